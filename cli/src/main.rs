@@ -1,0 +1,2 @@
+//! The `cullet` binary.
+fn main() {}

@@ -1,0 +1,196 @@
+//! What a checked pipeline asks for, with parameters, matrices and expressions resolved: the only part of this
+//! crate that the rest of Cullet builds on.
+
+use std::time::Duration;
+
+/// The position of a step in [`Plan::steps`]. A step's dependencies always have a smaller one.
+pub type StepIndex = u32;
+
+/// Everything a run needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The pipeline's name.
+    pub name: String,
+    /// The source trees that the steps below use, each read once.
+    pub sources: Vec<Source>,
+    /// The steps in topological order, only those that the chosen targets need.
+    pub steps: Vec<Step>,
+    /// What `--output DIR` writes: a path relative to DIR and where it comes from.
+    pub outputs: Vec<RunOutput>,
+}
+
+/// A tree of files on the submitting machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name in the file.
+    pub name: String,
+    /// Relative to the pipeline file's directory.
+    pub path: String,
+    /// Globs of what to take; empty for everything.
+    pub include: Vec<String>,
+    /// Globs of what to leave out.
+    pub exclude: Vec<String>,
+}
+
+/// One step, ready to be keyed once its inputs are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Unique in the plan: the name in the file, followed by its matrix values where it has some, as in
+    /// `test[shard=2]`.
+    pub name: String,
+    /// Line in the pipeline file, from 1.
+    pub line: u32,
+    /// What its root is made of.
+    pub image: Image,
+    /// The program and its arguments; a script has become `/bin/sh -eu -c SCRIPT`.
+    pub arguments: Vec<String>,
+    /// Declared variables, sorted by name.
+    pub env: Vec<(String, String)>,
+    /// Sorted by path, no two colliding.
+    pub inputs: Vec<Input>,
+    /// Sorted by name.
+    pub outputs: Vec<Output>,
+    /// Steps that must succeed first although nothing of theirs is an input. Sorted.
+    pub needs: Vec<StepIndex>,
+    /// What it takes of its worker while it runs.
+    pub resources: Resources,
+    /// When to stop it.
+    pub timeout: Duration,
+    /// How often to try again.
+    pub retries: Retries,
+    /// Whether it sees a network.
+    pub network: Network,
+    /// Acts on the outside world: never cached, never started twice on its own.
+    pub effects: bool,
+    /// Its failure does not fail the run; what needs it is still skipped.
+    pub allow_failure: bool,
+    /// Why it will not run, where its `if` says so.
+    pub skip: Option<String>,
+    /// Reports among its files that the summary reads.
+    pub reports: Vec<Report>,
+    /// Keys that are valid but that this version cannot execute. `run` refuses the plan while any step has one.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// What a step's root directory is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// A read-only view of the machine's own root.
+    Host,
+    /// Any other image reference, as written.
+    Reference(String),
+}
+
+/// A tree or file that a step finds in its workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Relative to `/workspace`, normalised; empty for `/workspace` itself.
+    pub path: String,
+    /// What is there.
+    pub from: InputFrom,
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputFrom {
+    /// A source tree.
+    Source {
+        /// Position in [`Plan::sources`].
+        source: u32,
+        /// Relative to the source's root, normalised; empty for all of it.
+        subpath: String,
+    },
+    /// An output of an earlier step.
+    Output(OutputRef),
+}
+
+/// An output of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputRef {
+    /// The step.
+    pub step: StepIndex,
+    /// Position in its [`Step::outputs`].
+    pub output: u32,
+}
+
+/// A named output of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its name in the file.
+    pub name: String,
+    /// What it consists of.
+    pub pattern: OutputPattern,
+}
+
+/// What an output consists of, relative to `/workspace`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputPattern {
+    /// One file or directory that must exist.
+    Path(String),
+    /// Everything that matches, as one directory that keeps the paths; at least one file must match.
+    Globs(Vec<String>),
+}
+
+/// What a step takes of its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// Thousandths of a processor.
+    pub cpu_millis: u32,
+    /// Bytes; 0 where the step does not say.
+    pub memory_bytes: u64,
+}
+
+/// How often a step is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// After it failed by itself.
+    pub failure: u8,
+    /// After the machine failed it.
+    pub infra: u8,
+}
+
+/// Whether a step sees a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Loopback only.
+    #[default]
+    None,
+    /// The machine's own network; part of the key.
+    Full,
+}
+
+/// A file that says how tests went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Its format.
+    pub format: ReportFormat,
+    /// Glob relative to `/workspace`.
+    pub path: String,
+}
+
+/// The formats of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// JUnit's XML.
+    Junit,
+}
+
+/// Something valid that this version cannot execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The key, such as `services`.
+    pub key: String,
+    /// Where it stands, from 1.
+    pub line: u32,
+    /// From 1.
+    pub column: u32,
+}
+
+/// A file or tree that the run hands out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutput {
+    /// Relative to the directory of `--output`.
+    pub path: String,
+    /// What is written there.
+    pub from: OutputRef,
+}
