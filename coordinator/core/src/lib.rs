@@ -1,1 +1,14 @@
-//! Crate root.
+//! Every decision of Cullet and no action: [`State::apply`] takes a [`LogCommand`] and gives [`Effect`]s, plain
+//! data with ids. No clock, no randomness, no I/O, no async; time arrives inside commands. The same commands in
+//! the same order give the same state, the same effects and the same hash, on every machine and version.
+//!
+//! `cullet run` drives this core directly; a replicated coordinator will drive it through raft.
+
+pub mod command;
+pub mod effect;
+pub mod id;
+pub mod spec;
+
+pub use command::{AttemptOutcome, LogCommand, Resolution};
+pub use effect::Effect;
+pub use id::{AttemptId, Epoch, RunId, StepId, StepIndex, TimeMs, WorkerId};

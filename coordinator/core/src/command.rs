@@ -1,0 +1,141 @@
+//! What happens to the core. These are the entries of the log.
+
+use cullet_digest::{Digest, TreeRef};
+use serde::{Deserialize, Serialize};
+
+use crate::spec::RunSpec;
+use crate::{AttemptId, Epoch, RunId, StepId, TimeMs, WorkerId};
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogCommand {
+    /// Somebody wants a run. A second submission of a known run changes nothing.
+    Submit {
+        /// Chosen by the submitter.
+        run: RunId,
+        /// What to do.
+        spec: RunSpec,
+        /// When.
+        at: TimeMs,
+    },
+    /// The action of a step was made and looked up, in answer to [`crate::Effect::Resolve`].
+    Resolved {
+        /// The step.
+        id: StepId,
+        /// What came of it.
+        resolution: Resolution,
+        /// When.
+        at: TimeMs,
+    },
+    /// A worker is there, or its capacity changed.
+    WorkerJoined {
+        /// Its number.
+        worker: WorkerId,
+        /// Thousandths of a processor.
+        cpu_millis: u32,
+        /// Bytes of memory.
+        memory_bytes: u64,
+        /// When.
+        at: TimeMs,
+    },
+    /// A worker is gone, and whatever it was doing with it.
+    WorkerLeft {
+        /// Its number.
+        worker: WorkerId,
+        /// When.
+        at: TimeMs,
+    },
+    /// A worker is done with an attempt, in answer to [`crate::Effect::Start`].
+    AttemptFinished {
+        /// The step.
+        id: StepId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// The epoch it was started with.
+        epoch: Epoch,
+        /// How it went.
+        outcome: AttemptOutcome,
+        /// When.
+        at: TimeMs,
+    },
+    /// The outputs that the submitter wanted were written, in answer to [`crate::Effect::Deliver`].
+    Delivered {
+        /// The run.
+        run: RunId,
+        /// Steps whose outputs could no longer be read, which are run again. Empty when all is delivered.
+        lost: Vec<u32>,
+        /// When.
+        at: TimeMs,
+    },
+    /// Somebody wants the run to end.
+    Cancel {
+        /// The run.
+        run: RunId,
+        /// When.
+        at: TimeMs,
+    },
+    /// Nobody will ask for the run any more: forget it, if it is finished.
+    Forget {
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// What came of making and looking up an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resolution {
+    /// The cache has a complete result.
+    Hit {
+        /// The action's key.
+        action: Digest,
+        /// Its outputs, as many as the step declares.
+        outputs: Box<[TreeRef]>,
+        /// How long the execution took that made it, in milliseconds: the time saved.
+        saved_ms: u64,
+    },
+    /// It has to be executed.
+    Miss {
+        /// The action's key.
+        action: Digest,
+    },
+    /// The action could not be made because outputs of these dependencies (positions in the step's inputs)
+    /// can no longer be read: their producers run again.
+    InputLost {
+        /// Positions in [`crate::spec::StepSpec::inputs`].
+        inputs: Box<[u16]>,
+    },
+    /// The action cannot be made, and trying again will not help (two inputs collide, for one).
+    Impossible {
+        /// For people.
+        reason: Box<str>,
+    },
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptOutcome {
+    /// The process exited 0 and every output is in the cache.
+    Succeeded {
+        /// As many as the step declares.
+        outputs: Box<[TreeRef]>,
+    },
+    /// The step failed by itself: exit code, a signal, a missing output. Identical steps waiting for it fail too.
+    Failed {
+        /// The exit code, or 128 + signal.
+        exit_code: i32,
+    },
+    /// It ran longer than it may.
+    TimedOut,
+    /// It was stopped because the core said so.
+    Cancelled,
+    /// The machine failed it: no space, no namespace, a lost worker.
+    Infra {
+        /// For people.
+        reason: Box<str>,
+    },
+    /// Inputs could not be read; their producers run again. See [`Resolution::InputLost`].
+    InputLost {
+        /// Positions in [`crate::spec::StepSpec::inputs`].
+        inputs: Box<[u16]>,
+    },
+}

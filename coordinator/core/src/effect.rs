@@ -1,0 +1,62 @@
+//! What the core wants done. Plain data with ids: effects can be compared, logged and replayed.
+
+use cullet_digest::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{AttemptId, Epoch, RunId, StepId, WorkerId};
+
+/// One thing to do. The shell reads what else it needs from the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Make the action of a step whose inputs are all known, look it up unless `bypass_cache`, and answer with
+    /// [`crate::LogCommand::Resolved`].
+    Resolve {
+        /// The step.
+        id: StepId,
+        /// Do not look it up: an earlier result turned out to be unreadable, or nobody may reuse one.
+        bypass_cache: bool,
+    },
+    /// Start an attempt and answer with [`crate::LogCommand::AttemptFinished`].
+    Start {
+        /// The step.
+        id: StepId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// To be carried by everything the attempt does.
+        epoch: Epoch,
+        /// Where.
+        worker: WorkerId,
+        /// The action's key.
+        action: Digest,
+    },
+    /// Stop an attempt; it still answers.
+    Stop {
+        /// The step.
+        id: StepId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Where it runs.
+        worker: WorkerId,
+    },
+    /// A step reached a terminal status, readable in the state. Said again when it is run again after its
+    /// outputs were lost.
+    StepFinished {
+        /// The step.
+        id: StepId,
+    },
+    /// A finished step is run again because its outputs can no longer be read.
+    StepRewound {
+        /// The step.
+        id: StepId,
+    },
+    /// Write what the submitter wanted and answer with [`crate::LogCommand::Delivered`].
+    Deliver {
+        /// The run.
+        run: RunId,
+    },
+    /// The run reached a terminal status, readable in the state.
+    RunFinished {
+        /// The run.
+        run: RunId,
+    },
+}

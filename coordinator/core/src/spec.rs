@@ -1,0 +1,76 @@
+//! What a submitter asks for, reduced to what deciding needs. Whatever only executing needs stands behind the
+//! digest of the step's Command.
+
+use cullet_digest::{Digest, TreeRef};
+use serde::{Deserialize, Serialize};
+
+use crate::StepIndex;
+
+/// A run as submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The pipeline's name, for people.
+    pub pipeline: Box<str>,
+    /// Steps in topological order.
+    pub steps: Vec<StepSpec>,
+    /// Whether steps that do not depend on a failed one still start.
+    pub keep_going: bool,
+    /// Steps whose outputs the submitter wants delivered before the run counts as finished.
+    pub deliver: Box<[StepIndex]>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Unique in the run.
+    pub name: Box<str>,
+    /// The encoded REAPI `Command`.
+    pub command: Digest,
+    /// What lies where in its input root, sorted by path.
+    pub inputs: Box<[InputSpec]>,
+    /// Steps that must succeed first although nothing of theirs is an input.
+    pub after: Box<[StepIndex]>,
+    /// How many outputs it declares.
+    pub outputs: u16,
+    /// Thousandths of a processor.
+    pub cpu_millis: u32,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Milliseconds after which an attempt is stopped.
+    pub timeout_ms: u64,
+    /// Further attempts after it failed by itself.
+    pub retry_failure: u8,
+    /// Further attempts after the machine failed it.
+    pub retry_infra: u8,
+    /// Acts on the outside world: never looked up, never started twice on its own, never shared.
+    pub effects: bool,
+    /// Its failure does not fail the run.
+    pub allow_failure: bool,
+    /// Its result must not be looked up, although it may be written (`--no-cache`).
+    pub bypass_cache: bool,
+    /// Why it must not run at all, where its condition says so.
+    pub skip: Option<Box<str>>,
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Relative to the input root; empty for the root itself.
+    pub path: Box<str>,
+    /// What lies there.
+    pub source: InputSource,
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputSource {
+    /// Known when the run was submitted.
+    Tree(TreeRef),
+    /// An output of an earlier step.
+    Output {
+        /// The step.
+        step: StepIndex,
+        /// Which of its outputs.
+        output: u16,
+    },
+}
