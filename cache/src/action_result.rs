@@ -1,0 +1,59 @@
+//! What an action gave, checked.
+
+use bytes::Bytes;
+use cullet_digest::{Digest, TreeRef};
+
+/// The result of an action. Outputs stand in the order in which the step declares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionResult {
+    /// Exit code of the process; only 0 is ever reused.
+    pub exit_code: i32,
+    /// What it wrote.
+    pub outputs: Vec<Output>,
+    /// What it printed on standard output.
+    pub stdout: LogStream,
+    /// What it printed on standard error.
+    pub stderr: LogStream,
+    /// How the two were interleaved: lengths in bytes of alternating runs, standard output first (the first
+    /// may be 0). What is beyond them comes standard output first.
+    pub interleaving: Vec<u32>,
+    /// The worker that executed it.
+    pub worker: String,
+    /// When it was executed: start of the process, milliseconds since the Unix epoch.
+    pub started_at_ms: u64,
+    /// How long the process ran, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// One output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// As in the Command's `output_paths`.
+    pub path: String,
+    /// What is there.
+    pub kind: OutputKind,
+}
+
+/// What an output is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputKind {
+    /// A file or a directory with everything below it.
+    Tree(TreeRef),
+    /// A symbolic link and where it points. Made by REAPI clients; a pipeline step cannot declare one.
+    Symlink(String),
+}
+
+/// What a process printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogStream {
+    /// Short enough to stand in the result.
+    Inline(Bytes),
+    /// A blob.
+    Blob(Digest),
+}
+
+impl Default for LogStream {
+    fn default() -> Self {
+        Self::Inline(Bytes::new())
+    }
+}

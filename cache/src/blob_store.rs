@@ -1,0 +1,31 @@
+//! The content-addressed store.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use cullet_digest::Digest;
+
+use crate::{Blob, StoreError};
+
+/// Blobs by digest (the CAS of REAPI v2). The empty blob is in every store, stored or not.
+///
+/// Futures may be dropped at any point: a blob is then either there, whole, or not there.
+#[async_trait]
+pub trait BlobStore: Debug + Send + Sync {
+    /// Those of `digests` that cannot be read here, in the order given. What is not named stays readable for
+    /// as long as the store's holder has announced a live run (see the backend).
+    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError>;
+
+    /// The blob.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where it is not there; whether the bytes were checked is the business of the
+    /// decorators around the backend.
+    async fn get(&self, digest: &Digest) -> Result<Blob, StoreError>;
+
+    /// Stores the blob, unless it is there already. Visible to others only when whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] where the bytes are not those of the digest; nothing is stored then.
+    async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError>;
+}

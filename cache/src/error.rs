@@ -1,0 +1,77 @@
+//! What can go wrong in a store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cullet_digest::Digest;
+
+/// Why a store could not do what it was asked. Cloneable, because one failed read may answer many readers.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The blob is not there.
+    #[error("blob {} is not in the cache", .digest.short())]
+    NotFound {
+        /// Its name.
+        digest: Digest,
+    },
+    /// The bytes are not those that the digest names.
+    #[error("blob {} is damaged: its bytes are those of {}", .expected.short(), .actual.short())]
+    Mismatch {
+        /// What was asked for or announced.
+        expected: Digest,
+        /// What the bytes hash to.
+        actual: Digest,
+    },
+    /// A blob is larger than the caller is ready to hold in memory.
+    #[error("blob {} has {} bytes, more than the {limit} allowed here", .digest.short(), .digest.size())]
+    TooLarge {
+        /// Its name.
+        digest: Digest,
+        /// The most bytes allowed.
+        limit: u64,
+    },
+    /// There is no room for more, even after evicting what may be evicted.
+    #[error("no space left for the cache in {}: free some, or lower or move it (CULLET_CACHE_SIZE, CULLET_CACHE_DIR)", .path.display())]
+    NoSpace {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The store can be read but not written.
+    #[error("the cache in {} is read-only", .path.display())]
+    ReadOnly {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The store was made by a version that this one does not know.
+    #[error("the cache in {} has format {found}, but this cullet knows up to {known}: use a newer cullet, or another directory (CULLET_CACHE_DIR)", .path.display())]
+    FutureVersion {
+        /// Where.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The newest format known.
+        known: u32,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
+        /// What was attempted, such as `read`.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<std::io::Error>,
+    },
+}
+
+impl StoreError {
+    /// Sorts an I/O error into its kind.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            _ => Self::Io { action, path, source: Arc::new(source) },
+        }
+    }
+}
