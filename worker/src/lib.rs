@@ -1,1 +1,5 @@
-//! Crate root.
+//! Makes a step's input root appear, runs it through an executor, collects what it leaves behind.
+
+pub mod executor;
+
+pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};

@@ -1,0 +1,257 @@
+//! What is executed: a REAPI `Action` with its `Command`, checked. Its digest is the key of everything.
+//!
+//! An output is a path, and REAPI knows no more than that. What a pipeline adds (a pattern instead of a path, an
+//! output that may be missing) travels in platform properties, so it is part of the key and no REAPI client can
+//! set it by accident.
+
+use std::time::Duration;
+
+use cullet_digest::{Digest, DigestFunction, ParseDigestError};
+use cullet_proto::reapi;
+use prost::Message as _;
+
+/// Marks an output path as newline-separated globs.
+const GLOBS: &str = "cullet:output-globs";
+/// Marks an output path that may be missing.
+const OPTIONAL: &str = "cullet:output-optional";
+
+/// A process, its inputs, and the machine it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
+    /// Declared variables.
+    pub env: Vec<(String, String)>,
+    /// Where it starts, relative to the input root; empty for the root.
+    pub working_directory: String,
+    /// What it leaves behind.
+    pub outputs: Vec<OutputPath>,
+    /// The root directory of its inputs.
+    pub input_root: Digest,
+    /// What the machine must be, by property name. The same name may stand more than once.
+    pub platform: Vec<(String, String)>,
+    /// When it is stopped.
+    pub timeout: Duration,
+    /// Its result is never reused.
+    pub do_not_cache: bool,
+    /// Separates otherwise equal keys.
+    pub salt: Vec<u8>,
+}
+
+/// Where an output is, relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutputPath {
+    /// A path, or globs with newlines between them.
+    pub path: String,
+    /// Whether `path` holds globs.
+    pub globs: bool,
+    /// Whether nothing there is no failure.
+    pub optional: bool,
+}
+
+/// An action in its stored form: two blobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedAction {
+    /// The key.
+    pub digest: Digest,
+    /// The bytes of the `Action`.
+    pub action: Vec<u8>,
+    /// The digest that the action names.
+    pub command_digest: Digest,
+    /// The bytes of the `Command`.
+    pub command: Vec<u8>,
+}
+
+/// Why bytes are not an action.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// Not the message it should be.
+    #[error("these bytes are not {what}")]
+    Decode {
+        /// Which message.
+        what: &'static str,
+        /// What is wrong.
+        source: prost::DecodeError,
+    },
+    /// A field that must be there is missing.
+    #[error("the Action has no {0}")]
+    Missing(&'static str),
+    /// A digest in it is no digest.
+    #[error(transparent)]
+    Digest(#[from] ParseDigestError),
+    /// The timeout is negative or out of range.
+    #[error("the Action's timeout is not a usable duration")]
+    Timeout,
+}
+
+impl Action {
+    /// The canonical bytes: variables, outputs and properties sorted, as REAPI v2 asks.
+    pub fn encode(&self, function: DigestFunction) -> EncodedAction {
+        let command = self.command().encode_to_vec();
+        let command_digest = function.digest(&command);
+        let message = reapi::Action {
+            command_digest: Some(to_wire(&command_digest)),
+            input_root_digest: Some(to_wire(&self.input_root)),
+            timeout: prost_types::Duration::try_from(self.timeout).ok(),
+            do_not_cache: self.do_not_cache,
+            salt: self.salt.clone().into(),
+            platform: Some(self.platform_message()),
+        };
+        let action = message.encode_to_vec();
+        EncodedAction { digest: function.digest(&action), action, command_digest, command }
+    }
+
+    fn command(&self) -> reapi::Command {
+        let mut env = self.env.clone();
+        env.sort();
+        let mut output_paths: Vec<String> = self.outputs.iter().map(|output| output.path.clone()).collect();
+        output_paths.sort();
+        reapi::Command {
+            arguments: self.arguments.clone(),
+            environment_variables: env
+                .into_iter()
+                .map(|(name, value)| reapi::EnvironmentVariable { name, value })
+                .collect(),
+            working_directory: self.working_directory.clone(),
+            output_paths,
+            // DIRECTORY_ONLY (REAPI 2.3): the root directory is what a dependent step's key needs.
+            output_directory_format: 1,
+        }
+    }
+
+    fn platform_message(&self) -> reapi::Platform {
+        let mut properties = self.platform.clone();
+        for output in &self.outputs {
+            if output.globs {
+                properties.push((GLOBS.to_owned(), output.path.clone()));
+            }
+            if output.optional {
+                properties.push((OPTIONAL.to_owned(), output.path.clone()));
+            }
+        }
+        properties.sort();
+        let properties = properties.into_iter().map(|(name, value)| reapi::Property { name, value });
+        reapi::Platform { properties: properties.collect() }
+    }
+
+    /// The digest of the Command that encoded Action bytes name.
+    pub fn command_digest(function: DigestFunction, action: &[u8]) -> Result<Digest, ActionError> {
+        let action = decode::<reapi::Action>("an Action", action)?;
+        from_wire(function, action.command_digest, "command digest")
+    }
+
+    /// Reads an action from its two blobs.
+    pub fn decode(function: DigestFunction, action: &[u8], command: &[u8]) -> Result<Self, ActionError> {
+        let action = decode::<reapi::Action>("an Action", action)?;
+        let command = decode::<reapi::Command>("a Command", command)?;
+        let (marks, platform): (Vec<_>, Vec<_>) = action
+            .platform
+            .unwrap_or_default()
+            .properties
+            .into_iter()
+            .map(|property| (property.name, property.value))
+            .partition(|(name, _)| name == GLOBS || name == OPTIONAL);
+        let marked = |mark: &str, path: &str| marks.iter().any(|(name, value)| name == mark && value == path);
+        let timeout = action.timeout.unwrap_or_default();
+        Ok(Self {
+            arguments: command.arguments,
+            env: command.environment_variables.into_iter().map(|env| (env.name, env.value)).collect(),
+            working_directory: command.working_directory,
+            outputs: command
+                .output_paths
+                .into_iter()
+                .map(|path| OutputPath {
+                    globs: marked(GLOBS, &path),
+                    optional: marked(OPTIONAL, &path),
+                    path,
+                })
+                .collect(),
+            input_root: from_wire(function, action.input_root_digest, "input root")?,
+            platform,
+            timeout: Duration::try_from(timeout).map_err(|_| ActionError::Timeout)?,
+            do_not_cache: action.do_not_cache,
+            salt: action.salt.into(),
+        })
+    }
+}
+
+fn decode<M: prost::Message + Default>(what: &'static str, bytes: &[u8]) -> Result<M, ActionError> {
+    M::decode(bytes).map_err(|source| ActionError::Decode { what, source })
+}
+
+/// The wire form of a digest.
+pub(crate) fn to_wire(digest: &Digest) -> reapi::Digest {
+    reapi::Digest { hash: digest.hash_hex(), size_bytes: digest.size() as i64 }
+}
+
+fn from_wire(
+    function: DigestFunction,
+    digest: Option<reapi::Digest>,
+    what: &'static str,
+) -> Result<Digest, ActionError> {
+    let digest = digest.ok_or(ActionError::Missing(what))?;
+    Ok(Digest::from_wire(function, &digest.hash, digest.size_bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn action() -> Action {
+        let output = |path: &str, globs, optional| OutputPath { path: path.to_owned(), globs, optional };
+        Action {
+            arguments: vec!["/bin/true".to_owned()],
+            env: vec![("B".to_owned(), "2".to_owned()), ("A".to_owned(), "1".to_owned())],
+            working_directory: String::new(),
+            outputs: vec![output("out", false, false), output("*.xml", true, true)],
+            input_root: DigestFunction::Blake3.digest(b""),
+            platform: vec![("image".to_owned(), "host".to_owned())],
+            timeout: Duration::from_millis(1500),
+            do_not_cache: false,
+            salt: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn order_of_variables_and_outputs_is_not_part_of_the_key() {
+        let (one, mut two) = (action(), action());
+        two.env.reverse();
+        two.outputs.reverse();
+        assert_eq!(one.encode(DigestFunction::Blake3), two.encode(DigestFunction::Blake3));
+    }
+
+    #[test]
+    fn everything_else_is_part_of_the_key() {
+        let key = |change: fn(&mut Action)| {
+            let mut action = action();
+            change(&mut action);
+            action.encode(DigestFunction::Blake3).digest
+        };
+        let keys = [
+            key(|_| ()),
+            key(|action| action.arguments.push("x".to_owned())),
+            key(|action| action.env[0].1.push('x')),
+            key(|action| action.working_directory.push('x')),
+            key(|action| action.outputs[0].path.push('x')),
+            key(|action| action.outputs[0].globs = true),
+            key(|action| action.outputs[1].optional = false),
+            key(|action| action.input_root = DigestFunction::Blake3.digest(b"x")),
+            key(|action| action.platform[0].1.push('x')),
+            key(|action| action.timeout += Duration::from_nanos(1)),
+            key(|action| action.do_not_cache = true),
+            key(|action| action.salt.push(1)),
+        ];
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn an_action_survives_its_stored_form() {
+        let mut action = action();
+        action.env.sort();
+        action.outputs.sort();
+        let encoded = action.encode(DigestFunction::Blake3);
+        let decoded = Action::decode(DigestFunction::Blake3, &encoded.action, &encoded.command);
+        assert_eq!(decoded.ok(), Some(action));
+    }
+}

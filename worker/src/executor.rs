@@ -1,0 +1,105 @@
+//! How a step's process is run. One trait; the sandbox, a plain process and (later) Docker stand behind it.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+/// A process to run, with everything around it decided.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program and its arguments. Without a `/` the program is looked up in `PATH` of `env`.
+    pub arguments: Vec<String>,
+    /// The declared environment; the executor adds what the image defines and nothing declares.
+    pub env: Vec<(String, String)>,
+    /// Where it starts, relative to the workspace; empty for the workspace itself.
+    pub working_directory: String,
+    /// A directory with the step's inputs. Its files may be hard links to the CAS: the executor never lets
+    /// the step write to them.
+    pub inputs: PathBuf,
+    /// An empty directory on the same filesystem for whatever the step writes. The caller removes it.
+    pub scratch: PathBuf,
+    /// Whether the step sees the machine's network.
+    pub network: bool,
+    /// When the whole process tree is stopped.
+    pub timeout: Duration,
+}
+
+/// What an execution left behind.
+#[derive(Debug)]
+pub struct Execution {
+    /// How it ended.
+    pub exit: Exit,
+    /// When the process started.
+    pub started_at: SystemTime,
+    /// How long it ran.
+    pub duration: Duration,
+    /// The workspace as layers, uppermost first: a name in an upper one hides the same name below, directories
+    /// are merged unless marked opaque, and overlayfs whiteouts (character device 0:0, or the
+    /// `user.overlay.whiteout` attribute) hide. No process of the step is alive any more.
+    pub workspace: Vec<PathBuf>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal, which nobody here sent.
+    Signal(i32),
+    /// Stopped after [`Launch::timeout`].
+    TimedOut,
+    /// Stopped because somebody asked.
+    Cancelled,
+}
+
+/// Which of its two streams a process wrote to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Takes what a process prints, in the order in which it was read. Called from one thread; the process is
+/// not read any further while a call lasts.
+pub trait LogSink: Send {
+    /// Some bytes, at most 64 KiB, cut anywhere.
+    fn write(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+/// Why a process could not be run. Never the step's own fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The machine does not allow this way of running a process.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Some preparation failed before the step's program was reached.
+    #[error("cannot {action} for the step")]
+    Setup {
+        /// What failed, such as `mount the workspace overlay`.
+        action: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Runs processes in one way.
+#[async_trait]
+pub trait StepExecutor: Debug + Send + Sync {
+    /// The name of this way, such as `sandbox`.
+    fn name(&self) -> &'static str;
+
+    /// Runs the process to its end, or until `cancel` or the timeout stops it and everything it started.
+    /// A program that does not exist or cannot be executed is the step's fault: exit code 127 or 126, with a
+    /// line on standard error, as a shell does it.
+    async fn execute(
+        &self,
+        launch: Launch,
+        log: Box<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> Result<Execution, ExecuteError>;
+}
