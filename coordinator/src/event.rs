@@ -1,0 +1,147 @@
+//! What a run tells whoever watches it. These are the events of `--progress json` and of the run's history;
+//! their field names are an interface (see docs/events.md).
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run was accepted.
+    RunStarted(RunStart),
+    /// A step became ready to execute and waits for room. (A step that is answered by the cache never does.)
+    StepQueued {
+        /// The step.
+        step: String,
+    },
+    /// An attempt started.
+    StepStarted(StepStart),
+    /// A process printed a line.
+    StepLog(StepLog),
+    /// A step reached its end.
+    StepFinished(StepEnd),
+    /// Something a person should know once: a damaged blob, a result made again.
+    Note(Note),
+    /// The run reached its end.
+    RunFinished(RunEnd),
+}
+
+/// See [`Event::RunStarted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStart {
+    /// The run, 32 hexadecimal digits.
+    pub run: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The names of its steps, in topological order.
+    pub steps: Vec<String>,
+}
+
+/// See [`Event::StepStarted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepStart {
+    /// The step.
+    pub step: String,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// The worker's name.
+    pub worker: String,
+}
+
+/// See [`Event::StepLog`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLog {
+    /// The step.
+    pub step: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// One line without its end; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// See [`Event::StepFinished`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepEnd {
+    /// The step.
+    pub step: String,
+    /// `succeeded`, `failed`, `cancelled`, `skipped`, `timed_out` or `infra_failed`.
+    pub status: String,
+    /// Whether the result came from the cache or from an identical step, so that nothing was executed.
+    pub cached: bool,
+    /// How long its execution took; 0 where nothing was executed.
+    pub duration_ms: u64,
+    /// The key, as `hash/size`; none where the step was never keyed.
+    pub action_digest: Option<String>,
+    /// Of the process; none where there was none.
+    pub exit_code: Option<i32>,
+    /// Why it was skipped or failed without an exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Milliseconds that the cache saved.
+    #[serde(default)]
+    pub saved_ms: u64,
+    /// Its failure does not fail the run.
+    #[serde(default)]
+    pub allow_failure: bool,
+    /// What its test reports say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestSummary>,
+    /// The REAPI `ActionResult` of an execution that has no entry in the action cache (a failed one), as
+    /// standard base64, so that its log can be read later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+}
+
+/// The test reports of a step, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestSummary {
+    /// Tests that ran or were skipped.
+    pub tests: u64,
+    /// Failed tests, errors included.
+    pub failed: u64,
+    /// Skipped tests.
+    pub skipped: u64,
+    /// Names of failed tests, at most 100.
+    pub failures: Vec<String>,
+}
+
+/// See [`Event::Note`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// `info` or `warning`.
+    pub level: String,
+    /// The step it is about, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// One sentence.
+    pub text: String,
+}
+
+/// See [`Event::RunFinished`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// The run.
+    pub run: String,
+    /// `succeeded`, `failed`, `cancelled` or `infra_failed`.
+    pub status: String,
+    /// Steps that were executed.
+    pub executed: u32,
+    /// Steps answered by the cache.
+    pub cached: u32,
+    /// Steps that failed, timed out, or were failed by the machine.
+    pub failed: u32,
+    /// Steps that did not run: skipped or cancelled.
+    pub skipped: u32,
+    /// From submission to end.
+    pub duration_ms: u64,
+    /// Execution time that the cache saved, added up over steps.
+    #[serde(default)]
+    pub saved_ms: u64,
+}
+
+/// Takes events in order. Called from the run's own task: an implementation that is slow slows the run down, so
+/// it buffers what it can.
+pub trait EventSink: Send {
+    /// Takes one event.
+    fn event(&mut self, event: &Event);
+}
