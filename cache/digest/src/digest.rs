@@ -31,7 +31,8 @@ pub enum ParseDigestError {
 }
 
 impl Digest {
-    pub(crate) const fn from_parts(function: DigestFunction, hash: [u8; 32], size: u64) -> Self {
+    /// A digest from its parts. `size` is in bytes; nothing is checked, because every 32 bytes are a hash.
+    pub const fn from_parts(function: DigestFunction, hash: [u8; 32], size: u64) -> Self {
         Self { function, hash, size }
     }
 

@@ -131,7 +131,8 @@ impl Directory {
     pub fn decode(function: DigestFunction, bytes: &[u8]) -> Result<Self, DirectoryError> {
         let message = wire::Directory::decode(bytes)?;
         let files = message.files.into_iter().map(|node| FileNode::from_wire(function, node));
-        let directories = message.directories.into_iter().map(|node| DirectoryNode::from_wire(function, node));
+        let directories =
+            message.directories.into_iter().map(|node| DirectoryNode::from_wire(function, node));
         let directory = Self {
             files: files.collect::<Result<_, _>>()?,
             directories: directories.collect::<Result<_, _>>()?,

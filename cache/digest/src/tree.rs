@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, DigestFunction, Directory, DirectoryError, DirectoryNode, FileNode, NameError, NodeName, SymlinkNode,
+    Digest, DigestFunction, Directory, DirectoryError, DirectoryNode, FileNode, NameError, NodeName,
+    SymlinkNode,
 };
 
 /// What can be put at a path: a file, or a whole tree named by the digest of its root [`Directory`].
