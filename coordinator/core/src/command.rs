@@ -1,5 +1,7 @@
 //! What happens to the core. These are the entries of the log.
 
+use std::sync::Arc;
+
 use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +15,8 @@ pub enum LogCommand {
     Submit {
         /// Chosen by the submitter.
         run: RunId,
-        /// What to do.
-        spec: RunSpec,
+        /// What to do. Shared with the state, which keeps it: a large one is never copied.
+        spec: Arc<RunSpec>,
         /// When.
         at: TimeMs,
     },
@@ -81,6 +83,22 @@ pub enum LogCommand {
     },
 }
 
+impl LogCommand {
+    /// When it happened, where that matters.
+    pub const fn at(&self) -> Option<TimeMs> {
+        match self {
+            Self::Submit { at, .. }
+            | Self::Resolved { at, .. }
+            | Self::WorkerJoined { at, .. }
+            | Self::WorkerLeft { at, .. }
+            | Self::AttemptFinished { at, .. }
+            | Self::Delivered { at, .. }
+            | Self::Cancel { at, .. } => Some(*at),
+            Self::Forget { .. } => None,
+        }
+    }
+}
+
 /// What came of making and looking up an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resolution {
@@ -133,7 +151,8 @@ pub enum AttemptOutcome {
         /// For people.
         reason: Box<str>,
     },
-    /// Inputs could not be read; their producers run again. See [`Resolution::InputLost`].
+    /// Inputs could not be read, so nothing was started; their producers run again. See
+    /// [`Resolution::InputLost`].
     InputLost {
         /// Positions in [`crate::spec::StepSpec::inputs`].
         inputs: Box<[u16]>,

@@ -4,11 +4,30 @@
 //!
 //! `cullet run` drives this core directly; a replicated coordinator will drive it through raft.
 
+mod apply;
 pub mod command;
 pub mod effect;
+mod ending;
+mod flights;
+mod graph;
+mod hash;
 pub mod id;
+mod place;
+mod ready;
+mod run;
+mod schedule;
 pub mod spec;
+mod state;
+mod status;
+mod step;
+mod validate;
+mod workers;
 
 pub use command::{AttemptOutcome, LogCommand, Resolution};
 pub use effect::Effect;
 pub use id::{AttemptId, Epoch, RunId, StepId, StepIndex, TimeMs, WorkerId};
+pub use run::{Counts, Run};
+pub use state::State;
+pub use status::{RunStatus, StepStatus};
+pub use step::{StepPhase, StepView};
+pub use workers::WorkerView;

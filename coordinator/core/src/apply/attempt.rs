@@ -1,0 +1,107 @@
+//! A worker is done with an attempt.
+
+use super::Transition;
+use crate::ending::Ending;
+use crate::{AttemptId, AttemptOutcome, Epoch, StepId, StepPhase};
+
+impl Transition<'_> {
+    pub(super) fn attempt_finished(
+        &mut self,
+        id: StepId,
+        attempt: AttemptId,
+        epoch: Epoch,
+        outcome: &AttemptOutcome,
+    ) {
+        let current = self.step(id).is_some_and(|step| {
+            step.phase == StepPhase::Running && step.attempt == attempt && step.epoch == epoch
+        });
+        if !current {
+            return self.refuse();
+        }
+        self.attempt_over(id, outcome);
+    }
+
+    /// For the current attempt of a running step.
+    pub(super) fn attempt_over(&mut self, id: StepId, outcome: &AttemptOutcome) {
+        self.vacate(id);
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let declared = usize::from(run.step_spec(id.step).outputs);
+        let step = &mut run.steps[id.step as usize];
+        let stopped = step.stopping.then(|| Ending::cancelled(step.reason.take().unwrap_or_default()));
+        match (outcome, stopped) {
+            (AttemptOutcome::Succeeded { outputs }, stopped) if outputs.len() == declared => {
+                let result = Ending::executed(outputs.clone());
+                self.share(id, &result);
+                self.finish(id, stopped.unwrap_or(result));
+            }
+            (_, Some(stopped)) => self.finish(id, stopped),
+            (AttemptOutcome::Succeeded { outputs }, None) => {
+                let reason = format!("the worker reported {} outputs of {declared}", outputs.len());
+                self.failed_by_machine(id, &reason);
+            }
+            (AttemptOutcome::Failed { exit_code }, None) => {
+                self.failed_by_itself(id, Ending::failed(*exit_code))
+            }
+            (AttemptOutcome::TimedOut, None) => self.failed_by_itself(id, Ending::timed_out()),
+            (AttemptOutcome::Cancelled, None) => self.failed_by_machine(id, "the worker stopped it untold"),
+            (AttemptOutcome::Infra { reason }, None) => self.failed_by_machine(id, reason),
+            (AttemptOutcome::InputLost { inputs }, None) => self.input_lost(id, inputs),
+        }
+    }
+
+    fn failed_by_itself(&mut self, id: StepId, ending: Ending) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let allowed = run.step_spec(id.step).retry_failure;
+        // What acts on the outside world may have acted, however it failed.
+        let again = !run.step_spec(id.step).effects;
+        let step = &mut run.steps[id.step as usize];
+        step.failures = step.failures.saturating_add(1);
+        if again && step.failures <= allowed {
+            return self.make_ready(id);
+        }
+        self.share(id, &ending);
+        self.finish(id, ending);
+    }
+
+    fn failed_by_machine(&mut self, id: StepId, reason: &str) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let allowed = run.step_spec(id.step).retry_infra;
+        let again = !run.step_spec(id.step).effects;
+        let step = &mut run.steps[id.step as usize];
+        step.infra_failures = step.infra_failures.saturating_add(1);
+        if again && step.infra_failures <= allowed {
+            return self.make_ready(id);
+        }
+        self.finish(id, Ending::infra(reason));
+    }
+
+    /// Gives a leader's result to those that wait for it. After a failure, who may try more often than the
+    /// leader did goes on trying.
+    fn share(&mut self, id: StepId, result: &Ending) {
+        let at = self.at;
+        let Some(step) = self.step(id) else { return };
+        let Some(action) = step.action else { return };
+        let failures = step.failures;
+        let took_ms = at.saturating_sub(step.started_at.unwrap_or(at));
+        if !self.state.flights.is_led_by(&action, id) {
+            return;
+        }
+        let mut followers = self.state.flights.disband(&action);
+        followers.retain(|follower| {
+            let tries_on = result.status.is_failure() && self.tries_on(follower.id, failures);
+            if !tries_on {
+                self.endings.push_back((follower.id, result.for_follower(took_ms)));
+            }
+            tries_on
+        });
+        self.promote(action, followers);
+    }
+
+    fn tries_on(&mut self, id: StepId, failures: u8) -> bool {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return false };
+        let allowed = run.step_spec(id.step).retry_failure;
+        let step = &mut run.steps[id.step as usize];
+        step.failures = step.failures.max(failures);
+        step.failures <= allowed
+    }
+}

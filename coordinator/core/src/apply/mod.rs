@@ -1,0 +1,75 @@
+//! What each command does to the state. One handler a file; here is what they share.
+
+mod attempt;
+mod cancel;
+mod conclude;
+mod deliver;
+mod finish;
+mod forget;
+mod lost;
+mod ready;
+mod resolved;
+mod start;
+mod submit;
+mod worker;
+
+use std::collections::VecDeque;
+
+use crate::ending::Ending;
+use crate::step::Step;
+use crate::{Effect, LogCommand, State, StepId, TimeMs};
+
+/// One command on its way through the state.
+pub(crate) struct Transition<'s> {
+    state: &'s mut State,
+    at: TimeMs,
+    effects: Vec<Effect>,
+    /// Ends that follow from other ends. A queue and not recursion: a chain of skipped steps can be a million
+    /// long.
+    endings: VecDeque<(StepId, Ending)>,
+}
+
+impl<'s> Transition<'s> {
+    pub(crate) fn new(state: &'s mut State, at: TimeMs) -> Self {
+        Self { state, at, effects: Vec::new(), endings: VecDeque::new() }
+    }
+
+    pub(crate) fn run(mut self, command: &LogCommand) -> Vec<Effect> {
+        self.handle(command);
+        loop {
+            while let Some((id, ending)) = self.endings.pop_front() {
+                self.finish(id, ending);
+            }
+            self.assign();
+            if self.endings.is_empty() {
+                return self.effects;
+            }
+        }
+    }
+
+    fn handle(&mut self, command: &LogCommand) {
+        match command {
+            LogCommand::Submit { run, spec, .. } => self.submit(*run, spec),
+            LogCommand::Resolved { id, resolution, .. } => self.resolved(*id, resolution),
+            LogCommand::WorkerJoined { worker, cpu_millis, memory_bytes, .. } => {
+                self.state.workers.join(*worker, *cpu_millis, *memory_bytes);
+            }
+            LogCommand::WorkerLeft { worker, .. } => self.worker_left(*worker),
+            LogCommand::AttemptFinished { id, attempt, epoch, outcome, .. } => {
+                self.attempt_finished(*id, *attempt, *epoch, outcome);
+            }
+            LogCommand::Delivered { run, lost, .. } => self.delivered(*run, lost),
+            LogCommand::Cancel { run, .. } => self.cancel(*run),
+            LogCommand::Forget { run } => self.forget(*run),
+        }
+    }
+
+    /// The command is late, repeated or about something unknown.
+    fn refuse(&mut self) {
+        self.state.refused += 1;
+    }
+
+    fn step(&mut self, id: StepId) -> Option<&mut Step> {
+        self.state.step_mut(id)
+    }
+}

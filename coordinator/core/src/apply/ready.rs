@@ -1,0 +1,89 @@
+//! Steps on their way to a worker: from waiting to resolving to ready.
+
+use std::collections::BTreeSet;
+
+use cullet_digest::Digest;
+
+use super::Transition;
+use crate::ending::Ending;
+use crate::place::Place;
+use crate::{Effect, StepId, StepPhase};
+
+impl Transition<'_> {
+    /// Asks for the action of a step whose inputs are all known.
+    pub(super) fn resolve(&mut self, id: StepId) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let bypass_cache = run.bypasses_cache(id.step);
+        run.steps[id.step as usize].phase = StepPhase::Resolving;
+        self.effects.push(Effect::Resolve { id, bypass_cache });
+    }
+
+    /// Looks at a step's dependencies afresh: resolves it, lets it wait, or ends it if they will never come.
+    pub(super) fn await_inputs(&mut self, id: StepId) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let (pending, lost) = run.missing(id.step);
+        let step = &mut run.steps[id.step as usize];
+        step.stale = false;
+        step.phase = StepPhase::Waiting;
+        step.pending = pending;
+        if let Some(producer) = lost {
+            self.endings.push_back((id, Ending::skipped(run.needs_reason(producer))));
+        } else if pending == 0 {
+            self.resolve(id);
+        }
+    }
+
+    /// Lets a step that has an action wait for a worker, or for an identical step.
+    pub(super) fn make_ready(&mut self, id: StepId) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let step = &run.steps[id.step as usize];
+        let Some(action) = step.action else { return };
+        if step.stale {
+            self.lead_on(id);
+            return self.await_inputs(id);
+        }
+        if run.step_spec(id.step).effects || self.state.flights.board(action, run.place(id.step)) {
+            run.steps[id.step as usize].phase = StepPhase::Ready;
+            self.state.ready.insert(run.demand(id.step), run.priority(id.step));
+        } else {
+            run.steps[id.step as usize].phase = StepPhase::WaitingForIdentical;
+        }
+    }
+
+    /// If the step led identical ones without a result for them, the oldest of those takes over.
+    pub(super) fn lead_on(&mut self, id: StepId) {
+        let Some(action) = self.step(id).and_then(|step| step.action) else { return };
+        if self.state.flights.is_led_by(&action, id) {
+            let followers = self.state.flights.disband(&action);
+            self.promote(action, followers);
+        }
+    }
+
+    /// Makes the oldest follower ready and puts the others behind it.
+    pub(super) fn promote(&mut self, action: Digest, mut followers: BTreeSet<Place>) {
+        while let Some(next) = followers.pop_first() {
+            if self.step(next.id).is_some_and(|step| step.stale) {
+                self.await_inputs(next.id);
+                continue;
+            }
+            self.state.flights.form(action, next.id, followers);
+            return self.make_ready(next.id);
+        }
+    }
+
+    /// Takes a step out of the line it stands in or off the worker it runs on, for another phase.
+    pub(super) fn vacate(&mut self, id: StepId) {
+        let Some(run) = self.state.runs.get(&id.run) else { return };
+        let step = &run.steps[id.step as usize];
+        match (step.phase, step.action, step.worker) {
+            (StepPhase::Ready, ..) => self.state.ready.remove(run.demand(id.step), &run.priority(id.step)),
+            (StepPhase::Running, _, Some(worker)) => {
+                self.state.workers.give_back(worker, id, run.demand(id.step));
+            }
+            (StepPhase::WaitingForIdentical, Some(action), _) => {
+                self.state.flights.leave(&action, &run.place(id.step));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A step's action was made and looked up.
+
+use super::Transition;
+use crate::ending::Ending;
+use crate::{Resolution, StepId, StepPhase};
+
+impl Transition<'_> {
+    pub(super) fn resolved(&mut self, id: StepId, resolution: &Resolution) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return self.refuse() };
+        let Some(step) = run.steps.get(id.step as usize) else { return self.refuse() };
+        if step.phase != StepPhase::Resolving {
+            return self.refuse();
+        }
+        let stale = step.stale;
+        // A hit that may not be used, or that does not have what the step declares, is a miss.
+        let usable = |outputs: &[_]| {
+            outputs.len() == usize::from(run.step_spec(id.step).outputs) && !run.bypasses_cache(id.step)
+        };
+        match resolution {
+            Resolution::Hit { action, outputs, saved_ms } if usable(outputs) => {
+                run.steps[id.step as usize].action = Some(*action);
+                self.finish(id, Ending::hit(outputs.clone(), *saved_ms));
+            }
+            _ if stale => self.await_inputs(id),
+            Resolution::Hit { action, .. } | Resolution::Miss { action } => {
+                run.steps[id.step as usize].action = Some(*action);
+                self.make_ready(id);
+            }
+            Resolution::InputLost { inputs } => self.input_lost(id, inputs),
+            Resolution::Impossible { reason } => self.finish(id, Ending::impossible(reason.clone())),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A run is submitted.
+
+use std::sync::Arc;
+
+use super::Transition;
+use crate::ending::Ending;
+use crate::graph::{Graph, dependencies};
+use crate::run::{Counts, Run, RunPhase};
+use crate::spec::RunSpec;
+use crate::step::Step;
+use crate::validate::refusal;
+use crate::{Effect, RunId, RunStatus, StepId, StepIndex, TimeMs};
+
+impl Transition<'_> {
+    pub(super) fn submit(&mut self, id: RunId, spec: &Arc<RunSpec>) {
+        if self.state.runs.contains_key(&id) {
+            return self.refuse();
+        }
+        self.state.submissions += 1;
+        let mut run = new_run(id, Arc::clone(spec), self.state.submissions, self.at);
+        if let Some(reason) = refusal(spec) {
+            run.phase = RunPhase::Finished(RunStatus::Failed);
+            run.finished_at = Some(self.at);
+            run.reason = Some(format!("the specification is not valid: {reason}").into());
+            self.state.runs.insert(id, run);
+            self.effects.push(Effect::RunFinished { run: id });
+            return;
+        }
+        run.graph = Graph::new(spec);
+        run.steps = new_steps(spec, &run.graph);
+        run.unfinished = run.steps.len() as u32;
+        self.state.runs.insert(id, run);
+        self.open(id, spec);
+        self.conclude(id);
+    }
+
+    /// Ends what is not to run and resolves what has nothing to wait for.
+    fn open(&mut self, run: RunId, spec: &RunSpec) {
+        for (step, step_spec) in (0..).zip(&spec.steps) {
+            let id = StepId { run, step };
+            if let Some(reason) = &step_spec.skip {
+                self.finish(id, Ending::skipped(reason.clone()));
+            } else if self.step(id).is_some_and(|step| step.pending == 0) {
+                self.resolve(id);
+            }
+        }
+    }
+}
+
+fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
+    Run {
+        id,
+        spec,
+        order,
+        steps: Box::default(),
+        graph: Graph::default(),
+        unfinished: 0,
+        counts: Counts::default(),
+        phase: RunPhase::Active,
+        cancelled: false,
+        halted: false,
+        deliveries: 0,
+        submitted_at: at,
+        finished_at: None,
+        reason: None,
+    }
+}
+
+fn new_steps(spec: &RunSpec, graph: &Graph) -> Box<[Step]> {
+    let mut needed: Vec<StepIndex> = Vec::new();
+    let ranks = graph.ranks();
+    let step = |(spec, rank)| {
+        dependencies(spec, &mut needed);
+        Step::new(needed.len() as u32, rank)
+    };
+    spec.steps.iter().zip(ranks).map(step).collect()
+}

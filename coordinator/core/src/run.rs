@@ -1,0 +1,227 @@
+//! One run.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use cullet_digest::TreeRef;
+use serde::{Deserialize, Serialize};
+
+use crate::ending::Ending;
+use crate::graph::{Graph, dependencies};
+use crate::place::{Demand, Place, Priority};
+use crate::spec::{InputSource, RunSpec, StepSpec};
+use crate::step::Step;
+use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs};
+
+/// How many steps ended how. Each finished step is counted once, by how it ended last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Succeeded by being executed.
+    pub executed: u32,
+    /// Succeeded with a result that was there or came from an identical step.
+    pub cached: u32,
+    /// Failed, timed out, or failed by the machines, allowed or not.
+    pub failed: u32,
+    /// Not started because of a condition or of another step.
+    pub skipped: u32,
+    /// Cancelled or stopped.
+    pub cancelled: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RunPhase {
+    Active,
+    Delivering,
+    Finished(RunStatus),
+}
+
+/// A run that was submitted and not forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub(crate) id: RunId,
+    pub(crate) spec: Arc<RunSpec>,
+    /// Counts submissions, for age.
+    pub(crate) order: u64,
+    /// As many as in the specification, or none if that was refused.
+    pub(crate) steps: Box<[Step]>,
+    pub(crate) graph: Graph,
+    /// How many steps are not at their end.
+    pub(crate) unfinished: u32,
+    pub(crate) counts: Counts,
+    pub(crate) phase: RunPhase,
+    pub(crate) cancelled: bool,
+    /// A failure or a cancellation ended everything that had not started: nothing starts any more.
+    pub(crate) halted: bool,
+    pub(crate) deliveries: u8,
+    pub(crate) submitted_at: TimeMs,
+    pub(crate) finished_at: Option<TimeMs>,
+    /// What went wrong with the run as a whole.
+    pub(crate) reason: Option<Box<str>>,
+}
+
+/// What others may ask.
+impl Run {
+    /// What was submitted.
+    pub const fn spec(&self) -> &Arc<RunSpec> {
+        &self.spec
+    }
+
+    /// One step, unless there is none at this position (a refused run has none at all).
+    pub fn step(&self, step: StepIndex) -> Option<StepView<'_>> {
+        self.steps.get(step as usize).map(Step::view)
+    }
+
+    /// All steps in their order.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = StepView<'_>> {
+        self.steps.iter().map(Step::view)
+    }
+
+    /// How it ended, if it has.
+    pub const fn status(&self) -> Option<RunStatus> {
+        match self.phase {
+            RunPhase::Finished(status) => Some(status),
+            RunPhase::Active | RunPhase::Delivering => None,
+        }
+    }
+
+    /// How many steps ended how, so far.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether somebody cancelled it, be it at its end already or not.
+    pub const fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// Whether all that is left is to hand out what the submitter wanted.
+    pub const fn is_delivering(&self) -> bool {
+        matches!(self.phase, RunPhase::Delivering)
+    }
+
+    /// When it was submitted.
+    pub const fn submitted_at(&self) -> TimeMs {
+        self.submitted_at
+    }
+
+    /// When it ended.
+    pub const fn finished_at(&self) -> Option<TimeMs> {
+        self.finished_at
+    }
+
+    /// For people: why the specification was refused or the outputs could not be delivered.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// What lies where in a step's input root, in the order of the specification. `None` if there is no such
+    /// step or one of its producers has not succeeded so far: never a part of the inputs.
+    pub fn resolved_inputs(&self, step: StepIndex) -> Option<impl Iterator<Item = (&str, TreeRef)>> {
+        self.steps.get(step as usize)?;
+        let inputs = &self.spec.steps.get(step as usize)?.inputs;
+        let tree = |source: &InputSource| match *source {
+            InputSource::Tree(tree) => Some(tree),
+            InputSource::Output { step, output } => {
+                self.steps.get(step as usize)?.outputs.get(usize::from(output)).copied()
+            }
+        };
+        if inputs.iter().any(|input| tree(&input.source).is_none()) {
+            return None;
+        }
+        Some(inputs.iter().filter_map(move |input| Some((&*input.path, tree(&input.source)?))))
+    }
+}
+
+/// What handlers need.
+impl Run {
+    pub(crate) fn step_spec(&self, step: StepIndex) -> &StepSpec {
+        &self.spec.steps[step as usize]
+    }
+
+    pub(crate) const fn step_id(&self, step: StepIndex) -> StepId {
+        StepId { run: self.id, step }
+    }
+
+    pub(crate) const fn place(&self, step: StepIndex) -> Place {
+        Place { order: self.order, id: self.step_id(step) }
+    }
+
+    pub(crate) fn priority(&self, step: StepIndex) -> Priority {
+        Priority { rank: Reverse(self.steps[step as usize].rank), place: self.place(step) }
+    }
+
+    pub(crate) fn demand(&self, step: StepIndex) -> Demand {
+        let spec = self.step_spec(step);
+        Demand { cpu_millis: spec.cpu_millis.max(1), memory_bytes: spec.memory_bytes }
+    }
+
+    /// Whether a result from the cache must not be used for this step.
+    pub(crate) fn bypasses_cache(&self, step: StepIndex) -> bool {
+        let spec = self.step_spec(step);
+        spec.bypass_cache || spec.effects || self.steps[step as usize].rewinds > 0
+    }
+
+    /// Of the direct dependencies: how many have not succeeded, and the first that never will.
+    pub(crate) fn missing(&self, step: StepIndex) -> (u32, Option<StepIndex>) {
+        let mut needed = Vec::new();
+        dependencies(self.step_spec(step), &mut needed);
+        needed.retain(|&producer| !self.steps[producer as usize].succeeded());
+        let lost = needed.iter().copied().find(|&producer| self.steps[producer as usize].status().is_some());
+        (needed.len() as u32, lost)
+    }
+
+    /// For the dependents of a step that ended badly.
+    pub(crate) fn needs_reason(&self, producer: StepIndex) -> String {
+        let how = self.steps[producer as usize].status().map_or("is not there", StepStatus::as_predicate);
+        format!("needs {}, which {how}", self.step_spec(producer).name)
+    }
+
+    /// Writes a step's end down.
+    pub(crate) fn record(&mut self, step: StepIndex, ending: Ending, at: TimeMs) {
+        let kept = &mut self.steps[step as usize];
+        kept.phase = StepPhase::Finished(ending.status);
+        kept.stale = false;
+        kept.stopping = false;
+        kept.cached = ending.cached;
+        kept.shared = ending.shared;
+        kept.saved_ms = ending.saved_ms;
+        kept.exit_code = ending.exit_code;
+        kept.finished_at = Some(at);
+        kept.reason = ending.reason;
+        kept.outputs = ending.outputs;
+        self.unfinished -= 1;
+        *self.counter(step) += 1;
+    }
+
+    /// The counter that a finished step is counted in.
+    pub(crate) fn counter(&mut self, step: StepIndex) -> &mut u32 {
+        let kept = &self.steps[step as usize];
+        match kept.status() {
+            Some(StepStatus::Succeeded) if kept.cached => &mut self.counts.cached,
+            Some(StepStatus::Succeeded) | None => &mut self.counts.executed,
+            Some(StepStatus::Failed | StepStatus::TimedOut | StepStatus::InfraFailed) => {
+                &mut self.counts.failed
+            }
+            Some(StepStatus::Skipped) => &mut self.counts.skipped,
+            Some(StepStatus::Cancelled) => &mut self.counts.cancelled,
+        }
+    }
+
+    /// How the run ends now that every step has: its own failures tell more than the machines'.
+    pub(crate) fn verdict(&self) -> RunStatus {
+        if self.cancelled {
+            return RunStatus::Cancelled;
+        }
+        let mut verdict = RunStatus::Succeeded;
+        for (spec, step) in self.spec.steps.iter().zip(&self.steps) {
+            match step.status() {
+                Some(StepStatus::Failed | StepStatus::TimedOut) if !spec.allow_failure => {
+                    return RunStatus::Failed;
+                }
+                Some(StepStatus::InfraFailed) if !spec.allow_failure => verdict = RunStatus::InfraFailed,
+                _ => {}
+            }
+        }
+        verdict
+    }
+}

@@ -1,0 +1,73 @@
+//! Everything the core knows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::apply::Transition;
+use crate::flights::Flights;
+use crate::ready::ReadyQueue;
+use crate::run::Run;
+use crate::step::Step;
+use crate::workers::{WorkerView, Workers};
+use crate::{Effect, Epoch, LogCommand, RunId, StepId, hash};
+
+/// The state that a log of commands leads to. Serialising it makes a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) workers: Workers,
+    pub(crate) ready: ReadyQueue,
+    pub(crate) flights: Flights,
+    pub(crate) last_epoch: Epoch,
+    /// How many submissions were taken in.
+    pub(crate) submissions: u64,
+    pub(crate) refused: u64,
+    log_hash: [u8; 32],
+}
+
+impl State {
+    /// Takes in one entry of the log and says what is to be done about it, in this order. Never fails: what
+    /// is late, repeated or about something unknown is counted in [`Self::refused`] and changes nothing else.
+    pub fn apply(&mut self, command: &LogCommand) -> Vec<Effect> {
+        let effects = Transition::new(self, command.at().unwrap_or(0)).run(command);
+        self.log_hash = hash::hash(&(&self.log_hash, command, &effects));
+        effects
+    }
+
+    /// Names the history: a chain over all commands and their effects. Two states have the same if and only
+    /// if they took in the same commands and gave the same effects.
+    pub const fn log_hash(&self) -> [u8; 32] {
+        self.log_hash
+    }
+
+    /// BLAKE3 of the canonical encoding of the whole state. Takes time in proportion to its size: for
+    /// snapshots and tests.
+    pub fn state_hash(&self) -> [u8; 32] {
+        hash::hash(self)
+    }
+
+    /// A run that was submitted and not forgotten.
+    pub fn run(&self, run: RunId) -> Option<&Run> {
+        self.runs.get(&run)
+    }
+
+    /// All runs that were submitted and not forgotten, by id.
+    pub fn runs(&self) -> impl Iterator<Item = (RunId, &Run)> {
+        self.runs.iter().map(|(id, run)| (*id, run))
+    }
+
+    /// All workers, by number.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
+        self.workers.views()
+    }
+
+    /// How many commands changed nothing because they were late, repeated or about something unknown.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    pub(crate) fn step_mut(&mut self, id: StepId) -> Option<&mut Step> {
+        self.runs.get_mut(&id.run)?.steps.get_mut(id.step as usize)
+    }
+}

@@ -1,0 +1,155 @@
+//! One step of a run: what the state keeps of it and what others see of it.
+
+use cullet_digest::{Digest, TreeRef};
+use serde::{Deserialize, Serialize};
+
+use crate::{AttemptId, Epoch, StepStatus, TimeMs, WorkerId};
+
+/// Where a step is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepPhase {
+    /// For steps it depends on.
+    Waiting,
+    /// Its action is being made and looked up.
+    Resolving,
+    /// For a worker with room.
+    Ready,
+    /// On a worker.
+    Running,
+    /// For another step that has the same action and is ready or running.
+    WaitingForIdentical,
+    /// At its end. Only a step that succeeded can leave it, when its outputs are lost.
+    Finished(StepStatus),
+}
+
+/// What there is to know about a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepView<'a> {
+    /// Where it is.
+    pub phase: StepPhase,
+    /// The key of its action, once that was made.
+    pub action: Option<Digest>,
+    /// Its outputs, in the order of their declaration; empty until it succeeded. While it runs again because
+    /// they were lost, the lost ones.
+    pub outputs: &'a [TreeRef],
+    /// Whether its result was there already or came from an identical step.
+    pub cached: bool,
+    /// Whether its result, good or bad, came from an identical step that was in flight.
+    pub shared: bool,
+    /// How often it was started; the number of the current or last attempt.
+    pub attempt: AttemptId,
+    /// The epoch of the current or last attempt; 0 before the first.
+    pub epoch: Epoch,
+    /// Where the current or last attempt was started.
+    pub worker: Option<WorkerId>,
+    /// Whether it was told to stop and has not answered yet.
+    pub stopping: bool,
+    /// Of the last attempt, where it failed.
+    pub exit_code: Option<i32>,
+    /// When the current or last attempt was started.
+    pub started_at: Option<TimeMs>,
+    /// When it reached its end.
+    pub finished_at: Option<TimeMs>,
+    /// Milliseconds of execution that a cached or shared result saved.
+    pub saved_ms: u64,
+    /// How often it was run again because its outputs were lost.
+    pub rewinds: u8,
+    /// For people: why it was skipped or stopped, what the machines did, why its action could not be made.
+    pub reason: Option<&'a str>,
+}
+
+impl StepView<'_> {
+    /// How it ended, if it has.
+    pub const fn status(&self) -> Option<StepStatus> {
+        match self.phase {
+            StepPhase::Finished(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+/// What the state keeps of a step. A run can have a million of them, so every byte counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) phase: StepPhase,
+    /// A dependency was run again after this step's action was made: the action may name what is lost.
+    pub(crate) stale: bool,
+    pub(crate) stopping: bool,
+    pub(crate) cached: bool,
+    pub(crate) shared: bool,
+    pub(crate) failures: u8,
+    pub(crate) infra_failures: u8,
+    pub(crate) rewinds: u8,
+    /// In phase `Waiting`: how many dependencies have not succeeded.
+    pub(crate) pending: u32,
+    /// Steps on the longest chain of dependents that starts here, itself included.
+    pub(crate) rank: u32,
+    pub(crate) attempt: AttemptId,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) epoch: Epoch,
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) started_at: Option<TimeMs>,
+    pub(crate) finished_at: Option<TimeMs>,
+    pub(crate) saved_ms: u64,
+    pub(crate) action: Option<Digest>,
+    pub(crate) outputs: Box<[TreeRef]>,
+    pub(crate) reason: Option<Box<str>>,
+}
+
+impl Step {
+    pub(crate) fn new(pending: u32, rank: u32) -> Self {
+        Self {
+            phase: StepPhase::Waiting,
+            stale: false,
+            stopping: false,
+            cached: false,
+            shared: false,
+            failures: 0,
+            infra_failures: 0,
+            rewinds: 0,
+            pending,
+            rank,
+            attempt: 0,
+            exit_code: None,
+            epoch: 0,
+            worker: None,
+            started_at: None,
+            finished_at: None,
+            saved_ms: 0,
+            action: None,
+            outputs: Box::default(),
+            reason: None,
+        }
+    }
+
+    pub(crate) const fn status(&self) -> Option<StepStatus> {
+        match self.phase {
+            StepPhase::Finished(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn succeeded(&self) -> bool {
+        matches!(self.phase, StepPhase::Finished(StepStatus::Succeeded))
+    }
+
+    pub(crate) fn view(&self) -> StepView<'_> {
+        StepView {
+            phase: self.phase,
+            action: self.action,
+            outputs: &self.outputs,
+            cached: self.cached,
+            shared: self.shared,
+            attempt: self.attempt,
+            epoch: self.epoch,
+            worker: self.worker,
+            stopping: self.stopping,
+            exit_code: self.exit_code,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            saved_ms: self.saved_ms,
+            rewinds: self.rewinds,
+            reason: self.reason.as_deref(),
+        }
+    }
+}

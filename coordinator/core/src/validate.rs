@@ -1,0 +1,63 @@
+//! What a specification must be before the core takes it in. Whatever passes can be indexed without a second
+//! look.
+
+use crate::StepIndex;
+use crate::spec::{InputSource, InputSpec, RunSpec, StepSpec};
+
+/// Ten times the largest run anybody has shown us; about 700 MB of state.
+const MAX_STEPS: usize = 1_000_000;
+/// Positions of inputs are 16 bits wide.
+const MAX_INPUTS: usize = 65_536;
+/// Sixteen dependencies for each of [`MAX_STEPS`]; offsets of edges are 32 bits wide.
+const MAX_EDGES: usize = 16_000_000;
+/// Linux's `PATH_MAX`. A name is no longer than a path, since reports and logs are files named after it.
+const MAX_TEXT: usize = 4096;
+
+/// Why this specification cannot be run, or nothing.
+pub(crate) fn refusal(spec: &RunSpec) -> Option<String> {
+    if spec.steps.len() > MAX_STEPS {
+        return Some(format!("{} steps are more than {MAX_STEPS}", spec.steps.len()));
+    }
+    if spec.pipeline.len() > MAX_TEXT {
+        return Some(format!("the pipeline's name is longer than {MAX_TEXT} bytes"));
+    }
+    let edges: usize = spec.steps.iter().map(|step| step.after.len() + step.inputs.len()).sum();
+    if edges > MAX_EDGES {
+        return Some(format!("{edges} inputs and dependencies are more than {MAX_EDGES}"));
+    }
+    if let Some(unknown) = spec.deliver.iter().find(|&&step| step as usize >= spec.steps.len()) {
+        return Some(format!("step {unknown}, which is to be delivered, does not exist"));
+    }
+    (0..).zip(&spec.steps).find_map(|(index, step)| {
+        let reason = step_refusal(spec, index, step)?;
+        Some(format!("step {index}: {reason}"))
+    })
+}
+
+fn step_refusal(spec: &RunSpec, index: StepIndex, step: &StepSpec) -> Option<String> {
+    if step.name.is_empty() || step.name.len() > MAX_TEXT {
+        return Some(format!("its name is empty or longer than {MAX_TEXT} bytes"));
+    }
+    if step.skip.as_ref().is_some_and(|reason| reason.len() > MAX_TEXT) {
+        return Some(format!("the reason to skip it is longer than {MAX_TEXT} bytes"));
+    }
+    if step.inputs.len() > MAX_INPUTS {
+        return Some(format!("{} inputs are more than {MAX_INPUTS}", step.inputs.len()));
+    }
+    if let Some(later) = step.after.iter().find(|&&needed| needed >= index) {
+        return Some(format!("it needs step {later}, which is not before it"));
+    }
+    step.inputs.iter().find_map(|input| input_refusal(spec, index, input))
+}
+
+fn input_refusal(spec: &RunSpec, index: StepIndex, input: &InputSpec) -> Option<String> {
+    if input.path.len() > MAX_TEXT {
+        return Some(format!("the path of an input is longer than {MAX_TEXT} bytes"));
+    }
+    let InputSource::Output { step, output } = input.source else { return None };
+    if step >= index {
+        return Some(format!("its input '{}' comes from step {step}, which is not before it", input.path));
+    }
+    (output >= spec.steps[step as usize].outputs)
+        .then(|| format!("its input '{}' is output {output} of step {step}, which has fewer", input.path))
+}
