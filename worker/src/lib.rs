@@ -1,5 +1,6 @@
 //! Makes a step's input root appear, runs it through an executor, collects what it leaves behind.
 
 pub mod executor;
+pub mod logs;
 
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};

@@ -1,0 +1,13 @@
+//! What a step prints: kept for later, bounded, and passed on while it runs.
+
+mod events;
+mod interleaving;
+mod lines;
+mod live;
+mod recorder;
+mod stream;
+
+pub use events::{LogEvents, NoEvents};
+pub use live::{LiveLines, LiveReader, LiveSender, LiveSource, live_log};
+pub(crate) use recorder::{Recorded, Recorder};
+pub(crate) use stream::Captured;
