@@ -16,7 +16,7 @@ const ANYTHING: &str = "anything";
 const STRICT_IN_TESTS: &[&str] = &["cache/digest", "coordinator/core", "pipeline", "proto"];
 
 /// Arrows of the workspace that ARCHITECTURE.md does not have, and crates it does not know.
-pub fn check(graph: &Graph, architecture: &str) -> Vec<Violation> {
+pub(crate) fn check(graph: &Graph, architecture: &str) -> Vec<Violation> {
     let allowed = read_table(architecture);
     if allowed.is_empty() {
         return vec![Violation::of("ARCHITECTURE.md", format!("has no table headed `{TABLE_HEAD}`"))];
@@ -42,7 +42,7 @@ pub fn check(graph: &Graph, architecture: &str) -> Vec<Violation> {
 }
 
 /// The workspace's own crates by directory.
-pub fn members(graph: &Graph) -> impl Iterator<Item = (&str, &super::metadata::Package)> {
+pub(crate) fn members(graph: &Graph) -> impl Iterator<Item = (&str, &super::metadata::Package)> {
     graph.values().filter_map(|package| Some((package.member_dir.as_deref()?, package)))
 }
 

@@ -6,7 +6,7 @@ use super::repository::SourceFile;
 use super::violation::Violation;
 
 /// Attributes of a Rust file that break a rule, and a crate root without documentation.
-pub fn check(file: &SourceFile) -> Vec<Violation> {
+pub(crate) fn check(file: &SourceFile) -> Vec<Violation> {
     let Ok(syntax) = syn::parse_file(&file.text) else { return Vec::new() };
     let mut attributes = Attributes { path: &file.path, violations: Vec::new() };
     attributes.visit_file(&syntax);

@@ -7,7 +7,7 @@ use super::repository::SourceFile;
 use super::violation::Violation;
 
 /// Relative links in Markdown whose file or heading does not exist.
-pub fn links(files: &[SourceFile]) -> Vec<Violation> {
+pub(crate) fn links(files: &[SourceFile]) -> Vec<Violation> {
     let by_path: BTreeMap<&str, &SourceFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
     let mut violations = Vec::new();
     for file in files.iter().filter(|file| file.has_extension("md")) {
@@ -77,7 +77,7 @@ fn has_heading(text: &str, anchor: &str) -> bool {
 }
 
 /// Crates (by directory) without a section that states their invariant.
-pub fn invariants<'a>(architecture: &str, crates: impl Iterator<Item = &'a str>) -> Vec<Violation> {
+pub(crate) fn invariants<'a>(architecture: &str, crates: impl Iterator<Item = &'a str>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for dir in crates {
         let title = format!("### `{dir}`");
@@ -91,14 +91,14 @@ pub fn invariants<'a>(architecture: &str, crates: impl Iterator<Item = &'a str>)
 }
 
 /// A changelog without a section for what is coming or for the version that is being built.
-pub fn changelog(text: &str, version: &str) -> Vec<Violation> {
+pub(crate) fn changelog(text: &str, version: &str) -> Vec<Violation> {
     let titles = ["## Unreleased".to_owned(), format!("## {version}")];
     let found = text.lines().any(|line| titles.iter().any(|title| line.starts_with(title)));
     if found { Vec::new() } else { vec![Violation::of("CHANGELOG.md", format!("has neither of {titles:?}"))] }
 }
 
 /// Paths that exist on one person's machine only.
-pub fn home_paths(file: &SourceFile, checkout: &str) -> Vec<Violation> {
+pub(crate) fn home_paths(file: &SourceFile, checkout: &str) -> Vec<Violation> {
     // Taken apart so that this file does not breach its own rule.
     let homes = [["/ho", "me/"].concat(), ["/Us", "ers/"].concat(), format!("{checkout}/")];
     let lines = file.text.lines().enumerate();

@@ -29,7 +29,7 @@ const UNREACHABLE: &[(&str, &[&str], &str)] = &[
 const NAMED_ONLY_BY: &[(&str, &str)] = &[("object_store", "cache"), ("openraft", "coordinator")];
 
 /// External crates that are reached or named where they must not be.
-pub fn check(graph: &Graph) -> Vec<Violation> {
+pub(crate) fn check(graph: &Graph) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (id, package) in graph {
         let Some(dir) = package.member_dir.as_deref() else { continue };

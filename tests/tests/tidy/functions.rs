@@ -9,7 +9,7 @@ use super::violation::Violation;
 const MAX_LINES: usize = 80;
 
 /// Functions of a Rust file that are too long.
-pub fn check(file: &SourceFile) -> Vec<Violation> {
+pub(crate) fn check(file: &SourceFile) -> Vec<Violation> {
     let syntax = match syn::parse_file(&file.text) {
         Ok(syntax) => syntax,
         Err(error) => return vec![Violation::of(&file.path, format!("does not parse: {error}"))],

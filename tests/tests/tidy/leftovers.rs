@@ -8,7 +8,7 @@ use super::violation::Violation;
 const BANNED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
 
 /// Calls of macros that mark unfinished work.
-pub fn check(file: &SourceFile) -> Vec<Violation> {
+pub(crate) fn check(file: &SourceFile) -> Vec<Violation> {
     let mut violations = Vec::new();
     // What does not even tokenise is reported by the rule on functions.
     if let Ok(tokens) = file.text.parse::<TokenStream>() {

@@ -12,7 +12,7 @@ const SOFT_LIMIT: usize = 350;
 const LONG_FILES: &[(&str, &str)] = &[];
 
 /// Rust files that are too long, and reasons that are not needed any more.
-pub fn check(files: &[SourceFile]) -> Vec<Violation> {
+pub(crate) fn check(files: &[SourceFile]) -> Vec<Violation> {
     check_against(files, LONG_FILES)
 }
 

@@ -15,7 +15,7 @@ const DENIED: &[&str] = &[
 ];
 
 /// Manifests that go their own way.
-pub fn check(file: &SourceFile) -> Vec<Violation> {
+pub(crate) fn check(file: &SourceFile) -> Vec<Violation> {
     if file.path == "Cargo.toml" {
         let denied = |lint: &&&str| file.text.lines().any(|line| line == format!("{lint} = \"deny\""));
         let missing = DENIED.iter().filter(|lint| !denied(lint));

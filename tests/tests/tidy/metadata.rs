@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// How one package uses another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// In what is built and shipped.
     Normal,
     /// In a build script.
@@ -19,20 +19,20 @@ pub enum Kind {
 
 /// One package of the resolved graph.
 #[derive(Debug, Clone)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The directory below the repository's root, for a member of the workspace.
-    pub member_dir: Option<String>,
+    pub(crate) member_dir: Option<String>,
     /// What it uses: ids and how.
-    pub uses: Vec<(String, Kind)>,
+    pub(crate) uses: Vec<(String, Kind)>,
 }
 
 /// The resolved graph by package id.
-pub type Graph = BTreeMap<String, Package>;
+pub(crate) type Graph = BTreeMap<String, Package>;
 
 /// Asks Cargo. Only this platform's part of the graph: the rest need not be downloaded.
-pub fn load(root: &Path) -> Graph {
+pub(crate) fn load(root: &Path) -> Graph {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--filter-platform", &host_triple()])
         .current_dir(root)
@@ -90,8 +90,7 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// A graph as a test writes it: `name → names`, every name its own id, directories equal to names.
-#[cfg(test)]
-pub fn planted(arrows: &[(&str, &str, Kind)]) -> Graph {
+pub(crate) fn planted(arrows: &[(&str, &str, Kind)]) -> Graph {
     let mut graph = Graph::new();
     let package = |name: &str| Package {
         name: name.to_owned(),

@@ -5,32 +5,27 @@ use std::path::Path;
 
 /// One file.
 #[derive(Debug, Clone)]
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// Relative to the root, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// All of it.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl SourceFile {
     /// A file that only a test of a rule knows.
-    pub fn planted(path: &str, text: &str) -> Self {
+    pub(crate) fn planted(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Whether the name ends so.
-    pub fn has_extension(&self, extension: &str) -> bool {
+    pub(crate) fn has_extension(&self, extension: &str) -> bool {
         Path::new(&self.path).extension().is_some_and(|found| found == extension)
-    }
-
-    /// Whether everything in it is test code: integration tests, and modules named `tests`.
-    pub fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs"))
     }
 }
 
 /// Every text file below `root` that belongs to the project, by path.
-pub fn load(root: &Path) -> Vec<SourceFile> {
+pub(crate) fn load(root: &Path) -> Vec<SourceFile> {
     let mut files = Vec::new();
     walk(root, "", &mut files);
     files.sort_by(|one, two| one.path.cmp(&two.path));
@@ -69,12 +64,4 @@ fn what_others_wrote_is_left_out() {
     assert!(!is_foreign(".ci"));
     assert!(!is_foreign("examples"));
     assert!(!is_foreign("cache/digest/src"));
-}
-
-#[test]
-fn test_code_is_recognised_by_its_path() {
-    let is_test = |path| SourceFile::planted(path, "").is_test();
-    assert!(is_test("tests/tests/tidy/main.rs"));
-    assert!(is_test("cache/src/disk/tests.rs"));
-    assert!(!is_test("cache/src/disk/attests.rs"));
 }

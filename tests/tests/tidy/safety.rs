@@ -11,7 +11,7 @@ const SAFE_ONLY: &[&str] = &["cache/digest/", "coordinator/", "pipeline/", "prot
 const COMMENT_REACH: usize = 8;
 
 /// Unsafe blocks and impls that are misplaced or unexplained.
-pub fn check(file: &SourceFile) -> Vec<Violation> {
+pub(crate) fn check(file: &SourceFile) -> Vec<Violation> {
     let Ok(tokens) = file.text.parse::<TokenStream>() else { return Vec::new() };
     let mut lines = Vec::new();
     find_unsafe(tokens, &mut lines);

@@ -4,23 +4,23 @@ use std::fmt;
 
 /// One breach of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// The file, relative to the repository, or the crate.
-    pub place: String,
+    pub(crate) place: String,
     /// From 1; 0 where there is no line to name.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What is wrong and what to do.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Violation {
     /// A breach at a line.
-    pub fn at(place: &str, line: usize, message: impl Into<String>) -> Self {
+    pub(crate) fn at(place: &str, line: usize, message: impl Into<String>) -> Self {
         Self { place: place.to_owned(), line, message: message.into() }
     }
 
     /// A breach of a whole file or crate.
-    pub fn of(place: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn of(place: &str, message: impl Into<String>) -> Self {
         Self::at(place, 0, message)
     }
 }
