@@ -7,7 +7,7 @@ mod live;
 mod recorder;
 mod stream;
 
-pub use events::{LogEvents, NoEvents};
+pub use events::{LogEvents, MAX_LINE_BYTES, NoEvents};
 pub use live::{LiveLines, LiveReader, LiveSender, LiveSource, live_log};
 pub(crate) use recorder::{Recorded, Recorder};
 pub(crate) use stream::Captured;
