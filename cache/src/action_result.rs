@@ -25,6 +25,30 @@ pub struct ActionResult {
     pub duration_ms: u64,
 }
 
+impl ActionResult {
+    /// The blobs that the result names itself: files, root directories and long logs, in that order as they
+    /// stand. What lies below a root directory is known only by reading it.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        let outputs = self.outputs.iter().filter_map(|output| match &output.kind {
+            OutputKind::Tree(tree) => Some(tree.digest()),
+            OutputKind::Symlink(_) => None,
+        });
+        let logs = [&self.stdout, &self.stderr].into_iter().filter_map(|stream| match stream {
+            LogStream::Inline(_) => None,
+            LogStream::Blob(digest) => Some(*digest),
+        });
+        outputs.chain(logs)
+    }
+
+    /// The root directories among [`ActionResult::digests`].
+    pub fn directories(&self) -> impl Iterator<Item = Digest> {
+        self.outputs.iter().filter_map(|output| match output.kind {
+            OutputKind::Tree(TreeRef::Directory(root)) => Some(root),
+            OutputKind::Tree(TreeRef::File { .. }) | OutputKind::Symlink(_) => None,
+        })
+    }
+}
+
 /// One output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {

@@ -52,6 +52,14 @@ pub enum StoreError {
         /// The newest format known.
         known: u32,
     },
+    /// Other processes use the store in a way that forbids what was asked.
+    #[error("{runs} other run(s) use the cache in {}: wait for them, or insist", .path.display())]
+    InUse {
+        /// Where.
+        path: PathBuf,
+        /// How many live runs other than those of this process.
+        runs: usize,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}", .path.display())]
     Io {

@@ -1,0 +1,44 @@
+//! [`ActionResult`] in the form of the Remote Execution API v2, which is what action caches store and send.
+//!
+//! The API has one list each for files, directories and links, so an order across kinds cannot survive:
+//! outputs come back sorted by path, which is the order in which REAPI wants `output_paths` declared.
+//! Directories use the output format "directory only" (`root_directory_digest`), because our stores keep every
+//! directory as a blob anyway and a `Tree` would repeat them.
+
+mod decode;
+mod encode;
+
+use cullet_digest::ParseDigestError;
+
+/// Why bytes are not a result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActionResultError {
+    /// They are no `ActionResult` message.
+    #[error("these bytes are not an ActionResult message")]
+    Decode(#[from] prost::DecodeError),
+    /// A digest is missing where there must be one. A directory in the format "tree only" lands here as well.
+    #[error("'{0}' in an ActionResult has no digest")]
+    NoDigest(String),
+    /// A digest is not one.
+    #[error("'{what}' in an ActionResult has an unusable digest")]
+    Digest {
+        /// The output or field.
+        what: String,
+        /// What is wrong with it.
+        source: ParseDigestError,
+    },
+    /// Two outputs have one path.
+    #[error("two outputs of an ActionResult are at '{0}'")]
+    Duplicate(String),
+}
+
+/// The type of the message in `auxiliary_metadata` that tells how the two output streams were interleaved.
+const INTERLEAVING_URL: &str = "type.googleapis.com/cullet.v1.LogInterleaving";
+
+/// `cullet.v1.LogInterleaving`: see [`crate::ActionResult::interleaving`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct LogInterleaving {
+    /// Lengths in bytes of alternating runs, standard output first.
+    #[prost(uint32, repeated, tag = "1")]
+    runs: Vec<u32>,
+}

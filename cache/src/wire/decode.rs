@@ -1,0 +1,167 @@
+//! Bytes to result.
+
+use bytes::Bytes;
+use cullet_digest::{Digest, DigestFunction, TreeRef};
+use cullet_proto::reapi;
+use prost::Message as _;
+use prost_types::Timestamp;
+
+use super::{ActionResultError, INTERLEAVING_URL, LogInterleaving};
+use crate::{ActionResult, LogStream, Output, OutputKind};
+
+impl ActionResult {
+    /// Reads the bytes of a REAPI v2 `ActionResult` whose digests are of `function`. Outputs come back sorted
+    /// by path. Short logs are slices of `bytes`.
+    pub fn decode(function: DigestFunction, bytes: Bytes) -> Result<Self, ActionResultError> {
+        Self::from_wire(function, reapi::ActionResult::decode(bytes)?)
+    }
+
+    /// Checks a message; see [`ActionResult::decode`].
+    pub fn from_wire(
+        function: DigestFunction,
+        message: reapi::ActionResult,
+    ) -> Result<Self, ActionResultError> {
+        let metadata = message.execution_metadata.unwrap_or_default();
+        let started_at_ms = milliseconds(metadata.execution_start_timestamp);
+        let completed_at_ms = milliseconds(metadata.execution_completed_timestamp);
+        let outputs =
+            outputs(function, message.output_files, message.output_directories, message.output_symlinks)?;
+        Ok(Self {
+            exit_code: message.exit_code,
+            outputs,
+            stdout: stream(function, "stdout", message.stdout_raw, message.stdout_digest)?,
+            stderr: stream(function, "stderr", message.stderr_raw, message.stderr_digest)?,
+            interleaving: interleaving(&metadata.auxiliary_metadata)?,
+            worker: metadata.worker,
+            started_at_ms,
+            duration_ms: completed_at_ms.saturating_sub(started_at_ms),
+        })
+    }
+}
+
+fn outputs(
+    function: DigestFunction,
+    files: Vec<reapi::OutputFile>,
+    directories: Vec<reapi::OutputDirectory>,
+    symlinks: Vec<reapi::OutputSymlink>,
+) -> Result<Vec<Output>, ActionResultError> {
+    let mut outputs = Vec::with_capacity(files.len() + directories.len() + symlinks.len());
+    for file in files {
+        let digest = digest(function, &file.path, file.digest)?;
+        let tree = TreeRef::File { digest, executable: file.is_executable };
+        outputs.push(Output { path: file.path, kind: OutputKind::Tree(tree) });
+    }
+    for directory in directories {
+        let root = digest(function, &directory.path, directory.root_directory_digest)?;
+        outputs.push(Output { path: directory.path, kind: OutputKind::Tree(TreeRef::Directory(root)) });
+    }
+    for link in symlinks {
+        outputs.push(Output { path: link.path, kind: OutputKind::Symlink(link.target) });
+    }
+    outputs.sort_by(|a, b| a.path.cmp(&b.path));
+    match outputs.windows(2).find(|pair| pair[0].path == pair[1].path) {
+        Some(pair) => Err(ActionResultError::Duplicate(pair[0].path.clone())),
+        None => Ok(outputs),
+    }
+}
+
+fn stream(
+    function: DigestFunction,
+    what: &str,
+    raw: Bytes,
+    blob: Option<reapi::Digest>,
+) -> Result<LogStream, ActionResultError> {
+    Ok(match blob {
+        // Raw bytes win: REAPI lets a server inline what it also names.
+        Some(_) if !raw.is_empty() => LogStream::Inline(raw),
+        Some(blob) => LogStream::Blob(digest(function, what, Some(blob))?),
+        None => LogStream::Inline(raw),
+    })
+}
+
+fn digest(
+    function: DigestFunction,
+    what: &str,
+    digest: Option<reapi::Digest>,
+) -> Result<Digest, ActionResultError> {
+    let digest = digest.ok_or_else(|| ActionResultError::NoDigest(what.to_owned()))?;
+    Digest::from_wire(function, &digest.hash, digest.size_bytes)
+        .map_err(|source| ActionResultError::Digest { what: what.to_owned(), source })
+}
+
+fn interleaving(auxiliary: &[prost_types::Any]) -> Result<Vec<u32>, ActionResultError> {
+    match auxiliary.iter().find(|any| any.type_url == INTERLEAVING_URL) {
+        Some(any) => Ok(LogInterleaving::decode(&*any.value)?.runs),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Milliseconds since the epoch. What lies before it, or is absent, counts as the epoch: these times are shown,
+/// never compared.
+fn milliseconds(timestamp: Option<Timestamp>) -> u64 {
+    let timestamp = timestamp.unwrap_or_default();
+    let seconds = u64::try_from(timestamp.seconds).unwrap_or(0);
+    seconds.saturating_mul(1000).saturating_add(u64::try_from(timestamp.nanos / 1_000_000).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result() -> ActionResult {
+        let blake3 = |text: &str| DigestFunction::Blake3.digest(text.as_bytes());
+        let file = |executable| TreeRef::File { digest: blake3("file"), executable };
+        let output = |path: &str, kind| Output { path: path.to_owned(), kind };
+        ActionResult {
+            exit_code: 3,
+            outputs: vec![
+                output("a/dir", OutputKind::Tree(TreeRef::Directory(blake3("dir")))),
+                output("b", OutputKind::Tree(file(true))),
+                output("c", OutputKind::Symlink("b".to_owned())),
+                output("d", OutputKind::Tree(file(false))),
+            ],
+            stdout: LogStream::Inline(Bytes::from_static(b"hello\n")),
+            stderr: LogStream::Blob(blake3("long")),
+            interleaving: vec![0, 300, 6],
+            worker: "w1".to_owned(),
+            started_at_ms: 1_790_000_000_123,
+            duration_ms: 4_567,
+        }
+    }
+
+    #[test]
+    fn a_result_survives_encoding_and_decoding() {
+        for result in [result(), ActionResult { interleaving: vec![], outputs: vec![], ..result() }] {
+            let decoded = ActionResult::decode(DigestFunction::Blake3, result.encode().into()).unwrap();
+            assert_eq!(decoded, result);
+        }
+    }
+
+    #[test]
+    fn outputs_come_back_sorted_by_path() {
+        let mut unsorted = result();
+        unsorted.outputs.reverse();
+        let decoded = ActionResult::decode(DigestFunction::Blake3, unsorted.encode().into()).unwrap();
+        assert_eq!(decoded, result());
+    }
+
+    #[test]
+    fn what_is_not_usable_is_refused_with_its_part() {
+        let from_wire = |message| ActionResult::from_wire(DigestFunction::Blake3, message);
+        let mut message = result().to_wire();
+        message.output_files[0].digest = None;
+        assert_eq!(from_wire(message), Err(ActionResultError::NoDigest("b".to_owned())));
+        let mut message = result().to_wire();
+        message.stderr_digest.as_mut().unwrap().size_bytes = -1;
+        assert!(
+            matches!(from_wire(message), Err(ActionResultError::Digest { what, .. }) if what == "stderr")
+        );
+        let mut message = result().to_wire();
+        message.output_symlinks[0].path = "b".to_owned();
+        assert_eq!(from_wire(message), Err(ActionResultError::Duplicate("b".to_owned())));
+        let mut message = result().to_wire();
+        message.output_directories[0].root_directory_digest = None;
+        assert_eq!(from_wire(message), Err(ActionResultError::NoDigest("a/dir".to_owned())));
+        assert!(ActionResult::decode(DigestFunction::Blake3, Bytes::from_static(b"\xff\xff")).is_err());
+    }
+}
