@@ -1,0 +1,130 @@
+//! The same work is done once.
+
+use cullet_core::spec::StepSpec;
+use cullet_core::{AttemptOutcome, RunId, StepPhase};
+
+use crate::driver::Core;
+use crate::steps::{keep_going, run, step};
+
+/// Steps with one action that is executing in run 1, step `a`.
+fn in_flight(steps: &[StepSpec]) -> Core {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, keep_going([step("a"), step("b")]));
+    core.submit(2, keep_going(steps));
+    core.now = 100;
+    for name in ["a", "b", "2.c", "2.d"] {
+        core.miss_as(name, "same");
+    }
+    core.now = 150;
+    core
+}
+
+fn two() -> [StepSpec; 2] {
+    [step("c"), step("d")]
+}
+
+#[test]
+fn the_later_ones_wait_and_take_the_result() {
+    let mut core = in_flight(&two());
+    assert_eq!(core.view("a").phase, StepPhase::Running);
+    assert_eq!(core.view("2.d").phase, StepPhase::WaitingForIdentical);
+    let effects = core.succeed("a");
+    assert_eq!(effects[..3], ["a Succeeded", "b Succeeded shared", "run 1 Succeeded"]);
+    assert_eq!(effects[3..], ["2.c Succeeded shared", "2.d Succeeded shared", "run 2 Succeeded"]);
+    let d = core.view("2.d");
+    assert_eq!((d.outputs, d.saved_ms, d.cached, d.attempt), (core.view("a").outputs, 50, true, 0));
+    assert_eq!(core.state.run(RunId(1)).unwrap().counts().cached, 1);
+}
+
+#[test]
+fn they_fail_together() {
+    let mut core = in_flight(&two());
+    let effects = core.fail("a");
+    assert_eq!(effects[1..3], ["b Failed shared", "run 1 Failed"]);
+    assert_eq!(core.view("2.c").exit_code, Some(3));
+    assert!(!core.view("2.c").cached);
+}
+
+#[test]
+fn who_may_try_more_often_goes_on_alone() {
+    let patient = |name| StepSpec { retry_failure: 1, ..step(name) };
+    let mut core = in_flight(&[patient("c"), patient("d")]);
+    let effects = core.fail("a");
+    assert_eq!(effects, ["a Failed", "b Failed shared", "run 1 Failed", "start 2.c#1@2 on 1"]);
+    assert_eq!(core.fail("2.c"), ["2.c Failed", "2.d Failed shared", "run 2 Failed"]);
+}
+
+#[test]
+fn a_leader_that_the_machines_failed_is_followed_by_the_next() {
+    let mut core = in_flight(&two());
+    assert_eq!(core.infra("a"), ["a InfraFailed", "start b#1@2 on 1"]);
+    assert_eq!(core.view("2.c").phase, StepPhase::WaitingForIdentical);
+    assert_eq!(core.succeed("b").len(), 5);
+}
+
+#[test]
+fn a_leader_keeps_its_lead_while_it_retries() {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, run([StepSpec { retry_infra: 1, ..step("a") }, step("b")]));
+    core.miss_as("a", "same");
+    core.miss_as("b", "same");
+    assert_eq!(core.infra("a"), ["start a#2@2 on 1"]);
+    assert_eq!(core.succeed("a"), ["a Succeeded", "b Succeeded shared", "run 1 Succeeded"]);
+}
+
+#[test]
+fn a_cancelled_leader_hands_over_once_it_has_stopped() {
+    let mut core = in_flight(&two());
+    assert_eq!(core.cancel(1), ["stop a#1 on 1", "b Cancelled"]);
+    let effects = core.done("a", AttemptOutcome::Cancelled);
+    assert_eq!(effects, ["a Cancelled", "run 1 Cancelled", "start 2.c#1@2 on 1"]);
+}
+
+#[test]
+fn a_cancelled_leader_that_made_it_still_gives_its_result() {
+    let mut core = in_flight(&two());
+    core.cancel(1);
+    let effects = core.succeed("a");
+    assert_eq!(effects[..2], ["a Cancelled", "run 1 Cancelled"]);
+    assert_eq!(effects[2..], ["2.c Succeeded shared", "2.d Succeeded shared", "run 2 Succeeded"]);
+}
+
+#[test]
+fn a_leader_that_waits_for_room_hands_over_too() {
+    let mut core = Core::default();
+    for run_id in 1..=2 {
+        core.submit(run_id, run([step("a")]));
+    }
+    core.miss_as("a", "same");
+    core.miss_as("2.a", "same");
+    assert_eq!(core.cancel(1), ["a Cancelled", "run 1 Cancelled"]);
+    assert_eq!(core.view("2.a").phase, StepPhase::Ready);
+    assert_eq!(core.join(1, 1), ["start 2.a#1@1 on 1"]);
+}
+
+#[test]
+fn cancelled_followers_get_nothing() {
+    let mut core = in_flight(&two());
+    assert_eq!(core.cancel(2), ["2.c Cancelled", "2.d Cancelled", "run 2 Cancelled"]);
+    assert_eq!(core.succeed("a"), ["a Succeeded", "b Succeeded shared", "run 1 Succeeded"]);
+}
+
+#[test]
+fn what_acts_on_the_outside_world_never_shares() {
+    let deploy = |name| StepSpec { effects: true, ..step(name) };
+    let mut core = Core::with_cpus(4);
+    core.submit(1, run([deploy("a"), deploy("b"), step("c")]));
+    assert_eq!(core.miss_as("a", "same"), ["start a#1@1 on 1"]);
+    assert_eq!(core.miss_as("b", "same"), ["start b#1@2 on 1"]);
+    assert_eq!(core.miss_as("c", "same"), ["start c#1@3 on 1"]);
+    assert_eq!(core.succeed("a"), ["a Succeeded"]);
+}
+
+#[test]
+fn a_step_that_bypasses_the_cache_shares_what_is_in_flight() {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, run([step("a"), StepSpec { bypass_cache: true, ..step("b") }]));
+    core.miss_as("a", "same");
+    assert!(core.miss_as("b", "same").is_empty());
+    assert_eq!(core.succeed("a")[1], "b Succeeded shared");
+}

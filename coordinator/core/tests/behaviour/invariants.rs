@@ -1,0 +1,260 @@
+//! What holds after every command.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cullet_core::spec::InputSource;
+use cullet_core::{
+    AttemptOutcome, Counts, Effect, Epoch, LogCommand, Run, RunId, RunStatus, State, StepId, StepPhase,
+    StepStatus, StepView,
+};
+
+use crate::shell::{Owed, Shell};
+
+/// Remembers what must not change.
+#[derive(Default)]
+pub(crate) struct Watch {
+    ended: BTreeMap<RunId, RunStatus>,
+    last_epoch: Epoch,
+    /// Starts of steps that act on the outside world, less those that started nothing.
+    acted: BTreeMap<StepId, u32>,
+}
+
+impl Watch {
+    /// Applies a command and checks everything.
+    pub(crate) fn step(&mut self, shell: &mut Shell, command: LogCommand) {
+        let before = shell.state.clone();
+        self.before(&before, &command);
+        let effects = shell.apply(command.clone());
+        let state = &shell.state;
+        if state.refused() > before.refused() {
+            assert!(
+                effects.is_empty() && state.runs().eq(before.runs()) && state.workers().eq(before.workers())
+            );
+        }
+        self.runs_end_once(&before, state, &effects);
+        self.starts(state, &effects);
+        for (id, run) in state.runs() {
+            counts_are_true(run);
+            nothing_starts_after_a_halt(run);
+            ends_are_kept(before.run(id), run, id, &effects);
+        }
+        capacity_is_neither_lost_nor_lent_twice(&before, state, &effects);
+        identical_work_is_done_once(state);
+        everything_unfinished_has_a_reason(shell);
+    }
+
+    /// When nobody is owed anything.
+    pub(crate) fn end(&self, shell: &Shell) {
+        for (id, run) in shell.state.runs() {
+            assert!(run.status().is_some(), "{id} did not end");
+        }
+        assert!(
+            shell.state.workers().all(|worker| worker.used_cpu_millis == 0 && worker.used_memory_bytes == 0)
+        );
+    }
+
+    fn before(&mut self, state: &State, command: &LogCommand) {
+        match command {
+            LogCommand::Forget { run } if state.run(*run).is_some_and(|run| run.status().is_some()) => {
+                self.ended.remove(run);
+                self.acted.retain(|id, _| id.run != *run);
+            }
+            LogCommand::AttemptFinished {
+                id, attempt, outcome: AttemptOutcome::InputLost { .. }, ..
+            } => {
+                let current = view(state, *id).is_some_and(|step| step.attempt == *attempt);
+                if let Some(acted) = self.acted.get_mut(id).filter(|acted| current && **acted > 0) {
+                    *acted -= 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn runs_end_once(&mut self, before: &State, state: &State, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::RunFinished { run } = effect {
+                let status = state.run(*run).and_then(Run::status).expect("it says so");
+                assert_eq!(self.ended.insert(*run, status), None, "{run} ended twice");
+            }
+        }
+        for (id, run) in state.runs() {
+            assert_eq!(run.status(), self.ended.get(&id).copied());
+            if let Some(status) = run.status() {
+                let unfinished = run.steps().any(|step| step.status().is_none());
+                assert!(!unfinished, "a run ends after its steps");
+                assert_eq!(status == RunStatus::Cancelled, run.is_cancelled(), "cancellation wins");
+            }
+            let cancelled = before.run(id).is_some_and(Run::is_cancelled);
+            assert!(!cancelled || run.is_cancelled());
+        }
+    }
+
+    fn starts(&mut self, state: &State, effects: &[Effect]) {
+        for effect in effects {
+            match *effect {
+                Effect::Start { id, attempt, epoch, worker, action } => {
+                    assert!(epoch > self.last_epoch, "epochs rise");
+                    self.last_epoch = epoch;
+                    let step = view(state, id).expect("a step");
+                    assert_eq!((step.attempt, step.epoch, step.worker), (attempt, epoch, Some(worker)));
+                    assert_eq!((step.action, step.phase), (Some(action), StepPhase::Running));
+                    assert!(dependencies_succeeded(state, id), "started before its dependencies succeeded");
+                    let spec = &state.run(id.run).expect("a run").spec().steps[id.step as usize];
+                    let acted = self.acted.entry(id).or_default();
+                    *acted += u32::from(spec.effects);
+                    assert!(*acted <= 1, "acted twice on the outside world");
+                }
+                Effect::Resolve { id, .. } => {
+                    let over = view(state, id).is_some_and(|step| step.status().is_some());
+                    assert!(over || dependencies_succeeded(state, id), "resolved without its inputs");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn view(state: &State, id: StepId) -> Option<StepView<'_>> {
+    state.run(id.run)?.step(id.step)
+}
+
+fn dependencies(run: &Run, step: u32) -> impl Iterator<Item = u32> {
+    let spec = &run.spec().steps[step as usize];
+    let inputs = spec.inputs.iter().filter_map(|input| match input.source {
+        InputSource::Output { step, .. } => Some(step),
+        InputSource::Tree(_) => None,
+    });
+    inputs.chain(spec.after.iter().copied())
+}
+
+fn dependencies_succeeded(state: &State, id: StepId) -> bool {
+    let run = state.run(id.run).expect("a run");
+    let succeeded = |step| run.step(step).and_then(|step| step.status()) == Some(StepStatus::Succeeded);
+    dependencies(run, id.step).all(succeeded)
+}
+
+fn counts_are_true(run: &Run) {
+    let mut counts = Counts::default();
+    for step in run.steps() {
+        match step.status() {
+            Some(StepStatus::Succeeded) if step.cached => counts.cached += 1,
+            Some(StepStatus::Succeeded) => counts.executed += 1,
+            Some(StepStatus::Skipped) => counts.skipped += 1,
+            Some(StepStatus::Cancelled) => counts.cancelled += 1,
+            Some(_) => counts.failed += 1,
+            None => {}
+        }
+        let explained = matches!(step.status(), Some(StepStatus::Skipped | StepStatus::Cancelled));
+        assert!(!explained || step.reason.is_some_and(|reason| !reason.is_empty()), "no reason given");
+    }
+    assert_eq!(run.counts(), counts);
+}
+
+/// After a failure that ends the run early, or a cancellation, only what is being stopped is left.
+fn nothing_starts_after_a_halt(run: &Run) {
+    let fatal = run
+        .spec()
+        .steps
+        .iter()
+        .zip(run.steps())
+        .any(|(spec, step)| !spec.allow_failure && step.status().is_some_and(StepStatus::is_failure));
+    if run.is_cancelled() || (fatal && !run.spec().keep_going) {
+        let mut left = run.steps().filter(|step| step.status().is_none());
+        assert!(left.all(|step| step.phase == StepPhase::Running && step.stopping));
+    }
+}
+
+/// A finished step stays as it is, unless it is said that it runs again.
+fn ends_are_kept(before: Option<&Run>, run: &Run, id: RunId, effects: &[Effect]) {
+    for (step, now) in (0..).zip(run.steps()) {
+        let id = StepId { run: id, step };
+        let count = |wanted: Effect| effects.iter().filter(|effect| **effect == wanted).count();
+        let rewound = count(Effect::StepRewound { id });
+        let was = before.and_then(|run| run.step(step));
+        let ended_before = was.is_some_and(|was| was.status().is_some());
+        if let (Some(was), true, 0) = (was, ended_before, rewound) {
+            assert_eq!(was, now);
+        }
+        let ends = usize::from(now.status().is_some()) + rewound - usize::from(ended_before);
+        assert_eq!(count(Effect::StepFinished { id }), ends, "an end is said once");
+    }
+}
+
+fn capacity_is_neither_lost_nor_lent_twice(before: &State, state: &State, effects: &[Effect]) {
+    for worker in state.workers() {
+        let (mut cpu_millis, mut memory_bytes, mut running) = (0, 0, 0);
+        for (_, run) in state.runs() {
+            for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
+                if step.phase == StepPhase::Running && step.worker == Some(worker.id) {
+                    cpu_millis += u64::from(spec.cpu_millis.max(1));
+                    memory_bytes += spec.memory_bytes;
+                    running += 1;
+                }
+            }
+        }
+        let used = (worker.used_cpu_millis, worker.used_memory_bytes, worker.running);
+        assert_eq!(used, (cpu_millis, memory_bytes, running));
+        let starts =
+            effects.iter().any(|e| matches!(e, Effect::Start { worker: on, .. } if *on == worker.id));
+        let fits = cpu_millis <= u64::from(worker.cpu_millis) && memory_bytes <= worker.memory_bytes;
+        assert!(fits || !starts || before.workers().all(|known| known.id != worker.id), "lent twice");
+    }
+}
+
+fn identical_work_is_done_once(state: &State) {
+    let mut actions = BTreeSet::new();
+    for (_, run) in state.runs() {
+        for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
+            if matches!(step.phase, StepPhase::Ready | StepPhase::Running) && !spec.effects {
+                assert!(actions.insert(step.action), "the same work twice");
+            }
+        }
+    }
+}
+
+/// No wake-up is lost: whoever is not at its end waits for something that will come.
+fn everything_unfinished_has_a_reason(shell: &Shell) {
+    let state = &shell.state;
+    for (id, run) in state.runs() {
+        assert!(!run.is_delivering() || shell.owed.contains(&Owed::Deliver { run: id }));
+        let unfinished = run.steps().any(|step| step.status().is_none());
+        assert!(unfinished || run.is_delivering() || run.status().is_some(), "the run forgot to end");
+        for (step, view) in (0..).zip(run.steps()) {
+            assert!(has_a_reason(shell, run, StepId { run: id, step }, &view), "{id} {step} {view:?}");
+        }
+    }
+}
+
+fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bool {
+    let state = &shell.state;
+    match step.phase {
+        StepPhase::Finished(_) => true,
+        StepPhase::Waiting => {
+            let unfinished = |step: u32| run.step(step).is_some_and(|step| step.status().is_none());
+            dependencies(run, id.step).any(unfinished)
+        }
+        StepPhase::Resolving => {
+            shell.owed.iter().any(|owed| matches!(owed, Owed::Resolve { id: owed, .. } if *owed == id))
+        }
+        StepPhase::Ready => {
+            let spec = &run.spec().steps[id.step as usize];
+            state.workers().all(|worker| {
+                let cpu_millis = u64::from(worker.cpu_millis).saturating_sub(worker.used_cpu_millis);
+                let memory_bytes = worker.memory_bytes.saturating_sub(worker.used_memory_bytes);
+                cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes
+            })
+        }
+        StepPhase::Running => {
+            let alive = state.workers().any(|worker| Some(worker.id) == step.worker);
+            let current = |owed: &Owed| {
+                matches!(*owed, Owed::Attempt { id: of, attempt, epoch, stopped, .. }
+                    if (of, attempt, epoch, stopped) == (id, step.attempt, step.epoch, step.stopping))
+            };
+            alive && shell.owed.iter().any(current)
+        }
+        StepPhase::WaitingForIdentical => state.runs().flat_map(|(_, run)| run.steps()).any(|other| {
+            other.action == step.action && matches!(other.phase, StepPhase::Ready | StepPhase::Running)
+        }),
+    }
+}

@@ -1,0 +1,134 @@
+//! Random runs, random trouble: whatever happens, the invariants hold, and once the trouble is over every run
+//! ends.
+
+use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
+use cullet_core::{LogCommand, State};
+use proptest::prelude::*;
+
+use crate::invariants::Watch;
+use crate::shell::{Event, Shell};
+use crate::steps::{digest, tree};
+
+#[derive(Debug, Clone)]
+struct RawStep {
+    needs: Vec<(u8, bool)>,
+    class: u8,
+    cpus: u8,
+    traits: u8,
+    retries: (u8, u8),
+}
+
+fn raw_step() -> impl Strategy<Value = RawStep> {
+    let needs = prop::collection::vec((any::<u8>(), prop::bool::weighted(0.7)), 0..4);
+    (needs, 0..3_u8, 0..5_u8, any::<u8>(), (0..2_u8, 0..3_u8))
+        .prop_map(|(needs, class, cpus, traits, retries)| RawStep { needs, class, cpus, traits, retries })
+}
+
+/// Steps of one class with the same inputs have the same action.
+fn step(index: usize, raw: &RawStep) -> StepSpec {
+    let needs = |input: bool| {
+        let needs = raw.needs.iter().filter(move |need| index > 0 && need.1 == input);
+        needs.map(move |need| u32::from(need.0) % index as u32)
+    };
+    let output = |step| InputSpec { path: "x".into(), source: InputSource::Output { step, output: 0 } };
+    let source = InputSpec { path: "src".into(), source: InputSource::Tree(tree("source")) };
+    let one_in = |n: u8, with: u8| raw.traits % n == with;
+    StepSpec {
+        inputs: needs(true).map(output).chain(one_in(3, 0).then_some(source)).collect(),
+        after: needs(false).collect(),
+        cpu_millis: u32::from(raw.cpus) * 500,
+        memory_bytes: u64::from(raw.cpus % 3) << 20,
+        command: digest(&format!("class {}", raw.class)),
+        retry_failure: raw.retries.0,
+        retry_infra: raw.retries.1,
+        effects: one_in(11, 1),
+        allow_failure: one_in(5, 2),
+        bypass_cache: one_in(7, 3),
+        skip: one_in(17, 4).then(|| "condition".into()),
+        ..crate::steps::step(&format!("s{index}"))
+    }
+}
+
+prop_compose! {
+    fn spec()(raw in prop::collection::vec(raw_step(), 0..10), keep_going: bool, deliver: bool) -> RunSpec {
+        let steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
+        let deliver = (0..steps.len() as u32).filter(|step| deliver && step % 3 == 0).collect();
+        RunSpec { pipeline: "random".into(), steps, keep_going, deliver }
+    }
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => any::<u8>().prop_map(Event::Submit),
+        24 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Answer { pick, how }),
+        6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Trouble { pick, how }),
+        6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, which)| Event::Lose { pick, which }),
+        3 => (0..4_u8, 1..8_u8).prop_map(|(worker, cpus)| Event::Join { worker, cpus }),
+        1 => (0..4_u8).prop_map(Event::Leave),
+        1 => any::<u8>().prop_map(Event::Cancel),
+        2 => any::<u16>().prop_map(Event::Repeat),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Forge { pick, how }),
+        1 => any::<u8>().prop_map(Event::Forget),
+    ]
+}
+
+fn history() -> impl Strategy<Value = (Vec<RunSpec>, Vec<Event>)> {
+    (prop::collection::vec(spec(), 1..5), prop::collection::vec(event(), 0..150))
+}
+
+/// Plays the events, then answers everything kindly until nobody is owed an answer.
+fn play(specs: Vec<RunSpec>, events: &[Event]) -> Shell {
+    let mut shell = Shell::new(specs);
+    let mut watch = Watch::default();
+    for event in events {
+        if let Some(command) = shell.command(event) {
+            watch.step(&mut shell, command);
+        }
+    }
+    // A worker that can hold any of the steps.
+    watch.step(&mut shell, Shell::join(9, 100));
+    while let Some(command) = shell.kind_answer() {
+        watch.step(&mut shell, command);
+    }
+    watch.end(&shell);
+    shell
+}
+
+/// Bounds shrinking as well: an unlucky case is small already.
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(600))]
+
+    #[test]
+    fn whatever_happens_every_run_ends_once((specs, events) in history()) {
+        play(specs, &events);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn a_log_replayed_in_full_or_from_a_snapshot_gives_the_same(
+        (specs, events) in history(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let shell = play(specs, &events);
+        let cut = at.index(shell.log.len());
+        let mut state = State::default();
+        for (index, (command, effects)) in shell.log.iter().enumerate() {
+            if index == cut {
+                state = postcard::from_bytes(&postcard::to_allocvec(&state).unwrap()).unwrap();
+            }
+            // As the log stores it.
+            let command: LogCommand = postcard::from_bytes(&postcard::to_allocvec(command).unwrap()).unwrap();
+            prop_assert_eq!(&state.apply(&command), effects);
+        }
+        prop_assert_eq!(state.log_hash(), shell.state.log_hash());
+        prop_assert_eq!(state.state_hash(), shell.state.state_hash());
+        prop_assert_eq!(state, shell.state);
+    }
+}

@@ -1,0 +1,83 @@
+//! What is wrong, unknown or repeated does no harm.
+
+use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
+use cullet_core::{LogCommand, Resolution, RunId, RunStatus, StepId};
+
+use crate::driver::Core;
+use crate::steps::{after, digest, reads, run, step};
+
+#[test]
+fn a_specification_that_is_not_valid_fails_with_the_reason() {
+    let input = |step, output| {
+        let source = InputSource::Output { step, output };
+        StepSpec { inputs: [InputSpec { path: "x".into(), source }].into(), ..crate::steps::step("b") }
+    };
+    let long: Box<str> = "x".repeat(5000).into();
+    let cases: Vec<(RunSpec, &str)> = vec![
+        (run([step("a"), after("b", &[1])]), "step 1: it needs step 1, which is not before it"),
+        (run([after("a", &[4_000_000_000])]), "step 0: it needs step 4000000000, which is not before it"),
+        (run([step("a"), input(1, 0)]), "step 1: its input 'x' comes from step 1, which is not before it"),
+        (run([step("a"), input(0, 1)]), "step 1: its input 'x' is output 1 of step 0, which has fewer"),
+        (run([step("")]), "step 0: its name is empty or longer than 4096 bytes"),
+        (run([step(&long)]), "step 0: its name is empty or longer than 4096 bytes"),
+        (run([StepSpec { skip: Some(long), ..step("a") }]), "step 0: the reason to skip it is longer"),
+        (
+            RunSpec { deliver: [1].into(), ..run([step("a")]) },
+            "step 1, which is to be delivered, does not exist",
+        ),
+    ];
+    for (spec, reason) in cases {
+        let mut core = Core::default();
+        assert_eq!(core.submit(1, spec), ["run 1 Failed"]);
+        let run = core.state.run(RunId(1)).unwrap();
+        let said = run.reason().unwrap();
+        assert!(said.starts_with("the specification is not valid: ") && said.contains(reason), "{said}");
+        assert_eq!((run.steps().len(), run.step(0), run.resolved_inputs(0).is_none()), (0, None, true));
+        // Nothing that is said about its steps matters.
+        assert!(core.cancel(1).is_empty());
+        assert_eq!(core.state.refused(), 1);
+    }
+}
+
+#[test]
+fn a_second_submission_changes_nothing() {
+    let mut core = Core::default();
+    core.submit(1, run([step("a")]));
+    core.hit("a");
+    assert!(core.submit(1, run([step("other")])).is_empty());
+    assert_eq!(core.state.run(RunId(1)).unwrap().status(), Some(RunStatus::Succeeded));
+    assert_eq!(core.state.refused(), 1);
+}
+
+#[test]
+fn answers_nobody_waits_for_change_nothing() {
+    let mut core = Core::with_cpus(1);
+    core.submit(1, run([step("a"), reads("b", &[0])]));
+    let before = core.state.clone();
+    let resolution = || Resolution::Miss { action: digest("x") };
+    let id = |run, step| StepId { run: RunId(run), step };
+    for id in [id(1, 1), id(1, 2), id(2, 0)] {
+        assert!(core.apply(LogCommand::Resolved { id, resolution: resolution(), at: 1 }).is_empty());
+    }
+    assert!(core.delivered(1, &[]).is_empty());
+    assert!(core.delivered(9, &[0]).is_empty());
+    assert_eq!(core.state.refused(), 5);
+    for (run, kept) in before.runs() {
+        assert_eq!(core.state.run(run), Some(kept));
+    }
+}
+
+#[test]
+fn only_finished_runs_are_forgotten_and_their_ids_are_free_again() {
+    let mut core = Core::default();
+    let forget = |core: &mut Core| core.apply(LogCommand::Forget { run: RunId(1) });
+    core.submit(1, run([step("a")]));
+    forget(&mut core);
+    assert!(core.state.run(RunId(1)).is_some());
+    core.hit("a");
+    forget(&mut core);
+    assert!(core.state.run(RunId(1)).is_none());
+    forget(&mut core);
+    assert_eq!(core.state.refused(), 2);
+    assert_eq!(core.submit(1, run([step("a")])), ["resolve a"]);
+}
