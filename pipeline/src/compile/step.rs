@@ -1,0 +1,214 @@
+//! One instance of a step, resolved.
+
+use std::time::Duration;
+
+use super::Compiler;
+use super::inputs::Resolving;
+use super::steps::InstanceScope;
+use crate::decode::{Decode, Field, Lazy, Named, Scalar};
+use crate::diag::Diagnostic;
+use crate::expr::{self, Complaint};
+use crate::plan::{Image, Input, InputFrom, Network, Resources, Retries, Step};
+use crate::scalar::{Text, VariableName};
+use crate::syntax::{RetriesDef, Run, StepDef};
+use crate::yaml::Kind;
+
+/// How long a step may take unless it says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(3600);
+/// How much it takes of its worker unless it says otherwise: one processor, no memory of its own.
+const RESOURCES: Resources = Resources { cpu_millis: 1000, memory_bytes: 0 };
+/// A machine that fails a step three times in a row is not going to get better.
+const RETRIES: Retries = Retries { failure: 0, infra: 3 };
+
+/// A step, and the instances that must come before it.
+pub(super) struct Resolved {
+    pub(super) step: Step,
+    pub(super) before: Vec<u32>,
+}
+
+impl<'a> Compiler<'a> {
+    /// Resolves an instance. Steps in it are instances; [`Compiler::order`] gives them their places.
+    pub(super) fn resolve(&self, instance: u32) -> Resolved {
+        let (named, row) = self.steps.of(instance);
+        let scope = InstanceScope {
+            cx: self.cx,
+            params: &self.params,
+            matrix: named.matrix.as_deref().map(|matrix| (matrix, row)),
+        };
+        let at = Resolving { step: named, scope };
+        let mut step = self.blank(instance, named.key.span().line);
+        if let Some(definition) = StepDef::decode(self.cx, named.body) {
+            self.fill(&mut step, &at, &definition);
+        }
+        let mut before: Vec<u32> = step.inputs.iter().filter_map(producer).collect();
+        before.sort_unstable();
+        before.dedup();
+        step.needs.retain(|need| before.binary_search(need).is_err());
+        before.extend(&step.needs);
+        before.sort_unstable();
+        Resolved { step, before }
+    }
+
+    fn blank(&self, instance: u32, line: u32) -> Step {
+        Step {
+            name: self.steps.name(instance),
+            line,
+            image: Image::Host,
+            arguments: Vec::new(),
+            env: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            needs: Vec::new(),
+            resources: RESOURCES,
+            timeout: TIMEOUT,
+            retries: RETRIES,
+            network: Network::None,
+            effects: false,
+            allow_failure: false,
+            skip: None,
+            reports: Vec::new(),
+            unsupported: Vec::new(),
+        }
+    }
+
+    fn fill(&self, step: &mut Step, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
+        if let Some(run) = &definition.run {
+            step.arguments = self.run(at, &run.value).unwrap_or_default();
+        }
+        if let Some(env) = &definition.env {
+            step.env = self.env(at, &env.value);
+        }
+        if let Some(inputs) = &definition.inputs {
+            step.inputs = self.inputs(at, &inputs.value);
+        }
+        if let Some(outputs) = &definition.outputs {
+            step.outputs = self.outputs(at, &outputs.value);
+        }
+        if let Some(needs) = &definition.needs {
+            step.needs = self.needs(at, &needs.value);
+        }
+        if let Some(reports) = definition.reports.as_ref().and_then(|field| field.value.junit.as_ref()) {
+            step.reports = self.reports(at, &reports.value);
+        }
+        if let Some(condition) = &definition.condition {
+            step.skip = self.skip(at, condition.value);
+        }
+        self.limits(step, at, definition);
+        self.effects(step, definition);
+        self.unsupported(step, at, definition);
+    }
+
+    fn limits(&self, step: &mut Step, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
+        let resources = definition.resources.as_ref().map(|field| &field.value);
+        self.set(&mut step.resources.cpu_millis, at, resources.and_then(|map| map.cpu.as_ref()));
+        self.set(&mut step.resources.memory_bytes, at, resources.and_then(|map| map.memory.as_ref()));
+        self.set(&mut step.timeout, at, definition.timeout.as_ref());
+        self.set(&mut step.network, at, definition.network.as_ref());
+        self.set(&mut step.effects, at, definition.effects.as_ref());
+        self.set(&mut step.allow_failure, at, definition.allow_failure.as_ref());
+        match definition.retries.as_ref().map(|field| &field.value) {
+            None => {}
+            Some(RetriesDef::Failure(count)) => {
+                step.retries.failure = count.get(self.cx, &at.scope).unwrap_or_default();
+            }
+            Some(RetriesDef::Full(map)) => {
+                self.set(&mut step.retries.failure, at, map.failure.as_ref());
+                self.set(&mut step.retries.infra, at, map.infra.as_ref());
+            }
+        }
+    }
+
+    /// Sets a value if its key is there and well.
+    pub(super) fn set<S: Scalar>(
+        &self,
+        place: &mut S::Value,
+        at: &Resolving<'_, 'a>,
+        field: Option<&Field<'a, Lazy<'a, S>>>,
+    ) {
+        if let Some(value) = field.and_then(|field| field.value.get(self.cx, &at.scope)) {
+            *place = value;
+        }
+    }
+
+    pub(super) fn run(&self, at: &Resolving<'_, 'a>, run: &Run<'a>) -> Option<Vec<String>> {
+        match run {
+            Run::Script(lazy) => {
+                let script = lazy.get(self.cx, &at.scope)?;
+                if script.trim().is_empty() {
+                    self.cx.error(lazy.node, Complaint::new("there is nothing to run"));
+                }
+                Some(vec!["/bin/sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script])
+            }
+            Run::Arguments(node, lazies) => {
+                let get = |lazy: &Lazy<'a, _>| lazy.get(self.cx, &at.scope);
+                let arguments: Vec<String> = lazies.iter().filter_map(get).collect();
+                let program = lazies.first().map(|lazy| lazy.node.text());
+                if node.len() == 0 || program.is_some_and(|text| text.trim().is_empty()) {
+                    self.cx.error(*node, Complaint::new("there is no program to run"));
+                }
+                Some(arguments)
+            }
+        }
+    }
+
+    /// Variables, sorted by name.
+    pub(super) fn env(
+        &self,
+        at: &Resolving<'_, 'a>,
+        defined: &Named<'a, Lazy<'a, Text>>,
+    ) -> Vec<(String, String)> {
+        let mut env = Vec::with_capacity(defined.0.len());
+        for (key, lazy) in &defined.0 {
+            let name = VariableName::parse(key.text()).map_err(|complaint| self.cx.error(*key, complaint));
+            let value = lazy.get(self.cx, &at.scope);
+            if let (Ok(name), Some(value)) = (name, value) {
+                env.push((name, value));
+            }
+        }
+        env.sort();
+        env
+    }
+
+    fn skip<S>(&self, at: &Resolving<'_, 'a>, condition: Lazy<'a, S>) -> Option<String> {
+        let node = condition.node;
+        if node.kind() == Kind::Bool {
+            return node.text().eq_ignore_ascii_case("false").then(|| "`if` is false".to_owned());
+        }
+        match expr::condition(node.text(), &at.scope) {
+            Ok((Some(false), text)) => Some(format!("`if` is false: {text}")),
+            Ok(_) => None,
+            Err(fault) => {
+                self.cx.fault(node, fault);
+                None
+            }
+        }
+    }
+
+    /// A step that acts on the outside world is not started again by anything but a person.
+    fn effects(&self, step: &mut Step, definition: &StepDef<'a>) {
+        if !step.effects {
+            return;
+        }
+        let wanted =
+            definition.retries.as_ref().filter(|_| step.retries.failure > 0 || step.retries.infra > 0);
+        if let Some(retries) = wanted {
+            let problem = Diagnostic::error(
+                retries.key.span(),
+                "a step with `effects: true` is never started twice on its own",
+            );
+            self.cx.sink.push(problem.help("leave `retries` out".to_owned()));
+        }
+        step.retries = Retries { failure: 0, infra: 0 };
+        if let Some(outputs) = &definition.outputs {
+            let message = "outputs of a step with `effects: true` are never cached";
+            self.warn(outputs.key, message.to_owned(), "make them in a step of their own, without `effects`");
+        }
+    }
+}
+
+fn producer(input: &Input) -> Option<u32> {
+    match &input.from {
+        InputFrom::Output(output) => Some(output.step),
+        InputFrom::Source { .. } => None,
+    }
+}

@@ -1,0 +1,93 @@
+//! Flags, choices and small numbers.
+
+use serde_json::{Value as Json, json};
+
+use crate::decode::{Accepts, Scalar};
+use crate::expr::Complaint;
+use crate::plan::Network;
+
+/// `true` or `false`.
+pub(crate) struct Flag;
+
+impl Scalar for Flag {
+    type Value = bool;
+    const ACCEPTS: Accepts = Accepts::Bools;
+    const EXPECTED: &'static str = "true or false";
+
+    fn parse(text: &str) -> Result<bool, Complaint> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Complaint::new(format!("`{text}` is neither true nor false"))),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "boolean" })
+    }
+}
+
+/// `none` or `full`.
+pub(crate) struct NetworkMode;
+
+impl Scalar for NetworkMode {
+    type Value = Network;
+    const ACCEPTS: Accepts = Accepts::Text;
+    const EXPECTED: &'static str = "`none` or `full`";
+
+    fn parse(text: &str) -> Result<Network, Complaint> {
+        match text {
+            "none" => Ok(Network::None),
+            "full" => Ok(Network::Full),
+            _ => Err(Complaint::new(format!("`{text}` is no kind of network"))
+                .help("it is `none` or `full`".to_owned())),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": ["none", "full"] })
+    }
+}
+
+/// The most retries; what fails ten times is broken.
+const MOST_RETRIES: u8 = 10;
+
+/// How often to try again: 0 to 10.
+pub(crate) struct Count;
+
+impl Scalar for Count {
+    type Value = u8;
+    const ACCEPTS: Accepts = Accepts::Numbers;
+    const EXPECTED: &'static str = "a number from 0 to 10";
+
+    fn parse(text: &str) -> Result<u8, Complaint> {
+        match text.parse() {
+            Ok(count) if count <= MOST_RETRIES => Ok(count),
+            _ => Err(Complaint::new(format!("`{text}` is not a number from 0 to {MOST_RETRIES}"))),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 0, "maximum": MOST_RETRIES })
+    }
+}
+
+/// A TCP port.
+pub(crate) struct Port;
+
+impl Scalar for Port {
+    type Value = u16;
+    const ACCEPTS: Accepts = Accepts::Numbers;
+    const EXPECTED: &'static str = "a port from 1 to 65535";
+
+    fn parse(text: &str) -> Result<u16, Complaint> {
+        match text.parse() {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(Complaint::new(format!("`{text}` is not a port from 1 to 65535"))),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+    }
+}

@@ -1,0 +1,17 @@
+//! The kinds of scalars there are: how their text becomes a value.
+
+mod amount;
+mod choice;
+mod duration;
+mod glob;
+mod name;
+mod path;
+mod text;
+
+pub(crate) use amount::{Cpu, Memory};
+pub(crate) use choice::{Count, Flag, NetworkMode, Port};
+pub(crate) use duration::Period;
+pub(crate) use glob::{Glob, PathOrGlob, Pattern};
+pub(crate) use name::{check_name, is_name, is_name_byte};
+pub(crate) use path::{AbsolutePath, RelativePath, normalise};
+pub(crate) use text::{Argument, Text, VariableName};

@@ -1,0 +1,25 @@
+//! The file itself.
+
+use super::words::{OutputText, Title};
+use super::{Deferred, ImageDef, ParamDef, SourceDef, StepDef, Version};
+use crate::decode::{Lazy, Named, object};
+
+object! {
+    /// A pipeline of Cullet.
+    pub(crate) struct Document requires ["cullet", "steps"] {
+        /// Version of the language; always 1.
+        cullet: Version,
+        /// Name of the pipeline, for people. Default: `pipeline`.
+        name: Lazy<'a, Title>,
+        /// Parameters: a default, or a map with `default`, `description` and `values`. Set with `--param NAME=VALUE`.
+        params: Named<'a, ParamDef<'a>>,
+        /// Names for images: a reference, or a map with `reference` and `digest`.
+        images: Named<'a, ImageDef<'a>>,
+        /// Trees of files on the submitting machine: a path, or a map with `path`, `include` and `exclude`.
+        sources: Named<'a, SourceDef<'a>>,
+        /// The steps by name.
+        steps: Named<'a, Deferred<'a, StepDef<'a>>>,
+        /// What `--output DIR` writes after the run: a path relative to DIR, and STEP.OUTPUT.
+        outputs: Named<'a, Lazy<'a, OutputText>>,
+    }
+}

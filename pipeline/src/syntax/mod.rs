@@ -1,0 +1,24 @@
+//! The language: its keys, their types and their descriptions. `docs/pipeline.md` explains the same at length, and
+//! a test keeps the two together.
+
+mod deferred;
+mod document;
+mod image;
+mod matrix;
+mod param;
+mod run;
+mod service;
+mod source;
+mod step;
+mod words;
+
+pub(crate) use deferred::Deferred;
+pub(crate) use document::Document;
+pub(crate) use image::{ImageDef, ImageSource};
+pub(crate) use matrix::MatrixDef;
+pub(crate) use param::{Literal, ParamDef};
+pub(crate) use run::Run;
+pub(crate) use service::{SecretDef, ServiceDef};
+pub(crate) use source::SourceDef;
+pub(crate) use step::{RetriesDef, StepDef};
+pub(crate) use words::Version;
