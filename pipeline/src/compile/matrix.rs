@@ -53,6 +53,11 @@ impl<'a> Matrix<'a> {
             let complaint = Complaint::new("the matrix is empty: no combination of values is left");
             cx.error(definition.node, complaint);
         }
+        if matrix.rows.is_empty() {
+            // The rest of the step is checked all the same.
+            let values = vec![Value::Unknown; matrix.axes.len()];
+            matrix.rows.push(Row { suffix: "".into(), values });
+        }
         matrix
     }
 

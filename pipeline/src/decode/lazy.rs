@@ -77,8 +77,8 @@ impl<'a, S: Scalar> Lazy<'a, S> {
 pub(crate) fn rendered<'a>(cx: Cx<'a>, node: Node<'a>, scope: Scope<'_>) -> Option<Cow<'a, str>> {
     match expr::render(node.text(), scope) {
         Ok(text) => text,
-        Err(fault) => {
-            cx.fault(node, fault);
+        Err(faults) => {
+            faults.into_iter().for_each(|fault| cx.fault(node, fault));
             None
         }
     }

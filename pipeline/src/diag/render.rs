@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Padding, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Padding, Renderer, Snippet};
 
 use super::{Diagnostic, Diagnostics, Severity, Span};
 
 /// Characters of a line that are shown around a problem; a line of a megabyte is one in a machine-made file.
 const LINE: usize = 400;
+/// Lines between two marks up to which they are shown in one excerpt.
+const NEAR: usize = 500;
 
 pub(super) fn render(diagnostics: &Diagnostics, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -29,26 +31,26 @@ fn one(all: &Diagnostics, problem: &Diagnostic, lines: &[usize], renderer: &Rend
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let message = clean(&problem.message);
-    let mut group = annotate_snippets::Group::with_title(level.primary_title(message));
-    let excerpts: Vec<Excerpt<'_>> = problem
+    let marks: Vec<Mark<'_>> = problem
         .span
         .iter()
-        .map(|span| (*span, None))
-        .chain(problem.labels.iter().map(|label| (label.span, Some(label.text.as_str()))))
-        .map(|(span, label)| excerpt(&all.text, lines, span, label))
+        .map(|span| Mark { span: *span, label: None })
+        .chain(problem.labels.iter().map(|label| Mark { span: label.span, label: Some(&label.text) }))
         .collect();
-    for excerpt in &excerpts {
-        let kind = if excerpt.label.is_some() { AnnotationKind::Context } else { AnnotationKind::Primary };
-        group = group.element(
-            Snippet::source(excerpt.line.as_ref())
-                .path(all.file.as_str())
-                .line_start(excerpt.number)
-                .annotation(kind.span(excerpt.range.clone()).label(excerpt.label.map(clean))),
-        );
+    let mut group = Group::with_title(level.primary_title(clean(&problem.message)));
+    if let Some(excerpt) = together(&all.text, lines, &marks) {
+        let annotations: Vec<Annotation<'_>> =
+            marks.iter().map(|mark| mark.annotation(excerpt.range(lines, mark.span))).collect();
+        group = group.element(excerpt.snippet(all).annotations(annotations));
+    } else {
+        for mark in &marks {
+            let excerpt = alone(&all.text, lines, mark.span);
+            let annotation = mark.annotation(excerpt.range(lines, mark.span));
+            group = group.element(excerpt.snippet(all).annotation(annotation));
+        }
     }
     if let Some(suggestion) = &problem.suggestion {
-        if excerpts.is_empty() {
+        if marks.is_empty() {
             group = group.element(Padding);
         }
         group = group.element(Level::HELP.message(clean(suggestion)));
@@ -56,32 +58,73 @@ fn one(all: &Diagnostics, problem: &Diagnostic, lines: &[usize], renderer: &Rend
     renderer.render(&[group])
 }
 
-struct Excerpt<'t> {
-    line: Cow<'t, str>,
-    number: usize,
-    range: Range<usize>,
-    label: Option<&'t str>,
+/// A place to point at.
+struct Mark<'d> {
+    span: Span,
+    label: Option<&'d str>,
 }
 
-fn excerpt<'t>(text: &'t str, lines: &[usize], span: Span, label: Option<&'t str>) -> Excerpt<'t> {
-    let index = (span.line.max(1) as usize - 1).min(lines.len() - 1);
-    let end = lines.get(index + 1).copied().unwrap_or(text.len());
-    let line = text[lines[index]..end].trim_end_matches(['\n', '\r']);
-    let skip = (span.column.max(1) as usize - 1).saturating_sub(LINE / 2);
-    let shown: Cow<'_, str> = if line.len() > LINE {
-        Cow::Owned(line.chars().skip(skip).take(LINE).collect())
-    } else {
-        Cow::Borrowed(line)
-    };
-    let skip = if matches!(shown, Cow::Owned(_)) { skip } else { 0 };
-    let at = |column: usize| shown.char_indices().nth(column).map_or(shown.len(), |(byte, _)| byte);
-    let first = span.column.max(1) as usize - 1 - skip;
-    let range = at(first)..at(first.saturating_add(span.width.max(1) as usize));
-    Excerpt { range, line: shown, number: index + 1, label }
+impl<'d> Mark<'d> {
+    fn annotation(&self, range: Range<usize>) -> Annotation<'d> {
+        let kind = if self.label.is_some() { AnnotationKind::Context } else { AnnotationKind::Primary };
+        kind.span(range).label(self.label.map(clean))
+    }
+}
+
+/// Some lines of the file, or a part of one line.
+struct Excerpt<'t> {
+    text: Cow<'t, str>,
+    /// Its first line, from 0.
+    line: usize,
+    /// Characters of that line that are left out before it.
+    skipped: usize,
+}
+
+impl<'t> Excerpt<'t> {
+    fn snippet(self, all: &'t Diagnostics) -> Snippet<'t, Annotation<'t>> {
+        Snippet::source(self.text).path(all.file.as_str()).line_start(self.line + 1)
+    }
+
+    /// The bytes of a span, which begins in this excerpt.
+    fn range(&self, lines: &[usize], span: Span) -> Range<usize> {
+        let start = lines[index(lines, span)] - lines[self.line];
+        let line = self.text.get(start..).unwrap_or("").lines().next().unwrap_or("");
+        let at = |column: usize| line.char_indices().nth(column).map_or(line.len(), |(byte, _)| byte);
+        let first = (span.column.max(1) as usize - 1).saturating_sub(self.skipped);
+        let last = first.saturating_add(span.width.max(1) as usize);
+        start + at(first)..start + at(last)
+    }
+}
+
+/// One excerpt with all marks, if they are near each other; lines without a mark are folded away.
+fn together<'t>(text: &'t str, lines: &[usize], marks: &[Mark<'_>]) -> Option<Excerpt<'t>> {
+    let places = || marks.iter().map(|mark| index(lines, mark.span));
+    let (first, last) = (places().min()?, places().max()?);
+    let end = lines.get(last + 1).copied().unwrap_or(text.len());
+    let excerpt = &text[lines[first]..end];
+    let short = last - first <= NEAR && excerpt.lines().all(|line| line.len() <= LINE);
+    short.then_some(Excerpt { text: Cow::Borrowed(excerpt), line: first, skipped: 0 })
+}
+
+/// The part of a line around a span.
+fn alone<'t>(text: &'t str, lines: &[usize], span: Span) -> Excerpt<'t> {
+    let line = index(lines, span);
+    let end = lines.get(line + 1).copied().unwrap_or(text.len());
+    let whole = text[lines[line]..end].trim_end_matches(['\n', '\r']);
+    if whole.len() <= LINE {
+        return Excerpt { text: Cow::Borrowed(whole), line, skipped: 0 };
+    }
+    let skipped = (span.column.max(1) as usize - 1).saturating_sub(LINE / 2);
+    Excerpt { text: Cow::Owned(whole.chars().skip(skipped).take(LINE).collect()), line, skipped }
+}
+
+/// The line of a span, from 0; a span may lie behind the end of the file.
+fn index(lines: &[usize], span: Span) -> usize {
+    (span.line.max(1) as usize - 1).min(lines.len() - 1)
 }
 
 /// Where each line begins, in bytes; at least one.
-pub(crate) fn line_starts(text: &str) -> Vec<usize> {
+fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(byte, _)| byte + 1)).collect()
 }
 

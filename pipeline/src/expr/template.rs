@@ -13,12 +13,14 @@ pub(crate) fn has_expression(text: &str) -> bool {
 }
 
 /// The text with its expressions replaced by their values; none if one is not known yet. `$${{` becomes `${{`.
-pub(crate) fn render<'t>(text: &'t str, names: &dyn Names) -> Result<Option<Cow<'t, str>>, Fault> {
+/// Otherwise what is wrong with each of them.
+pub(crate) fn render<'t>(text: &'t str, names: &dyn Names) -> Result<Option<Cow<'t, str>>, Vec<Fault>> {
     if !has_expression(text) {
         return Ok(Some(Cow::Borrowed(text)));
     }
     let mut out = String::with_capacity(text.len());
     let mut known = true;
+    let mut faults = Vec::new();
     let mut at = 0;
     while let Some(found) = text[at..].find(OPEN) {
         let open = at + found;
@@ -29,12 +31,19 @@ pub(crate) fn render<'t>(text: &'t str, names: &dyn Names) -> Result<Option<Cow<
             continue;
         }
         out.push_str(&text[at..open]);
-        let (value, end) = delimited(text, open, names)?;
-        match value.text() {
-            Some(value) => out.push_str(value),
-            None => known = false,
+        match delimited(text, open, names) {
+            Ok((value, end)) => {
+                value.text().map_or_else(|| known = false, |value| out.push_str(value));
+                at = end;
+            }
+            Err(fault) => {
+                faults.push(fault);
+                at = text[open..].find("}}").map_or(text.len(), |end| open + end + 2);
+            }
         }
-        at = end;
+    }
+    if !faults.is_empty() {
+        return Err(faults);
     }
     out.push_str(&text[at..]);
     Ok(known.then_some(Cow::Owned(out)))

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::param::Literal;
 use crate::decode::{Cx, Decode, Defs, List, Named, mismatch};
+use crate::expr::Value;
 use crate::yaml::{Kind, Node};
 
 /// An axis with its values.
@@ -31,9 +32,10 @@ impl<'a> Decode<'a> for MatrixDef<'a> {
                 "include" => matrix.include = combinations(cx, value),
                 "exclude" => matrix.exclude = combinations(cx, value),
                 _ => {
-                    if let Some(List(values)) = List::decode(cx, value) {
-                        matrix.axes.push((key, values));
-                    }
+                    // An axis that is wrong is still an axis: expressions that name it are right.
+                    let unknown = || List(vec![Literal { node: value, value: Value::Unknown }]);
+                    let List(values) = List::decode(cx, value).unwrap_or_else(unknown);
+                    matrix.axes.push((key, values));
                 }
             }
         }
