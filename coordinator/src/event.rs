@@ -137,6 +137,9 @@ pub struct RunEnd {
     /// Execution time that the cache saved, added up over steps.
     #[serde(default)]
     pub saved_ms: u64,
+    /// Why it ended so, where no step says it: an output that could not be written, for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Takes events in order. Called from the run's own task: an implementation that is slow slows the run down, so

@@ -1,5 +1,12 @@
-//! The shell around the core: performs its effects and tells it what came of them.
+//! The shell around the core: performs its effects and tells it what came of them. It starts no process and
+//! opens no file: workers, caches and whoever watches stand behind traits.
 
+pub mod driver;
 pub mod event;
+pub mod resolve;
+pub mod session;
+pub mod submission;
+pub mod template;
+pub mod workers;
 
 pub use event::{Event, EventSink, Note, RunEnd, RunStart, StepEnd, StepLog, StepStart, TestSummary};

@@ -1,0 +1,208 @@
+//! From a step whose inputs are known to its key, and from the key to a cached result.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cullet_cache::{Action, ActionCache, ActionResult, Blob, BlobStore, OutputKind, StoreError};
+use cullet_core::{Resolution, StepIndex};
+use cullet_digest::{
+    AssembleError, Assembled, Digest, DigestFunction, Directory, DirectoryError, Mount, TreeRef, assemble,
+};
+
+use crate::template::Templates;
+
+/// The most bytes of one encoded directory that are read into memory. A directory of a million entries has
+/// about 100 MB.
+const MAX_DIRECTORY_BYTES: u64 = 256 << 20;
+
+/// A step to resolve.
+#[derive(Debug)]
+pub struct Question {
+    /// The step's position in its run.
+    pub step: StepIndex,
+    /// What lies where in its input root, in the order of its specification.
+    pub inputs: Vec<(Box<str>, TreeRef)>,
+    /// Positions in `inputs` that are outputs of other steps, which can be made again.
+    pub from_steps: Vec<u16>,
+    /// Paths of its declared outputs, in declared order.
+    pub outputs: Vec<String>,
+    /// Do not look it up.
+    pub bypass_cache: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Answer {
+    /// For the core.
+    pub resolution: Resolution,
+    /// The action to execute; only with [`Resolution::Miss`].
+    pub action: Option<Arc<Action>>,
+    /// Something a person should know.
+    pub note: Option<String>,
+}
+
+/// Makes keys and looks them up.
+pub struct Resolver {
+    function: DigestFunction,
+    blobs: Arc<dyn BlobStore>,
+    actions: Arc<dyn ActionCache>,
+    templates: Arc<dyn Templates>,
+    /// The last few directories that inputs were put into: dozens of steps mount into the same source tree.
+    recent: Mutex<Vec<(Digest, Arc<Directory>)>>,
+}
+
+/// How many directories are remembered: more than distinct source roots in a pipeline, few enough to scan.
+const RECENT: usize = 16;
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    /// A resolver over a cache.
+    pub const fn new(
+        function: DigestFunction,
+        blobs: Arc<dyn BlobStore>,
+        actions: Arc<dyn ActionCache>,
+        templates: Arc<dyn Templates>,
+    ) -> Self {
+        Self { function, blobs, actions, templates, recent: Mutex::new(Vec::new()) }
+    }
+
+    /// Answers a question. Trouble with the cache is a miss, never a failure of the run.
+    pub async fn resolve(&self, question: Question) -> Answer {
+        let assembled = match self.input_root(&question).await {
+            Ok(assembled) => assembled,
+            Err(resolution) => return Answer { resolution, action: None, note: None },
+        };
+        let mut action = self.templates.template(question.step);
+        action.input_root = assembled.root;
+        let key = action.encode(self.function).digest;
+        let mut note = None;
+        if !question.bypass_cache && !action.do_not_cache {
+            match self.actions.get(&key).await {
+                Ok(Some(result)) => {
+                    if let Some(outputs) = declared_outputs(&result, &question.outputs) {
+                        let saved_ms = result.duration_ms;
+                        let resolution = Resolution::Hit { action: key, outputs, saved_ms };
+                        return Answer { resolution, action: None, note: None };
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => note = Some(format!("the cache could not be asked: {}", describe(&error))),
+            }
+        }
+        if let Err(error) = self.store_directories(assembled).await {
+            let reason = format!("the input root could not be stored: {}", describe(&error)).into();
+            return Answer { resolution: Resolution::Impossible { reason }, action: None, note };
+        }
+        Answer { resolution: Resolution::Miss { action: key }, action: Some(Arc::new(action)), note }
+    }
+
+    /// The key of a step, without looking it up.
+    pub async fn action(&self, question: &Question) -> Result<Action, Resolution> {
+        let assembled = self.input_root(question).await?;
+        let mut action = self.templates.template(question.step);
+        action.input_root = assembled.root;
+        Ok(action)
+    }
+
+    async fn input_root(&self, question: &Question) -> Result<Assembled, Resolution> {
+        let mounts: Vec<Mount<'_>> =
+            question.inputs.iter().map(|(path, tree)| Mount { path, tree: *tree }).collect();
+        // What `assemble` asks for is fetched between its attempts: it is pure and must not wait.
+        let mut fetched: Vec<(Digest, Arc<Directory>)> = Vec::new();
+        loop {
+            let read = |wanted: &Digest| {
+                let known = fetched.iter().find(|(digest, _)| digest == wanted);
+                known.map(|(_, directory)| directory.clone()).ok_or(*wanted)
+            };
+            match assemble(self.function, &mounts, read) {
+                Ok(assembled) => return Ok(assembled),
+                Err(AssembleError::Read(wanted)) => match self.directory(&wanted).await {
+                    Ok(directory) => fetched.push((wanted, directory)),
+                    Err(error) => return Err(lost(question, &wanted, &error)),
+                },
+                Err(error) => return Err(Resolution::Impossible { reason: error.to_string().into() }),
+            }
+        }
+    }
+
+    async fn directory(&self, digest: &Digest) -> Result<Arc<Directory>, ReadDirectoryError> {
+        if let Some(known) = self.recall(digest) {
+            return Ok(known);
+        }
+        if digest.size() > MAX_DIRECTORY_BYTES {
+            return Err(StoreError::TooLarge { digest: *digest, limit: MAX_DIRECTORY_BYTES }.into());
+        }
+        let bytes = self.blobs.get(digest).await?.into_bytes()?;
+        let directory = Arc::new(Directory::decode(self.function, &bytes)?);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() == RECENT {
+            recent.remove(0);
+        }
+        recent.push((*digest, directory.clone()));
+        Ok(directory)
+    }
+
+    fn recall(&self, digest: &Digest) -> Option<Arc<Directory>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().find(|(known, _)| known == digest).map(|(_, directory)| directory.clone())
+    }
+
+    async fn store_directories(&self, assembled: Assembled) -> Result<(), StoreError> {
+        for (digest, bytes) in assembled.directories {
+            self.blobs.put(&digest, Blob::from(bytes)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadDirectoryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// Which inputs have to be made again when a directory of theirs cannot be read. The directory may lie below
+/// the root of several; those that could hold it are all that end at a directory and come from a step.
+fn lost(question: &Question, wanted: &Digest, error: &ReadDirectoryError) -> Resolution {
+    let is_root = |index: &&u16| question.inputs[usize::from(**index)].1.digest() == *wanted;
+    let exact: Vec<u16> = question.from_steps.iter().filter(is_root).copied().collect();
+    let inputs = if exact.is_empty() { question.from_steps.clone() } else { exact };
+    if inputs.is_empty() {
+        return Resolution::Impossible { reason: describe(error).into() };
+    }
+    Resolution::InputLost { inputs: inputs.into() }
+}
+
+/// The trees of the declared outputs; none where the result lacks one, so that it must not be used.
+pub fn declared_outputs(result: &ActionResult, paths: &[String]) -> Option<Box<[TreeRef]>> {
+    let find = |path: &String| {
+        let output = result.outputs.iter().find(|output| output.path == *path)?;
+        match output.kind {
+            OutputKind::Tree(tree) => Some(tree),
+            OutputKind::Symlink(_) => None,
+        }
+    };
+    (result.exit_code == 0).then(|| paths.iter().map(find).collect()).flatten()
+}
+
+/// An error with its causes in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

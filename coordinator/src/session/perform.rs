@@ -1,0 +1,172 @@
+//! Effects of the core, performed.
+
+use cullet_core::{AttemptId, AttemptOutcome, Effect, Epoch, StepId, StepIndex, StepPhase, WorkerId};
+use cullet_digest::{Digest, TreeRef};
+
+use super::{LOOKUPS, Message, Session};
+use crate::driver::Driver;
+use crate::event::{Event, Note, StepStart};
+use crate::resolve::Question;
+use crate::workers::{Finished, Report, StartAttempt};
+
+/// Steps that one lookup task takes at most: enough to make a task's cost vanish, few enough that both
+/// processors stay busy to the end.
+const LOOKUP_BATCH: usize = 64;
+
+impl<D: Driver> Session<D> {
+    pub(super) async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Resolve { id, bypass_cache } => self.to_resolve.push_back((id.step, bypass_cache)),
+            Effect::Start { id, attempt, epoch, worker, action } => {
+                self.start(id, attempt, epoch, worker, action).await;
+            }
+            Effect::Stop { id, attempt, .. } => self.parts.workers.stop(id, attempt),
+            Effect::StepFinished { id } => self.announce_end(id.step),
+            Effect::StepRewound { id } => self.announce_rewind(id.step),
+            Effect::Deliver { .. } => self.deliver(),
+            // Read from the state by the loop.
+            Effect::RunFinished { .. } => {}
+        }
+    }
+
+    /// Starts lookup tasks while there are steps to look up and room for tasks.
+    pub(super) fn look_up(&mut self) {
+        while self.lookups < LOOKUPS && !self.to_resolve.is_empty() {
+            let share = (self.to_resolve.len() / LOOKUPS).clamp(1, LOOKUP_BATCH);
+            let batch: Vec<(StepIndex, bool)> = self.to_resolve.drain(..share).collect();
+            let questions: Vec<Question> =
+                batch.into_iter().filter_map(|(step, bypass)| self.question(step, bypass)).collect();
+            let (resolver, messages) = (self.parts.resolver.clone(), self.messages.clone());
+            self.lookups += 1;
+            tokio::spawn(async move {
+                let mut answers = Vec::with_capacity(questions.len());
+                for question in questions {
+                    let step = question.step;
+                    answers.push((step, resolver.resolve(question).await));
+                }
+                // Nobody listens any more once the session is dropped.
+                let _ = messages.send(Message::Answers(answers)).await;
+            });
+        }
+    }
+
+    fn question(&self, step: StepIndex, bypass_cache: bool) -> Option<Question> {
+        let run = self.core_run()?;
+        let spec = run.spec().steps.get(step as usize)?;
+        let from_step = |input: &cullet_core::spec::InputSpec| {
+            matches!(input.source, cullet_core::spec::InputSource::Output { .. })
+        };
+        let from_steps = (0u16..).zip(spec.inputs.iter()).filter(|(_, input)| from_step(input));
+        Some(Question {
+            step,
+            inputs: self.inputs(step),
+            from_steps: from_steps.map(|(index, _)| index).collect(),
+            outputs: self.parts.templates.outputs(step),
+            bypass_cache,
+        })
+    }
+
+    fn inputs(&self, step: StepIndex) -> Vec<(Box<str>, TreeRef)> {
+        let inputs = self.core_run().and_then(|run| run.resolved_inputs(step));
+        inputs.map(|inputs| inputs.map(|(path, tree)| (path.into(), tree)).collect()).unwrap_or_default()
+    }
+
+    async fn start(
+        &mut self,
+        id: StepId,
+        attempt: AttemptId,
+        epoch: Epoch,
+        worker: WorkerId,
+        digest: Digest,
+    ) {
+        let name = self.step_name(id.step);
+        self.parts.events.event(&Event::StepStarted(StepStart {
+            step: name.clone(),
+            attempt,
+            worker: self.parts.workers.name(worker),
+        }));
+        let Some(action) = self.actions.get(&id.step).cloned() else {
+            self.refuse(id, attempt, epoch);
+            return;
+        };
+        let templates = &self.parts.templates;
+        let start = StartAttempt {
+            id,
+            attempt,
+            epoch,
+            worker,
+            name,
+            digest,
+            action,
+            outputs: templates.outputs(id.step),
+            inputs: self.inputs(id.step),
+            reports: templates.reports(id.step),
+        };
+        self.parts.workers.start(start, self.reports.clone()).await;
+    }
+
+    /// Answers for an attempt whose action is not known here, so that the core does not wait for ever.
+    fn refuse(&self, id: StepId, attempt: AttemptId, epoch: Epoch) {
+        let reason = "its action is not known to this coordinator";
+        let report = Report::Finished(Box::new(Finished {
+            id,
+            attempt,
+            epoch,
+            outcome: AttemptOutcome::Infra { reason: reason.into() },
+            duration_ms: 0,
+            exit_code: None,
+            reason: Some(reason.to_owned()),
+            result: None,
+            tests: None,
+        }));
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            // Nobody listens any more once the session is dropped.
+            let _ = reports.send(report).await;
+        });
+    }
+
+    fn announce_rewind(&mut self, step: StepIndex) {
+        let name = self.step_name(step);
+        let text = format!("outputs of {name} can no longer be read from the cache: running it again");
+        self.say(Some(name), "warning", text);
+    }
+
+    /// Says a sentence, unless it was said before.
+    pub(super) fn say(&mut self, step: Option<String>, level: &str, text: String) {
+        if self.said.insert(text.clone()) {
+            self.parts.events.event(&Event::Note(Note { level: level.to_owned(), step, text }));
+        }
+    }
+
+    /// Announces those of `steps` that wait for room. Most steps find room at once and need no mention.
+    pub(super) fn announce_queued(&mut self, steps: &[StepIndex]) {
+        for &step in steps {
+            let phase = self.core_run().and_then(|run| run.step(step)).map(|view| view.phase);
+            if phase == Some(StepPhase::Ready) {
+                let step = self.step_name(step);
+                self.parts.events.event(&Event::StepQueued { step });
+            }
+        }
+    }
+
+    fn deliver(&self) {
+        let outputs = self.deliverables();
+        let (delivery, messages) = (self.parts.delivery.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let lost = delivery.deliver(outputs).await;
+            // Nobody listens any more once the session is dropped.
+            let _ = messages.send(Message::Delivered(lost)).await;
+        });
+    }
+
+    /// What the run hands out, with the producing step as the number it is known by.
+    fn deliverables(&self) -> Vec<(String, TreeRef, usize)> {
+        let Some(run) = self.core_run() else { return Vec::new() };
+        let found = self.parts.templates.deliverables().into_iter().filter_map(|(path, step, output)| {
+            let tree = *run.step(step)?.outputs.get(output as usize)?;
+            Some((path, tree, step as usize))
+        });
+        found.collect()
+    }
+}

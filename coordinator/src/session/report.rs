@@ -1,0 +1,61 @@
+//! Messages and reports, turned into commands for the core and events for whoever watches.
+
+use cullet_core::{LogCommand, StepId};
+
+use super::{Message, Session, now};
+use crate::driver::Driver;
+use crate::event::{Event, StepLog};
+use crate::workers::Report;
+
+impl<D: Driver> Session<D> {
+    pub(super) fn message(&mut self, message: Message, commands: &mut Vec<LogCommand>) {
+        match message {
+            Message::Answers(answers) => {
+                self.lookups -= 1;
+                for (step, answer) in answers {
+                    if let Some(note) = answer.note {
+                        self.say(None, "warning", note);
+                    }
+                    if let Some(action) = answer.action {
+                        self.actions.insert(step, action);
+                    }
+                    let id = StepId { run: self.run, step };
+                    commands.push(LogCommand::Resolved { id, resolution: answer.resolution, at: now() });
+                }
+            }
+            Message::Delivered(lost) => commands.push(self.delivered(lost)),
+        }
+    }
+
+    fn delivered(&mut self, lost: Result<Vec<usize>, String>) -> LogCommand {
+        let lost = lost.unwrap_or_else(|error| {
+            self.delivery_error = Some(error);
+            Vec::new()
+        });
+        let lost = lost.into_iter().map(|step| step as u32).collect();
+        LogCommand::Delivered { run: self.run, lost, at: now() }
+    }
+
+    pub(super) fn report(&mut self, report: Report, commands: &mut Vec<LogCommand>) {
+        match report {
+            Report::Log { id, stream, text } => {
+                let step = self.step_name(id.step);
+                self.parts.events.event(&Event::StepLog(StepLog { step, stream: stream.to_owned(), text }));
+            }
+            Report::Note { id, text } => {
+                let step = self.step_name(id.step);
+                self.say(Some(step), "warning", text);
+            }
+            Report::Finished(finished) => {
+                commands.push(LogCommand::AttemptFinished {
+                    id: finished.id,
+                    attempt: finished.attempt,
+                    epoch: finished.epoch,
+                    outcome: finished.outcome.clone(),
+                    at: now(),
+                });
+                self.ended.insert(finished.id.step, *finished);
+            }
+        }
+    }
+}

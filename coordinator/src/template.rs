@@ -1,0 +1,89 @@
+//! From a step of a plan to the action it will be, but for its input root.
+
+use cullet_cache::{Action, OutputPath};
+use cullet_digest::DigestFunction;
+use cullet_pipeline::plan::{self, Network, OutputPattern};
+
+/// What only executing a run needs to know of its steps. Called often and from several tasks at once.
+pub trait Templates: Send + Sync {
+    /// The action of the step, with an empty directory as its input root.
+    fn template(&self, step: u32) -> Action;
+
+    /// The paths of the step's declared outputs, in declared order.
+    fn outputs(&self, step: u32) -> Vec<String>;
+
+    /// The paths, as in the action's outputs, of its JUnit reports.
+    fn reports(&self, step: u32) -> Vec<String>;
+
+    /// What the run hands out: path, step, and which of its outputs.
+    fn deliverables(&self) -> Vec<(String, u32, u32)>;
+}
+
+/// What this machine is, as far as it is part of a key.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The digest function of pipelines.
+    pub function: DigestFunction,
+    /// What tells the `host` image of this machine from others': a fingerprint of its toolchain.
+    pub host_image: String,
+    /// The name of the executor where it does not isolate, so that its results stay apart.
+    pub executor: Option<String>,
+}
+
+/// The action of a plan's step.
+pub fn step_action(step: &plan::Step, machine: &Machine) -> Action {
+    Action {
+        arguments: step.arguments.clone(),
+        env: step.env.clone(),
+        working_directory: String::new(),
+        outputs: output_paths(step),
+        input_root: machine.function.digest(b""),
+        platform: platform(step, machine),
+        timeout: step.timeout,
+        do_not_cache: step.effects,
+        salt: Vec::new(),
+    }
+}
+
+/// The path by which an output is known in an action and its result.
+pub fn output_path(output: &plan::Output) -> String {
+    match &output.pattern {
+        OutputPattern::Path(path) => path.clone(),
+        OutputPattern::Globs(globs) => globs.join("\n"),
+    }
+}
+
+fn output_paths(step: &plan::Step) -> Vec<OutputPath> {
+    let declared = step.outputs.iter().map(|output| OutputPath {
+        path: output_path(output),
+        globs: matches!(output.pattern, OutputPattern::Globs(_)),
+        optional: false,
+    });
+    let mut paths: Vec<OutputPath> = declared.collect();
+    for report in &step.reports {
+        if !paths.iter().any(|output| output.path == report.path) {
+            // A step that failed early has no report, and that is not what it should be blamed for.
+            paths.push(OutputPath { path: report.path.clone(), globs: true, optional: true });
+        }
+    }
+    paths
+}
+
+fn platform(step: &plan::Step, machine: &Machine) -> Vec<(String, String)> {
+    let image = match &step.image {
+        plan::Image::Host => format!("host:{}", machine.host_image),
+        plan::Image::Reference(reference) => reference.clone(),
+    };
+    let mut properties = vec![
+        ("Arch".to_owned(), std::env::consts::ARCH.to_owned()),
+        ("OSFamily".to_owned(), std::env::consts::OS.to_owned()),
+        ("image".to_owned(), image),
+    ];
+    if step.network == Network::Full {
+        properties.push(("network".to_owned(), "full".to_owned()));
+    }
+    if let Some(executor) = &machine.executor {
+        properties.push(("executor".to_owned(), executor.clone()));
+    }
+    properties
+}

@@ -1,0 +1,317 @@
+//! A world of memory around a session: a cache, workers that compute instead of running processes, and a
+//! watcher.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cullet_cache::{
+    Action, ActionCache, ActionResult, Blob, BlobStore, LogStream, Output, OutputKind, OutputPath, StoreError,
+};
+use cullet_coordinator::driver::DirectDriver;
+use cullet_coordinator::event::{Event, EventSink, RunEnd, StepEnd};
+use cullet_coordinator::resolve::Resolver;
+use cullet_coordinator::session::{self, Capacity, SessionParts};
+use cullet_coordinator::template::Templates;
+use cullet_coordinator::workers::{Delivery, Finished, Report, StartAttempt, Workers};
+use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
+use cullet_core::{AttemptId, AttemptOutcome, RunId, StepId, WorkerId};
+use cullet_digest::{Digest, DigestFunction, TreeRef};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const F: DigestFunction = DigestFunction::Blake3;
+
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) blobs: Mutex<BTreeMap<Digest, Bytes>>,
+    pub(crate) results: Mutex<BTreeMap<Digest, ActionResult>>,
+}
+
+#[async_trait]
+impl BlobStore for Memory {
+    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        let blobs = self.blobs.lock().unwrap();
+        Ok(digests.iter().filter(|digest| !blobs.contains_key(digest)).copied().collect())
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
+        let found = self.blobs.lock().unwrap().get(digest).cloned();
+        found.map(Blob::Bytes).ok_or(StoreError::NotFound { digest: *digest })
+    }
+
+    async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
+        self.blobs.lock().unwrap().insert(*digest, blob.into_bytes().unwrap());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ActionCache for Memory {
+    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        Ok(self.results.lock().unwrap().get(action).cloned())
+    }
+
+    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        self.results.lock().unwrap().insert(*action, result.clone());
+        Ok(())
+    }
+
+    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
+        self.results.lock().unwrap().remove(action);
+        Ok(())
+    }
+}
+
+/// A step of a test: its script decides what the fake worker does with it.
+#[derive(Debug, Clone)]
+pub(crate) struct TestStep {
+    pub(crate) name: &'static str,
+    /// `print TEXT`: one output `out` with that text. `fail`: exit 1. `hang`: until it is stopped.
+    pub(crate) script: &'static str,
+    /// Steps whose output `out` is an input, at a path of the step's name.
+    pub(crate) from: &'static [u32],
+    pub(crate) effects: bool,
+}
+
+pub(crate) fn step(name: &'static str, script: &'static str, from: &'static [u32]) -> TestStep {
+    TestStep { name, script, from, effects: false }
+}
+
+#[derive(Debug)]
+struct TestTemplates(Vec<TestStep>);
+
+impl Templates for TestTemplates {
+    fn template(&self, step: u32) -> Action {
+        let step = &self.0[step as usize];
+        Action {
+            arguments: vec![step.script.to_owned()],
+            env: Vec::new(),
+            working_directory: String::new(),
+            outputs: vec![OutputPath { path: "out".to_owned(), globs: false, optional: false }],
+            input_root: F.digest(b""),
+            platform: Vec::new(),
+            timeout: std::time::Duration::from_secs(60),
+            do_not_cache: step.effects,
+            salt: Vec::new(),
+        }
+    }
+
+    fn outputs(&self, _: u32) -> Vec<String> {
+        vec!["out".to_owned()]
+    }
+
+    fn reports(&self, _: u32) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn deliverables(&self) -> Vec<(String, u32, u32)> {
+        let last = self.0.len() as u32 - 1;
+        vec![("result".to_owned(), last, 0)]
+    }
+}
+
+/// Computes what steps would do, and writes the cache as a worker does.
+#[derive(Debug)]
+struct FakeWorkers {
+    memory: Arc<Memory>,
+    stops: Mutex<BTreeMap<StepId, CancellationToken>>,
+    log: Arc<Mutex<Vec<String>>>,
+    /// Names of steps whose next attempt says that its first input is lost.
+    lose: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl Workers for FakeWorkers {
+    async fn start(&self, start: StartAttempt, reports: mpsc::Sender<Report>) {
+        self.log.lock().unwrap().push(start.name.clone());
+        let stop = CancellationToken::new();
+        self.stops.lock().unwrap().insert(start.id, stop.clone());
+        let lost = self.lose.lock().unwrap().remove(&start.name);
+        let memory = self.memory.clone();
+        tokio::spawn(async move {
+            let script = start.action.arguments[0].clone();
+            let outcome = match script.split_once(' ') {
+                _ if lost => AttemptOutcome::InputLost { inputs: [0].into() },
+                Some(("print", text)) => {
+                    AttemptOutcome::Succeeded { outputs: [memory.keep(&start, text)].into() }
+                }
+                _ if script == "hang" => {
+                    stop.cancelled().await;
+                    AttemptOutcome::Cancelled
+                }
+                _ => AttemptOutcome::Failed { exit_code: 1 },
+            };
+            let (id, attempt, epoch) = (start.id, start.attempt, start.epoch);
+            let finished = Finished {
+                id,
+                attempt,
+                epoch,
+                outcome,
+                duration_ms: 5,
+                exit_code: None,
+                reason: None,
+                result: None,
+                tests: None,
+            };
+            reports.send(Report::Finished(Box::new(finished))).await.unwrap();
+        });
+    }
+
+    fn stop(&self, id: StepId, _: AttemptId) {
+        self.stops.lock().unwrap()[&id].cancel();
+    }
+
+    fn name(&self, _: WorkerId) -> String {
+        "here".to_owned()
+    }
+}
+
+impl Memory {
+    fn keep(&self, start: &StartAttempt, text: &str) -> TreeRef {
+        let digest = F.digest(text.as_bytes());
+        self.blobs.lock().unwrap().insert(digest, Bytes::copy_from_slice(text.as_bytes()));
+        let tree = TreeRef::File { digest, executable: false };
+        let result = ActionResult {
+            exit_code: 0,
+            outputs: vec![Output { path: "out".to_owned(), kind: OutputKind::Tree(tree) }],
+            stdout: LogStream::default(),
+            stderr: LogStream::default(),
+            interleaving: Vec::new(),
+            worker: "here".to_owned(),
+            started_at_ms: 0,
+            duration_ms: 5,
+        };
+        if !start.action.do_not_cache {
+            self.results.lock().unwrap().insert(start.digest, result);
+        }
+        tree
+    }
+}
+
+/// Remembers every event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watcher(Arc<Mutex<Vec<Event>>>);
+
+impl EventSink for Watcher {
+    fn event(&mut self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// Says that what it was given is lost, as often as it is told to.
+#[derive(Debug, Default)]
+pub(crate) struct FakeDelivery {
+    pub(crate) lose: Mutex<u32>,
+    pub(crate) delivered: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Delivery for FakeDelivery {
+    async fn deliver(&self, outputs: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
+        let mut lose = self.lose.lock().unwrap();
+        if *lose > 0 {
+            *lose -= 1;
+            return Ok(outputs.into_iter().map(|(_, _, step)| step).collect());
+        }
+        self.delivered.lock().unwrap().extend(outputs.into_iter().map(|(path, _, _)| path));
+        Ok(Vec::new())
+    }
+}
+
+/// What a test looks at.
+pub(crate) struct Outcome {
+    pub(crate) end: RunEnd,
+    /// Names of started steps, in order.
+    pub(crate) started: Vec<String>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Outcome {
+    pub(crate) fn step(&self, name: &str) -> StepEnd {
+        let ends = self.events.iter().rev().filter_map(|event| match event {
+            Event::StepFinished(end) => Some(end),
+            _ => None,
+        });
+        ends.into_iter().find(|end| end.step == name).cloned().unwrap_or_else(|| panic!("{name} has no end"))
+    }
+
+    pub(crate) fn notes(&self) -> Vec<&str> {
+        let notes = self.events.iter().filter_map(|event| match event {
+            Event::Note(note) => Some(note.text.as_str()),
+            _ => None,
+        });
+        notes.collect()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) delivery: Arc<FakeDelivery>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) keep_going: bool,
+    pub(crate) deliver: bool,
+    pub(crate) lose: &'static [&'static str],
+}
+
+impl World {
+    pub(crate) async fn run(&self, steps: &[TestStep]) -> Outcome {
+        let templates = Arc::new(TestTemplates(steps.to_vec()));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let watcher = Watcher::default();
+        let workers = FakeWorkers {
+            memory: self.memory.clone(),
+            stops: Mutex::default(),
+            log: log.clone(),
+            lose: Mutex::new(self.lose.iter().map(|name| (*name).to_owned()).collect()),
+        };
+        let parts = SessionParts {
+            driver: DirectDriver::default(),
+            resolver: Arc::new(Resolver::new(F, self.memory.clone(), self.memory.clone(), templates.clone())),
+            templates: templates.clone(),
+            workers: Arc::new(workers),
+            delivery: self.delivery.clone(),
+            events: Box::new(watcher.clone()),
+        };
+        let capacity = Capacity { cpu_millis: 2000, memory_bytes: 1 << 30 };
+        let run = session::run(RunId(7), self.spec(&templates), capacity, parts, self.cancel.clone());
+        let bound = std::time::Duration::from_secs(20);
+        let end = tokio::time::timeout(bound, run).await.expect("the run ends").expect("the driver works");
+        let started = log.lock().unwrap().clone();
+        let events = watcher.0.lock().unwrap().clone();
+        Outcome { end, started, events }
+    }
+
+    fn spec(&self, templates: &TestTemplates) -> RunSpec {
+        let spec = |index: u32, step: &TestStep| StepSpec {
+            name: step.name.into(),
+            command: templates.template(index).encode(F).command_digest,
+            inputs: step
+                .from
+                .iter()
+                .map(|from| InputSpec {
+                    path: templates.0[*from as usize].name.into(),
+                    source: InputSource::Output { step: *from, output: 0 },
+                })
+                .collect(),
+            after: Box::default(),
+            outputs: 1,
+            cpu_millis: 1000,
+            memory_bytes: 0,
+            timeout_ms: 60_000,
+            retry_failure: 0,
+            retry_infra: 1,
+            effects: step.effects,
+            allow_failure: false,
+            bypass_cache: false,
+            skip: None,
+        };
+        let steps: Vec<StepSpec> =
+            templates.0.iter().zip(0..).map(|(step, index)| spec(index, step)).collect();
+        let last = steps.len() as u32 - 1;
+        let deliver: Box<[u32]> = if self.deliver { [last].into() } else { Box::default() };
+        RunSpec { pipeline: "test".into(), steps, keep_going: self.keep_going, deliver }
+    }
+}
