@@ -1,0 +1,8 @@
+//! The `host` image: which of the machine's tools steps see, and how a machine's toolchain is identified.
+
+mod env;
+mod home;
+mod tools;
+
+pub use env::complete_env;
+pub use tools::HostTools;

@@ -1,0 +1,131 @@
+//! Cullet's end of the conversation with the launcher.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use super::config::{LauncherCommand, ViewConfig};
+use super::fault::Fault;
+use super::frame::{recv_frame, send_frame};
+use super::protocol::{Footing, Hello, StepRequest, Welcome};
+use crate::ExecuteError;
+
+/// A running launcher. Dropping it ends the launcher and every step it started.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Locked while a request is written: its bytes and descriptors must not mix with another's.
+    stream: Mutex<UnixStream>,
+    process: Mutex<Child>,
+    pub(super) footing: Footing,
+}
+
+impl Connection {
+    /// Starts the launcher and waits until it stands.
+    pub(super) fn open(command: &LauncherCommand, view: &ViewConfig) -> Result<Self, ExecuteError> {
+        let (ours, theirs) = UnixStream::pair().map_err(|source| setup("create a socket", source))?;
+        let process = Command::new(&command.program)
+            .args(&command.args)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|source| setup("start the launcher", source))?;
+        let mut guard = Unready(Some(process));
+        let footing = greet(&ours, view)?;
+        let Some(process) = guard.0.take() else {
+            return Err(setup("start the launcher", io::ErrorKind::Other.into()));
+        };
+        Ok(Self {
+            stream: Mutex::new(ours),
+            process: Mutex::new(process),
+            footing,
+        })
+    }
+
+    /// Hands a step to the launcher. What becomes of it is told on the step's own socket.
+    pub(super) fn send(&self, request: &StepRequest, fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        send_frame(&stream, request, &fds)
+    }
+
+    /// The launcher's process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    /// Whether the launcher process still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(process.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
+        end(process);
+    }
+}
+
+/// A launcher that has not answered yet: ended when the greeting fails.
+struct Unready(Option<Child>);
+
+impl Drop for Unready {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.0 {
+            end(process);
+        }
+    }
+}
+
+/// SIGKILL rather than the end of the socket: it also works on a launcher that was stopped.
+fn end(process: &mut Child) {
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+fn greet(stream: &UnixStream, view: &ViewConfig) -> Result<Footing, ExecuteError> {
+    let hello = Hello { view: view.clone() };
+    send_frame(stream, &hello, &[]).map_err(|source| setup("greet the launcher", source))?;
+    match recv_frame(stream).map_err(|source| setup("hear from the launcher", source))? {
+        Some((Welcome::Ready(footing), _)) => Ok(footing),
+        Some((Welcome::Refused(fault), _)) => Err(refused(&fault)),
+        None => Err(setup("hear from the launcher", io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+/// Says what the machine forbids and what can be done about it.
+pub(super) fn refused(fault: &Fault) -> ExecuteError {
+    ExecuteError::Unavailable(format!(
+        "the sandbox cannot be used on this machine: {fault}. {}",
+        advice(fault)
+    ))
+}
+
+/// What a person can do about a refusal.
+pub(super) fn advice(fault: &Fault) -> &'static str {
+    match fault.errno {
+        libc::EPERM | libc::EACCES => {
+            "User namespaces or mounts are forbidden here: check `sysctl kernel.unprivileged_userns_clone`, \
+             `kernel.apparmor_restrict_unprivileged_userns`, and in a container its seccomp profile \
+             (`--security-opt seccomp=unconfined --security-opt systempaths=unconfined`)"
+        }
+        libc::ENOSPC | libc::EUSERS => {
+            "The limit of namespaces is reached: raise `sysctl user.max_user_namespaces`"
+        }
+        libc::ENOSYS | libc::EINVAL | libc::ENODEV => {
+            "The kernel is too old or lacks a feature: Linux 5.14 with user namespaces and overlayfs is needed"
+        }
+        _ => "`cullet doctor` tries each part by itself and says which one fails",
+    }
+}
+
+fn setup(action: &str, source: io::Error) -> ExecuteError {
+    ExecuteError::Setup {
+        action: action.to_owned(),
+        source,
+    }
+}

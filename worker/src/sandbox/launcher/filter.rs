@@ -1,0 +1,62 @@
+//! System calls that no build or test needs and that have opened kernels before.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+
+use super::super::fault::Fault;
+
+/// What a step may not call: keyrings (shared by user, not by namespace), programs for the kernel, tracing of
+/// the machine, asynchronous rings (which walk around filters), mounts and modules.
+const REFUSED: [libc::c_long; 30] = [
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_fsopen,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_mount_setattr,
+    libc::SYS_setns,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_lookup_dcookie,
+];
+
+/// The filter, compiled once and installed in every step; `None` on an architecture the compiler does not know.
+pub(super) fn compile() -> Result<Option<BpfProgram>, Fault> {
+    let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
+        return Ok(None);
+    };
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
+        REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let refuse = SeccompAction::Errno(libc::EPERM as u32);
+    SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)
+        .and_then(BpfProgram::try_from)
+        .map(Some)
+        .map_err(|_| Fault::new("compile the system call filter", libc::EINVAL))
+}
+
+/// Installs the filter for this process and all it starts.
+pub(super) fn install(filter: &BpfProgram) -> Result<(), Fault> {
+    seccompiler::apply_filter(filter)
+        .map_err(|_| Fault::new("install the system call filter", libc::EINVAL))
+}

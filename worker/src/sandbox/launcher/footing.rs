@@ -1,0 +1,94 @@
+//! Getting to where mounts can be made: as root in the machine's own user namespace, as anybody else in a new one.
+
+use std::fs;
+use std::io;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
+
+use super::super::config::{INSIDE_UID, SANDBOX_UID};
+use super::super::fault::{During, Fault};
+use super::mounts;
+use super::sys;
+
+/// Who the launcher is after [`enter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Real root: each step's first process becomes the sandbox user once its mounts stand.
+    Root,
+    /// The owner of a user namespace, in which it has the step's user id.
+    Namespace {
+        /// The user it became on the way, when it was root without the right to mount.
+        became: Option<u32>,
+    },
+}
+
+impl Standing {
+    /// Who must own what a step may write, when that is not the caller.
+    pub(super) fn owner(self) -> Option<u32> {
+        match self {
+            Self::Root => Some(SANDBOX_UID),
+            Self::Namespace { became } => became,
+        }
+    }
+
+    /// The step's user id as the launcher sees it.
+    pub(super) fn step_uid(self) -> u32 {
+        match self {
+            Self::Root => SANDBOX_UID,
+            Self::Namespace { .. } => INSIDE_UID,
+        }
+    }
+}
+
+/// Gives the launcher a mount namespace of its own in which it may mount.
+pub(super) fn enter() -> Result<Standing, Fault> {
+    let standing = if geteuid().is_root() {
+        as_root()?
+    } else {
+        new_namespace()?;
+        Standing::Namespace { became: None }
+    };
+    mounts::detach_from_the_machine()?;
+    Ok(standing)
+}
+
+fn as_root() -> Result<Standing, Fault> {
+    match unshare(CloneFlags::CLONE_NEWNS) {
+        Ok(()) => Ok(Standing::Root),
+        // Root in a container without CAP_SYS_ADMIN: what anybody can do may still be allowed.
+        Err(nix::Error::EPERM) => {
+            become_user(SANDBOX_UID)?;
+            new_namespace()?;
+            Ok(Standing::Namespace {
+                became: Some(SANDBOX_UID),
+            })
+        }
+        Err(errno) => Err(errno).during("create a mount namespace"),
+    }
+}
+
+fn new_namespace() -> Result<(), Fault> {
+    let (uid, gid) = (geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
+        .during("create a user namespace")?;
+    map_ids(uid, gid)
+}
+
+/// Gives up every other user and group for `uid`.
+pub(super) fn become_user(uid: u32) -> Result<(), Fault> {
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    setgroups(&[]).during("drop the supplementary groups")?;
+    setresgid(group, group, group).during(format!("become group {uid}"))?;
+    setresuid(user, user, user).during(format!("become user {uid}"))?;
+    // A change of user makes /proc/self belong to root, and the id maps are written there.
+    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).during("own /proc/self")
+}
+
+/// In a new user namespace: makes the ids from outside appear as the step's user.
+pub(super) fn map_ids(outside_uid: u32, outside_gid: u32) -> Result<(), Fault> {
+    let write = |file: &str, text: &str| -> io::Result<()> { fs::write(file, text) };
+    write("/proc/self/setgroups", "deny").during("deny setgroups")?;
+    write("/proc/self/uid_map", &format!("{INSIDE_UID} {outside_uid} 1")).during("map the user")?;
+    write("/proc/self/gid_map", &format!("{INSIDE_UID} {outside_gid} 1")).during("map the group")
+}

@@ -1,0 +1,162 @@
+//! The first process of a step's pid namespace: builds the step's world, starts its program, waits for it.
+//! When it ends, the kernel kills whatever else the step started, wherever it hid.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::{Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, sethostname};
+
+use super::super::fault::{During, Fault};
+use super::super::frame::{recv_packet, send_packet};
+use super::super::protocol::{Ending, Order, StepReport, StepRequest};
+use super::program::Program;
+use super::{Launcher, filter, privileges, step_root, sys};
+
+/// The descriptors that come with a request.
+pub(super) struct StepFds {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    /// To cullet; its other end closing means that nobody wants the step any more.
+    pub(super) channel: OwnedFd,
+}
+
+/// Everything process 1 does.
+pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> ! {
+    let Ok(channel) = keep_only(&fds) else {
+        // Without its socket this process cannot even say what is wrong; cullet sees it end.
+        sys::exit_now(1);
+    };
+    let started = isolate(launcher, request)
+        .and_then(|()| Program::new(request))
+        .and_then(|program| start(&program, channel));
+    let report = match started {
+        Ok(step) => step.wait(channel),
+        Err(fault) => StepReport::Failed(fault),
+    };
+    let _ = send_packet(channel, &report, &[]);
+    sys::exit_now(0)
+}
+
+/// Puts the descriptors where they belong and closes all others: the launcher's socket above all, whose end
+/// must be seen when the launcher dies.
+fn keep_only(fds: &StepFds) -> io::Result<BorrowedFd<'static>> {
+    const CHANNEL: RawFd = 3;
+    let channel = fds.channel.try_clone()?;
+    sys::duplicate_to(fds.stdout.as_fd(), 1)?;
+    sys::duplicate_to(fds.stderr.as_fd(), 2)?;
+    sys::duplicate_to(channel.as_fd(), CHANNEL)?;
+    sys::close_from(CHANNEL as libc::c_uint + 1)?;
+    // The object's descriptor is closed already, or it is the one that stays.
+    let _ = channel.into_raw_fd();
+    // SAFETY: descriptor 3 was made above and is never closed in this process.
+    Ok(unsafe { BorrowedFd::borrow_raw(CHANNEL) })
+}
+
+/// From a fork of the launcher to a process that has nothing but what the step may have.
+fn isolate(launcher: &Launcher, request: &StepRequest) -> Result<(), Fault> {
+    let mut namespaces = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
+    namespaces.set(CloneFlags::CLONE_NEWNET, !request.network);
+    unshare(namespaces).during("create the step's namespaces")?;
+    sethostname("cullet").during("set the host name")?;
+    if !request.network {
+        sys::loopback_up().during("start the loopback interface")?;
+    }
+    step_root::assemble(&launcher.view, &launcher.config, request, launcher.own_proc)?;
+    step_root::pivot(&launcher.view)?;
+    step_root::silence_stdin()?;
+    privileges::drop_all(launcher.standing, &launcher.config, launcher.own_proc)?;
+    // Changing user clears this, so it comes last; if the launcher was gone before, the channel says so.
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0)
+        .during("die with the launcher")?;
+    match &launcher.filter {
+        Some(program) => filter::install(program),
+        None => Ok(()),
+    }
+}
+
+/// The step's program, running.
+struct Running {
+    pid: Pid,
+    children: SignalFd,
+    started_at: SystemTime,
+    clock: Instant,
+}
+
+fn start(program: &Program, channel: BorrowedFd<'_>) -> Result<Running, Fault> {
+    sys::default_signals();
+    let mut chld = SigSet::empty();
+    chld.add(Signal::SIGCHLD);
+    chld.thread_block().during("block SIGCHLD")?;
+    let children = SignalFd::with_flags(&chld, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .during("watch for SIGCHLD")?;
+    if is_closed(channel) {
+        return Err(Fault::new("find anybody who wants the step", libc::EPIPE));
+    }
+    let (started_at, clock) = (SystemTime::now(), Instant::now());
+    // SAFETY: this process has one thread, so the child may run any code.
+    match unsafe { fork() }.during("fork")? {
+        ForkResult::Child => program.run(),
+        ForkResult::Parent { child } => Ok(Running { pid: child, children, started_at, clock }),
+    }
+}
+
+fn is_closed(channel: BorrowedFd<'_>) -> bool {
+    let mut watched = [PollFd::new(channel, PollFlags::empty())];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+impl Running {
+    /// Until the program ends. Follows orders meanwhile, and ends the step when cullet is gone.
+    fn wait(&self, channel: BorrowedFd<'_>) -> StepReport {
+        loop {
+            if let Some(ending) = self.reap() {
+                return StepReport::Ended {
+                    ending,
+                    started_at: self.started_at,
+                    duration: self.clock.elapsed(),
+                };
+            }
+            let mut watched = [
+                PollFd::new(self.children.as_fd(), PollFlags::POLLIN),
+                PollFd::new(channel, PollFlags::POLLIN),
+            ];
+            // A failing poll can only be an interrupted one here; looking again is right either way.
+            let _ = poll(&mut watched, PollTimeout::NONE);
+            if watched[1].revents().is_some_and(|events| !events.is_empty()) {
+                obey(recv_packet::<Order>(channel));
+            }
+            let _ = self.children.read_signal();
+        }
+    }
+
+    /// Buries every dead child; the program's end is the answer.
+    fn reap(&self) -> Option<Ending> {
+        loop {
+            match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) if pid == self.pid => return Some(Ending::Code(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.pid => {
+                    return Some(Ending::Signal(signal as i32));
+                }
+                Ok(WaitStatus::StillAlive) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+fn obey(order: io::Result<Option<(Order, Vec<OwnedFd>)>>) {
+    match order {
+        // From process 1, -1 is every process of the step and no other.
+        Ok(Some((Order::Terminate, _))) => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
+        Ok(None) | Err(_) => sys::exit_now(1),
+    }
+}

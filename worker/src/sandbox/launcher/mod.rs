@@ -1,0 +1,148 @@
+//! The launcher: a small single-threaded process between cullet and its steps.
+//!
+//! A process with threads must not run ordinary code after fork, and forking one with a large heap is slow.
+//! So cullet starts itself once more with a hidden argument; that process prepares what all steps share (its
+//! right to mount, the view of the machine's root) and forks once per step.
+
+mod dev;
+mod etc;
+mod filter;
+mod footing;
+mod init;
+mod mounts;
+mod privileges;
+mod program;
+mod step_root;
+mod sys;
+mod view;
+
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, setsid};
+use seccompiler::BpfProgram;
+
+use self::footing::Standing;
+use self::init::StepFds;
+use self::sys::Cloned;
+use self::view::View;
+use super::config::ViewConfig;
+use super::fault::{During, Fault};
+use super::frame::{recv_frame, send_frame, send_packet};
+use super::protocol::{Footing, Hello, StepReport, StepRequest, Welcome};
+
+/// What the launcher prepared for all steps.
+struct Launcher {
+    standing: Standing,
+    config: ViewConfig,
+    view: View,
+    own_proc: bool,
+    filter: Option<BpfProgram>,
+}
+
+/// The whole life of the launcher process. Its standard input is the socket to cullet; it ends with that.
+///
+/// To be called first thing in `main`, before any thread exists.
+pub fn launcher_main() -> ! {
+    let code = match serve() {
+        Ok(()) => 0,
+        Err(_) => 1,
+    };
+    sys::exit_now(code)
+}
+
+fn serve() -> Result<(), Fault> {
+    // Ctrl-C in a terminal reaches the whole process group; ending steps is cullet's decision.
+    let _ = setsid();
+    umask(Mode::from_bits_truncate(0o022));
+    let stream = take_socket()?;
+    let Some((hello, _)) = recv_frame::<Hello>(&stream).during("read the greeting")? else {
+        return Ok(());
+    };
+    let launcher = match Launcher::prepare(hello.view) {
+        Ok(launcher) => launcher,
+        Err(fault) => return send_frame(&stream, &Welcome::Refused(fault), &[]).during("answer"),
+    };
+    let footing = Footing {
+        owner: launcher.standing.owner(),
+        own_proc: launcher.own_proc,
+    };
+    send_frame(&stream, &Welcome::Ready(footing), &[]).during("answer")?;
+    // Steps' first processes report on their own sockets, so nobody waits for them: the kernel buries them.
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.during("ignore SIGCHLD")?;
+    while let Some((request, fds)) = recv_frame::<StepRequest>(&stream).during("read a request")? {
+        launcher.start(&request, fds)?;
+    }
+    Ok(())
+}
+
+/// Moves the socket away from standard input, so that steps cannot inherit it by number.
+fn take_socket() -> Result<UnixStream, Fault> {
+    // SAFETY: descriptor 0 is the socket that cullet passed; nothing else in this process knows it.
+    let stdin = unsafe { OwnedFd::from_raw_fd(0) };
+    let stream = stdin.try_clone().during("keep the socket")?;
+    let null = std::fs::File::open("/dev/null").during("open /dev/null")?;
+    sys::duplicate_to(null.as_fd(), 0).during("replace standard input")?;
+    let _now_null = std::os::fd::IntoRawFd::into_raw_fd(stdin);
+    Ok(UnixStream::from(stream))
+}
+
+impl Launcher {
+    fn prepare(config: ViewConfig) -> Result<Self, Fault> {
+        let standing = footing::enter()?;
+        let view = view::build(&config)?;
+        let own_proc = proc_is_allowed(&view)?;
+        Ok(Self {
+            standing,
+            config,
+            view,
+            own_proc,
+            filter: filter::compile()?,
+        })
+    }
+
+    /// Starts one step. Only a broken conversation is an error: what goes wrong for a step is told to its socket.
+    fn start(&self, request: &StepRequest, fds: Vec<OwnedFd>) -> Result<(), Fault> {
+        let Ok([stdout, stderr, channel]) = <[OwnedFd; 3]>::try_from(fds) else {
+            return Err(Fault::new("take a step without its descriptors", libc::EPROTO));
+        };
+        match sys::clone_into_pid_namespace() {
+            Ok(Cloned::Child) => {
+                let fds = StepFds { stdout, stderr, channel };
+                init::main(self, request, fds)
+            }
+            Ok(Cloned::Parent(pidfd, _)) => {
+                // Cullet may have given up already; then its end is closed and the step ends by itself.
+                let _ = send_packet(channel.as_fd(), &StepReport::Started, &[pidfd.as_fd()]);
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                let fault = Fault::new("create the step's first process", errno);
+                let _ = send_packet(channel.as_fd(), &StepReport::Failed(fault), &[]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tries whether a new pid namespace may have its own /proc. Containers often mask parts of theirs, and then
+/// the kernel refuses a new one that would show them.
+fn proc_is_allowed(view: &View) -> Result<bool, Fault> {
+    match sys::clone_into_pid_namespace().during("create a pid namespace")? {
+        Cloned::Child => {
+            let mounted = unshare(CloneFlags::CLONE_NEWNS)
+                .during("create a mount namespace")
+                .and_then(|()| step_root::mount_proc(&view.root, true));
+            sys::exit_now(i32::from(mounted.is_err()))
+        }
+        Cloned::Parent(_, pid) => {
+            let ended = waitpid(Pid::from_raw(pid), None).during("wait for a trial")?;
+            Ok(matches!(ended, nix::sys::wait::WaitStatus::Exited(_, 0)))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! From the step's first process to the step's own program.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::io::Write;
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{chdir, execve, setsid};
+
+use super::super::fault::Fault;
+use super::super::protocol::StepRequest;
+use super::step_root::c_string;
+use super::sys;
+
+/// What a shell answers for a program that is not there.
+const NOT_FOUND: i32 = 127;
+/// What a shell answers for a program that cannot be run.
+const NOT_EXECUTABLE: i32 = 126;
+
+/// The request in the form that exec takes, made before the fork.
+pub(super) struct Program {
+    name: String,
+    candidates: Vec<CString>,
+    arguments: Vec<CString>,
+    env: Vec<CString>,
+    directory: CString,
+}
+
+impl Program {
+    /// Prepares the request; the program is looked for in `PATH` of the step's environment.
+    pub(super) fn new(request: &StepRequest) -> Result<Self, Fault> {
+        let name = request.arguments.first().cloned().unwrap_or_default();
+        let pairs = request.env.iter().map(|(name, value)| format!("{name}={value}"));
+        Ok(Self {
+            candidates: candidates(&name, &request.env)?,
+            arguments: request.arguments.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
+            env: pairs.map(|pair| c_string(&pair)).collect::<Result<_, _>>()?,
+            directory: c_string(&format!("/workspace/{}", request.working_directory))?,
+            name,
+        })
+    }
+
+    /// Becomes the program. Whatever is wrong is said on standard error, as a shell would.
+    pub(super) fn run(&self) -> ! {
+        sys::default_signals();
+        let _ = setsid();
+        umask(Mode::from_bits_truncate(0o022));
+        let _ = sys::close_from(3);
+        if let Err(errno) = chdir(self.directory.as_c_str()) {
+            complain(&self.directory.to_string_lossy(), errno);
+            sys::exit_now(NOT_EXECUTABLE);
+        }
+        let errno = self.try_candidates();
+        complain(&self.name, errno);
+        let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
+        sys::exit_now(if missing { NOT_FOUND } else { NOT_EXECUTABLE })
+    }
+
+    fn try_candidates(&self) -> Errno {
+        let mut worst = Errno::ENOENT;
+        for candidate in &self.candidates {
+            match self.exec(candidate) {
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                // Found but not permitted: a later directory of PATH may have a better one.
+                Err(Errno::EACCES) => worst = Errno::EACCES,
+                Err(errno) => return errno,
+            }
+        }
+        worst
+    }
+
+    fn exec(&self, path: &CStr) -> Result<Infallible, Errno> {
+        execve(path, &self.arguments, &self.env)
+    }
+}
+
+fn candidates(name: &str, env: &[(String, String)]) -> Result<Vec<CString>, Fault> {
+    if name.is_empty() {
+        return Ok(Vec::new());
+    }
+    if name.contains('/') {
+        return Ok(vec![c_string(name)?]);
+    }
+    let path = env.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value);
+    path.split(':')
+        .filter(|dir| !dir.is_empty())
+        .map(|dir| c_string(&format!("{dir}/{name}")))
+        .collect()
+}
+
+fn complain(what: &str, errno: Errno) {
+    let _ = writeln!(std::io::stderr(), "cullet: cannot run '{what}': {}", errno.desc());
+}

@@ -1,0 +1,165 @@
+//! The system calls that the crates we use do not wrap. Each is safe to call from a single-threaded process.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+#[derive(Default)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Mount attributes of mount_setattr(2).
+pub(crate) mod attr {
+    pub(crate) const RDONLY: u64 = 0x1;
+    pub(crate) const NOSUID: u64 = 0x2;
+    pub(crate) const NODEV: u64 = 0x4;
+    pub(crate) const NOEXEC: u64 = 0x8;
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Sets attributes on the mount at `path`, and on all below it when `recursive`.
+pub(crate) fn mount_setattr(path: &CStr, recursive: bool, attributes: u64) -> io::Result<()> {
+    let change = MountAttr {
+        attr_set: attributes,
+        ..MountAttr::default()
+    };
+    let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: `path` is a C string and `change` a mount_attr of the size given; both outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            &raw const change,
+            size_of::<MountAttr>(),
+        )
+    };
+    check(result).map(drop)
+}
+
+/// What [`clone_into_pid_namespace`] returns in each of the two processes.
+pub(crate) enum Cloned {
+    /// In the new process, which is number 1 of a new pid namespace.
+    Child,
+    /// In the calling process: a pidfd of the new one, and its number.
+    Parent(OwnedFd, libc::pid_t),
+}
+
+/// Like fork, into a new pid namespace.
+pub(crate) fn clone_into_pid_namespace() -> io::Result<Cloned> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain numbers, for which all zeros are valid.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = (libc::CLONE_NEWPID | libc::CLONE_PIDFD) as u64;
+    args.pidfd = (&raw mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    // SAFETY: without CLONE_VM and a stack this is fork; the launcher has one thread, so the child may go on
+    // with any code. The kernel writes the descriptor to `pidfd`, which outlives the call.
+    let pid = check(unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut args,
+            size_of::<libc::clone_args>(),
+        )
+    })?;
+    if pid == 0 {
+        return Ok(Cloned::Child);
+    }
+    // SAFETY: the kernel has just made this descriptor for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned::Parent(pidfd, pid as libc::pid_t))
+}
+
+/// Makes `number` refer to what `fd` refers to, kept across exec.
+pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    if fd.as_raw_fd() == number {
+        // SAFETY: fcntl on a descriptor that is open, with a flag word.
+        return check(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }.into()).map(drop);
+    }
+    // SAFETY: the callers only name 0, 1 and 2, or 3 in a process that never uses its other objects again.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
+}
+
+/// Closes every descriptor from `first` on.
+pub(crate) fn close_from(first: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the callers are about to exec or never touch an object that owns one of them again.
+    check(unsafe { libc::close_range(first, libc::c_uint::MAX, 0) }.into()).map(drop)
+}
+
+/// prctl(2) with plain numbers.
+pub(crate) fn prctl(
+    option: libc::c_int,
+    second: libc::c_ulong,
+    third: libc::c_ulong,
+) -> io::Result<()> {
+    // SAFETY: the callers only use options whose arguments are numbers.
+    check(unsafe { libc::prctl(option, second, third, 0, 0) }.into()).map(drop)
+}
+
+/// Gives up every capability of the three sets of this thread.
+pub(crate) fn clear_capabilities() -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header: [u32; 2] = [VERSION_3, 0];
+    let data = [0_u32; 6];
+    // SAFETY: a header and two data blocks as capset(2) lays them out for version 3.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) }).map(drop)
+}
+
+/// Switches the loopback interface of this network namespace on.
+pub(crate) fn loopback_up() -> io::Result<()> {
+    // SAFETY: socket takes numbers; the descriptor is owned right away.
+    let socket = unsafe {
+        let fd = check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0).into())?;
+        OwnedFd::from_raw_fd(fd as RawFd)
+    };
+    // SAFETY: ifreq is plain data, for which all zeros are valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (target, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *target = *byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq, which outlives the call.
+    check(
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }
+            .into(),
+    )
+    .map(drop)
+}
+
+/// Gives every signal its default action back and blocks none.
+pub(crate) fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: setting SIG_DFL runs no code of ours; the two signals that refuse are at their default.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    unblock_signals();
+}
+
+fn unblock_signals() {
+    // SAFETY: the set is initialised by sigemptyset before use.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Ends this process at once: no destructors, no atexit handlers of the program it was forked from.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit never returns and touches nothing of ours.
+    unsafe { libc::_exit(code) }
+}

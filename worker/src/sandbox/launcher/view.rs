@@ -1,0 +1,160 @@
+//! The root directory that steps see, built once by the launcher; each step gets a copy of its mounts.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use nix::mount::MsFlags;
+
+use super::super::config::ViewConfig;
+use super::super::fault::{During, Fault};
+use super::mounts;
+use super::sys::attr;
+use super::{dev, etc};
+
+/// Where the launcher builds, in its own mount namespace. The machine's sysfs is of no use to it, so it is
+/// covered; every Linux has the directory.
+const STAGE: &str = "/sys";
+
+/// Entries of `/` that hold software and its configuration. Everything else (homes, data, /run with its
+/// sockets, whatever a machine's owner put into `/`) is not part of a step's key and so not of its view.
+const SOFTWARE: [&str; 12] = [
+    "bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu", "libexec",
+];
+
+/// The parts of `/var` that belong to installed software: package databases and generated catalogues.
+const VAR: [&str; 10] = [
+    "var/lib/dpkg",
+    "var/lib/rpm",
+    "var/lib/pacman",
+    "var/lib/ghc",
+    "var/lib/texmf",
+    "var/lib/sgml-base",
+    "var/lib/xml-core",
+    "var/lib/emacsen-common",
+    "var/lib/gems",
+    "var/cache/fontconfig",
+];
+
+/// Directories that a step expects and that have nothing of the machine in them.
+const EMPTY: [&str; 13] = [
+    "proc", "sys", "dev", "run", "home", "root", "tmp", "var/tmp", "var/lib", "mnt", "media", "srv",
+    "workspace",
+];
+
+/// The finished view.
+#[derive(Debug)]
+pub(super) struct View {
+    /// Its root, as the launcher sees it.
+    pub(super) root: PathBuf,
+    /// Where a step's private tmpfs is mounted before its parts are bound into the view.
+    pub(super) private: PathBuf,
+    /// Files to bind over others when a step sees the network: (the machine's, the view's).
+    pub(super) network_files: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Builds the view.
+pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
+    let stage = Path::new(STAGE);
+    mounts::filesystem("tmpfs", stage, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=0755,size=4m")?;
+    let root = stage.join("view");
+    let private = stage.join("private");
+    make_dirs(&root)?;
+    make_dirs(&private)?;
+    mounts::filesystem("tmpfs", &root, MsFlags::empty(), "mode=0755,size=4m")?;
+    for name in EMPTY {
+        make_dirs(&root.join(name))?;
+    }
+    for name in SOFTWARE.iter().chain(&VAR) {
+        show_entry(&root, name)?;
+    }
+    link(&root.join("var/run"), "/run")?;
+    link(&root.join("var/lock"), "/run/lock")?;
+    show_tools(&root, config)?;
+    hide(&root, config)?;
+    let network_files = etc::place(stage, &root)?;
+    mounts::restrict_all(&root, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
+    dev::build(&root.join("dev"))?;
+    Ok(View {
+        root,
+        private,
+        network_files,
+    })
+}
+
+/// Makes a directory and its parents, readable by all whatever the umask.
+pub(super) fn make_dirs(path: &Path) -> Result<(), Fault> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .during(format!("create {}", path.display()))
+}
+
+fn link(at: &Path, target: impl AsRef<Path>) -> Result<(), Fault> {
+    match symlink(target, at) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.during(format!("create {}", at.display())),
+    }
+}
+
+/// Shows one entry of the machine's root: links as links, directories as they are, nothing else.
+fn show_entry(root: &Path, name: &str) -> Result<(), Fault> {
+    let outside = Path::new("/").join(name);
+    let inside = root.join(name);
+    match fs::symlink_metadata(&outside) {
+        Ok(found) if found.is_symlink() => {
+            let target = fs::read_link(&outside).during(format!("read {}", outside.display()))?;
+            link(&inside, target)
+        }
+        Ok(found) if found.is_dir() => show_dir(&outside, &inside),
+        _ => Ok(()),
+    }
+}
+
+fn show_dir(outside: &Path, inside: &Path) -> Result<(), Fault> {
+    make_dirs(inside)?;
+    mounts::bind(outside, inside)
+}
+
+/// Where `path` of the machine lies in the view.
+pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Whether `path` is visible already because of the machine's own directories.
+fn is_shown(path: &Path) -> bool {
+    let mut names = path.components().skip(1);
+    match names.next() {
+        Some(Component::Normal(first)) => SOFTWARE.iter().any(|name| first == *name),
+        _ => false,
+    }
+}
+
+fn show_tools(root: &Path, config: &ViewConfig) -> Result<(), Fault> {
+    let mut wanted: Vec<&PathBuf> = config.tools.binds.iter().chain(&config.extra).collect();
+    wanted.sort();
+    let mut shown: Vec<&Path> = Vec::new();
+    for path in wanted {
+        let nested = shown.iter().any(|parent| path.starts_with(parent));
+        if nested || is_shown(path) || !path.is_absolute() || !path.is_dir() {
+            continue;
+        }
+        show_dir(path, &inside(root, path))?;
+        shown.push(path);
+    }
+    Ok(())
+}
+
+/// Covers what must stay invisible although it lies below something visible.
+fn hide(root: &Path, config: &ViewConfig) -> Result<(), Fault> {
+    for path in &config.hidden {
+        let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let covered = inside(root, &resolved);
+        if resolved.is_absolute() && covered != *root && covered.is_dir() {
+            mounts::filesystem("tmpfs", &covered, MsFlags::empty(), "mode=0755,size=4k")?;
+        }
+    }
+    Ok(())
+}

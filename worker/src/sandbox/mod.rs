@@ -1,0 +1,17 @@
+//! The namespace sandbox: every step in user, mount, pid, network, IPC, UTS and cgroup namespaces of its own.
+//! What it promises and how it is built is in `docs/sandbox.md`.
+
+mod config;
+mod connection;
+mod executor;
+mod fault;
+mod frame;
+mod launcher;
+mod protocol;
+mod supervise;
+mod tier;
+
+pub use config::{INSIDE_UID, LauncherCommand, SANDBOX_UID, SandboxConfig, ViewConfig};
+pub use executor::Sandbox;
+pub use launcher::launcher_main;
+pub use tier::Tier;

@@ -1,0 +1,78 @@
+//! What cullet, the launcher and the first process of a step say to each other.
+//!
+//! cullet → launcher, a stream: [`Hello`], then [`StepRequest`]s, each with three descriptors (standard output,
+//! standard error, the step's own socket). The stream's end means that cullet is gone.
+//! launcher → cullet: one [`Welcome`].
+//! On the step's own socket: [`StepReport`]s to cullet, [`Order`]s to the step's first process.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::config::ViewConfig;
+use super::fault::Fault;
+
+/// What the launcher is to prepare.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) view: ViewConfig,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Welcome {
+    Ready(Footing),
+    Refused(Fault),
+}
+
+/// On what footing the launcher stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Footing {
+    /// The user and group that own what a step may write, when the launcher is root.
+    pub(crate) owner: Option<u32>,
+    /// Whether a step can have a /proc of its own; otherwise it sees the machine's, read-only.
+    pub(crate) own_proc: bool,
+}
+
+/// One step to start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StepRequest {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) working_directory: String,
+    /// The lower layer of the workspace.
+    pub(crate) inputs: PathBuf,
+    /// Holds `upper` and `work`.
+    pub(crate) scratch: PathBuf,
+    pub(crate) network: bool,
+}
+
+/// What is told about a step.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum StepReport {
+    /// From the launcher, with a pidfd of the step's first process: when that process ends, all have ended.
+    Started,
+    /// Nothing of the step ran.
+    Failed(Fault),
+    /// The step's main process ended.
+    Ended {
+        ending: Ending,
+        started_at: SystemTime,
+        duration: Duration,
+    },
+}
+
+/// How the main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ending {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What cullet asks of a step's first process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Send SIGTERM to every process of the step.
+    Terminate,
+}

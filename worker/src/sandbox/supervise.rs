@@ -1,0 +1,168 @@
+//! Follows one step from its start to the death of its last process: reads what it prints, keeps its time,
+//! stops it when told to. Runs on a thread of its own; everything it waits for is a descriptor.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::fault::Fault;
+use super::frame::{recv_packet, send_packet};
+use super::protocol::{Ending, Order, StepReport};
+use crate::pump::Pump;
+use crate::stopping::{Stop, Stopping, StopSignal};
+use crate::{ExecuteError, Exit, LogSink};
+
+/// A step that was handed to the launcher.
+pub(super) struct Supervised {
+    pub(super) channel: OwnedFd,
+    pub(super) pump: Pump,
+    pub(super) stop: StopSignal,
+    pub(super) timeout: Duration,
+    pub(super) grace: Duration,
+}
+
+/// What was learnt about the step so far.
+#[derive(Default)]
+struct Known {
+    /// Readable once every process of the step is dead.
+    processes: Option<OwnedFd>,
+    ended: Option<(Ending, SystemTime, Duration)>,
+    fault: Option<Fault>,
+    /// The socket's other end is closed: nothing more will be told.
+    silent: bool,
+}
+
+/// How a step ended, when, and how long it ran.
+pub(super) type Ended = (Exit, SystemTime, Duration);
+
+/// Blocks until no process of the step is left.
+pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
+    let Supervised { channel, mut pump, stop, timeout, grace } = step;
+    let (began, clock) = (SystemTime::now(), Instant::now());
+    let mut stopping = Stopping::new(clock, timeout, grace);
+    let mut known = Known::default();
+    while !known.is_over() {
+        wait(&channel, &pump, &stop, &known, stopping.patience(Instant::now()))
+            .map_err(|source| failed("wait", source))?;
+        pump.read(log).map_err(|source| failed("read the output", source))?;
+        known.listen(channel.as_fd());
+        if known.ended.is_none() {
+            match stopping.next(Instant::now(), stop.is_raised()) {
+                Some(Stop::Ask) => drop(send_packet(channel.as_fd(), &Order::Terminate, &[])),
+                Some(Stop::Kill) => known.kill(),
+                None => {}
+            }
+        } else {
+            // The main process is gone, so process 1 is ending, and the kernel ends the others with it.
+            stop.lower();
+        }
+    }
+    // Nobody is left to write: what the pipes hold is all there will be.
+    pump.drain(log).map_err(|source| failed("read the output", source))?;
+    known.conclude(&stopping, began, clock.elapsed())
+}
+
+fn failed(action: &str, source: io::Error) -> ExecuteError {
+    ExecuteError::Setup {
+        action: action.to_owned(),
+        source,
+    }
+}
+
+fn wait(
+    channel: &OwnedFd,
+    pump: &Pump,
+    stop: &StopSignal,
+    known: &Known,
+    patience: PollTimeout,
+) -> io::Result<()> {
+    let mut watched: Vec<PollFd<'_>> = Vec::with_capacity(5);
+    let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    watched.extend(pump.open_ends().map(readable));
+    if !known.silent {
+        watched.push(readable(channel.as_fd()));
+    }
+    if let Some(processes) = &known.processes {
+        watched.push(readable(processes.as_fd()));
+    }
+    if !stop.was_seen() {
+        watched.push(readable(stop.as_fd()));
+    }
+    match poll(&mut watched, patience) {
+        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut watched = [PollFd::new(fd, PollFlags::POLLIN)];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+impl Known {
+    /// Every process is dead, or none ever lived.
+    fn is_over(&self) -> bool {
+        match &self.processes {
+            Some(processes) => is_readable(processes.as_fd()),
+            None => self.silent,
+        }
+    }
+
+    /// Takes in whatever has been told.
+    fn listen(&mut self, channel: BorrowedFd<'_>) {
+        while !self.silent && is_readable(channel) {
+            match recv_packet::<StepReport>(channel) {
+                Ok(Some((StepReport::Started, fds))) => self.processes = fds.into_iter().next(),
+                Ok(Some((StepReport::Failed(fault), _))) => self.fault = Some(fault),
+                Ok(Some((StepReport::Ended { ending, started_at, duration }, _))) => {
+                    self.ended = Some((ending, started_at, duration));
+                }
+                Ok(None) | Err(_) => self.silent = true,
+            }
+        }
+    }
+
+    /// Kills process 1, and with it the whole step.
+    fn kill(&mut self) {
+        let Some(processes) = &self.processes else {
+            // The launcher never answered; closing the socket ends the step if there is one.
+            self.silent = true;
+            return;
+        };
+        let number = std::os::fd::AsRawFd::as_raw_fd(processes);
+        // SAFETY: pidfd_send_signal with a pidfd that we own and no siginfo.
+        unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                number,
+                libc::SIGKILL,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            );
+        }
+    }
+
+    fn conclude(
+        self,
+        stopping: &Stopping,
+        began: SystemTime,
+        elapsed: Duration,
+    ) -> Result<Ended, ExecuteError> {
+        if let Some(exit) = stopping.verdict() {
+            let (started_at, duration) = self.ended.map_or((began, elapsed), |(_, at, ran)| (at, ran));
+            return Ok((exit, started_at, duration));
+        }
+        match (self.ended, self.fault) {
+            (Some((Ending::Code(code), at, ran)), _) => Ok((Exit::Code(code), at, ran)),
+            (Some((Ending::Signal(signal), at, ran)), _) => Ok((Exit::Signal(signal), at, ran)),
+            (None, Some(fault)) => Err(fault.into()),
+            // Its first process was killed from outside, by the machine's OOM killer or with the launcher.
+            (None, None) => Err(failed(
+                "learn how the step ended: its first process was killed",
+                io::ErrorKind::BrokenPipe.into(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! When a process is asked to stop and when it is killed, the same in every executor.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::PollTimeout;
+use nix::unistd::{pipe2, write};
+
+use crate::Exit;
+
+/// What to do to a process now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Send SIGTERM to all of it.
+    Ask,
+    /// Send SIGKILL to all of it.
+    Kill,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Asked { until: Instant },
+    Killed,
+}
+
+/// Decides about stopping one process; the caller acts.
+#[derive(Debug)]
+pub(crate) struct Stopping {
+    /// `None` for a timeout beyond what the clock can express.
+    deadline: Option<Instant>,
+    grace: Duration,
+    phase: Phase,
+    verdict: Option<Exit>,
+}
+
+impl Stopping {
+    pub(crate) fn new(start: Instant, timeout: Duration, grace: Duration) -> Self {
+        Self {
+            deadline: start.checked_add(timeout),
+            grace,
+            phase: Phase::Running,
+            verdict: None,
+        }
+    }
+
+    /// What to do at `now`, at most one thing of each kind over the life of a process.
+    pub(crate) fn next(&mut self, now: Instant, cancelled: bool) -> Option<Stop> {
+        match self.phase {
+            Phase::Running => {
+                let late = self.deadline.is_some_and(|deadline| now >= deadline);
+                if !late && !cancelled {
+                    return None;
+                }
+                self.verdict = Some(if cancelled { Exit::Cancelled } else { Exit::TimedOut });
+                self.phase = Phase::Asked { until: now + self.grace };
+                Some(Stop::Ask)
+            }
+            Phase::Asked { until } if now >= until => {
+                self.phase = Phase::Killed;
+                Some(Stop::Kill)
+            }
+            Phase::Asked { .. } | Phase::Killed => None,
+        }
+    }
+
+    /// How long nothing needs to be decided.
+    pub(crate) fn patience(&self, now: Instant) -> PollTimeout {
+        let until = match self.phase {
+            Phase::Running => self.deadline,
+            Phase::Asked { until } => Some(until),
+            Phase::Killed => None,
+        };
+        let Some(until) = until else {
+            return PollTimeout::NONE;
+        };
+        // Rounded up, so that the wake-up is never before the time; longer sleeps than the type holds repeat.
+        let left = until.saturating_duration_since(now).as_millis().saturating_add(1);
+        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// How the process counts as ended because it was stopped.
+    pub(crate) fn verdict(&self) -> Option<Exit> {
+        self.verdict
+    }
+}
+
+/// The waiting side of a [`StopHandle`].
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    end: OwnedFd,
+    seen: Cell<bool>,
+}
+
+/// Wakes a thread that waits in poll, once. Dropping it counts as raising it: nobody waits for the process.
+#[derive(Debug)]
+pub(crate) struct StopHandle(OwnedFd);
+
+/// A signal and the handle that raises it.
+pub(crate) fn stop_signal() -> io::Result<(StopHandle, StopSignal)> {
+    let (end, handle) = pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK)?;
+    let signal = StopSignal {
+        end,
+        seen: Cell::new(false),
+    };
+    Ok((StopHandle(handle), signal))
+}
+
+impl StopHandle {
+    /// Asks for the process to be stopped.
+    pub(crate) fn raise(&self) {
+        // A full pipe was raised before.
+        let _ = write(&self.0, &[1]);
+    }
+}
+
+impl StopSignal {
+    /// Whether it was raised.
+    pub(crate) fn is_raised(&self) -> bool {
+        if !self.seen.get() {
+            let mut watched = [nix::poll::PollFd::new(self.as_fd(), nix::poll::PollFlags::POLLIN)];
+            let ready = nix::poll::poll(&mut watched, PollTimeout::ZERO);
+            self.seen.set(ready.is_ok_and(|count| count > 0));
+        }
+        self.seen.get()
+    }
+
+    /// Whether waiting for it has become pointless.
+    pub(crate) fn was_seen(&self) -> bool {
+        self.seen.get()
+    }
+
+    /// Stops waiting for it.
+    pub(crate) fn lower(&self) {
+        self.seen.set(true);
+    }
+}
+
+impl AsFd for StopSignal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.end.as_fd()
+    }
+}
