@@ -1,0 +1,231 @@
+//! The command line: every subcommand and flag, one struct for each subcommand. Nothing here reads the
+//! environment; see [`crate::config`].
+
+mod run;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use run::{PipelineArgs, RunArgs};
+pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param};
+
+use crate::config::Color;
+use crate::ui::size;
+
+const EXAMPLES: &str = "\
+Examples:
+  cullet run                  run every step of cullet.yaml
+  cullet run test -k          run `test` and what it needs; go on after failures
+  cullet why test             why did `test` run, or not?
+  cullet logs                 what did the last failed step print?
+
+Exit codes: 0 all steps succeeded, 1 a step failed, 2 wrong command line or pipeline,
+3 infrastructure, 130 interrupted.";
+
+/// Runs CI pipelines on this machine and never runs the same step twice.
+#[derive(Debug, Parser)]
+#[command(name = "cullet", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags of every subcommand.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// Keep the cache and the run history in DIR [env: CULLET_CACHE_DIR] [default: ~/.cache/cullet]
+    #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
+    pub cache_dir: Option<PathBuf>,
+    /// Let the cache grow to SIZE [env: CULLET_CACHE_SIZE]
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, value_parser = size::parse)]
+    pub cache_size: Option<u64>,
+    /// Colour the output [default: auto]
+    #[arg(long, value_name = "WHEN", global = true, hide_short_help = true)]
+    pub color: Option<Color>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline
+    Run(Box<RunArgs>),
+    /// Check a pipeline and report every problem
+    Validate(ValidateArgs),
+    /// Show the steps and what they need
+    Graph(GraphArgs),
+    /// Print the JSON Schema of pipeline files
+    Schema,
+    /// Explain why a step ran, or why it did not
+    Why(WhyArgs),
+    /// List runs
+    Runs(RunsArgs),
+    /// Show a run
+    Status(StatusArgs),
+    /// Show what a step printed
+    Logs(LogsArgs),
+    /// Cancel a run that another process executes
+    Cancel(CancelArgs),
+    /// Look at the cache and look after it
+    Cache(CacheArgs),
+    /// Say what this machine can do
+    Doctor(DoctorArgs),
+    /// Print a completion script
+    Completions(CompletionsArgs),
+    /// Serve a cluster
+    #[command(hide = true)]
+    Coordinator(LaterArgs),
+    /// Execute steps for a cluster
+    #[command(hide = true)]
+    Worker(LaterArgs),
+    /// Carry results over an air gap
+    #[command(hide = true)]
+    Bundle(LaterArgs),
+}
+
+/// `cullet validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// How to report
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// `cullet graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Steps to show, with all they need [default: every step]
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// How to draw
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: GraphFormat,
+}
+
+/// `cullet why`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cullet why 'test[shard=2]' --run 0193a4b2c3d4")]
+pub struct WhyArgs {
+    /// The step
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// In which run; the start of its name is enough [default: the last one]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+/// `cullet runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// List at most N runs, the newest first
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// How to list; `json` is one object a line
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// `cullet status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which run; the start of its name is enough [default: the last one]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// How to show it; `json` is its events, one object a line
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// `cullet logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cullet logs                         the failed steps of the last run
+  cullet logs build                   one step of the last run
+  cullet logs 0193a4b2c3d4 build      one step of that run
+  cullet logs build --stream stderr   only what went to standard error")]
+pub struct LogsArgs {
+    /// A run, a step of the last run, or both; of a run's name the start is enough
+    #[arg(value_name = "[RUN] [STEP]", num_args = 0..=2)]
+    pub what: Vec<String>,
+    /// Only this stream
+    #[arg(long, value_name = "STREAM", default_value = "both")]
+    pub stream: LogStreams,
+}
+
+/// `cullet cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// Which run; the start of its name is enough
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+/// `cullet cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+/// The subcommands of `cullet cache`.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Say how much is in it
+    Stats {
+        /// How to say it
+        #[arg(long, value_name = "FORMAT", default_value = "human")]
+        format: Format,
+    },
+    /// Remove what was used least recently, until it fits its size
+    Gc {
+        /// Until it fits SIZE instead
+        #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+        to: Option<u64>,
+    },
+    /// Read everything again and drop what is damaged
+    Verify,
+    /// Remove everything that no live run holds
+    Clear,
+}
+
+/// `cullet doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How to report
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+/// `cullet completions`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  cullet completions bash > ~/.local/share/bash-completion/completions/cullet"
+)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Whatever is given to a subcommand of a later version.
+#[derive(Debug, Args)]
+pub struct LaterArgs {
+    /// Ignored.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<OsString>,
+}

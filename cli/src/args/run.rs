@@ -1,0 +1,62 @@
+//! The flags of `cullet run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{parse_cpus, parse_param};
+use crate::config::{Executor, Progress};
+use crate::ui::size;
+
+/// Which pipeline, with which parameters.
+#[derive(Debug, Clone, Args)]
+pub struct PipelineArgs {
+    /// The pipeline file
+    #[arg(long, short, value_name = "FILE", default_value = "cullet.yaml")]
+    pub file: PathBuf,
+    /// Set a parameter of the pipeline; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
+    pub params: Vec<(String, String)>,
+}
+
+/// `cullet run`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cullet run                            every step of ./cullet.yaml
+  cullet run test package               two steps and what they need
+  cullet run --param profile=debug      with another parameter
+  cullet run --output dist              write the pipeline's outputs to dist/
+  cullet run --progress json | jq .     for programs (docs/events.md)")]
+pub struct RunArgs {
+    /// Steps to run, with all they need [default: every step]
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// How to show progress [env: CULLET_PROGRESS] [default: auto]
+    #[arg(long, value_name = "HOW")]
+    pub progress: Option<Progress>,
+    /// Write the pipeline's outputs below DIR
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// After a failure, still run what does not depend on it
+    #[arg(long, short)]
+    pub keep_going: bool,
+    /// Execute every step, whatever the cache has; results are cached all the same
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Use at most N processors at once [env: CULLET_JOBS] [default: all]
+    #[arg(long, short, value_name = "N", value_parser = parse_cpus)]
+    pub jobs: Option<u32>,
+    /// Let steps use at most SIZE of memory at once [env: CULLET_MEMORY] [default: all]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub memory: Option<u64>,
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    #[arg(long, value_name = "HOW")]
+    pub executor: Option<Executor>,
+    /// Run on a cluster [env: CULLET_CLUSTER]
+    #[arg(long, value_name = "URL", hide = true)]
+    pub cluster: Option<String>,
+}

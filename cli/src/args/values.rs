@@ -1,0 +1,73 @@
+//! Values of flags.
+
+use clap::ValueEnum;
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// How a graph is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Indented lines.
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// For programs.
+    Json,
+}
+
+/// Which of a step's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogStreams {
+    /// As they were written.
+    Both,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// `NAME=VALUE`; the value may be empty and may hold further `=`.
+pub fn parse_param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, such as profile=debug".to_owned()),
+    }
+}
+
+/// Thousandths of a processor from `4` or `1.5`.
+pub fn parse_cpus(text: &str) -> Result<u32, String> {
+    let wrong = || format!("'{text}' is not a number of processors: write 1 or more, such as 4 or 1.5");
+    let cpus: f64 = text.trim().parse().map_err(|_| wrong())?;
+    // 10,000 processors: beyond any machine, and far from overflow.
+    if (1.0..=10_000.0).contains(&cpus) { Ok((cpus * 1000.0) as u32) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_keep_everything_after_the_first_equals_sign() {
+        assert_eq!(parse_param("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert_eq!(parse_param("a="), Ok(("a".to_owned(), String::new())));
+        assert!(parse_param("a").is_err() && parse_param("=b").is_err());
+    }
+
+    #[test]
+    fn processors_are_at_least_one() {
+        assert_eq!(parse_cpus("1.5"), Ok(1500));
+        for wrong in ["0", "0.5", "-1", "nan", "inf", "", "many"] {
+            assert!(parse_cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The run's outputs, written where the user wants them.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cullet_cache::disk::DiskStore;
+use cullet_cache::{BlobStore, StoreError};
+use cullet_coordinator::resolve::describe;
+use cullet_coordinator::workers::Delivery;
+use cullet_digest::{Digest, Directory, TreeRef};
+
+/// Writes outputs below a directory, as copies: what is written is the user's to change.
+#[derive(Debug)]
+pub(super) struct OutputDir {
+    pub(super) dir: PathBuf,
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) disk: Arc<DiskStore>,
+}
+
+/// Nothing was asked for.
+#[derive(Debug)]
+pub(super) struct NoDelivery;
+
+#[async_trait]
+impl Delivery for NoDelivery {
+    async fn deliver(&self, _: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Delivery for OutputDir {
+    async fn deliver(&self, outputs: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
+        let mut lost = Vec::new();
+        for (path, tree, step) in outputs {
+            match self.write(&path, tree).await {
+                Ok(()) => {}
+                Err(WriteError::Lost) => lost.push(step),
+                Err(WriteError::Failed(reason)) => return Err(format!("cannot write the output '{path}': {reason}")),
+            }
+        }
+        Ok(lost)
+    }
+}
+
+enum WriteError {
+    /// A blob of the output cannot be read any more: the step has to run again.
+    Lost,
+    Failed(String),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } | StoreError::Mismatch { .. } => Self::Lost,
+            other => Self::Failed(describe(&other)),
+        }
+    }
+}
+
+impl From<std::io::Error> for WriteError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A file to copy, once the directories are there.
+struct Copy {
+    digest: Digest,
+    executable: bool,
+    to: PathBuf,
+}
+
+impl OutputDir {
+    async fn write(&self, path: &str, tree: TreeRef) -> Result<(), WriteError> {
+        let target = self.prepare(path)?;
+        match tree {
+            TreeRef::File { digest, executable } => {
+                if std::fs::symlink_metadata(&target).is_ok_and(|there| there.is_dir()) {
+                    std::fs::remove_dir_all(&target)?;
+                }
+                self.copy(vec![Copy { digest, executable, to: target }]).await
+            }
+            TreeRef::Directory(root) => {
+                // Beside the target, so that the target is replaced by a rename, whole or not at all.
+                let draft = sibling(&target);
+                let written = self.write_directory(root, &draft).await;
+                let placed = written.and_then(|()| Ok(replace(&draft, &target)?));
+                placed.inspect_err(|_| drop(std::fs::remove_dir_all(&draft)))
+            }
+        }
+    }
+
+    /// Makes the directories above an output. A symbolic link there would lead the output elsewhere.
+    fn prepare(&self, path: &str) -> Result<PathBuf, WriteError> {
+        std::fs::create_dir_all(&self.dir)?;
+        let mut at = self.dir.clone();
+        let mut segments = path.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            at.push(segment);
+            if segments.peek().is_none() {
+                break;
+            }
+            match std::fs::symlink_metadata(&at) {
+                Ok(there) if there.is_dir() => {}
+                Ok(_) => return Err(WriteError::Failed(format!("'{}' is not a directory", at.display()))),
+                Err(_) => std::fs::create_dir(&at)?,
+            }
+        }
+        Ok(at)
+    }
+
+    async fn write_directory(&self, root: Digest, at: &Path) -> Result<(), WriteError> {
+        let mut copies = Vec::new();
+        let mut open = vec![(root, at.to_path_buf())];
+        while let Some((digest, path)) = open.pop() {
+            std::fs::create_dir(&path)?;
+            let bytes = self.blobs.get(&digest).await?.into_bytes()?;
+            let directory = Directory::decode(digest.function(), &bytes).map_err(|_| WriteError::Lost)?;
+            for link in directory.symlinks() {
+                symlink(&*link.target, path.join(&*link.name))?;
+            }
+            for file in directory.files() {
+                copies.push(Copy {
+                    digest: file.digest,
+                    executable: file.executable,
+                    to: path.join(&*file.name),
+                });
+            }
+            open.extend(directory.directories().iter().map(|sub| (sub.digest, path.join(&*sub.name))));
+        }
+        self.copy(copies).await
+    }
+
+    async fn copy(&self, copies: Vec<Copy>) -> Result<(), WriteError> {
+        let disk = self.disk.clone();
+        let copying = move || -> Result<(), StoreError> {
+            for copy in copies {
+                let mode = if copy.executable { 0o777 } else { 0o666 };
+                disk.copy_to(&copy.digest, &copy.to, mode)?;
+            }
+            Ok(())
+        };
+        match tokio::task::spawn_blocking(copying).await {
+            Ok(copied) => Ok(copied?),
+            Err(stopped) => Err(WriteError::Failed(stopped.to_string())),
+        }
+    }
+}
+
+fn sibling(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.cullet-{}", std::process::id()))
+}
+
+/// Puts a finished directory in the place of whatever is there.
+fn replace(draft: &Path, target: &Path) -> std::io::Result<()> {
+    match std::fs::symlink_metadata(target) {
+        Ok(there) if there.is_dir() => std::fs::remove_dir_all(target)?,
+        Ok(_) => std::fs::remove_file(target)?,
+        Err(_) => {}
+    }
+    std::fs::rename(draft, target)
+}

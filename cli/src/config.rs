@@ -1,0 +1,203 @@
+//! What flags, environment and configuration file say together. This is the only place that reads the
+//! environment; flags win over environment over file over defaults.
+
+mod file;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use crate::args::{GlobalArgs, RunArgs, parse_cpus};
+use crate::error::CliError;
+use crate::paths;
+use crate::ui::{Terminal, size};
+
+use file::File;
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    /// On terminals.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// `tty` on a terminal, `plain` elsewhere and in CI
+    #[default]
+    Auto,
+    /// A list redrawn in place
+    Tty,
+    /// A line for each step that starts or ends
+    Plain,
+    /// One JSON object a line, nothing else on standard output
+    Json,
+}
+
+/// How steps are executed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Executor {
+    /// In namespaces of their own
+    #[default]
+    Sandbox,
+    /// As plain processes that see the whole machine
+    Plain,
+}
+
+/// What every command needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the cache is.
+    pub cache_dir: PathBuf,
+    /// How large it may grow, in bytes; none for the cache's own default.
+    pub cache_size: Option<u64>,
+    /// When to colour.
+    pub color: Color,
+    /// The terminal.
+    pub terminal: Terminal,
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    /// `CULLET_LOG`: which diagnostics of Cullet itself go to standard error.
+    pub log: Option<String>,
+    run: RunDefaults,
+}
+
+/// What `cullet run` needs to know beyond [`Config`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunConfig {
+    /// How to show progress.
+    pub progress: Progress,
+    /// How to execute.
+    pub executor: Executor,
+    /// Thousandths of a processor; none for all there are.
+    pub cpu_millis: Option<u32>,
+    /// Bytes of memory; none for all there is.
+    pub memory_bytes: Option<u64>,
+    /// The cluster to run on.
+    pub cluster: Option<String>,
+}
+
+/// What environment and file say about runs.
+#[derive(Debug, Clone, Default)]
+struct RunDefaults {
+    progress: Option<Progress>,
+    executor: Option<Executor>,
+    cpu_millis: Option<u32>,
+    memory_bytes: Option<u64>,
+    cluster: Option<String>,
+}
+
+impl Config {
+    /// Reads the process's environment and the configuration file.
+    ///
+    /// # Errors
+    /// Something in one of them is wrong, or there is no place for a cache.
+    pub fn load(flags: &GlobalArgs) -> Result<Self, CliError> {
+        let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        Self::from_sources(flags, &variable)
+    }
+
+    /// As [`Config::load`], with `variable` in place of the environment.
+    pub fn from_sources(
+        flags: &GlobalArgs,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, CliError> {
+        let env = Env { variable };
+        let (path, file) = file::load(&env)?;
+        let cache_dir = match flags.cache_dir.clone().or_else(|| env.path("CULLET_CACHE_DIR")) {
+            Some(dir) => dir,
+            None => file.cache_dir.clone().map_or_else(|| paths::default_cache_dir(variable), Ok)?,
+        };
+        Ok(Self {
+            cache_dir: paths::absolute(cache_dir)?,
+            cache_size: first(
+                flags.cache_size,
+                env.parsed("CULLET_CACHE_SIZE", size::parse)?,
+                file.cache_size,
+            ),
+            color: flags.color.or(file.color).unwrap_or_default(),
+            terminal: Terminal::detect(variable),
+            log: env.text("CULLET_LOG"),
+            run: RunDefaults {
+                progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),
+                executor: env.parsed("CULLET_EXECUTOR", choice)?.or(file.executor),
+                cpu_millis: env.parsed("CULLET_JOBS", parse_cpus)?.or(file.jobs),
+                memory_bytes: env.parsed("CULLET_MEMORY", size::parse)?.or(file.memory),
+                cluster: env.text("CULLET_CLUSTER").or(file.cluster),
+            },
+            file: path,
+        })
+    }
+
+    /// What `cullet run` needs to know.
+    pub fn run(&self, args: &RunArgs) -> RunConfig {
+        let defaults = &self.run;
+        RunConfig {
+            progress: args.progress.or(defaults.progress).unwrap_or_default(),
+            executor: args.executor.or(defaults.executor).unwrap_or_default(),
+            cpu_millis: args.jobs.or(defaults.cpu_millis),
+            memory_bytes: args.memory.or(defaults.memory_bytes),
+            cluster: args.cluster.clone().or_else(|| defaults.cluster.clone()),
+        }
+    }
+
+    /// Where runs are kept.
+    pub fn runs_dir(&self) -> PathBuf {
+        self.cache_dir.join("runs")
+    }
+
+    /// Where the keys of earlier runs are kept.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.cache_dir.join("keys")
+    }
+}
+
+/// The environment.
+struct Env<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Env<'_> {
+    /// A variable that is set to nothing is not set: that is how a person takes one back for one command.
+    fn text(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(PathBuf::from)
+    }
+
+    fn parsed<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, CliError> {
+        let parse = |text: String| parse(&text).map_err(|why| CliError::usage(format!("{name}: {why}")));
+        self.text(name).map(parse).transpose()
+    }
+}
+
+fn first<T>(flag: Option<T>, env: Option<T>, file: Option<T>) -> Option<T> {
+    flag.or(env).or(file)
+}
+
+fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, true).map_err(|_| {
+        let names = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
+        format!("'{text}' is not one of {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests;

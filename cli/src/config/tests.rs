@@ -1,0 +1,47 @@
+use std::collections::HashMap;
+
+use super::*;
+
+fn load(flags: &GlobalArgs, env: &[(&str, &str)]) -> Result<Config, CliError> {
+    let env: HashMap<&str, &str> = env.iter().copied().collect();
+    Config::from_sources(flags, &|name| env.get(name).map(|value| (*value).to_owned()))
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "cache-size = \"1GiB\"\ncache-dir = \"here\"\nprogress = \"plain\"\njobs = 3\n")
+        .unwrap();
+    let path = path.to_str().unwrap();
+    let flags = GlobalArgs { cache_size: Some(7), ..GlobalArgs::default() };
+
+    let config = load(&flags, &[("CULLET_CONFIG", path), ("CULLET_CACHE_SIZE", "2MiB")]).unwrap();
+    assert_eq!(config.cache_size, Some(7));
+    let none = GlobalArgs::default();
+    let config = load(&none, &[("CULLET_CONFIG", path), ("CULLET_CACHE_SIZE", "2MiB")]).unwrap();
+    assert_eq!(config.cache_size, Some(2 << 20));
+    let config = load(&none, &[("CULLET_CONFIG", path), ("CULLET_CACHE_SIZE", "")]).unwrap();
+    assert_eq!(config.cache_size, Some(1 << 30));
+    assert_eq!(config.cache_dir, dir.path().join("here"));
+    assert_eq!((config.run.progress, config.run.cpu_millis), (Some(Progress::Plain), Some(3000)));
+    let config = load(&none, &[("HOME", "/nowhere")]).unwrap();
+    assert_eq!((config.cache_size, config.cache_dir), (None, PathBuf::from("/nowhere/.cache/cullet")));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "jobs = 2\n  sise = 3\n").unwrap();
+    let path = path.to_str().unwrap();
+    let error = load(&GlobalArgs::default(), &[("CULLET_CONFIG", path)]).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("config.toml:2:3: unknown field `sise`"), "{message}");
+    let error = load(&GlobalArgs::default(), &[("HOME", "/x"), ("CULLET_PROGRESS", "loud")]).unwrap_err();
+    assert_eq!(error.to_string(), "CULLET_PROGRESS: 'loud' is not one of auto, tty, plain, json");
+    let error = load(&GlobalArgs::default(), &[("CULLET_CONFIG", "/nowhere/c.toml")]).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/c.toml"), "{error}");
+    let error = load(&GlobalArgs::default(), &[]).unwrap_err();
+    assert!(error.to_string().contains("HOME"), "{error}");
+}

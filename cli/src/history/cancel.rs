@@ -1,0 +1,63 @@
+//! Asks the process that executes a run to stop, as Ctrl-C in its terminal would.
+
+use std::io;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::{StoredRun, process};
+
+/// Why a run could not be cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// It is over.
+    #[error("run {run} is over")]
+    Over {
+        /// The run.
+        run: String,
+    },
+    /// Its process cannot be seen from here: it runs in another container or on another machine.
+    #[error("run {run} is executed by process {pid} of another container or machine")]
+    Elsewhere {
+        /// The run.
+        run: String,
+        /// As that place numbers it.
+        pid: u32,
+    },
+    /// The operating system refused.
+    #[error("cannot signal process {pid}")]
+    Signal {
+        /// The process.
+        pid: u32,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Sends the interrupt signal to the process of `run`. Returns when it is sent, not when the run has ended.
+///
+/// # Errors
+/// See [`CancelError`]. A process that merely got the number of a dead one is never signalled.
+pub fn cancel(run: &StoredRun) -> Result<(), CancelError> {
+    let meta = run.meta();
+    let over = || CancelError::Over { run: meta.run.clone() };
+    let elsewhere = || CancelError::Elsewhere { run: meta.run.clone(), pid: meta.pid };
+    if !run.is_live() {
+        return Err(over());
+    }
+    let raw = i32::try_from(meta.pid).ok().and_then(Pid::from_raw).ok_or_else(elsewhere)?;
+    let signal = |error: rustix::io::Errno| CancelError::Signal { pid: meta.pid, source: error.into() };
+    let process = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(rustix::io::Errno::SRCH) => return Err(elsewhere()),
+        Err(error) => return Err(signal(error)),
+    };
+    // Whatever has the number now is held by the descriptor. If it started when the run's process did, and the
+    // run still holds its lock, it is that process.
+    if process::started(meta.pid) != meta.pid_started || meta.pid_started.is_none() {
+        return Err(elsewhere());
+    }
+    if !run.is_live() {
+        return Err(over());
+    }
+    pidfd_send_signal(process, Signal::INT).map_err(signal)
+}

@@ -1,0 +1,134 @@
+//! Hands the events of a run to everybody who watches it, and wakes them while nothing happens.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use cullet_coordinator::{Event, EventSink};
+
+use super::duration::now_ms;
+
+/// How often watchers are woken: as often as an eye follows, and rarely enough to cost nothing.
+const TICK: Duration = Duration::from_millis(100);
+
+/// When something happens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moment {
+    /// Since the run's start, on a clock that nobody sets.
+    pub elapsed: Duration,
+    /// Milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+}
+
+/// What only the command knows, for the summary.
+#[derive(Debug, Clone, Default)]
+pub struct Closing {
+    /// Where outputs were written and how many, if they were.
+    pub outputs: Option<(PathBuf, usize)>,
+}
+
+/// Watches a run. Nothing here can fail: whoever cannot write any more falls silent, and the run goes on.
+pub trait Observer: Send {
+    /// Takes the next event.
+    fn event(&mut self, event: &Event, now: Moment);
+
+    /// Is called about every 100 ms while the run lasts.
+    fn tick(&mut self, now: Moment);
+
+    /// Is called once, after the last event.
+    fn close(&mut self, closing: &Closing, now: Moment);
+}
+
+/// All who watch one run.
+pub struct Observers {
+    shared: Arc<Shared>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    stopped: Condvar,
+    start: Instant,
+}
+
+struct State {
+    list: Vec<Box<dyn Observer>>,
+    stop: bool,
+}
+
+impl Observers {
+    /// Starts the clock of the run. Where the system gives no thread, nobody is woken between events.
+    pub fn start(list: Vec<Box<dyn Observer>>) -> Self {
+        let state = Mutex::new(State { list, stop: false });
+        let shared = Arc::new(Shared { state, stopped: Condvar::new(), start: Instant::now() });
+        let ticking = Arc::clone(&shared);
+        let ticker = std::thread::Builder::new().name("ticker".to_owned()).spawn(move || ticking.tick()).ok();
+        Self { shared, ticker }
+    }
+
+    /// Tells everybody that this was all. Without it, the watchers are dropped as they are.
+    pub fn close(mut self, closing: &Closing) {
+        self.stop();
+        let now = self.shared.now();
+        for observer in &mut self.shared.lock().list {
+            observer.close(closing, now);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.stopped.notify_all();
+        if let Some(ticker) = self.ticker.take() {
+            // It can only have panicked, which its message has said already.
+            let _ = ticker.join();
+        }
+    }
+}
+
+impl EventSink for Observers {
+    fn event(&mut self, event: &Event) {
+        let now = self.shared.now();
+        for observer in &mut self.shared.lock().list {
+            observer.event(event, now);
+        }
+    }
+}
+
+impl Drop for Observers {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Observers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observers").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Moment {
+        Moment { elapsed: self.start.elapsed(), wall_ms: now_ms() }
+    }
+
+    /// A watcher that panicked is a defect of display; the run is worth more.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tick(&self) {
+        let mut state = self.lock();
+        while !state.stop {
+            let waited = self.stopped.wait_timeout(state, TICK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.stop {
+                return;
+            }
+            let now = self.now();
+            for observer in &mut state.list {
+                observer.tick(now);
+            }
+        }
+    }
+}
