@@ -1,7 +1,15 @@
 //! Makes a step's input root appear, runs it through an executor, collects what it leaves behind.
 
+pub mod attempt;
+pub mod collect;
 pub mod executor;
+pub mod host;
 mod layers;
 pub mod logs;
+mod pump;
+pub mod sandbox;
+mod stopping;
 
+pub use attempt::{LocalFiles, NoSourceFiles, SourceFiles};
+pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};

@@ -77,34 +77,19 @@ fn step(at: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
 fn step_unlocking(at: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     match step(at, name) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            unlock(at, name, OFlags::DIRECTORY, 0o700)?;
+            unlock(at, name)?;
             step(at, name)
         }
         opened => opened,
     }
 }
 
-/// Opens a file of a directory for reading, and gives its owner access first where there is none.
-pub(crate) fn open_file_unlocking(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
-    // Not blocking: should this be a pipe after all, nobody will ever write to it.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    match openat(dir, name, flags, Mode::empty()) {
-        Err(Errno::ACCESS) => {
-            unlock(dir, name, OFlags::empty(), 0o600)?;
-            Ok(openat(dir, name, flags, Mode::empty())?)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-/// Sets `mode` on the entry itself, never on what a link in its place points to.
-fn unlock(dir: BorrowedFd<'_>, name: &[u8], kind: OFlags, mode: u32) -> io::Result<()> {
-    let entry = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind, Mode::empty())?;
-    if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&entry)?.st_mode).is_symlink() {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
+/// Gives the owner of a directory access to it; never to what a link in its place points to.
+fn unlock(at: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = openat(at, name, flags, Mode::empty())?;
     // fchmod does not take an O_PATH descriptor; its /proc name does the same.
-    Ok(rustix::fs::chmod(proc_path(entry.as_fd(), b""), Mode::from_raw_mode(mode))?)
+    Ok(rustix::fs::chmod(proc_path(dir.as_fd(), b""), Mode::RWXU)?)
 }
 
 /// A path that reaches `name` in an open directory without walking there again: short however deep the
@@ -154,7 +139,6 @@ mod tests {
         assert!(path.len() > 10_000);
         let deepest = open_dir(root.as_fd(), &path).unwrap();
         std::fs::write(proc_path(deepest.as_fd(), b"file"), "x").unwrap();
-        let file = open_file_unlocking(deepest.as_fd(), b"file").unwrap();
-        assert_eq!(rustix::fs::fstat(&file).unwrap().st_size, 1);
+        assert_eq!(rustix::fs::statat(&deepest, "file", rustix::fs::AtFlags::empty()).unwrap().st_size, 1);
     }
 }

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
-use cullet_digest::{Digest, DigestFunction, Hasher};
-
 /// Up to this many bytes stand in the action result itself: most steps print less, and then cost no blob.
 pub(crate) const INLINE_BYTES: usize = 4 << 10;
 /// Bytes gathered before they are written to the file: the size of a pipe, so one write for each full read.
@@ -17,20 +15,13 @@ const SALVAGE_BYTES: u64 = 32 << 10;
 #[derive(Debug)]
 pub(crate) struct StreamLog {
     path: PathBuf,
-    function: DigestFunction,
     limit: u64,
     stored: u64,
     dropped: u64,
     /// What is not in the file yet; everything while there is no file.
     buffer: Vec<u8>,
-    file: Option<Spool>,
+    file: Option<File>,
     trouble: Option<io::Error>,
-}
-
-#[derive(Debug)]
-struct Spool {
-    file: File,
-    hasher: Hasher,
 }
 
 /// One stream when it is complete.
@@ -38,13 +29,8 @@ struct Spool {
 pub(crate) enum Captured {
     /// Short.
     Inline(Vec<u8>),
-    /// In a file with these contents, to be adopted or thrown away with its directory.
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What is in it.
-        digest: Digest,
-    },
+    /// In this file, to be adopted or thrown away with its directory.
+    File(PathBuf),
     /// The file could not be written; this is the end of what there was.
     Salvaged {
         /// Its last bytes.
@@ -56,9 +42,9 @@ pub(crate) enum Captured {
 
 impl StreamLog {
     /// Nothing is created before `path` is needed. `limit` is in bytes.
-    pub(crate) fn new(path: PathBuf, function: DigestFunction, limit: u64) -> Self {
+    pub(crate) fn new(path: PathBuf, limit: u64) -> Self {
         let (buffer, file, trouble) = (Vec::new(), None, None);
-        Self { path, function, limit, stored: 0, dropped: 0, buffer, file, trouble }
+        Self { path, limit, stored: 0, dropped: 0, buffer, file, trouble }
     }
 
     /// Takes more output and says how many of the bytes are kept.
@@ -100,23 +86,22 @@ impl StreamLog {
     }
 
     fn try_flush(&mut self) -> io::Result<()> {
-        let spool = match &mut self.file {
-            Some(spool) => spool,
+        let file = match &mut self.file {
+            Some(file) => file,
             none => {
                 let file = File::options().read(true).write(true).create_new(true).open(&self.path)?;
-                none.insert(Spool { file, hasher: Hasher::new(self.function) })
+                none.insert(file)
             }
         };
         // The last byte stays behind, so that `finish` knows how the log ends.
         let written = self.buffer.len().saturating_sub(1);
-        spool.file.write_all(&self.buffer[..written])?;
-        spool.hasher.update(&self.buffer[..written]);
+        file.write_all(&self.buffer[..written])?;
         self.buffer.drain(..written);
         Ok(())
     }
 
     fn captured(self) -> Captured {
-        let Some(mut spool) = self.file else {
+        let Some(mut file) = self.file else {
             return match self.trouble {
                 Some(trouble) => Captured::Salvaged { tail: self.buffer, trouble },
                 None => Captured::Inline(self.buffer),
@@ -124,15 +109,12 @@ impl StreamLog {
         };
         let outcome = match self.trouble {
             Some(trouble) => Err(trouble),
-            None => spool.file.write_all(&self.buffer),
+            None => file.write_all(&self.buffer),
         };
         match outcome {
-            Ok(()) => {
-                spool.hasher.update(&self.buffer);
-                Captured::File { path: self.path, digest: spool.hasher.finish() }
-            }
+            Ok(()) => Captured::File(self.path),
             Err(trouble) => {
-                let tail = read_tail(&mut spool.file).unwrap_or_default();
+                let tail = read_tail(&mut file).unwrap_or_default();
                 Captured::Salvaged { tail, trouble }
             }
         }
@@ -152,17 +134,13 @@ mod tests {
     use super::*;
 
     fn stream(dir: &tempfile::TempDir, limit: u64) -> StreamLog {
-        StreamLog::new(dir.path().join("log"), DigestFunction::Blake3, limit)
+        StreamLog::new(dir.path().join("log"), limit)
     }
 
     fn contents(captured: Captured) -> Vec<u8> {
         match captured {
             Captured::Inline(bytes) => bytes,
-            Captured::File { path, digest } => {
-                let bytes = std::fs::read(path).unwrap();
-                assert_eq!(DigestFunction::Blake3.digest(&bytes), digest);
-                bytes
-            }
+            Captured::File(path) => std::fs::read(path).unwrap(),
             Captured::Salvaged { trouble, .. } => panic!("{trouble}"),
         }
     }
@@ -208,7 +186,7 @@ mod tests {
     fn what_cannot_be_written_ends_in_its_last_words() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing").join("log");
-        let mut log = StreamLog::new(path, DigestFunction::Blake3, 1 << 20);
+        let mut log = StreamLog::new(path, 1 << 20);
         log.write(&[b'z'; 5000]);
         assert_eq!(log.write(b"more"), 0);
         let (captured, _) = log.finish();
