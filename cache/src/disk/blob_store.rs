@@ -16,6 +16,7 @@ use super::bases::Area;
 use super::copy;
 use super::name::EntryName;
 use super::store::{DiskStore, is_the_empty_blob, size};
+use crate::offload::offload;
 use crate::{Blob, BlobStore, StoreError};
 
 /// Up to this many bytes are read or written inline, and handed out in memory: about a tenth of a millisecond.
@@ -104,19 +105,6 @@ impl DiskStore {
         }
         Ok(missing)
     }
-
-    /// Runs something long where it blocks no runtime.
-    async fn away<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return work(self) };
-        let store = self.clone();
-        let joined = runtime.spawn_blocking(move || work(&store)).await;
-        joined.unwrap_or_else(|error| {
-            Err(StoreError::io("finish work in", self.dir(), std::io::Error::other(error)))
-        })
-    }
 }
 
 #[async_trait]
@@ -127,7 +115,8 @@ impl BlobStore for DiskStore {
             return self.missing(digests);
         }
         let digests = digests.to_vec();
-        self.away(move |store| store.missing(&digests)).await
+        let store = self.clone();
+        offload(move || store.missing(&digests)).await
     }
 
     async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
@@ -138,7 +127,7 @@ impl BlobStore for DiskStore {
         if blob.len() <= INLINE {
             return self.put_blocking(digest, blob);
         }
-        let digest = *digest;
-        self.away(move |store| store.put_blocking(&digest, blob)).await
+        let (store, digest) = (self.clone(), *digest);
+        offload(move || store.put_blocking(&digest, blob)).await
     }
 }

@@ -145,7 +145,7 @@ fn live(leases: &Path) -> io::Result<Vec<Lease>> {
     Ok(live)
 }
 
-#[expect(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
+#[allow(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
 fn protects_from(file: &mut File) -> io::Result<i64> {
     let stat = rustix::fs::fstat(&*file)?;
     let start = (stat.st_mtime as i64).saturating_mul(1_000_000_000) + stat.st_mtime_nsec as i64;

@@ -21,14 +21,14 @@ const CAPACITY: usize = 1 << 18;
 
 impl Memo {
     /// Whether exactly this inode is known to hold the blob.
-    #[expect(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
+    #[allow(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
     pub(super) fn knows(&self, digest: &Digest, executable: bool, stat: &Stat) -> bool {
         attributes::is_normal(stat, executable)
             && self.lock().get(&(*digest, executable)) == Some(&(stat.st_ino as u64))
     }
 
     /// This inode was hashed, or written from hashed bytes.
-    #[expect(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
+    #[allow(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
     pub(super) fn remember(&self, digest: &Digest, executable: bool, stat: &Stat) {
         let mut inodes = self.lock();
         if inodes.len() >= CAPACITY {

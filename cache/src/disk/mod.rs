@@ -53,5 +53,5 @@ pub use actions::DiskActionCache;
 pub use gc::GcReport;
 pub use lease::LiveRun;
 pub use stats::Stats;
-pub use store::{DiskOptions, DiskStore, default_bound};
+pub use store::{DiskStore, OpenOptions, default_bound};
 pub use verify::{Damaged, VerifyReport};

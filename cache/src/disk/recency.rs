@@ -48,7 +48,7 @@ impl Recency {
 }
 
 /// Nanoseconds since the epoch.
-#[expect(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
+#[allow(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
 pub(super) fn atime_ns(stat: &Stat) -> i64 {
     (stat.st_atime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_atime_nsec as i64)
 }

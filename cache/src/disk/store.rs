@@ -20,13 +20,21 @@ use crate::StoreError;
 
 /// How to open a cache directory.
 #[derive(Debug, Clone)]
-pub struct DiskOptions {
+pub struct OpenOptions {
     /// Where it is; made where it is not there.
     pub dir: PathBuf,
     /// The most bytes it shall hold; see [`default_bound`].
     pub bound: u64,
     /// User and group that own the blobs, if this process is root: the unprivileged user that steps run as.
     pub owner: Option<(u32, u32)>,
+}
+
+impl OpenOptions {
+    /// The directory with the usual bound, owned by whoever this process is.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        Self { bound: default_bound(&dir), dir, owner: None }
+    }
 }
 
 /// Blobs in a cache directory; see the [module](super). Clones share everything.
@@ -65,7 +73,7 @@ impl DiskStore {
     /// # Errors
     /// [`StoreError::FutureVersion`] for a layout this version does not know. A directory that cannot be written
     /// is no error: reading works, and writing says [`StoreError::ReadOnly`].
-    pub fn open(options: &DiskOptions) -> Result<Self, StoreError> {
+    pub fn open(options: &OpenOptions) -> Result<Self, StoreError> {
         let layout = Layout::open(&options.dir)?;
         let usage = Usage::new(layout.gc("size"), options.bound);
         let disk = Disk {

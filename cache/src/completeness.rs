@@ -1,0 +1,211 @@
+//! A result is a hit only if everything it names can be read.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use cullet_digest::Digest;
+
+use crate::children::ChildrenCache;
+use crate::{ActionCache, ActionResult, BlobStore, StoreError};
+
+/// Hands out a result only if the blobs it names are there: files, logs, and everything in output directories.
+/// Asking marks all of them as used, which is what keeps them while a live run needs them.
+#[derive(Debug)]
+pub struct CompletenessChecking {
+    inner: Arc<dyn ActionCache>,
+    blobs: Arc<dyn BlobStore>,
+    children: ChildrenCache,
+    incomplete: Mutex<VecDeque<Incomplete>>,
+}
+
+/// A result that was there but of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incomplete {
+    /// Whose result.
+    pub action: Digest,
+    /// Blobs that cannot be read. There may be more: the search ends with the first that are found missing.
+    pub missing: Vec<Digest>,
+}
+
+/// How many blobs are asked for at once: enough to make a question cheap, few enough to keep it small.
+const BATCH: usize = 1024;
+
+/// Directories in one result. Beyond a million the check would take longer than most steps.
+const MOST_DIRECTORIES: usize = 1 << 20;
+
+/// How many incomplete results are remembered for who asks. A person reads the first few.
+const MOST_REMEMBERED: usize = 1024;
+
+impl CompletenessChecking {
+    /// Checks the results of `inner` against `blobs`.
+    pub fn new(inner: Arc<dyn ActionCache>, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { inner, blobs, children: ChildrenCache::default(), incomplete: Mutex::default() }
+    }
+
+    /// Results found incomplete since this was last asked, at most the last thousand.
+    pub fn take_incomplete(&self) -> Vec<Incomplete> {
+        self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+
+    fn remember(&self, action: &Digest, missing: Vec<Digest>) {
+        tracing::debug!(action = %action.short(), missing = missing.len(), "a cached result is incomplete");
+        let mut incomplete = self.incomplete.lock().unwrap_or_else(PoisonError::into_inner);
+        if incomplete.len() == MOST_REMEMBERED {
+            incomplete.pop_front();
+        }
+        incomplete.push_back(Incomplete { action: *action, missing });
+    }
+
+    /// What is missing, as far as the first batch that lacks something.
+    async fn missing(&self, result: &ActionResult) -> Result<Vec<Digest>, StoreError> {
+        let named: Vec<Digest> = result.digests().collect();
+        if named.is_empty() {
+            return Ok(named);
+        }
+        let missing = self.blobs.find_missing(&named).await?;
+        let roots: Vec<Digest> = result.directories().collect();
+        if !missing.is_empty() || roots.is_empty() { Ok(missing) } else { self.missing_below(roots).await }
+    }
+
+    async fn missing_below(&self, roots: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
+        let mut seen: HashSet<Digest> = roots.iter().copied().collect();
+        let mut waiting = roots;
+        let mut batch = Vec::new();
+        while let Some(directory) = waiting.pop() {
+            let Some(children) = self.children.read(&*self.blobs, &directory).await? else {
+                return Ok(vec![directory]);
+            };
+            batch.extend_from_slice(&children.files);
+            for child in &children.directories {
+                if seen.insert(*child) {
+                    batch.push(*child);
+                    waiting.push(*child);
+                }
+            }
+            if seen.len() > MOST_DIRECTORIES {
+                return Ok(vec![directory]);
+            }
+            if batch.len() >= BATCH || waiting.is_empty() {
+                let missing = self.blobs.find_missing(&batch).await?;
+                if !missing.is_empty() {
+                    return Ok(missing);
+                }
+                batch.clear();
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ActionCache for CompletenessChecking {
+    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        let Some(result) = self.inner.get(action).await? else { return Ok(None) };
+        let missing = self.missing(&result).await?;
+        if missing.is_empty() {
+            return Ok(Some(result));
+        }
+        self.remember(action, missing);
+        Ok(None)
+    }
+
+    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        self.inner.put(action, result).await
+    }
+
+    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
+        self.inner.remove(action).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use cullet_digest::{DigestFunction, Directory, DirectoryNode, FileNode, NodeName, TreeRef};
+
+    use super::*;
+    use crate::{LogStream, MemoryActionCache, MemoryStore, Output, OutputKind, conformance};
+
+    const FUNCTION: DigestFunction = DigestFunction::Blake3;
+
+    struct Fixture {
+        blobs: Arc<MemoryStore>,
+        cache: CompletenessChecking,
+        action: Digest,
+        /// Everything the result names, directly or not.
+        closure: Vec<Digest>,
+    }
+
+    async fn store(blobs: &MemoryStore, bytes: &[u8]) -> Digest {
+        let digest = FUNCTION.digest(bytes);
+        blobs.put(&digest, Bytes::copy_from_slice(bytes).into()).await.unwrap();
+        digest
+    }
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    /// A result with a file, a log and a directory two deep, stored whole.
+    async fn fixture() -> Fixture {
+        let blobs = Arc::new(MemoryStore::new(64 << 20));
+        let file = store(&blobs, b"file").await;
+        let log = store(&blobs, b"log").await;
+        let deep = store(&blobs, b"deep").await;
+        let node = FileNode { name: name("f"), digest: deep, executable: false };
+        let inner = store(&blobs, &Directory::new(vec![node], vec![], vec![]).unwrap().encode()).await;
+        let node = DirectoryNode { name: name("d"), digest: inner };
+        let root = store(&blobs, &Directory::new(vec![], vec![node], vec![]).unwrap().encode()).await;
+        let output = |path: &str, tree| Output { path: path.to_owned(), kind: OutputKind::Tree(tree) };
+        let result = ActionResult {
+            outputs: vec![
+                output("dir", TreeRef::Directory(root)),
+                output("file", TreeRef::File { digest: file, executable: true }),
+            ],
+            stdout: LogStream::Blob(log),
+            ..conformance::result("complete")
+        };
+        let actions = Arc::new(MemoryActionCache::new(10));
+        let action = FUNCTION.digest(b"action");
+        actions.put(&action, &result).await.unwrap();
+        let cache = CompletenessChecking::new(actions, blobs.clone());
+        Fixture { blobs, cache, action, closure: vec![file, log, deep, inner, root] }
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        let blobs = || Arc::new(MemoryStore::new(1 << 20));
+        let over_memory = || CompletenessChecking::new(Arc::new(MemoryActionCache::new(100)), blobs());
+        conformance::action_cache(over_memory).await;
+    }
+
+    #[tokio::test]
+    async fn a_complete_result_is_a_hit() {
+        let fixture = fixture().await;
+        assert!(fixture.cache.get(&fixture.action).await.unwrap().is_some());
+        assert_eq!(fixture.cache.take_incomplete(), []);
+    }
+
+    #[tokio::test]
+    async fn a_result_that_lacks_any_blob_is_none_and_the_blob_is_named() {
+        for lost in 0..5 {
+            let fixture = fixture().await;
+            let missing = fixture.closure[lost];
+            fixture.blobs.remove(&missing);
+            assert_eq!(fixture.cache.get(&fixture.action).await.unwrap(), None, "{lost}");
+            let expected = Incomplete { action: fixture.action, missing: vec![missing] };
+            assert_eq!(fixture.cache.take_incomplete(), [expected]);
+            assert_eq!(fixture.cache.take_incomplete(), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_blob_lost_after_a_hit_is_noticed_although_directories_are_remembered() {
+        let fixture = fixture().await;
+        assert!(fixture.cache.get(&fixture.action).await.unwrap().is_some());
+        fixture.blobs.remove(&fixture.closure[2]);
+        assert_eq!(fixture.cache.get(&fixture.action).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! The cache of one machine: where backends and decorators are put together, and nowhere else.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use cullet_digest::Digest;
+
+use crate::disk::{DiskActionCache, DiskStore, GcReport, LiveRun, OpenOptions, Stats, VerifyReport};
+use crate::{ActionCache, BlobStore, CompletenessChecking, Incomplete, StoreError, Verifying};
+
+/// The cache in a directory, ready for use. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct LocalCache {
+    /// Blobs; what is read is checked.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Results; only complete ones are hits.
+    pub actions: Arc<dyn ActionCache>,
+    /// The directory, for what is faster with files than with bytes.
+    pub disk: Arc<DiskStore>,
+    /// Every result there is, complete or not: to explain, not to reuse.
+    pub all_actions: Arc<DiskActionCache>,
+    completeness: Arc<CompletenessChecking>,
+}
+
+/// Opens the cache in a directory.
+///
+/// # Errors
+/// See [`DiskStore::open`].
+pub fn open(options: &OpenOptions) -> Result<LocalCache, StoreError> {
+    let disk = Arc::new(DiskStore::open(options)?);
+    let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(disk.clone(), disk.clone()));
+    let all_actions = Arc::new(DiskActionCache::new(&disk));
+    let completeness = Arc::new(CompletenessChecking::new(all_actions.clone(), blobs.clone()));
+    Ok(LocalCache { blobs, actions: completeness.clone(), disk, all_actions, completeness })
+}
+
+impl LocalCache {
+    /// Announces a run: what it uses from now on is not evicted while the guard lives.
+    pub fn live_run(&self) -> Result<LiveRun, StoreError> {
+        self.disk.live_run()
+    }
+
+    /// Results found incomplete since this was last asked.
+    pub fn take_incomplete(&self) -> Vec<Incomplete> {
+        self.completeness.take_incomplete()
+    }
+
+    /// What the cache holds; looks at every entry.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        self.disk.stats()
+    }
+
+    /// Evicts down to `bound` bytes, or to what live runs hold.
+    pub fn gc(&self, bound: u64) -> Result<GcReport, StoreError> {
+        self.disk.gc(bound)
+    }
+
+    /// Evicts if the cache is over its bound; for the end of a run.
+    pub fn maybe_gc(&self) -> Result<Option<GcReport>, StoreError> {
+        self.disk.maybe_gc()
+    }
+
+    /// Reads everything, and with `fix` removes what is damaged or incomplete. `progress` is told the bytes read.
+    pub fn verify(&self, fix: bool, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport, StoreError> {
+        self.disk.verify(fix, progress)
+    }
+
+    /// Empties the cache; see [`DiskStore::clear`].
+    pub fn clear(&self, force: bool) -> Result<(), StoreError> {
+        self.disk.clear(force)
+    }
+
+    /// When the result of an action was evicted, if it is remembered.
+    pub fn tombstone(&self, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
+        self.disk.tombstone(action)
+    }
+}
