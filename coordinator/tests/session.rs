@@ -1,5 +1,7 @@
 //! Sessions over a world of memory: what is executed, what is not, and what is said about it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod world;
 
 use cullet_coordinator::event::Event;

@@ -82,15 +82,15 @@ pub enum AssembleError<E> {
 pub fn assemble<E>(
     function: DigestFunction,
     mounts: &[Mount<'_>],
-    mut read: impl FnMut(&Digest) -> Result<Arc<Directory>, E>,
+    read: impl FnMut(&Digest) -> Result<Arc<Directory>, E>,
 ) -> Result<Assembled, AssembleError<E>> {
     let mut root = Node::default();
     for mount in mounts {
         root.insert(mount)?;
     }
-    let mut made = Vec::new();
-    let root = root.finish(function, "", &mut read, &mut made)?;
-    Ok(Assembled { root, directories: made })
+    let mut assembly = Assembly { function, read, made: Vec::new() };
+    let root = assembly.directory(root, "")?;
+    Ok(Assembled { root, directories: assembly.made })
 }
 
 /// A directory in the making: what is mounted exactly here, and what lies below.
@@ -113,30 +113,64 @@ impl Node {
         }
         Ok(())
     }
+}
 
-    fn finish<E>(
-        self,
-        function: DigestFunction,
-        path: &str,
-        read: &mut impl FnMut(&Digest) -> Result<Arc<Directory>, E>,
-        made: &mut Vec<(Digest, Vec<u8>)>,
-    ) -> Result<Digest, AssembleError<E>> {
-        let base = match self.here {
-            Some(TreeRef::Directory(digest)) if self.below.is_empty() => return Ok(digest),
-            Some(TreeRef::Directory(digest)) => read(&digest).map_err(AssembleError::Read)?,
+/// Directories being made, innermost first.
+struct Assembly<R> {
+    function: DigestFunction,
+    read: R,
+    made: Vec<(Digest, Vec<u8>)>,
+}
+
+impl<R, E> Assembly<R>
+where
+    R: FnMut(&Digest) -> Result<Arc<Directory>, E>,
+{
+    fn directory(&mut self, node: Node, path: &str) -> Result<Digest, AssembleError<E>> {
+        let base = match node.here {
+            Some(TreeRef::Directory(digest)) if node.below.is_empty() => return Ok(digest),
+            Some(TreeRef::Directory(digest)) => (self.read)(&digest).map_err(AssembleError::Read)?,
             Some(TreeRef::File { .. }) => return Err(AssembleError::Collision { path: path.to_owned() }),
             None => Arc::default(),
         };
         let mut entries = Entries::from(&*base);
-        for (name, node) in self.below {
+        for (name, node) in node.below {
             let path = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };
-            entries.put(function, name, node, &path, read, made)?;
+            self.entry(&mut entries, name, node, &path)?;
         }
         let directory = Directory::new(entries.files, entries.directories, entries.symlinks)?;
         let bytes = directory.encode();
-        let digest = function.digest(&bytes);
-        made.push((digest, bytes));
+        let digest = self.function.digest(&bytes);
+        self.made.push((digest, bytes));
         Ok(digest)
+    }
+
+    fn entry(
+        &mut self,
+        entries: &mut Entries,
+        name: NodeName,
+        mut node: Node,
+        path: &str,
+    ) -> Result<(), AssembleError<E>> {
+        let collision = || AssembleError::Collision { path: path.to_owned() };
+        let taken = entries.files.iter().any(|file| file.name == name)
+            || entries.symlinks.iter().any(|link| link.name == name);
+        if taken {
+            return Err(collision());
+        }
+        if let Some(index) = entries.directories.iter().position(|directory| directory.name == name) {
+            if node.here.is_some() {
+                return Err(collision());
+            }
+            node.here = Some(TreeRef::Directory(entries.directories.swap_remove(index).digest));
+        }
+        if let (Some(TreeRef::File { digest, executable }), true) = (node.here, node.below.is_empty()) {
+            entries.files.push(FileNode { name, digest, executable });
+            return Ok(());
+        }
+        let digest = self.directory(node, path)?;
+        entries.directories.push(DirectoryNode { name, digest });
+        Ok(())
     }
 }
 
@@ -154,37 +188,5 @@ impl From<&Directory> for Entries {
             directories: directory.directories().to_vec(),
             symlinks: directory.symlinks().to_vec(),
         }
-    }
-}
-
-impl Entries {
-    fn put<E>(
-        &mut self,
-        function: DigestFunction,
-        name: NodeName,
-        mut node: Node,
-        path: &str,
-        read: &mut impl FnMut(&Digest) -> Result<Arc<Directory>, E>,
-        made: &mut Vec<(Digest, Vec<u8>)>,
-    ) -> Result<(), AssembleError<E>> {
-        let collision = || AssembleError::Collision { path: path.to_owned() };
-        let taken = self.files.iter().any(|file| file.name == name)
-            || self.symlinks.iter().any(|link| link.name == name);
-        if taken {
-            return Err(collision());
-        }
-        if let Some(index) = self.directories.iter().position(|directory| directory.name == name) {
-            if node.here.is_some() {
-                return Err(collision());
-            }
-            node.here = Some(TreeRef::Directory(self.directories.swap_remove(index).digest));
-        }
-        if let (Some(TreeRef::File { digest, executable }), true) = (node.here, node.below.is_empty()) {
-            self.files.push(FileNode { name, digest, executable });
-            return Ok(());
-        }
-        let digest = node.finish(function, path, read, made)?;
-        self.directories.push(DirectoryNode { name, digest });
-        Ok(())
     }
 }

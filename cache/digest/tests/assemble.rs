@@ -1,5 +1,7 @@
 //! Input roots are put together from trees, reading only what must be read.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
