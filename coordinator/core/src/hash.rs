@@ -3,19 +3,22 @@
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
-/// Large enough that the hash runs at full width, small enough to clear for each command.
-const BUFFER: usize = 4096;
+/// From here on the hash runs at full width, so collecting more gains nothing.
+const FULL: usize = 16 * 1024;
 
+/// What an ordinary command takes with its effects.
+const ORDINARY: usize = 512;
+
+/// Collects small encodings for one call of the hash, which is most of them, and feeds large ones in pieces.
 struct Hashing {
-    hasher: blake3::Hasher,
-    buffer: [u8; BUFFER],
-    filled: usize,
+    hasher: Option<Box<blake3::Hasher>>,
+    buffer: Vec<u8>,
 }
 
 impl Hashing {
     fn flush(&mut self) {
-        self.hasher.update(&self.buffer[..self.filled]);
-        self.filled = 0;
+        self.hasher.get_or_insert_default().update(&self.buffer);
+        self.buffer.clear();
     }
 }
 
@@ -24,36 +27,34 @@ impl Flavor for Hashing {
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        if self.filled == BUFFER {
+        if self.buffer.len() >= FULL {
             self.flush();
         }
-        self.buffer[self.filled] = byte;
-        self.filled += 1;
+        self.buffer.push(byte);
         Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        if bytes.len() > BUFFER - self.filled {
+        if self.buffer.len() >= FULL {
             self.flush();
         }
-        if bytes.len() > BUFFER {
-            self.hasher.update(bytes);
-        } else {
-            self.buffer[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
-            self.filled += bytes.len();
-        }
+        self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
     fn finalize(mut self) -> postcard::Result<[u8; 32]> {
+        if self.hasher.is_none() {
+            return Ok(*blake3::hash(&self.buffer).as_bytes());
+        }
         self.flush();
-        Ok(*self.hasher.finalize().as_bytes())
+        Ok(*self.hasher.unwrap_or_default().finalize().as_bytes())
     }
 }
 
 /// BLAKE3 of the encoding of `value`, never holding the encoding as a whole.
 #[expect(clippy::expect_used, reason = "derived encodings of sized data into memory have no way to fail")]
 pub(crate) fn hash(value: &impl Serialize) -> [u8; 32] {
-    let hashing = Hashing { hasher: blake3::Hasher::new(), buffer: [0; BUFFER], filled: 0 };
+    let hashing = Hashing { hasher: None, buffer: Vec::with_capacity(ORDINARY) };
     postcard::serialize_with_flavor(value, hashing).expect("an encoding")
 }

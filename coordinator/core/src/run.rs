@@ -186,7 +186,7 @@ impl Run {
         kept.shared = ending.shared;
         kept.saved_ms = ending.saved_ms;
         kept.exit_code = ending.exit_code;
-        kept.finished_at = Some(at);
+        kept.finished_at = at;
         kept.reason = ending.reason;
         kept.outputs = ending.outputs;
         self.unfinished -= 1;

@@ -87,9 +87,11 @@ pub(crate) struct Step {
     pub(crate) attempt: AttemptId,
     pub(crate) exit_code: Option<i32>,
     pub(crate) epoch: Epoch,
-    pub(crate) worker: Option<WorkerId>,
-    pub(crate) started_at: Option<TimeMs>,
-    pub(crate) finished_at: Option<TimeMs>,
+    /// Of the current or last attempt, like `started_at`; without a meaning before the first.
+    pub(crate) worker: WorkerId,
+    pub(crate) started_at: TimeMs,
+    /// Without a meaning before its end.
+    pub(crate) finished_at: TimeMs,
     pub(crate) saved_ms: u64,
     pub(crate) action: Option<Digest>,
     pub(crate) outputs: Box<[TreeRef]>,
@@ -112,9 +114,9 @@ impl Step {
             attempt: 0,
             exit_code: None,
             epoch: 0,
-            worker: None,
-            started_at: None,
-            finished_at: None,
+            worker: WorkerId(0),
+            started_at: 0,
+            finished_at: 0,
             saved_ms: 0,
             action: None,
             outputs: Box::default(),
@@ -134,6 +136,7 @@ impl Step {
     }
 
     pub(crate) fn view(&self) -> StepView<'_> {
+        let started = self.attempt > 0;
         StepView {
             phase: self.phase,
             action: self.action,
@@ -142,11 +145,11 @@ impl Step {
             shared: self.shared,
             attempt: self.attempt,
             epoch: self.epoch,
-            worker: self.worker,
+            worker: started.then_some(self.worker),
             stopping: self.stopping,
             exit_code: self.exit_code,
-            started_at: self.started_at,
-            finished_at: self.finished_at,
+            started_at: started.then_some(self.started_at),
+            finished_at: self.status().map(|_| self.finished_at),
             saved_ms: self.saved_ms,
             rewinds: self.rewinds,
             reason: self.reason.as_deref(),

@@ -82,7 +82,7 @@ impl Transition<'_> {
         let Some(step) = self.step(id) else { return };
         let Some(action) = step.action else { return };
         let failures = step.failures;
-        let took_ms = at.saturating_sub(step.started_at.unwrap_or(at));
+        let took_ms = at.saturating_sub(step.started_at);
         if !self.state.flights.is_led_by(&action, id) {
             return;
         }

@@ -87,9 +87,7 @@ impl Transition<'_> {
         }
         step.stopping = true;
         step.reason = Some(reason.into());
-        let attempt = step.attempt;
-        if let Some(worker) = step.worker {
-            self.effects.push(Effect::Stop { id, attempt, worker });
-        }
+        let (attempt, worker) = (step.attempt, step.worker);
+        self.effects.push(Effect::Stop { id, attempt, worker });
     }
 }

@@ -47,7 +47,6 @@ impl Transition<'_> {
         step.cached = false;
         step.shared = false;
         step.saved_ms = 0;
-        step.finished_at = None;
         let dependents = run.graph.dependents(id.step).to_vec();
         self.effects.push(Effect::StepRewound { id });
         self.await_inputs(id);

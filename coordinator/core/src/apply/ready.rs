@@ -75,12 +75,12 @@ impl Transition<'_> {
     pub(super) fn vacate(&mut self, id: StepId) {
         let Some(run) = self.state.runs.get(&id.run) else { return };
         let step = &run.steps[id.step as usize];
-        match (step.phase, step.action, step.worker) {
-            (StepPhase::Ready, ..) => self.state.ready.remove(run.demand(id.step), &run.priority(id.step)),
-            (StepPhase::Running, _, Some(worker)) => {
-                self.state.workers.give_back(worker, id, run.demand(id.step));
+        match (step.phase, step.action) {
+            (StepPhase::Ready, _) => self.state.ready.remove(run.demand(id.step), &run.priority(id.step)),
+            (StepPhase::Running, _) => {
+                self.state.workers.give_back(step.worker, id, run.demand(id.step));
             }
-            (StepPhase::WaitingForIdentical, Some(action), _) => {
+            (StepPhase::WaitingForIdentical, Some(action)) => {
                 self.state.flights.leave(&action, &run.place(id.step));
             }
             _ => {}

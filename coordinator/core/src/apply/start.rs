@@ -29,8 +29,8 @@ impl Transition<'_> {
         step.phase = StepPhase::Running;
         step.attempt = step.attempt.saturating_add(1);
         step.epoch = epoch;
-        step.worker = Some(assignment.worker);
-        step.started_at = Some(at);
+        step.worker = assignment.worker;
+        step.started_at = at;
         let attempt = step.attempt;
         if let Some(action) = step.action {
             self.effects.push(Effect::Start { id, attempt, epoch, worker: assignment.worker, action });

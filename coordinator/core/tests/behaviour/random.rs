@@ -2,8 +2,10 @@
 //! ends.
 
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
-use cullet_core::{LogCommand, State};
+use cullet_core::{Effect, LogCommand, RunStatus, State, StepStatus};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::invariants::Watch;
 use crate::shell::{Event, Shell};
@@ -19,8 +21,8 @@ struct RawStep {
 }
 
 fn raw_step() -> impl Strategy<Value = RawStep> {
-    let needs = prop::collection::vec((any::<u8>(), prop::bool::weighted(0.7)), 0..4);
-    (needs, 0..3_u8, 0..5_u8, any::<u8>(), (0..2_u8, 0..3_u8))
+    let needs = prop::collection::vec((any::<u8>(), prop::bool::weighted(0.8)), 0..3);
+    (needs, 0..2_u8, 0..5_u8, any::<u8>(), (0..3_u8, 0..4_u8))
         .prop_map(|(needs, class, cpus, traits, retries)| RawStep { needs, class, cpus, traits, retries })
 }
 
@@ -44,13 +46,13 @@ fn step(index: usize, raw: &RawStep) -> StepSpec {
         effects: one_in(11, 1),
         allow_failure: one_in(5, 2),
         bypass_cache: one_in(7, 3),
-        skip: one_in(17, 4).then(|| "condition".into()),
+        skip: one_in(31, 4).then(|| "condition".into()),
         ..crate::steps::step(&format!("s{index}"))
     }
 }
 
 prop_compose! {
-    fn spec()(raw in prop::collection::vec(raw_step(), 0..10), keep_going: bool, deliver: bool) -> RunSpec {
+    fn spec()(raw in prop::collection::vec(raw_step(), 0..10), keep_going in prop::bool::weighted(0.7), deliver: bool) -> RunSpec {
         let steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
         let deliver = (0..steps.len() as u32).filter(|step| deliver && step % 3 == 0).collect();
         RunSpec { pipeline: "random".into(), steps, keep_going, deliver }
@@ -59,11 +61,11 @@ prop_compose! {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => any::<u8>().prop_map(Event::Submit),
-        24 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Answer { pick, how }),
-        6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Trouble { pick, how }),
-        6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, which)| Event::Lose { pick, which }),
-        3 => (0..4_u8, 1..8_u8).prop_map(|(worker, cpus)| Event::Join { worker, cpus }),
+        4 => any::<u8>().prop_map(Event::Submit),
+        30 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Answer { pick, how }),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Trouble { pick, how }),
+        10 => (any::<u8>(), any::<u8>()).prop_map(|(pick, which)| Event::Lose { pick, which }),
+        3 => (0..4_u8, 3..9_u8).prop_map(|(worker, cpus)| Event::Join { worker, cpus }),
         1 => (0..4_u8).prop_map(Event::Leave),
         1 => any::<u8>().prop_map(Event::Cancel),
         2 => any::<u16>().prop_map(Event::Repeat),
@@ -73,7 +75,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn history() -> impl Strategy<Value = (Vec<RunSpec>, Vec<Event>)> {
-    (prop::collection::vec(spec(), 1..5), prop::collection::vec(event(), 0..150))
+    (prop::collection::vec(spec(), 1..5), prop::collection::vec(event(), 0..200))
 }
 
 /// Plays the events, then answers everything kindly until nobody is owed an answer.
@@ -131,4 +133,56 @@ proptest! {
         prop_assert_eq!(state.state_hash(), shell.state.state_hash());
         prop_assert_eq!(state, shell.state);
     }
+}
+
+/// Trouble that never strikes proves nothing: five hundred histories contain all kinds of it.
+#[test]
+fn the_histories_contain_what_they_are_to_survive() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for _ in 0..500 {
+        let (specs, events) = history().new_tree(&mut runner).unwrap().current();
+        for what in happenings(&play(specs, &events)) {
+            *seen.entry(what).or_default() += 1;
+        }
+    }
+    let mut wanted: Vec<String> =
+        ["shared", "refused", "restarted", "stopped", "rewound", "rewound thrice"].map(String::from).into();
+    wanted.extend(["undelivered", "rewound after delivery", "worker lost"].map(String::from));
+    use RunStatus::{Cancelled, Failed, InfraFailed, Succeeded};
+    wanted.extend([Cancelled, Failed, InfraFailed, Succeeded].map(|status| format!("run {status:?}")));
+    use StepStatus::{Skipped, TimedOut};
+    wanted.extend([TimedOut, Skipped].map(|status| format!("step {status:?}")));
+    for what in wanted {
+        assert!(seen.get(&what).is_some_and(|&times| times >= 5), "{what} is too rare: {seen:?}");
+    }
+}
+
+fn happenings(shell: &Shell) -> Vec<String> {
+    let mut seen = vec![];
+    let mut note = |what: &str, times: usize| seen.extend((0..times).map(|_| what.to_owned()));
+    note("refused", shell.state.refused() as usize);
+    for (_, run) in shell.state.runs() {
+        note(&format!("run {:?}", run.status().unwrap()), 1);
+        note("undelivered", usize::from(run.reason().is_some()));
+        for step in run.steps() {
+            note(&format!("step {:?}", step.status().unwrap()), 1);
+            note("shared", usize::from(step.shared));
+            note("rewound thrice", usize::from(step.rewinds == 3));
+        }
+    }
+    for (command, effects) in &shell.log {
+        let rewinds = effects.iter().filter(|effect| matches!(effect, Effect::StepRewound { .. })).count();
+        note("rewound", rewinds);
+        note(
+            "rewound after delivery",
+            rewinds * usize::from(matches!(command, LogCommand::Delivered { .. })),
+        );
+        let left = matches!(command, LogCommand::WorkerLeft { .. }) && !effects.is_empty();
+        note("worker lost", usize::from(left));
+        note("stopped", effects.iter().filter(|effect| matches!(effect, Effect::Stop { .. })).count());
+        let again = |effect: &&Effect| matches!(effect, Effect::Start { attempt, .. } if *attempt > 1);
+        note("restarted", effects.iter().filter(again).count());
+    }
+    seen
 }

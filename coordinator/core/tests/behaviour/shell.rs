@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cullet_core::spec::RunSpec;
+use cullet_core::spec::{InputSource, RunSpec};
 use cullet_core::{
     AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Resolution, RunId, State, StepId, TimeMs, WorkerId,
 };
@@ -180,6 +180,7 @@ impl Shell {
     fn trouble(&mut self, owed: Owed, how: u8) -> LogCommand {
         let at = self.now;
         match owed {
+            Owed::Resolve { .. } if how % 8 > 0 => self.answer(owed, how),
             Owed::Resolve { id, .. } => {
                 let reason = "inputs meet".into();
                 LogCommand::Resolved { id, resolution: Resolution::Impossible { reason }, at }
@@ -194,18 +195,27 @@ impl Shell {
                 };
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, at }
             }
+            Owed::Deliver { .. } if how % 4 > 0 => self.lose(owed, how),
             Owed::Deliver { run } => LogCommand::Delivered { run, lost: vec![0, u32::from(how) % 12], at },
         }
     }
 
     fn lose(&mut self, owed: Owed, which: u8) -> LogCommand {
         let at = self.now;
-        let lost = |count: usize| (0..count as u16).filter(|i| which >> (i % 8) & 1 == 1).collect();
         let inputs = |id: StepId| {
-            let run = self.state.run(id.run);
-            run.map_or_else(Box::default, |run| lost(run.spec().steps[id.step as usize].inputs.len()))
+            let Some(run) = self.state.run(id.run) else { return Box::default() };
+            let lost = (0_u16..).zip(&run.spec().steps[id.step as usize].inputs).filter(|(i, input)| {
+                let made = matches!(input.source, InputSource::Output { .. });
+                which >> (i % 8) & 1 == 1 && (made || which.is_multiple_of(8))
+            });
+            lost.map(|(i, _)| i).collect::<Box<[u16]>>()
         };
         match owed {
+            Owed::Resolve { id, .. } | Owed::Attempt { id, .. }
+                if inputs(id).is_empty() && which % 16 > 0 =>
+            {
+                self.answer(owed, which)
+            }
             Owed::Resolve { id, .. } => {
                 LogCommand::Resolved { id, resolution: Resolution::InputLost { inputs: inputs(id) }, at }
             }
