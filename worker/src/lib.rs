@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod collect;
 pub mod executor;
 pub mod host;
+pub mod input_root;
 mod layers;
 pub mod logs;
 mod pump;
@@ -12,4 +13,5 @@ mod stopping;
 
 pub use attempt::{LocalFiles, NoSourceFiles, SourceFiles};
 pub use collect::{CollectError, OutputFault, OutputLimits};
+pub use input_root::{InputError, LostInput, LostInputs};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};

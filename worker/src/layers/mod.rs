@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 
-pub(crate) use beneath::{open_dir, proc_path};
+pub(crate) use beneath::{open_dir, open_dir_unlocking, proc_path};
 pub(crate) use entry::{Entry, FileEntry, LayerSet};
 pub(crate) use paths::{Place, Places, join};
 

@@ -1,0 +1,165 @@
+//! The directory that one process works in, and what dead processes left beside it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::remove::remove_tree;
+
+/// How often a name may already be taken before that is an error; names hold the process id and a counter.
+const MAX_TRIES: u32 = 100;
+
+/// A working directory of this process: `session-N/` with a locked `session-N.lock` beside it. The lock goes
+/// with the process, so whoever can take it knows that nobody works there any more.
+#[derive(Debug)]
+pub(crate) struct Session {
+    dir: PathBuf,
+    lock: PathBuf,
+    next: AtomicU64,
+    _held: File,
+}
+
+/// A directory of one attempt, removed with everything in it when dropped.
+#[derive(Debug)]
+pub(crate) struct ScratchDir {
+    path: PathBuf,
+    // The session's directory has to outlive what is in it.
+    _session: Arc<Session>,
+}
+
+impl Session {
+    /// Removes what dead processes left in `work_dir`, and makes a directory there.
+    pub(crate) fn open(work_dir: &Path) -> io::Result<Arc<Self>> {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(work_dir)?;
+        sweep(work_dir)?;
+        let process = std::process::id();
+        for number in 0..MAX_TRIES {
+            let dir = work_dir.join(format!("session-{process}-{number}"));
+            let lock = dir.with_extension("lock");
+            if let Some(held) = create_locked(&lock)? {
+                make_dir(&dir)?;
+                make_dir(&dir.join("inputs"))?;
+                make_dir(&dir.join("attempts"))?;
+                return Ok(Arc::new(Self { dir, lock, next: AtomicU64::new(0), _held: held }));
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free session name"))
+    }
+
+    /// A path for an input root, where nothing is yet.
+    pub(crate) fn input_root_path(&self) -> PathBuf {
+        self.dir.join("inputs").join(self.number())
+    }
+
+    /// A new directory for an attempt.
+    pub(crate) fn scratch(self: &Arc<Self>) -> io::Result<ScratchDir> {
+        let path = self.dir.join("attempts").join(self.number());
+        make_dir(&path)?;
+        Ok(ScratchDir { path, _session: Arc::clone(self) })
+    }
+
+    fn number(&self) -> String {
+        self.next.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+}
+
+impl ScratchDir {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for ScratchDir {
+    fn drop(&mut self) {
+        report(&self.path, remove_tree(&self.path));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        report(&self.dir, remove_tree(&self.dir));
+        let _ = fs::remove_file(&self.lock);
+    }
+}
+
+/// What cannot be removed now is swept by the next process; it must not fail a step that has its result.
+pub(crate) fn report(path: &Path, removed: io::Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!(path = %path.display(), %error, "a working directory could not be removed");
+    }
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    // Others may pass through, because a step may run as another user, but not look around.
+    fs::DirBuilder::new().mode(0o711).create(path)
+}
+
+/// Creates a lock file and locks it. None where another process has it, or swept it away in between.
+fn create_locked(path: &Path) -> io::Result<Option<File>> {
+    let file = match File::options().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        file => file?,
+    };
+    let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    Ok((locked && is_still_at(&file, path)).then_some(file))
+}
+
+fn is_still_at(file: &File, path: &Path) -> bool {
+    let here = fs::symlink_metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    here.is_some() && here == file.metadata().map(|held| (held.dev(), held.ino())).ok()
+}
+
+/// Removes the sessions of processes that are gone.
+fn sweep(work_dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(work_dir)? {
+        let lock = entry?.path();
+        let is_lock = lock.extension().is_some_and(|extension| extension == "lock");
+        let Ok(file) = File::options().write(true).open(&lock) else { continue };
+        if is_lock && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_still_at(&file, &lock) {
+            let dir = lock.with_extension("");
+            report(&dir, remove_tree(&dir));
+            let _ = fs::remove_file(&lock);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
+    }
+
+    #[test]
+    fn a_session_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = Session::open(dir.path()).unwrap();
+        let scratch = session.scratch().unwrap();
+        fs::create_dir_all(scratch.path().join("a/b")).unwrap();
+        drop(session);
+        assert!(scratch.path().exists());
+        drop(scratch);
+        assert_eq!(entries(dir.path()), 0);
+    }
+
+    #[test]
+    fn dead_sessions_are_swept_and_living_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = dir.path().join("session-1-0");
+        fs::create_dir_all(dead.join("attempts/0/upper")).unwrap();
+        fs::write(dead.with_extension("lock"), "").unwrap();
+        let one = Session::open(dir.path()).unwrap();
+        assert!(!dead.exists() && !dead.with_extension("lock").exists());
+        let two = Session::open(dir.path()).unwrap();
+        assert!(one.dir.exists() && two.dir.exists());
+        assert_ne!(one.dir, two.dir);
+    }
+}
