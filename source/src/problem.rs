@@ -161,6 +161,17 @@ pub fn printable(bytes: &[u8]) -> String {
     text
 }
 
+/// The longest path the kernel takes. A tree can be deeper: its megabytes of path would help nobody.
+const SHOWN: usize = 4096;
+
+/// A path for a report, its middle left out where it is very long.
+fn shown(path: &[u8]) -> String {
+    if path.len() <= SHOWN {
+        return printable(path);
+    }
+    format!("{} … {}", printable(&path[..SHOWN / 2]), printable(&path[path.len() - SHOWN / 2..]))
+}
+
 /// Where the threads of a scan put what they find.
 #[derive(Debug)]
 pub(crate) struct Reports {
@@ -189,7 +200,7 @@ impl Reports {
 
     pub(crate) fn problem(&self, path: &[u8], kind: ProblemKind) {
         let mut inner = self.lock();
-        let path = printable(path);
+        let path = shown(path);
         if inner.problems.len() < self.max {
             inner.problems.entry(path).or_insert(kind);
         } else if !inner.problems.contains_key(&path) {
@@ -200,7 +211,7 @@ impl Reports {
     pub(crate) fn symlink_leaves(&self, path: &[u8], target: &str) {
         let mut inner = self.lock();
         if inner.warnings.len() < self.max {
-            inner.warnings.insert(printable(path), printable(target.as_bytes()));
+            inner.warnings.insert(shown(path), shown(target.as_bytes()));
         } else {
             inner.more_warnings += 1;
         }
