@@ -11,5 +11,5 @@ python3 -m pip download --quiet --no-deps --no-binary :all: --dest "$work" click
 mkdir "$work/tree"
 tar -xf "$work"/click-*.tar.gz -C "$work/tree" --strip-components=1 --no-same-owner
 python3 -m pip download --quiet --only-binary :all: --dest "$work/tree/wheels" \
-    'flit_core<4' pip pyflakes==3.4.0 pytest==9.0.1
+    'flit_core<4' pyflakes==3.4.0 pytest==8.4.2
 mv "$work/tree" src
