@@ -58,3 +58,19 @@ pub(crate) fn hash(value: &impl Serialize) -> [u8; 32] {
     let hashing = Hashing { hasher: None, buffer: Vec::with_capacity(ORDINARY) };
     postcard::serialize_with_flavor(value, hashing).expect("an encoding")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_hash_of_the_encoding_however_long_that_is() {
+        for length in [0, 1, ORDINARY, FULL - 3, FULL - 2, FULL, FULL + 1, 5 * FULL + 7] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            let text = String::from_utf8(bytes.iter().map(|byte| byte % 128).collect()).unwrap();
+            let value = (&bytes, &text, 7_u64, &text);
+            let encoded = postcard::to_allocvec(&value).unwrap();
+            assert_eq!(hash(&value), *blake3::hash(&encoded).as_bytes(), "{length}");
+        }
+    }
+}

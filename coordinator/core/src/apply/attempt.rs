@@ -56,7 +56,7 @@ impl Transition<'_> {
         let again = !run.step_spec(id.step).effects;
         let step = &mut run.steps[id.step as usize];
         step.failures = step.failures.saturating_add(1);
-        if again && step.failures <= allowed {
+        if again && may_retry(step.failures, allowed) {
             return self.make_ready(id);
         }
         self.share(id, &ending);
@@ -69,7 +69,7 @@ impl Transition<'_> {
         let again = !run.step_spec(id.step).effects;
         let step = &mut run.steps[id.step as usize];
         step.infra_failures = step.infra_failures.saturating_add(1);
-        if again && step.infra_failures <= allowed {
+        if again && may_retry(step.infra_failures, allowed) {
             return self.make_ready(id);
         }
         self.finish(id, Ending::infra(reason));
@@ -102,6 +102,11 @@ impl Transition<'_> {
         let allowed = run.step_spec(id.step).retry_failure;
         let step = &mut run.steps[id.step as usize];
         step.failures = step.failures.max(failures);
-        step.failures <= allowed
+        may_retry(step.failures, allowed)
     }
+}
+
+/// After so many failures. The counter stops at its largest value, and so do the retries.
+const fn may_retry(failures: u8, allowed: u8) -> bool {
+    failures <= allowed && failures < u8::MAX
 }

@@ -118,3 +118,14 @@ fn a_steps_own_failure_tells_more_than_the_machines() {
     assert_eq!(core.infra("a"), ["a InfraFailed"]);
     assert_eq!(core.fail("b"), ["b Failed", "run 1 Failed"]);
 }
+
+#[test]
+fn retries_end_whatever_is_allowed() {
+    let mut core = Core::with_cpus(1);
+    core.submit(1, run([StepSpec { retry_failure: u8::MAX, retry_infra: u8::MAX, ..step("a") }]));
+    core.miss("a");
+    for _ in 0..254 {
+        assert!(core.fail("a")[0].starts_with("start") && core.infra("a")[0].starts_with("start"));
+    }
+    assert_eq!(core.fail("a"), ["a Failed", "run 1 Failed"]);
+}

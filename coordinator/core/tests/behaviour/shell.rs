@@ -137,7 +137,7 @@ impl Shell {
                 let resolution = self.look_up(id, bypass_cache, how);
                 LogCommand::Resolved { id, resolution, at }
             }
-            Owed::Attempt { id, attempt, epoch, stopped: true, .. } if how % 2 == 0 => {
+            Owed::Attempt { id, attempt, epoch, stopped: true, .. } if how.is_multiple_of(2) => {
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome: AttemptOutcome::Cancelled, at }
             }
             Owed::Attempt { id, attempt, epoch, .. } => {
@@ -154,7 +154,7 @@ impl Shell {
             return Resolution::Impossible { reason: "late".into() };
         };
         match self.cache.get(&action) {
-            Some(outputs) if !bypass_cache && how % 4 != 0 => {
+            Some(outputs) if !bypass_cache && !how.is_multiple_of(4) => {
                 Resolution::Hit { action, outputs: outputs.clone(), saved_ms: 5 }
             }
             _ => Resolution::Miss { action },
@@ -180,7 +180,7 @@ impl Shell {
     fn trouble(&mut self, owed: Owed, how: u8) -> LogCommand {
         let at = self.now;
         match owed {
-            Owed::Resolve { .. } if how % 8 > 0 => self.answer(owed, how),
+            Owed::Resolve { .. } if !how.is_multiple_of(8) => self.answer(owed, how),
             Owed::Resolve { id, .. } => {
                 let reason = "inputs meet".into();
                 LogCommand::Resolved { id, resolution: Resolution::Impossible { reason }, at }
@@ -195,7 +195,7 @@ impl Shell {
                 };
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, at }
             }
-            Owed::Deliver { .. } if how % 4 > 0 => self.lose(owed, how),
+            Owed::Deliver { .. } if !how.is_multiple_of(4) => self.lose(owed, how),
             Owed::Deliver { run } => LogCommand::Delivered { run, lost: vec![0, u32::from(how) % 12], at },
         }
     }
@@ -212,7 +212,7 @@ impl Shell {
         };
         match owed {
             Owed::Resolve { id, .. } | Owed::Attempt { id, .. }
-                if inputs(id).is_empty() && which % 16 > 0 =>
+                if inputs(id).is_empty() && !which.is_multiple_of(16) =>
             {
                 self.answer(owed, which)
             }
