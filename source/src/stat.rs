@@ -81,8 +81,11 @@ pub(crate) struct FileStat {
 }
 
 impl FileStat {
-    // The types of the fields differ between platforms.
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::useless_conversion,
+        reason = "the types of the fields differ between platforms"
+    )]
     pub(crate) fn new(stat: &Stat) -> Self {
         let time =
             |seconds: i64, nanoseconds: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds);

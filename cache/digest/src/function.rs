@@ -65,8 +65,10 @@ pub struct Hasher {
     size: u64,
 }
 
-// One lives on the stack per stream being hashed: boxing the larger state would cost an allocation per file.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one lives on the stack per stream being hashed; boxing would cost an allocation per file"
+)]
 enum State {
     Blake3(blake3::Hasher),
     Sha256(sha2::Sha256),
