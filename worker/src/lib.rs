@@ -11,7 +11,9 @@ mod pump;
 pub mod sandbox;
 mod stopping;
 
-pub use attempt::{LocalFiles, NoSourceFiles, SourceFiles};
+pub use attempt::{
+    Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
+};
 pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};

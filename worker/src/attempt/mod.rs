@@ -1,9 +1,20 @@
 //! One attempt at a step, from its inputs to its result.
 
+mod config;
+mod finish;
+mod keep_logs;
+mod local_disk;
 mod local_files;
+mod reason;
+mod record;
 mod remove;
+mod report;
 mod session;
+mod worker;
 
+pub use config::{Stores, WorkerConfig};
 pub use local_files::{LocalFiles, NoSourceFiles, SourceFiles};
 pub(crate) use remove::remove_tree;
+pub use report::AttemptReport;
 pub(crate) use session::{ScratchDir, Session, report};
+pub use worker::{Attempt, NETWORK, Worker, WorkerError};

@@ -9,5 +9,5 @@ mod stream;
 
 pub use events::{LogEvents, MAX_LINE_BYTES, NoEvents};
 pub use live::{LiveLines, LiveReader, LiveSender, LiveSource, live_log};
-pub(crate) use recorder::{Recorded, Recorder};
-pub(crate) use stream::Captured;
+pub(crate) use recorder::Recorder;
+pub(crate) use stream::{Captured, read_tail};

@@ -121,7 +121,8 @@ impl StreamLog {
     }
 }
 
-fn read_tail(file: &mut File) -> io::Result<Vec<u8>> {
+/// The end of a log that cannot be stored whole.
+pub(crate) fn read_tail(file: &mut File) -> io::Result<Vec<u8>> {
     let start = file.metadata()?.len().saturating_sub(SALVAGE_BYTES);
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::new();

@@ -1,0 +1,194 @@
+//! The worker: what it takes an attempt to run.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cullet_cache::Action;
+use cullet_digest::Digest;
+use tokio_util::sync::CancellationToken;
+
+use super::finish::{Ended, Finisher};
+use super::reason::sentence;
+use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
+use crate::executor::{Exit, Launch, StepExecutor};
+use crate::input_root::{Builder, InputError, InputRoot, InputRoots};
+use crate::logs::{LogEvents, Recorder};
+
+/// Runs attempts, any number at a time: how many is the business of whoever assigns them.
+#[derive(Debug)]
+pub struct Worker {
+    config: Arc<WorkerConfig>,
+    executor: Arc<dyn StepExecutor>,
+    stores: Stores,
+    session: Arc<Session>,
+    inputs: Arc<InputRoots>,
+}
+
+/// One attempt at a step.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The step, for messages.
+    pub label: String,
+    /// The key of the action.
+    pub action_digest: Digest,
+    /// What to run.
+    pub action: Arc<Action>,
+    /// Whether a success is recorded in the action cache.
+    pub write_result: bool,
+}
+
+/// The working directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot prepare the working directory {}: {source}", .path.display())]
+pub struct WorkerError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl Worker {
+    /// Prepares the working directory, and removes what dead processes left there.
+    pub fn new(
+        config: WorkerConfig,
+        executor: Arc<dyn StepExecutor>,
+        stores: Stores,
+    ) -> Result<Self, WorkerError> {
+        let session = Session::open(&config.work_dir)
+            .map_err(|source| WorkerError { path: config.work_dir.clone(), source })?;
+        let inputs = InputRoots::new(Arc::clone(&session));
+        Ok(Self { config: Arc::new(config), executor, stores, session, inputs })
+    }
+
+    /// Runs an attempt to its end. Whatever that is, nothing of it is left in the working directory. Dropping
+    /// the future abandons the attempt; cancelling it ends it in order.
+    pub async fn run(
+        &self,
+        attempt: Attempt,
+        events: impl LogEvents,
+        cancel: CancellationToken,
+    ) -> AttemptReport {
+        let prepared = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return AttemptReport::Cancelled { result: None },
+            inputs = self.input_root(attempt.action.input_root) => inputs,
+        };
+        match prepared {
+            Ok(inputs) => self.execute(attempt, inputs, Box::new(events), cancel).await,
+            Err(InputError::Lost(lost)) => AttemptReport::InputLost(lost),
+            Err(error) => infra(&error),
+        }
+    }
+
+    fn input_root(&self, root: Digest) -> impl Future<Output = Result<InputRoot, InputError>> {
+        let (stores, owner) = (self.stores.clone(), self.config.owner);
+        let pool = Arc::clone(&self.inputs);
+        async move { pool.get(&root, |target| build(root, target, stores, owner)).await }
+    }
+
+    async fn execute(
+        &self,
+        attempt: Attempt,
+        inputs: InputRoot,
+        events: Box<dyn LogEvents>,
+        cancel: CancellationToken,
+    ) -> AttemptReport {
+        let scratch = match self.prepare_scratch() {
+            Ok(scratch) => scratch,
+            Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
+        };
+        let recorder = Recorder::new(scratch.path(), self.config.log_bytes, events);
+        let launch = launch(&attempt.action, &inputs, &scratch);
+        let execution = match self.executor.execute(launch, recorder.sink(), cancel).await {
+            Ok(execution) => execution,
+            Err(error) => return infra(&error),
+        };
+        let ended = Ended { execution, recorder, inputs, scratch };
+        let finisher = Finisher {
+            config: Arc::clone(&self.config),
+            stores: self.stores.clone(),
+            attempt: attempt.clone(),
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
+        let report = finished.unwrap_or_else(|error| infra(&error));
+        self.record(&attempt, report).await
+    }
+
+    /// `DIR` for logs, `DIR/step` for the executor.
+    fn prepare_scratch(&self) -> std::io::Result<ScratchDir> {
+        let scratch = self.session.scratch()?;
+        let step = step_dir(&scratch);
+        rustix::fs::mkdir(&step, rustix::fs::Mode::from_raw_mode(0o755))?;
+        if let Some((uid, gid)) = self.config.owner {
+            std::os::unix::fs::chown(&step, Some(uid), Some(gid))?;
+        }
+        Ok(scratch)
+    }
+
+    /// Puts a success into the action cache, if it belongs there.
+    async fn record(&self, attempt: &Attempt, mut report: AttemptReport) -> AttemptReport {
+        let AttemptReport::Succeeded { result, warnings } = &mut report else { return report };
+        if !attempt.write_result || attempt.action.do_not_cache || !warnings.is_empty() {
+            return report;
+        }
+        if let Err(error) = super::record::record(&self.stores, attempt, result).await {
+            warnings.push(format!("the result of '{}' is not recorded: {}", attempt.label, sentence(&error)));
+        }
+        report
+    }
+}
+
+async fn build(
+    root: Digest,
+    target: PathBuf,
+    stores: Stores,
+    owner: Option<(u32, u32)>,
+) -> Result<(), InputError> {
+    let runtime = tokio::runtime::Handle::current();
+    let make = move || {
+        let Stores { blobs, files, sources, .. } = &stores;
+        Builder { blobs: &**blobs, files: &**files, sources: &**sources, runtime, owner }.build(&root, &target)
+    };
+    if root.is_empty() {
+        // One directory: not worth another thread.
+        return make();
+    }
+    let made = tokio::task::spawn_blocking(make).await;
+    made.unwrap_or_else(|error| {
+        Err(InputError::Make { path: String::new(), source: std::io::Error::other(error) })
+    })
+}
+
+fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
+    let network = action.platform.iter().any(|(name, value)| name == NETWORK.0 && value == NETWORK.1);
+    Launch {
+        arguments: action.arguments.clone(),
+        env: action.env.clone(),
+        working_directory: action.working_directory.clone(),
+        inputs: inputs.path().to_owned(),
+        scratch: step_dir(scratch),
+        network,
+        timeout: action.timeout,
+    }
+}
+
+/// The platform property of an action whose step sees the network.
+pub const NETWORK: (&str, &str) = ("network", "full");
+
+fn step_dir(scratch: &ScratchDir) -> PathBuf {
+    scratch.path().join("step")
+}
+
+fn infra(error: &(dyn std::error::Error + 'static)) -> AttemptReport {
+    AttemptReport::Infra { reason: sentence(error), result: None }
+}
+
+/// The exit code that stands for how a process ended.
+pub(super) fn exit_code(exit: Exit) -> i32 {
+    match exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128 + signal,
+        Exit::TimedOut => 124,
+        Exit::Cancelled => 130,
+    }
+}
