@@ -99,6 +99,8 @@ async fn wrong_bytes_are_refused(store: &impl BlobStore) {
     let Ok(wrong) = Digest::from_wire(right.function(), &right.hash_hex(), 6) else { unreachable!() };
     put(store, &right, bytes(5)).await;
     assert!(matches!(store.put(&wrong, bytes(5).into()).await, Err(StoreError::Mismatch { .. })));
+    assert!(matches!(store.get(&wrong).await, Err(StoreError::NotFound { .. })));
+    assert_eq!(got(store, &right).await, bytes(5), "asking with a wrong size removes nothing");
 }
 
 async fn the_empty_blob_is_always_there(store: &impl BlobStore) {
@@ -166,4 +168,5 @@ async fn actions_are_told_apart(cache: &impl ActionCache) {
         unreachable!()
     };
     assert_eq!(kept(cache, &other_size).await, None);
+    assert!(kept(cache, &blake3).await.is_some(), "asking with a wrong size removes nothing");
 }

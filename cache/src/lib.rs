@@ -28,7 +28,9 @@ pub use blob::Blob;
 pub use blob_store::BlobStore;
 pub use completeness::{CompletenessChecking, Incomplete};
 pub use discard::Discard;
-pub use disk::{DiskActionCache, DiskStore, LiveRun, OpenOptions};
+pub use disk::{
+    Damaged, DiskActionCache, DiskStore, GcReport, LiveRun, OpenOptions, Stats, VerifyReport, default_bound,
+};
 pub use error::StoreError;
 pub use fallback::Fallback;
 pub use local::{LocalCache, open};

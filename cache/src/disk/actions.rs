@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::Digest;
 use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
 
 use super::attributes;
 use super::bases::Area;
@@ -36,7 +35,7 @@ impl DiskActionCache {
         let name = EntryName::new(action);
         let Some(record) = self.disk.read_record(action, &name)? else { return Ok(None) };
         let result = record::decode(action, &record);
-        if result.is_none() {
+        if result.is_none() && !record::is_sound(action, &record) {
             tracing::warn!(action = %action.short(), "a damaged result is removed from the cache");
             self.remove_quietly(action, record.len() as u64)?;
         }
@@ -101,18 +100,14 @@ impl Disk {
 
     /// The bytes of the entry, if there is one; marks it as used.
     pub(super) fn read_record(&self, action: &Digest, name: &EntryName) -> Result<Option<Bytes>, StoreError> {
-        let failed = |error: Errno| self.failed("read", Area::Ac, action.function(), name, error);
-        let Some(base) = self.layout.bases().get(Area::Ac, action.function()) else { return Ok(None) };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(base, name.path(), flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let stat = rustix::fs::fstat(&file).map_err(failed)?;
-        if !self.used(Area::Ac, action.function(), name, &stat) {
-            return Ok(None);
-        }
+        let opened = self.at(Area::Ac, action.function(), name, |base| {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(base, name.path(), flags, Mode::empty())?;
+            let stat = rustix::fs::fstat(&file)?;
+            self.mark(base, name, &stat)?;
+            Ok((file, stat))
+        })?;
+        let Some((file, stat)) = opened else { return Ok(None) };
         let len = size(&stat).min(record::LIMIT);
         // One more byte: the read that meets the end is then the first one.
         let mut bytes = Vec::with_capacity(len as usize + 1);

@@ -10,7 +10,6 @@ use std::io::Read as _;
 use async_trait::async_trait;
 use cullet_digest::Digest;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use super::bases::Area;
 use super::copy;
@@ -35,20 +34,16 @@ impl DiskStore {
         let disk = &*self.disk;
         let (function, name) = (digest.function(), EntryName::new(digest));
         let missing = || StoreError::NotFound { digest: *digest };
-        let failed = |error: Errno| disk.failed("read", Area::Cas, function, &name, error);
-        let base = disk.layout.bases().get(Area::Cas, function).ok_or_else(missing)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match rustix::fs::openat(base, name.path(), flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => return Err(missing()),
-            Err(error) => return Err(failed(error)),
-        };
-        let stat = rustix::fs::fstat(&fd).map_err(failed)?;
+        let opened = disk.at(Area::Cas, function, &name, |base| {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = rustix::fs::openat(base, name.path(), flags, Mode::empty())?;
+            let stat = rustix::fs::fstat(&fd)?;
+            disk.mark(base, &name, &stat)?;
+            Ok((fd, stat))
+        })?;
+        let (fd, stat) = opened.ok_or_else(missing)?;
         if size(&stat) != digest.size() {
             disk.drop_if_damaged(digest, false)?;
-            return Err(missing());
-        }
-        if !disk.used(Area::Cas, function, &name, &stat) {
             return Err(missing());
         }
         let file = File::from(fd);

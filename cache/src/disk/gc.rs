@@ -1,17 +1,20 @@
 //! Evicting what is longest unused.
 //!
 //! Reading processes take no lock, so between the look at an entry and its removal somebody may start to use it.
-//! The collector therefore renames an entry into its own directory first, then looks again, at the leases and at
-//! the atime: whoever marked the entry as used did so before the rename, and is seen; whoever comes after it
-//! finds nothing. An entry that turns out to be in use is put back.
+//! The collector therefore renames an entry into `gc/trash/` first, then looks again, at the leases and at the
+//! atime: whoever marked the entry as used did so before the rename, and is seen; whoever comes after it waits
+//! for the decision (see [`super::lookup`]). An entry that turns out to be in use is put back.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::bases::Area;
+use super::bases::{self, Area};
 use super::lock;
+use super::lookup::trash_name;
+use super::name::EntryName;
 use super::recency::{self, GRANULARITY_NS};
 use super::scan::Entry;
 use super::store::Disk;
@@ -48,6 +51,7 @@ impl Disk {
         let path = self.layout.gc("lock");
         let locked = lock::exclusive(&path, patience).map_err(|error| self.error("lock", path, error))?;
         let Some(_lock) = locked else { return Ok(None) };
+        self.restore_trash();
         let threshold = self.threshold_ns().map_err(|error| self.lease_error(error))?;
         let mut total = 0;
         let mut candidates = Vec::new();
@@ -98,38 +102,65 @@ impl Disk {
     fn evict(&self, entry: &Entry) -> Result<Eviction, StoreError> {
         let name = entry.name();
         let failed = |error| self.failed("evict", entry.area, entry.function, &name, error);
-        let scratch = self.layout.scratch()?;
-        let Some(base) = self.layout.bases().get(entry.area, entry.function) else {
+        let (Some(trash), Some(base)) =
+            (self.layout.trash(), self.layout.bases().get(entry.area, entry.function))
+        else {
             return Ok(Eviction::Gone);
         };
-        let taken = scratch.fresh();
-        match rustix::fs::renameat(base, name.path(), scratch.fd(), &*taken) {
+        let taken = trash_name(entry.area, entry.function, &name);
+        match rustix::fs::renameat(base, name.path(), trash, &*taken) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Eviction::Gone),
             Err(error) => return Err(failed(error)),
         }
-        if self.is_free(entry, &taken)? {
-            scratch.remove(&taken);
+        let free = self.is_free(entry, trash, &taken);
+        if matches!(free, Ok(true)) {
+            rustix::fs::unlinkat(trash, &*taken, AtFlags::empty()).map_err(failed)?;
             return Ok(Eviction::Done);
         }
-        // Somebody may have stored the same again meanwhile; theirs is as good.
-        let flags = RenameFlags::NOREPLACE;
-        match rustix::fs::renameat_with(scratch.fd(), &*taken, base, name.path(), flags) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => scratch.remove(&taken),
-            // A filesystem without that flag.
-            Err(_) => rustix::fs::renameat(scratch.fd(), &*taken, base, name.path()).map_err(failed)?,
-        }
-        Ok(Eviction::InUse)
+        put_back(trash, &taken, base, &name).map_err(failed)?;
+        free.map(|_| Eviction::InUse)
     }
 
     /// Whether nobody uses the entry that was taken away, seen from after it was taken away.
-    fn is_free(&self, entry: &Entry, taken: &str) -> Result<bool, StoreError> {
+    fn is_free(&self, entry: &Entry, trash: BorrowedFd<'_>, taken: &str) -> Result<bool, StoreError> {
         let threshold = self.threshold_ns().map_err(|error| self.lease_error(error))?;
-        let stat = rustix::fs::statat(self.layout.scratch()?.fd(), taken, AtFlags::SYMLINK_NOFOLLOW)
+        let stat = rustix::fs::statat(trash, taken, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| self.failed("evict", entry.area, entry.function, &entry.name(), error))?;
         let atime_ns = recency::atime_ns(&stat);
         Ok(atime_ns == entry.atime_ns && atime_ns < threshold)
+    }
+
+    /// Puts back what a collector that was killed had not decided about.
+    fn restore_trash(&self) {
+        let Some(trash) = self.layout.trash() else { return };
+        let Ok(entries) = std::fs::read_dir(self.layout.gc("trash")) else { return };
+        for taken in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+            let home = bases::all().find_map(|(area, function)| {
+                let file_name = taken.strip_prefix(&format!("{}-{}-", area.name(), function.name()))?;
+                let (hash, executable) = EntryName::parse(file_name)?;
+                Some((self.layout.bases().get(area, function)?, EntryName::of_hash(&hash, executable)))
+            });
+            let restored = home.is_some_and(|(base, name)| put_back(trash, &taken, base, &name).is_ok());
+            if !restored {
+                let _ = rustix::fs::unlinkat(trash, &*taken, AtFlags::empty());
+            }
+        }
+    }
+}
+
+/// Somebody may have stored the same again meanwhile; theirs is as good.
+fn put_back(
+    trash: BorrowedFd<'_>,
+    taken: &str,
+    base: BorrowedFd<'_>,
+    name: &EntryName,
+) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(trash, taken, base, name.path(), RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => rustix::fs::unlinkat(trash, taken, AtFlags::empty()),
+        // A filesystem without that flag.
+        Err(_) => rustix::fs::renameat(trash, taken, base, name.path()),
     }
 }
 

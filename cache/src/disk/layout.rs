@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cullet_digest::DigestFunction;
+use rustix::fs::{Mode, OFlags};
 
 use super::bases::{self, Area, Bases};
 use super::name::EntryName;
@@ -19,6 +21,7 @@ pub(super) const VERSION: u32 = 1;
 pub(super) struct Layout {
     root: PathBuf,
     bases: Bases,
+    trash: Option<OwnedFd>,
     scratch: Option<Scratch>,
 }
 
@@ -34,7 +37,9 @@ impl Layout {
         };
         // Again: it may have been made meanwhile, by a newer version.
         check_version(root)?;
-        Ok(Self { root: root.to_owned(), bases: Bases::open(root), scratch })
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let trash = rustix::fs::open(root.join("gc/trash"), flags, Mode::empty()).ok();
+        Ok(Self { root: root.to_owned(), bases: Bases::open(root), trash, scratch })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -48,6 +53,11 @@ impl Layout {
     /// Where files are made; an error in a read-only cache.
     pub(super) fn scratch(&self) -> Result<&Scratch, StoreError> {
         self.scratch.as_ref().ok_or_else(|| StoreError::ReadOnly { path: self.root.clone() })
+    }
+
+    /// Where the collector puts what it is deciding about; a read-only cache may lack it.
+    pub(super) fn trash(&self) -> Option<BorrowedFd<'_>> {
+        self.trash.as_ref().map(AsFd::as_fd)
     }
 
     pub(super) fn is_read_only(&self) -> bool {
@@ -72,7 +82,7 @@ impl Layout {
 fn prepare(root: &Path) -> io::Result<Scratch> {
     fs::create_dir_all(root)?;
     let tmp = root.join("tmp");
-    for name in ["tmp", "leases", "gc"] {
+    for name in ["tmp", "leases", "gc/trash"] {
         fs::create_dir_all(root.join(name))?;
     }
     for (area, function) in bases::all() {

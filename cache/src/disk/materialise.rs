@@ -30,18 +30,23 @@ impl DiskStore {
     pub fn link_to(&self, digest: &Digest, executable: bool, dest: &Path) -> Result<(), StoreError> {
         self.disk.ensure_variant(digest, executable)?;
         let name = EntryName::variant(digest, executable);
-        let missing = || StoreError::NotFound { digest: *digest };
-        let base = self.disk.layout.bases().get(Area::Cas, digest.function()).ok_or_else(missing)?;
-        match rustix::fs::linkat(base, name.path(), CWD, dest, AtFlags::empty()) {
-            Ok(()) => Ok(()),
-            Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::NOTSUP) => {
-                self.disk.imitate(digest, executable, dest)
+        let disk = &*self.disk;
+        let linked = disk.at(Area::Cas, digest.function(), &name, |base| {
+            Ok(match rustix::fs::linkat(base, name.path(), CWD, dest, AtFlags::empty()) {
+                // Of the blob, or of the directory of `dest`; asked apart below.
+                Err(Errno::NOENT) if !disk.exists(digest) => return Err(Errno::NOENT),
+                outcome => outcome,
+            })
+        })?;
+        match linked {
+            Some(Ok(())) => Ok(()),
+            Some(Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::NOTSUP)) => {
+                disk.imitate(digest, executable, dest)
             }
             // Where nothing can be written there may be no inode to link to.
-            Err(Errno::NOENT) if self.is_read_only() => self.disk.imitate(digest, executable, dest),
-            // The blob was checked just now, so this is either the collector or the directory of `dest`.
-            Err(Errno::NOENT) if !self.disk.exists(digest) => Err(missing()),
-            Err(error) => Err(StoreError::io("link a blob to", dest, error.into())),
+            None | Some(Err(Errno::NOENT)) if self.is_read_only() => disk.imitate(digest, executable, dest),
+            None => Err(StoreError::NotFound { digest: *digest }),
+            Some(Err(error)) => Err(StoreError::io("link a blob to", dest, error.into())),
         }
     }
 

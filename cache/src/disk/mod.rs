@@ -7,6 +7,7 @@
 //! tmp/<process>/                 files in the making; locked while the process lives
 //! leases/<run>                   one locked file per live run; its mtime is the start of the run
 //! gc/lock gc/size gc/tombstones  one collector at a time; bytes in use; what was evicted when
+//! gc/trash/                      what the collector is deciding about
 //! ```
 //!
 //! **Crash safety without fsync.** Every file is written under `tmp/` and renamed into place whole, so a process
@@ -35,6 +36,7 @@ mod gc;
 mod layout;
 mod lease;
 mod lock;
+mod lookup;
 mod materialise;
 mod memo;
 mod name;
@@ -55,3 +57,6 @@ pub use lease::LiveRun;
 pub use stats::Stats;
 pub use store::{DiskStore, OpenOptions, default_bound};
 pub use verify::{Damaged, VerifyReport};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Where an entry is, relative to the directory of its kind and function.
 
-use cullet_digest::Digest;
+use cullet_digest::{Digest, DigestFunction};
 
 /// `ab/abcdef…` or `ab/abcdef….x`, on the stack: looking entries up must not allocate.
 #[derive(Clone, Copy)]
@@ -44,6 +44,22 @@ impl EntryName {
         &self.bytes[..self.len]
     }
 
+    /// The hash in a file name of ours and whether it is the executable variant; none for other files.
+    pub(super) fn parse(file_name: &str) -> Option<([u8; 32], bool)> {
+        let (hex, executable) = match file_name.strip_suffix(EXECUTABLE_SUFFIX) {
+            Some(hex) => (hex, true),
+            None => (file_name, false),
+        };
+        let digest = Digest::from_wire(DigestFunction::Blake3, hex, 0).ok()?;
+        Some((*digest.hash(), executable))
+    }
+
+    /// Without its directory.
+    pub(super) fn file_name(&self) -> &str {
+        // Hexadecimal digits and a suffix are always UTF-8.
+        std::str::from_utf8(&self.bytes[3..self.len]).unwrap_or_default()
+    }
+
     /// The directory in it.
     pub(super) fn shard(&self) -> &[u8] {
         &self.bytes[..2]
@@ -58,8 +74,6 @@ impl std::fmt::Display for EntryName {
 
 #[cfg(test)]
 mod tests {
-    use cullet_digest::DigestFunction;
-
     use super::*;
 
     #[test]
@@ -69,5 +83,8 @@ mod tests {
         assert_eq!(EntryName::new(&digest).to_string(), plain);
         assert_eq!(EntryName::variant(&digest, true).to_string(), format!("{plain}.x"));
         assert_eq!(EntryName::new(&digest).shard(), b"af");
+        let name = EntryName::variant(&digest, true);
+        assert_eq!(EntryName::parse(name.file_name()), Some((*digest.hash(), true)));
+        assert_eq!(EntryName::parse("README"), None);
     }
 }

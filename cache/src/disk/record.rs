@@ -37,6 +37,13 @@ pub(super) fn decode(action: &Digest, record: &Bytes) -> Option<ActionResult> {
     sound.then(|| ActionResult::decode(action.function(), record.slice(HEADER..)).ok())?
 }
 
+/// Whether the record is whole, though perhaps of an action that the digest names with another size.
+pub(super) fn is_sound(action: &Digest, record: &Bytes) -> bool {
+    action_size(record)
+        .and_then(|size| Digest::from_wire(action.function(), &action.hash_hex(), size).ok())
+        .is_some_and(|action| decode(&action, record).is_some())
+}
+
 /// The size of the action as the record has it; unchecked.
 pub(super) fn action_size(record: &[u8]) -> Option<i64> {
     let bytes = record.get(MAGIC.len() + CHECKSUM..HEADER)?;

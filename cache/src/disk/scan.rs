@@ -7,7 +7,7 @@ use cullet_digest::DigestFunction;
 use rustix::fs::AtFlags;
 
 use super::bases::{self, Area};
-use super::name::{EXECUTABLE_SUFFIX, EntryName};
+use super::name::EntryName;
 use super::recency;
 use super::store::{Disk, size};
 use super::usage::charge;
@@ -65,12 +65,7 @@ impl Disk {
     }
 
     fn look(&self, area: Area, function: DigestFunction, name: &std::ffi::OsStr) -> Option<Entry> {
-        let name = name.to_str()?;
-        let (hex, executable) = match name.strip_suffix(EXECUTABLE_SUFFIX) {
-            Some(hex) => (hex, true),
-            None => (name, false),
-        };
-        let hash = *cullet_digest::Digest::from_wire(function, hex, 0).ok()?.hash();
+        let (hash, executable) = EntryName::parse(name.to_str()?)?;
         let entry = EntryName::of_hash(&hash, executable);
         let base = self.layout.bases().get(area, function)?;
         let stat = rustix::fs::statat(base, entry.path(), AtFlags::SYMLINK_NOFOLLOW).ok()?;

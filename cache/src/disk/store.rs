@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cullet_digest::{Digest, DigestFunction};
-use rustix::fs::{AtFlags, Stat};
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
-use super::attributes::{self, Attributes};
+use super::attributes::Attributes;
 use super::bases::Area;
 use super::collect::Collecting;
 use super::layout::Layout;
@@ -115,35 +115,6 @@ impl DiskStore {
 }
 
 impl Disk {
-    /// The entry, if there is one; marks it as used.
-    pub(super) fn find(
-        &self,
-        area: Area,
-        function: DigestFunction,
-        name: &EntryName,
-    ) -> Result<Option<Stat>, StoreError> {
-        let Some(base) = self.layout.bases().get(area, function) else { return Ok(None) };
-        match rustix::fs::statat(base, name.path(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(self.used(area, function, name, &stat).then_some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.failed("look up", area, function, name, error)),
-        }
-    }
-
-    /// Makes the recency of an entry protect it, if it does not yet. False where the entry has just gone.
-    ///
-    /// By name, not through an open file: success proves that the collector has not taken it away, and it looks
-    /// at the atime again after taking one away.
-    pub(super) fn used(&self, area: Area, function: DigestFunction, name: &EntryName, stat: &Stat) -> bool {
-        let (Some(atime), Some(base)) = (self.recency.due(stat), self.layout.bases().get(area, function))
-        else {
-            return true;
-        };
-        let times = attributes::atime_only(atime);
-        // Other errors: a read-only or foreign cache. It can be used, though not kept from its owner's collector.
-        rustix::fs::utimensat(base, name.path(), &times, AtFlags::SYMLINK_NOFOLLOW) != Err(Errno::NOENT)
-    }
-
     /// An error about an entry.
     pub(super) fn failed(
         &self,

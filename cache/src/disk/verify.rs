@@ -123,8 +123,7 @@ impl Disk {
     ) -> Result<Option<Option<Damaged>>, StoreError> {
         let damaged = || Damaged::Result { function: entry.function, hash: hash_of(name) };
         let hash = hash_of(name);
-        let Ok(nameless) = Digest::from_wire(entry.function, &hash, 0) else { return Ok(None) };
-        let Some(bytes) = self.read_record(&nameless, name)? else { return Ok(None) };
+        let Some(bytes) = self.peek(Area::Ac, entry.function, name, record::LIMIT)? else { return Ok(None) };
         let action =
             record::action_size(&bytes).and_then(|size| Digest::from_wire(entry.function, &hash, size).ok());
         let Some((action, result)) =
@@ -139,8 +138,7 @@ impl Disk {
     }
 }
 
-/// The last segment of an entry's path.
+/// The hash in the name of an entry.
 fn hash_of(name: &EntryName) -> String {
-    let text = name.to_string();
-    text.rsplit('/').next().unwrap_or_default().trim_end_matches(super::name::EXECUTABLE_SUFFIX).to_owned()
+    name.file_name().trim_end_matches(super::name::EXECUTABLE_SUFFIX).to_owned()
 }
