@@ -7,7 +7,7 @@ use crate::decode::{Lazy, List, Named, Scalar};
 use crate::diag::{Diagnostic, Span};
 use crate::expr::Complaint;
 use crate::plan::{Input, InputFrom, OutputRef};
-use crate::scalar::{RelativePath, normalise};
+use crate::scalar::RelativePath;
 use crate::yaml::{Kind, Node};
 
 /// The most inputs and needs of all steps together. Two matrices of 10,000 of which one takes all of the other
@@ -75,7 +75,7 @@ impl<'a> Compiler<'a> {
             return Err(self.no_source(name));
         };
         self.sources.list[source as usize].used.set(true);
-        let subpath = subdir.map(normalise).transpose()?.unwrap_or_default();
+        let subpath = subdir.map(RelativePath::parse).transpose()?.unwrap_or_default();
         Ok(InputFrom::Source { source, subpath })
     }
 
@@ -85,8 +85,13 @@ impl<'a> Compiler<'a> {
             let output = outputs_of(step.body).next().map_or("OUTPUT", |(key, _)| key.text());
             return complaint.help(format!("`{name}` is a step; name its output, as in `{name}.{output}`"));
         }
-        let names = self.sources.list.iter().map(|source| source.key.text());
-        complaint.help(self.cx.sink.did_you_mean(name, names))
+        let names = || self.sources.list.iter().map(|source| source.key.text());
+        complaint.help(self.cx.sink.did_you_mean(name, names()).or_else(|| {
+            Some(match names().next() {
+                Some(_) => format!("the sources are {}", super::params::join(names())),
+                None => "define it in `sources:`".to_owned(),
+            })
+        }))
     }
 
     fn not_itself(&self, user: &NamedStep<'a>, used: &StepRef<'_>) -> Result<(), Complaint> {

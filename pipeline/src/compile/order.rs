@@ -17,9 +17,12 @@ enum State {
     Done,
 }
 
+/// A step on the path that is being followed.
 struct Frame {
     instance: u32,
-    resolved: Resolved,
+    /// Its place in [`Search::steps`].
+    place: u32,
+    before: Vec<u32>,
     next: usize,
 }
 
@@ -27,6 +30,13 @@ struct Search<'c, 'a> {
     compiler: &'c Compiler<'a>,
     states: Vec<State>,
     path: Vec<Frame>,
+    /// The steps as they were found; nothing when they are only checked.
+    steps: Option<Vec<Step>>,
+    /// For each of `steps`, its place in the plan.
+    places: Vec<u32>,
+    /// The place in the plan of each instance that has one.
+    index_of: Vec<Option<u32>>,
+    placed: u32,
     /// Instances on a circle that was reported. Others through them would say the same again.
     circular: Vec<bool>,
     circles: usize,
@@ -41,54 +51,58 @@ impl<'a> Compiler<'a> {
             compiler: self,
             states: vec![State::New; count],
             path: Vec::new(),
+            steps: keep.then(|| Vec::with_capacity(roots.len())),
+            places: Vec::new(),
+            index_of: vec![None; count],
+            placed: 0,
             circular: vec![false; count],
             circles: 0,
         };
-        let mut plan =
-            Plan { name: "pipeline".to_owned(), sources: Vec::new(), steps: Vec::new(), outputs: Vec::new() };
-        let mut index_of = vec![None; count];
-        let mut placed = 0;
-        for root in roots {
-            search.visit(*root, |instance, step| {
-                index_of[instance as usize] = Some(placed);
-                placed += 1;
-                if keep {
-                    plan.steps.push(step);
-                }
-            });
-        }
-        plan.steps.iter_mut().for_each(|step| place(step, &index_of));
-        (plan, index_of)
+        roots.iter().for_each(|root| search.visit(*root));
+        let Search { steps, places, index_of, .. } = search;
+        let mut steps = steps.unwrap_or_default();
+        permute(&mut steps, places);
+        steps.iter_mut().for_each(|step| place(step, &index_of));
+        steps.shrink_to_fit();
+        (Plan { name: "pipeline".to_owned(), sources: Vec::new(), steps, outputs: Vec::new() }, index_of)
     }
 }
 
 impl Search<'_, '_> {
-    /// Hands out what `root` needs and was not handed out before, and `root` last.
-    fn visit(&mut self, root: u32, mut done: impl FnMut(u32, Step)) {
+    /// Gives a place to everything that `root` needs and that has none, and to `root` last.
+    fn visit(&mut self, root: u32) {
         self.open(root);
         while let Some(frame) = self.path.last_mut() {
-            let Some(&before) = frame.resolved.before.get(frame.next) else {
-                if let Some(frame) = self.path.pop() {
-                    self.states[frame.instance as usize] = State::Done;
-                    done(frame.instance, frame.resolved.step);
+            if let Some(&before) = frame.before.get(frame.next) {
+                frame.next += 1;
+                match self.states[before as usize] {
+                    State::New => self.open(before),
+                    State::Open => self.circle(before),
+                    State::Done => {}
                 }
-                continue;
-            };
-            frame.next += 1;
-            match self.states[before as usize] {
-                State::New => self.open(before),
-                State::Open => self.circle(before),
-                State::Done => {}
+            } else if let Some(frame) = self.path.pop() {
+                self.states[frame.instance as usize] = State::Done;
+                self.index_of[frame.instance as usize] = Some(self.placed);
+                if let Some(place) = self.places.get_mut(frame.place as usize) {
+                    *place = self.placed;
+                }
+                self.placed += 1;
             }
         }
     }
 
     fn open(&mut self, instance: u32) {
-        if self.states[instance as usize] == State::New {
-            self.states[instance as usize] = State::Open;
-            let resolved = self.compiler.resolve(instance);
-            self.path.push(Frame { instance, resolved, next: 0 });
+        if self.states[instance as usize] != State::New {
+            return;
         }
+        self.states[instance as usize] = State::Open;
+        let Resolved { step, before } = self.compiler.resolve(instance);
+        let place = self.places.len() as u32;
+        if let Some(steps) = &mut self.steps {
+            steps.push(step);
+            self.places.push(0);
+        }
+        self.path.push(Frame { instance, place, before, next: 0 });
     }
 
     /// Reports the circle that the path closes at `start`.
@@ -128,6 +142,17 @@ impl Compiler<'_> {
             }
         }
         self.cx.sink.push(problem.help("take one of these inputs or needs away".to_owned()));
+    }
+}
+
+/// Puts every step where `places` says, without a second copy of them.
+fn permute(steps: &mut [Step], mut places: Vec<u32>) {
+    for at in 0..steps.len() {
+        while places[at] as usize != at {
+            let place = places[at] as usize;
+            steps.swap(at, place);
+            places.swap(at, place);
+        }
     }
 }
 

@@ -148,6 +148,9 @@ impl<'a> Param<'a> {
 impl Names for Params<'_> {
     fn lookup(&self, root: &str, name: &str) -> Result<Value, Complaint> {
         match root {
+            "params" if name.is_empty() => {
+                Err(Complaint::new("this names no parameter").help("write `params.NAME`".to_owned()))
+            }
             "params" => match self.by_name.get(name) {
                 Some(param) => {
                     param.used.set(true);

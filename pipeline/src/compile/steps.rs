@@ -142,6 +142,9 @@ impl Names for InstanceScope<'_, '_> {
         };
         match matrix.axes.iter().position(|axis| *axis == name) {
             Some(axis) => Ok(matrix.rows[row].values[axis].clone()),
+            None if name.is_empty() => {
+                Err(Complaint::new("this names no axis").help("write `matrix.NAME`".to_owned()))
+            }
             None => {
                 let help = self.cx.sink.did_you_mean(name, matrix.axes.iter().copied());
                 Err(Complaint::new(format!("the matrix has no `{name}`")).help(help))

@@ -3,7 +3,7 @@
 use super::Cx;
 use crate::diag::Diagnostic;
 use crate::expr::Complaint;
-use crate::yaml::Node;
+use crate::yaml::{Kind, Node};
 
 /// A key that is present, and its value.
 pub(crate) struct Field<'a, T> {
@@ -83,6 +83,9 @@ pub(crate) use object;
 
 /// Reports a key that the map does not have.
 pub(crate) fn unknown_key<'a>(cx: Cx<'a>, key: Node<'a>, keys: &[&str]) {
+    if matches!(key.kind(), Kind::Seq | Kind::Map) {
+        return; // The parser has said so already.
+    }
     let name = key.text();
     let help = if name == "<<" {
         "merge keys are not part of YAML 1.2".to_owned()

@@ -37,7 +37,9 @@ impl Suggester {
                 continue;
             }
             let distance = strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase());
-            if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
+            // Names of one character are all one slip away from each other.
+            let alike = distance <= limit && distance < name.chars().count();
+            if alike && best.is_none_or(|(least, _)| distance < least) {
                 best = Some((distance, candidate));
             }
         }

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::decode::{Accepts, Scalar};
 use crate::expr::Complaint;
 use crate::plan::Network;
+use crate::yaml::Kind;
 
 /// `true` or `false`.
 pub(crate) struct Flag;
@@ -18,8 +19,13 @@ impl Scalar for Flag {
         match text.to_ascii_lowercase().as_str() {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(Complaint::new(format!("`{text}` is neither true nor false"))),
+            _ => Err(Complaint::new(format!("`{text}` is neither true nor false"))
+                .help("YAML 1.2 has no yes, no, on and off".to_owned())),
         }
+    }
+
+    fn hint(_: &str, _: Kind) -> Option<String> {
+        None
     }
 
     fn schema() -> Json {
@@ -42,6 +48,10 @@ impl Scalar for NetworkMode {
             _ => Err(Complaint::new(format!("`{text}` is no kind of network"))
                 .help("it is `none` or `full`".to_owned())),
         }
+    }
+
+    fn hint(_: &str, _: Kind) -> Option<String> {
+        None
     }
 
     fn schema() -> Json {

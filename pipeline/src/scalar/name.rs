@@ -19,9 +19,11 @@ pub(crate) fn check_name(what: &str, text: &str) -> Result<(), Complaint> {
     if is_name(text) {
         return Ok(());
     }
+    let what =
+        if what.starts_with(['a', 'e', 'i', 'o', 'u']) { format!("an {what}") } else { format!("a {what}") };
     if text.len() > LONGEST {
-        return Err(Complaint::new(format!("the name of a {what} has at most {LONGEST} characters")));
+        return Err(Complaint::new(format!("the name of {what} has at most {LONGEST} characters")));
     }
-    let message = format!("`{}` cannot be the name of a {what}", text.escape_debug());
+    let message = format!("`{}` cannot be the name of {what}", text.escape_debug());
     Err(Complaint::new(message).help("use letters, digits, `_` and `-`".to_owned()))
 }

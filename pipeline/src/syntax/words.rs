@@ -92,6 +92,10 @@ impl Scalar for Condition {
         Ok(text.to_owned())
     }
 
+    fn hint(_: &str, _: Kind) -> Option<String> {
+        Some("write an expression such as `params.profile == 'release'`".to_owned())
+    }
+
     fn schema() -> Json {
         json!({ "type": ["string", "boolean"] })
     }

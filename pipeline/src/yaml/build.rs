@@ -45,7 +45,10 @@ pub(crate) fn parse(text: &str, sink: &Sink) -> Option<Tree> {
         sink.push(problem.help("a pipeline begins with `cullet: 1`".to_owned()));
         return None;
     }
-    Some(build.tree)
+    let mut tree = build.tree;
+    tree.entries.shrink_to_fit();
+    tree.pool.shrink_to_fit();
+    Some(tree)
 }
 
 fn syntax_error(text: &str, info: &str, marker: &Marker) -> Diagnostic {

@@ -1,0 +1,387 @@
+//! Expressions, and where in a string a mistake is.
+
+use crate::support::check;
+
+#[test]
+fn unknown_param() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: a ${{ params.profil }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:23: error: there is no parameter `profil`; did you mean `profile`?
+"#,
+    );
+}
+
+#[test]
+fn unknown_root() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ parms.profile }} ${{ env.X }} ${{ params }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:20: error: `parms` is neither `params` nor `matrix`; did you mean `params`?
+5:39: error: `env` is neither `params` nor `matrix`; strings are written in quotes: 'text'
+5:48: error: this names no parameter; write `params.NAME`
+"#,
+    );
+}
+
+#[test]
+fn not_closed() {
+    check(
+        r#"cullet: 1
+steps:
+  s: { run: "a ${{ params.x" }
+"#,
+        r#"3:16: error: `${{` is not closed with `}}`; write `$${{` for the characters themselves
+"#,
+    );
+}
+
+#[test]
+fn closed_inside_of_a_string() {
+    check(
+        r#"cullet: 1
+steps:
+  s: { run: "a ${{ '}}" }
+"#,
+        r#"3:20: error: this string is not closed with '
+"#,
+    );
+}
+
+#[test]
+fn empty() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: a ${{ }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:16: error: a value is missing here
+"#,
+    );
+}
+
+#[test]
+fn two_mistakes_in_one_string() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.x }} ${{ params.y }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:21: error: there is no parameter `x`
+5:37: error: there is no parameter `y`
+"#,
+    );
+}
+
+#[test]
+fn operators() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.n = 3 }} ${{ params.b & true }} ${{ 1 < 2 }} ${{ params.n + 1 }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:23: error: `=` has no meaning in an expression; `==` compares
+5:43: error: `&` has no meaning in an expression; `&&` and `||` combine conditions
+5:59: error: `<` has no meaning in an expression; there are names, strings, numbers, ==, !=, &&, ||, ! and parentheses
+5:79: error: `+` has no meaning in an expression; there are names, strings, numbers, ==, !=, &&, ||, ! and parentheses
+"#,
+    );
+}
+
+#[test]
+fn trailing() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.n params.b }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:23: error: `params.b` is not expected here
+"#,
+    );
+}
+
+#[test]
+fn missing_operand() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.n == }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:26: error: a value is missing here
+"#,
+    );
+}
+
+#[test]
+fn parenthesis() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ (params.b }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:14: error: this parenthesis is not closed
+"#,
+    );
+}
+
+#[test]
+fn bad_number() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ 1x }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:14: error: `1x` is not a number
+"#,
+    );
+}
+
+#[test]
+fn types() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.n == '3' }} ${{ !params.n }} ${{ params.b && params.profile }} ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+"#,
+        r#"5:23: error: a number is never equal to a string; quote both sides or neither
+5:38: error: this must be true or false; it is a number; compare it, as in `params.profile == 'release'`
+5:66: error: this must be true or false; it is a string; compare it, as in `params.profile == 'release'`
+"#,
+    );
+}
+
+#[test]
+fn in_a_literal_block() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: |
+      echo one
+
+        echo ${{ params.a }}
+      echo ${{ params.b }}
+"#,
+        r#"7:25: error: there is no parameter `a`
+8:23: error: there is no parameter `b`
+"#,
+    );
+}
+
+#[test]
+fn in_a_folded_block() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: >-
+      echo one
+      echo ${{ params.a }}
+"#,
+        r#"6:23: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn after_escapes() {
+    check(
+        r#"cullet: 1
+steps:
+  s: { run: "\t\u00e9 \"q\" ${{ params.a }}" }
+"#,
+        r#"3:40: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn after_doubled_quotes() {
+    check(
+        r#"cullet: 1
+steps:
+  s: { run: 'it''s ${{ params.a }}' }
+"#,
+        r#"3:31: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn in_a_wrapped_string() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: "echo a
+      b ${{ params.a }}"
+"#,
+        r#"5:20: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn after_an_anchor() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: &r echo ${{ params.a }}
+"#,
+        r#"4:29: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn after_wide_characters() {
+    check(
+        r#"cullet: 1
+steps:
+  s: { run: "äöü 漢字 ${{ params.a }}" }
+"#,
+        r#"3:32: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn in_a_key() {
+    check(
+        r#"cullet: 1
+sources: { src: . }
+steps:
+  s: { run: x, inputs: { "${{ params.a }}": src } }
+"#,
+        r#"4:38: error: there is no parameter `a`
+"#,
+    );
+}
+
+#[test]
+fn value_that_is_no_path() {
+    check(
+        r#"cullet: 1
+params: { p: /abs }
+steps:
+  s: { run: x, outputs: { o: "${{ params.p }}" } }
+"#,
+        r#"4:30: error: `/abs` is absolute; this path must be relative; write `abs`
+"#,
+    );
+}
+
+#[test]
+fn condition_type() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+    if: params.n
+"#,
+        r#"6:9: error: an `if` must be true or false; it is a number; compare it, as in `params.profile == 'release'`
+"#,
+    );
+}
+
+#[test]
+fn condition_text() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+    if: ${{ params.b }} && true
+"#,
+        r#"6:24: error: an `if` is one expression; nothing may follow its `}}`; write all of it inside of one `${{ }}`
+"#,
+    );
+}
+
+#[test]
+fn condition_syntax() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+    if: params.b &&
+"#,
+        r#"6:20: error: a value is missing here
+"#,
+    );
+}
+
+#[test]
+fn condition_number() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+    if: 5
+"#,
+        r#"6:9: error: expected a condition, found a number; write an expression such as `params.profile == 'release'`
+"#,
+    );
+}
+
+#[test]
+fn condition_name() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+    if: params.profil == "x"
+"#,
+        r#"6:16: error: there is no parameter `profil`; did you mean `profile`?
+"#,
+    );
+}
+
+#[test]
+fn condition_stray_end() {
+    check(
+        r#"cullet: 1
+params: { profile: release, n: 3, b: true }
+steps:
+  s:
+    run: ${{ params.profile }} ${{ params.n }} ${{ params.b }}
+    if: params.b }}
+"#,
+        r#"6:18: error: `}}` closes nothing
+"#,
+    );
+}

@@ -1,0 +1,10 @@
+//! What the language accepts, refuses, says about it, and makes of it.
+
+mod document;
+mod expressions;
+mod matrix;
+mod references;
+mod steps;
+mod support;
+mod warnings;
+mod workspace;

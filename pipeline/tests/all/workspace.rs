@@ -1,0 +1,83 @@
+//! Keys about a step's surroundings: its root, volumes, services, secrets.
+
+use crate::support::check;
+
+#[test]
+fn image_unknown() {
+    check(
+        r#"cullet: 1
+images: { debian: docker.io/library/debian:12 }
+steps:
+  a: { image: debain, run: x }
+  b: { image: fedora, run: x }
+  c: { image: "a//b", run: x }
+  d: { image: "docker-archive:a/../b", run: x }
+  e: { image: hots, run: x }"#,
+        r#"4:15: error: there is no image `debain`; did you mean `debian`?
+5:15: error: there is no image `fedora`; define it in `images:`, or write a full reference such as `docker.io/library/fedora`
+6:15: error: `a//b` is not an image reference; write it as `registry.example/name:tag`, `oci-layout:DIR` or `docker-archive:FILE`
+7:15: error: `a/../b` leaves the directory it is in; use no `..`
+8:15: error: there is no image `hots`; did you mean `host`?
+"#,
+    );
+}
+
+#[test]
+fn caches() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: x
+    caches: { rel: a, /: b, /a/../b: c, /x: "sp ace", /y: v, /y/: w }
+"#,
+        r#"5:15: error: `rel` is relative; this path must begin with `/`
+5:23: error: the path is empty; write `.` for the directory itself
+5:29: error: `a/../b` leaves the directory it is in; use no `..`
+5:45: error: `sp ace` cannot be the name of a cache; use letters, digits, `_` and `-`
+5:62: error: two caches are at `/y`
+"#,
+    );
+}
+
+#[test]
+fn services() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: x
+    services: { db: { run: x }, "q q": { image: nope }, c: { image: a/b, ready: { tcp: 0, timeout: 0s }, env: { A: 1 }, prots: 1 }, d: x }
+"#,
+        r#"5:21: error: the key `image` is missing
+5:33: error: `q q` cannot be the name of a service; use letters, digits, `_` and `-`
+5:49: error: there is no image `nope`; define it in `images:`, or write a full reference such as `docker.io/library/nope`
+5:88: error: `0` is not a port from 1 to 65535
+5:100: error: `0s` leaves no time at all; write it as 90s, 10m, 1h30m or 500ms
+5:116: error: expected a string, found a number; quote it: "1"
+5:121: error: unknown key `prots`; the keys here are image, run, env, ready
+5:136: error: expected a map, found a string; its keys are image, run, env, ready
+"#,
+    );
+}
+
+#[test]
+fn secrets() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: x
+    secrets: { 1A: env, "A-B": env, C: evn, D: {}, E: { env: A, file: b }, F: { file: a, key: k }, G: { provider: vault, identity: 1 }, H: 5 }
+"#,
+        r#"5:16: error: `1A` cannot be the name of a secret; use letters, digits and `_`, no digit first
+5:25: error: `A-B` cannot be the name of a secret; use letters, digits and `_`, no digit first
+5:40: error: expected `env` or a map, found a string; did you mean `env`?
+5:48: error: a secret comes from exactly one place; give one of `env`, `file` and `provider`
+5:55: error: a secret comes from exactly one place; give one of `env`, `file` and `provider`
+5:90: error: `key` belongs to a `provider`
+5:132: error: expected true or false, found a number
+5:140: error: expected `env` or a map, found a number
+"#,
+    );
+}
