@@ -64,9 +64,11 @@ fn group_and_other_execute_bits_do_not_count() {
     assert_eq!(tree.digest(), before);
 }
 
+type Change = fn(&Tree);
+
 #[test]
 fn every_kind_of_change_changes_the_digest() {
-    let changes: [(&str, fn(&Tree)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("content", |tree| tree.write("a/y", "Y")),
         ("execute bit", |tree| tree.mode("b.c", 0o755)),
         ("execute bit taken", |tree| tree.mode("zz/run.sh", 0o644)),
