@@ -13,8 +13,6 @@ use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
 
-use file::File;
-
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,6 +65,10 @@ pub struct Config {
     pub terminal: Terminal,
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
+    /// `PATH`: where the tools of the machine are.
+    pub path: String,
+    /// The home directory of whoever runs this.
+    pub home: Option<PathBuf>,
     /// `CULLET_LOG`: which diagnostics of Cullet itself go to standard error.
     pub log: Option<String>,
     run: RunDefaults,
@@ -127,6 +129,8 @@ impl Config {
             ),
             color: flags.color.or(file.color).unwrap_or_default(),
             terminal: Terminal::detect(variable),
+            path: env.text("PATH").unwrap_or_default(),
+            home: env.path("HOME"),
             log: env.text("CULLET_LOG"),
             run: RunDefaults {
                 progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),
@@ -149,6 +153,12 @@ impl Config {
             memory_bytes: args.memory.or(defaults.memory_bytes),
             cluster: args.cluster.clone().or_else(|| defaults.cluster.clone()),
         }
+    }
+
+    /// How to open the cache for looking at it; whoever runs steps names an owner as well.
+    pub fn cache_options(&self) -> cullet_cache::OpenOptions {
+        let usual = cullet_cache::OpenOptions::new(&self.cache_dir);
+        cullet_cache::OpenOptions { bound: self.cache_size.unwrap_or(usual.bound), ..usual }
     }
 
     /// Where runs are kept.

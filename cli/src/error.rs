@@ -129,8 +129,27 @@ impl From<cullet_cache::StoreError> for CliError {
             _ => ErrorKind::Infra,
         };
         let message = error.to_string();
+        let hints = match error {
+            cullet_cache::StoreError::InUse { .. } => vec!["wait for them, or add --force".to_owned()],
+            _ => Vec::new(),
+        };
         let source = error.source().map(|source| source.to_string().into());
-        Self { kind, message, source, hints: Vec::new() }
+        Self { kind, message, source, hints }
+    }
+}
+
+/// A name that fits no run is the person's; the rest is the machine's.
+impl From<crate::history::HistoryError> for CliError {
+    fn from(error: crate::history::HistoryError) -> Self {
+        use crate::history::HistoryError as E;
+        let message = error.to_string();
+        match error {
+            E::Empty { .. } => Self::usage(message).hint("start one with cullet run"),
+            E::Unknown { .. } => Self::usage(message).hint("list runs with cullet runs"),
+            E::Ambiguous { .. } => Self::usage(message).hint("write more of its name"),
+            E::Damaged { source, .. } => Self::infra(message).because(source),
+            E::Io { source, .. } => Self::infra(message).because(source),
+        }
     }
 }
 

@@ -2,10 +2,45 @@
 //! binary use the same code.
 
 pub mod args;
+pub mod commands;
 pub mod config;
+pub mod diagnostics;
 pub mod error;
 pub mod history;
 pub mod paths;
 pub mod ui;
 
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cullet_worker::sandbox::{LauncherCommand, launcher_main};
+
 pub use error::{CliError, ErrorKind, ExitStatus};
+
+/// What the binary does.
+pub fn main() -> ExitCode {
+    // Before anything else: the launcher of the sandbox must be a process without threads.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == LauncherCommand::ARGUMENT) {
+        launcher_main();
+    }
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let color = cli.global.color.unwrap_or_default();
+    let status = commands::dispatch(cli).unwrap_or_else(|error| {
+        let terminal = ui::Terminal::detect(&|name| std::env::var(name).ok());
+        diagnostics::error(&error, terminal.stderr_style(color));
+        error.status()
+    });
+    ExitCode::from(status.code())
+}
+
+/// Help and version go to standard output and are no error; a reader that is gone is none either.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let wanted =
+        matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
+    let status = if wanted { ExitStatus::Success } else { ExitStatus::Usage };
+    ExitCode::from(status.code())
+}

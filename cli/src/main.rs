@@ -1,2 +1,7 @@
 //! The `cullet` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cullet_cli::main()
+}

@@ -199,8 +199,12 @@ pub enum CacheCommand {
     },
     /// Read everything again and drop what is damaged
     Verify,
-    /// Remove everything that no live run holds
-    Clear,
+    /// Remove everything
+    Clear {
+        /// Even while other runs use it; they then execute again what they no longer find
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// `cullet doctor`.

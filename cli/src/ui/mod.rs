@@ -8,6 +8,7 @@ pub mod model;
 pub mod observe;
 pub mod output;
 mod plain;
+pub mod safe;
 pub mod size;
 pub mod style;
 mod summary;
@@ -24,7 +25,7 @@ pub use plain::Plain;
 pub use style::{Style, Tone};
 pub use summary::{Summary, quoted, short};
 pub use terminal::{Mode, Terminal};
-pub use tty::Tty;
+pub use tty::{SizeOf, Tty};
 
 /// The watcher that shows a run on standard output.
 pub fn renderer(mode: Mode, style: Style) -> Box<dyn Observer> {

@@ -88,7 +88,8 @@ fn a_torn_last_line_is_passed_over() {
     }
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"\nnot json\n").unwrap();
-    assert_eq!(events(&store.find(None).unwrap()).len(), 1);
+    let run = store.find(None).unwrap();
+    assert_eq!((events(&run).len(), run.state()), (2, RunState::Finished(end("abc"))));
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! `cullet cache`.
+
+use std::io::Write;
+
+use cullet_cache::disk::{Damaged, Stats};
+use serde_json::json;
+
+use crate::args::{CacheArgs, CacheCommand, Format};
+use crate::config::Config;
+use crate::error::{CliError, ExitStatus};
+use crate::ui::{clean, duration, size};
+
+/// Damaged entries that are named; beyond, they are counted.
+const NAMED: usize = 50;
+
+/// Looks at the cache, or after it.
+pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let cache = cullet_cache::open(&config.cache_options())?;
+    let text = match &args.command {
+        CacheCommand::Stats { format: Format::Human } => describe(config, &cache.stats()?),
+        CacheCommand::Stats { format: Format::Json } => object(config, &cache.stats()?),
+        CacheCommand::Gc { to } => {
+            let report = cache.gc(to.unwrap_or_else(|| cache.disk.bound()))?;
+            let freed = report.bytes_before.saturating_sub(report.bytes_after);
+            format!(
+                "freed {}: {} blobs and {} results; {} are left\n",
+                size::human(freed),
+                report.evicted_blobs,
+                report.evicted_results,
+                size::human(report.bytes_after),
+            )
+        }
+        CacheCommand::Verify => verify(&cache)?,
+        CacheCommand::Clear { force } => {
+            cache.clear(*force)?;
+            format!("the cache in {} is empty\n", config.cache_dir.display())
+        }
+    };
+    out.write_all(text.as_bytes()).map_err(CliError::output)?;
+    Ok(ExitStatus::Success)
+}
+
+fn describe(config: &Config, stats: &Stats) -> String {
+    let used = stats.blob_bytes + stats.result_bytes;
+    let share = used.saturating_mul(100).checked_div(stats.bound).unwrap_or(100);
+    let oldest =
+        stats.oldest_use_ms.map_or_else(|| "-".to_owned(), |at| duration::ago(at, duration::now_ms()));
+    format!(
+        "directory  {}\nused       {} of {} ({share} %)\nblobs      {} in {}\nresults    {} in {}\n\
+         live runs  {}\nlast use   of the oldest entry: {oldest}\n",
+        clean::line(&config.cache_dir.display().to_string()),
+        size::human(used),
+        size::human(stats.bound),
+        stats.blobs,
+        size::human(stats.blob_bytes),
+        stats.results,
+        size::human(stats.result_bytes),
+        stats.live_runs,
+    )
+}
+
+fn object(config: &Config, stats: &Stats) -> String {
+    let object = json!({
+        "directory": config.cache_dir.display().to_string(),
+        "bound_bytes": stats.bound,
+        "blobs": stats.blobs,
+        "blob_bytes": stats.blob_bytes,
+        "results": stats.results,
+        "result_bytes": stats.result_bytes,
+        "live_runs": stats.live_runs,
+        "oldest_use_ms": stats.oldest_use_ms,
+    });
+    format!("{object}\n")
+}
+
+fn verify(cache: &cullet_cache::LocalCache) -> Result<String, CliError> {
+    let report = cache.verify(true, &mut |_| {})?;
+    let mut text = String::new();
+    for damaged in report.damaged.iter().take(NAMED) {
+        text.push_str(&match damaged {
+            Damaged::Blob { hash, .. } => format!("damaged blob {hash}\n"),
+            Damaged::Result { hash, .. } => format!("damaged result of action {hash}\n"),
+            Damaged::Incomplete { action, missing } => {
+                format!(
+                    "incomplete result of action {}: {} blobs are missing\n",
+                    action.hash_hex(),
+                    missing.len()
+                )
+            }
+        });
+    }
+    if report.damaged.len() > NAMED {
+        text.push_str(&format!("and {} more\n", report.damaged.len() - NAMED));
+    }
+    let (blobs, bytes, results) = (report.blobs, size::human(report.bytes), report.results);
+    text.push_str(&format!("read {blobs} blobs ({bytes}) and {results} results: "));
+    text.push_str(&match report.damaged.len() {
+        0 => "everything is right\n".to_owned(),
+        count => format!("{count} removed; they are made again when they are needed\n"),
+    });
+    Ok(text)
+}

@@ -1,0 +1,122 @@
+//! What is looked at.
+
+use cullet_worker::ExecuteError;
+use cullet_worker::host::HostTools;
+use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier};
+
+use crate::config::Config;
+use crate::ui::size;
+
+/// Free space below which a warning is due: a medium build would not fit.
+const LITTLE_SPACE: u64 = 2 << 30;
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As it should be.
+    Good,
+    /// Works, but less than it could.
+    Limited,
+    /// Pipelines cannot run.
+    Broken,
+}
+
+impl Verdict {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Limited => "limited",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) verdict: Verdict,
+    pub(super) finding: String,
+    pub(super) remedy: Option<String>,
+}
+
+impl Check {
+    fn good(name: &'static str, finding: String) -> Self {
+        Self { name, verdict: Verdict::Good, finding, remedy: None }
+    }
+
+    fn not(name: &'static str, verdict: Verdict, finding: String, remedy: Option<String>) -> Self {
+        Self { name, verdict, finding, remedy }
+    }
+}
+
+/// Everything, in the order in which it is shown.
+pub(super) fn all(config: &Config) -> Vec<Check> {
+    vec![machine(), settings(config), sandbox(config), cache(config), space(config)]
+}
+
+fn machine() -> Check {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let system = rustix::system::uname();
+    let (os, release) = (system.sysname().to_string_lossy(), system.release().to_string_lossy());
+    let user = if rustix::process::geteuid().is_root() { "root" } else { "not root" };
+    Check::good("machine", format!("{os} {release} {}, {cpus} processors, {user}", std::env::consts::ARCH))
+}
+
+fn settings(config: &Config) -> Check {
+    let finding = match &config.file {
+        Some(path) => path.display().to_string(),
+        None => "no configuration file".to_owned(),
+    };
+    Check::good("config", finding)
+}
+
+/// Starts the real sandbox: nothing else tells what the machine allows.
+fn sandbox(config: &Config) -> Check {
+    let tools = HostTools::discover(&config.path, config.home.as_deref());
+    let settings = SandboxConfig::new(tools, vec![config.cache_dir.clone()]);
+    let tier = match Sandbox::start(LauncherCommand::this_program(), settings) {
+        Ok(sandbox) => sandbox.tier(),
+        Err(ExecuteError::Unavailable(reason)) => Tier::Unavailable { reason },
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            Tier::Unavailable { reason: format!("{error}{}", cause.unwrap_or_default()) }
+        }
+    };
+    let plain = "or run steps without one: cullet run --executor plain";
+    match tier {
+        Tier::Full => Check::good("sandbox", "full".to_owned()),
+        Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
+        Tier::Unavailable { reason } => {
+            Check::not("sandbox", Verdict::Broken, reason, Some(plain.to_owned()))
+        }
+    }
+}
+
+fn cache(config: &Config) -> Check {
+    let place = config.cache_dir.display();
+    match cullet_cache::open(&config.cache_options()) {
+        Ok(cache) if cache.disk.is_read_only() => Check::not(
+            "cache",
+            Verdict::Limited,
+            format!("{place} cannot be written: results are read but not kept"),
+            Some("choose another directory with --cache-dir or CULLET_CACHE_DIR".to_owned()),
+        ),
+        Ok(cache) => Check::good("cache", format!("{place}, at most {}", size::human(cache.disk.bound()))),
+        Err(error) => Check::not("cache", Verdict::Broken, error.to_string(), None),
+    }
+}
+
+fn space(config: &Config) -> Check {
+    let existing = config.cache_dir.ancestors().find(|path| path.exists());
+    let Some(stat) = existing.and_then(|path| rustix::fs::statvfs(path).ok()) else {
+        return Check::not("space", Verdict::Limited, "cannot be determined".to_owned(), None);
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let finding = format!("{} free for the cache", size::human(free));
+    if free < LITTLE_SPACE {
+        let remedy = "free some, or move the cache with --cache-dir or CULLET_CACHE_DIR".to_owned();
+        return Check::not("space", Verdict::Limited, finding, Some(remedy));
+    }
+    Check::good("space", finding)
+}

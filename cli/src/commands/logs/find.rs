@@ -1,0 +1,83 @@
+//! Which steps of which run are meant.
+
+use std::collections::HashMap;
+
+use cullet_coordinator::{Event, StepEnd};
+
+use crate::error::CliError;
+use crate::history::{HistoryError, Store, StoredRun};
+use crate::ui::{clean, short};
+
+/// A run and the steps of it whose logs are wanted.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) run: StoredRun,
+    pub(super) steps: Vec<StepEnd>,
+}
+
+/// Nothing: what failed in the last run. One word: a step of the last run, or a run. Two: a run and a step.
+pub(super) fn find(store: &Store, what: &[String]) -> Result<Found, CliError> {
+    match what {
+        [] => failed(store.find(None)?),
+        [run, step, ..] => named(store.find(Some(run))?, step),
+        [word] => {
+            let last = store.find(None)?;
+            match named(last, word) {
+                Ok(found) => Ok(found),
+                Err(no_step) => match store.find(Some(word)) {
+                    Ok(run) => failed(run),
+                    Err(HistoryError::Unknown { .. }) => Err(no_step),
+                    Err(error) => Err(error.into()),
+                },
+            }
+        }
+    }
+}
+
+fn failed(run: StoredRun) -> Result<Found, CliError> {
+    let (mut steps, _) = read(&run)?;
+    steps.retain(|end| matches!(end.status.as_str(), "failed" | "timed_out" | "infra_failed"));
+    Ok(Found { run, steps })
+}
+
+/// A step by its name, or all instances of a matrix step by the name before the bracket.
+fn named(run: StoredRun, name: &str) -> Result<Found, CliError> {
+    let (mut steps, unfinished) = read(&run)?;
+    let is_it =
+        |step: &str| step == name || step.strip_prefix(name).is_some_and(|matrix| matrix.starts_with('['));
+    if let Some(exact) = steps.iter().position(|end| end.step == name) {
+        steps = vec![steps.swap_remove(exact)];
+    } else {
+        steps.retain(|end| is_it(&end.step));
+    }
+    if !steps.is_empty() {
+        return Ok(Found { run, steps });
+    }
+    let (step, id) = (clean::line(name), short(&run.meta().run));
+    if unfinished.iter().any(|step| is_it(step)) {
+        let error = CliError::usage(format!("step '{step}' of run {id} has not finished"));
+        return Err(error.hint("logs are kept when a step ends; see cullet status"));
+    }
+    Err(CliError::usage(format!("run {id} has no step '{step}'")).hint("see cullet status, or cullet runs"))
+}
+
+/// How each step ended last, in order, and those that did not.
+fn read(run: &StoredRun) -> Result<(Vec<StepEnd>, Vec<String>), CliError> {
+    let mut all = Vec::new();
+    let mut ends: HashMap<String, StepEnd> = HashMap::new();
+    run.events(|event, _| match event {
+        Event::RunStarted(start) => all = start.steps,
+        Event::StepFinished(end) => {
+            ends.insert(end.step.clone(), end);
+        }
+        _ => {}
+    })?;
+    let (mut finished, mut unfinished) = (Vec::new(), Vec::new());
+    for step in all {
+        match ends.remove(&step) {
+            Some(end) => finished.push(end),
+            None => unfinished.push(step),
+        }
+    }
+    Ok((finished, unfinished))
+}

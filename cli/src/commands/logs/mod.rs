@@ -1,0 +1,108 @@
+//! `cullet logs`.
+
+mod find;
+mod print;
+
+use std::io::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cullet_cache::{ActionResult, LocalCache};
+use cullet_coordinator::StepEnd;
+use cullet_digest::{Digest, DigestFunction};
+
+use crate::args::LogsArgs;
+use crate::config::Config;
+use crate::diagnostics;
+use crate::error::{CliError, ExitStatus};
+use crate::history::{Store, StoredRun};
+use crate::ui::model::cause;
+use crate::ui::{Tone, clean, duration, short};
+
+use find::{Found, find};
+
+/// Prints what steps printed.
+pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = Store::open(config.runs_dir());
+    let Found { run, steps } = find(&store, &args.what)?;
+    if steps.is_empty() {
+        let name = short(&run.meta().run);
+        diagnostics::report(&format!("no step of run {name} failed; name one: cullet logs {name} STEP\n"));
+        return Ok(ExitStatus::Success);
+    }
+    let cache = cullet_cache::open(&config.cache_options())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| CliError::infra("cannot start the runtime").because(error))?;
+    let mut problem = None;
+    for step in &steps {
+        if steps.len() > 1 {
+            heading(step, config, out)?;
+        }
+        match runtime.block_on(show(&cache, &run, step, args, config, out)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == crate::ErrorKind::Unread => return Err(error),
+            // The others may still have theirs.
+            Err(error) if steps.len() > 1 => {
+                diagnostics::error(&error, config.terminal.stderr_style(config.color));
+                problem = Some(error.status());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(problem.unwrap_or(ExitStatus::Success))
+}
+
+async fn show(
+    cache: &LocalCache,
+    run: &StoredRun,
+    step: &StepEnd,
+    args: &LogsArgs,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let result = result(cache, step)?;
+    if step.cached && result.started_at_ms < run.meta().started_at_ms {
+        let (name, when) = (clean::line(&step.step), duration::rfc3339(result.started_at_ms));
+        let ago = duration::ago(result.started_at_ms, duration::now_ms());
+        diagnostics::report(&format!(
+            "{name} came from the cache; this is its execution of {when} ({ago})\n"
+        ));
+    }
+    let style = config.terminal.stdout.then(|| config.terminal.stdout_style(config.color));
+    print::print(cache, step, &result, args.stream, style, out).await
+}
+
+fn heading(step: &StepEnd, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
+    let cause = cause(&step.status, step.exit_code, step.reason.as_deref(), step.duration_ms);
+    let title = format!("--- {}: {cause} ---", clean::line(&step.step));
+    let style = config.terminal.stdout_style(config.color);
+    let tone = if step.status == "succeeded" { Tone::Good } else { Tone::Bad };
+    writeln!(out, "{}", style.paint(tone, title)).map_err(CliError::output)
+}
+
+/// The result of the execution that made this end: of a failed one as the run wrote it down, of others from the
+/// action cache.
+fn result(cache: &LocalCache, step: &StepEnd) -> Result<ActionResult, CliError> {
+    let name = clean::line(&step.step);
+    if let Some(encoded) = &step.result {
+        let damaged = || CliError::infra(format!("the result of {name} is damaged in the history"));
+        let bytes = STANDARD.decode(encoded).map_err(|error| damaged().because(error))?;
+        return ActionResult::decode(DigestFunction::Blake3, bytes.into())
+            .map_err(|error| damaged().because(error));
+    }
+    let Some(action) = &step.action_digest else {
+        let why = cause(&step.status, step.exit_code, step.reason.as_deref(), step.duration_ms);
+        return Err(CliError::usage(format!("{name} printed nothing: it never ran ({why})")));
+    };
+    let action = Digest::parse(DigestFunction::Blake3, action)
+        .map_err(|error| CliError::infra(format!("the key of {name} is damaged")).because(error))?;
+    if let Some(result) = cache.all_actions.get_blocking(&action)? {
+        return Ok(result);
+    }
+    let gone = match cache.tombstone(&action)? {
+        Some(_) => CliError::infra(format!("the log of {name} was evicted from the cache")),
+        None => CliError::infra(format!("the log of {name} is not in the cache")),
+    };
+    Err(gone.hint("run the step again, with --no-cache if need be"))
+}

@@ -1,0 +1,63 @@
+//! One file for each subcommand.
+
+mod cache;
+mod cancel;
+mod completions;
+mod doctor;
+mod graph;
+mod logs;
+pub mod pipeline_file;
+mod runs;
+mod schema;
+mod status;
+mod validate;
+
+use std::io::{BufWriter, Write};
+
+use crate::args::{Cli, Command};
+use crate::config::Config;
+use crate::error::{CliError, ExitStatus};
+
+/// Executes a command line.
+///
+/// # Errors
+/// Whatever the command could not say itself.
+pub fn dispatch(cli: Cli) -> Result<ExitStatus, CliError> {
+    let mut out = BufWriter::new(std::io::stdout());
+    let status = buffered(cli, &mut out)?;
+    out.flush().map_err(CliError::output)?;
+    Ok(status)
+}
+
+fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    // These need no configuration, and must work when it is broken.
+    match &cli.command {
+        Command::Schema => return schema::print(out),
+        Command::Completions(args) => return completions::print(args, out),
+        Command::Coordinator(_) => return Err(CliError::later("`cullet coordinator`")),
+        Command::Worker(_) => return Err(CliError::later("`cullet worker`")),
+        Command::Bundle(_) => return Err(CliError::later("`cullet bundle`")),
+        _ => {}
+    }
+    let config = Config::load(&cli.global)?;
+    crate::diagnostics::start(config.log.as_deref())?;
+    with_config(cli.command, &config, out)
+}
+
+fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    match command {
+        Command::Run(_) => Err(CliError::later("`cullet run`")),
+        Command::Why(_) => Err(CliError::later("`cullet why`")),
+        Command::Validate(args) => validate::validate(&args, config, out),
+        Command::Graph(args) => graph::graph(&args, config, out),
+        Command::Runs(args) => runs::runs(&args, config, out),
+        Command::Status(args) => status::status(&args, config, out),
+        Command::Logs(args) => logs::logs(&args, config, out),
+        Command::Cancel(args) => cancel::cancel(&args, config, out),
+        Command::Cache(args) => cache::cache(&args, config, out),
+        Command::Doctor(args) => doctor::doctor(&args, config, out),
+        Command::Schema => schema::print(out),
+        Command::Completions(args) => completions::print(&args, out),
+        Command::Coordinator(_) | Command::Worker(_) | Command::Bundle(_) => Err(CliError::later("this")),
+    }
+}
