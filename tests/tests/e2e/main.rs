@@ -1,0 +1,12 @@
+//! The real binary on real projects: what is executed, what the cache answers, and what a person gets to see.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should fail right there"
+)]
+
+mod click;
+mod csv;
+mod documents;
+mod failing;
+mod zlib;
