@@ -17,7 +17,7 @@ const HEADER: usize = MAGIC.len() + 32;
 
 /// Writes `snapshot` of the source at `root`. None when a list is too long for the format.
 pub(crate) fn encode(snapshot: &Snapshot, root: &[u8]) -> Option<Vec<u8>> {
-    let guess = snapshot.text.len() + snapshot.entries.len() * 81 + snapshot.dirs.len() * 100;
+    let guess = snapshot.text.len() + snapshot.entries.len() * 89 + snapshot.dirs.len() * 100;
     let mut out = Writer(Vec::with_capacity(HEADER + guess + root.len() + 64));
     out.0.extend_from_slice(MAGIC);
     out.0.extend_from_slice(&[0; 32]);
@@ -50,7 +50,7 @@ pub(crate) fn decode(bytes: &[u8], root: &[u8], function: DigestFunction) -> Opt
     }
     let text = String::from_utf8(input.bytes()?.to_vec()).ok()?;
     let subdirs = input.list(8, |input| input.span(&text))?;
-    let entries = input.list(1, |input| input.entry(&text))?;
+    let entries = input.list(57, |input| input.entry(&text))?;
     let (subdir_count, entry_count) = (subdirs.len(), entries.len());
     let dirs = input.list(76, |input| input.record(subdir_count, entry_count))?;
     (input.0.is_empty() && !dirs.is_empty()).then_some(Snapshot { function, text, subdirs, entries, dirs })
@@ -84,8 +84,8 @@ impl Writer {
 
     fn entry(&mut self, entry: &Entry) {
         self.span(entry.name);
-        let StatKey { size, modified_ns, changed_ns, inode } = entry.stat;
-        for field in [size, modified_ns as u64, changed_ns as u64, inode] {
+        let StatKey { size, modified_ns, changed_ns, inode, device } = entry.stat;
+        for field in [size, modified_ns as u64, changed_ns as u64, inode, device] {
             self.0.extend_from_slice(&field.to_le_bytes());
         }
         match entry.content {
@@ -106,7 +106,6 @@ impl Writer {
         self.range(&record.entries);
         self.0.extend_from_slice(&record.first_child.to_le_bytes());
         self.0.extend_from_slice(&record.rules);
-        self.0.extend_from_slice(&record.device.to_le_bytes());
         self.0.extend_from_slice(&record.hash);
         self.0.extend_from_slice(&record.size.to_le_bytes());
     }
@@ -163,6 +162,7 @@ impl<'a> Reader<'a> {
             modified_ns: self.u64()? as i64,
             changed_ns: self.u64()? as i64,
             inode: self.u64()?,
+            device: self.u64()?,
         };
         let content = match self.array::<1>()? {
             [SYMLINK] => Content::Symlink { target: self.span(text)? },
@@ -181,7 +181,6 @@ impl<'a> Reader<'a> {
             entries: self.range(entries)?,
             first_child: self.u32()?,
             rules: self.array()?,
-            device: self.u64()?,
             hash: self.array()?,
             size: self.u64()?,
         })
@@ -195,7 +194,7 @@ mod tests {
     const FUNCTION: DigestFunction = DigestFunction::Blake3;
 
     fn sample() -> Snapshot {
-        let stat = StatKey { size: 1, modified_ns: -2, changed_ns: 3, inode: 4 };
+        let stat = StatKey { size: 1, modified_ns: -2, changed_ns: 3, inode: 4, device: 5 };
         let span = |start, len| Span { start, len };
         let file = Content::File { hash: [9; 32], size: 1, executable: true };
         Snapshot {
@@ -211,7 +210,6 @@ mod tests {
                 entries: 0..2,
                 first_child: 1,
                 rules: [1; 16],
-                device: 5,
                 hash: [6; 32],
                 size: 7,
             }],

@@ -18,7 +18,6 @@ pub(crate) struct Dir {
     /// None: as the record has them.
     pub(crate) listing: Option<OwnListing>,
     pub(crate) rules: RulesKey,
-    pub(crate) device: u64,
     /// Of the encoded [`Directory`], once [`Dirs::seal`] has run.
     pub(crate) hash: [u8; 32],
     /// Bytes of the encoded [`Directory`]; 0 where no file is below.
@@ -170,9 +169,9 @@ impl Dirs {
                 }
                 all.entries.push(entry);
             }
-            let Dir { first_child, rules, device, hash, size, .. } = *self.dir(id);
+            let Dir { first_child, rules, hash, size, .. } = *self.dir(id);
             let (subdirs, entries) = (subdirs..all.subdirs.len() as u32, entries..all.entries.len() as u32);
-            dirs.push(Record { subdirs, entries, first_child, rules, device, hash, size });
+            dirs.push(Record { subdirs, entries, first_child, rules, hash, size });
         }
         let OwnListing { text, subdirs, entries } = all;
         Some(Snapshot { function: self.function, text, subdirs, entries, dirs })
@@ -181,7 +180,7 @@ impl Dirs {
 
 impl From<Visited> for Dir {
     fn from(visited: Visited) -> Self {
-        let Visited { parent, first_child, record, listing, rules, device, .. } = visited;
-        Self { parent, first_child, record, listing, rules, device, hash: [0; 32], size: 0 }
+        let Visited { parent, first_child, record, listing, rules, .. } = visited;
+        Self { parent, first_child, record, listing, rules, hash: [0; 32], size: 0 }
     }
 }

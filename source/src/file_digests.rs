@@ -39,7 +39,6 @@ struct Known {
 #[derive(Debug)]
 struct Remembered {
     stat: StatKey,
-    device: u64,
     digest: Digest,
     used: bool,
 }
@@ -105,7 +104,6 @@ impl FileDigests {
         }
         if let Some(known) = self.lock().files.get_mut(path)
             && known.stat == stat.key
-            && known.device == stat.device
         {
             known.used = true;
             return Ok(known.digest);
@@ -118,7 +116,7 @@ impl FileDigests {
             })?;
         let digest = Digest::from_parts(self.function, hashed.hash, hashed.size);
         if hashed.stat != StatKey::UNTRUSTED {
-            let remembered = Remembered { stat: hashed.stat, device: hashed.device, digest, used: true };
+            let remembered = Remembered { stat: hashed.stat, digest, used: true };
             let mut known = self.lock();
             known.files.insert(path.to_owned(), remembered);
             known.changed = true;
@@ -167,15 +165,15 @@ fn read(function: DigestFunction, path: &Path) -> Option<HashMap<PathBuf, Rememb
 
 impl StoredFile {
     fn new(path: &Path, file: &Remembered) -> Self {
-        let StatKey { size, modified_ns, changed_ns, inode } = file.stat;
+        let StatKey { size, modified_ns, changed_ns, inode, device } = file.stat;
         let path = path.as_os_str().as_bytes().to_vec();
-        Self { path, size, modified_ns, changed_ns, inode, device: file.device, digest: file.digest }
+        Self { path, size, modified_ns, changed_ns, inode, device, digest: file.digest }
     }
 
     fn into_known(self) -> (PathBuf, Remembered) {
         let Self { path, size, modified_ns, changed_ns, inode, device, digest } = self;
-        let stat = StatKey { size, modified_ns, changed_ns, inode };
-        (OsString::from_vec(path).into(), Remembered { stat, device, digest, used: false })
+        let stat = StatKey { size, modified_ns, changed_ns, inode, device };
+        (OsString::from_vec(path).into(), Remembered { stat, digest, used: false })
     }
 }
 

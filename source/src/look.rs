@@ -50,8 +50,6 @@ pub(crate) struct Look<'a> {
     pub(crate) old: Listing<'a>,
     /// The last scan chose with the same rules.
     pub(crate) same_rules: bool,
-    /// The device whose files' statuses can be compared with `old`.
-    pub(crate) device: Option<u64>,
     /// Names in this directory that are no part of any source.
     pub(crate) skip: &'a [&'a [u8]],
     pub(crate) reports: &'a Reports,
@@ -135,8 +133,7 @@ impl Look<'_> {
                 return None;
             }
         };
-        let unchanged =
-            old.filter(|&old| self.device == Some(stat.device) && is_as(&self.old.entries[old], &stat));
+        let unchanged = old.filter(|&old| is_as(&self.old.entries[old], &stat));
         match (kind, unchanged) {
             (Kind::File, Some(old)) => Some(What::Unchanged { old }),
             (Kind::File, None) => Some(What::File { size: stat.key.size, executable: stat.executable }),

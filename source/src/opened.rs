@@ -51,10 +51,6 @@ impl Opened {
         statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileStat::new(&stat))
     }
 
-    pub(crate) fn device(&self) -> Result<u64, Errno> {
-        rustix::fs::fstat(&self.0).map(|stat| FileStat::new(&stat).device)
-    }
-
     pub(crate) fn link_target(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
         rustix::fs::readlinkat(&self.0, name, Vec::new()).map(std::ffi::CString::into_bytes)
     }

@@ -63,6 +63,18 @@ impl<T> Queue<T> {
     }
 }
 
+/// Stops a queue if its thread panics: the others would wait for ever for what that thread was doing.
+#[derive(Debug)]
+pub(crate) struct StopOnPanic<'a, T>(pub(crate) &'a Queue<T>);
+
+impl<T> Drop for StopOnPanic<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
 /// Runs `work` on `threads` threads, of which this is one, and returns what each of them made.
 pub(crate) fn on_threads<R: Send>(threads: usize, work: impl Fn() -> R + Sync) -> Vec<R> {
     std::thread::scope(|scope| {
@@ -98,6 +110,20 @@ mod tests {
             done.sort_unstable();
             assert_eq!(done, (1..1000).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_panic_is_passed_on_and_leaves_nobody_waiting() {
+        let queue = Queue::new(0);
+        let result = std::panic::catch_unwind(|| {
+            on_threads(3, || {
+                let _guard = StopOnPanic(&queue);
+                if queue.take().is_some() {
+                    panic!("a job failed");
+                }
+            })
+        });
+        assert!(result.is_err());
     }
 
     #[test]

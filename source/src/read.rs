@@ -27,7 +27,6 @@ pub(crate) struct Hashed {
     pub(crate) size: u64,
     pub(crate) executable: bool,
     pub(crate) stat: StatKey,
-    pub(crate) device: u64,
 }
 
 /// Why a file could not be hashed.
@@ -133,7 +132,7 @@ impl Before {
             return Err(ReadError::Changed);
         }
         let stat = after.key.if_settled(self.at);
-        Ok(Hashed { hash, size, executable: after.executable, stat, device: after.device })
+        Ok(Hashed { hash, size, executable: after.executable, stat })
     }
 }
 

@@ -16,7 +16,6 @@ use crate::opened::Opened;
 use crate::problem::{Reports, ScanError, ScanWarning};
 use crate::read::Hashed;
 use crate::repository::Surroundings;
-use crate::stat::StatKey;
 use crate::store::{Slot, Store};
 use crate::tree::{ScanStats, SourceTree};
 use crate::walk::{Pending, Walk};
@@ -123,13 +122,11 @@ fn take_in(dirs: &mut Dirs, hashed: Vec<(Pending, Hashed)>, stats: &mut ScanStat
         stats.hashed_files += 1;
         stats.hashed_bytes += hashed.size;
         let dir = &mut dirs.list[dir as usize];
-        let same_device = dir.device == hashed.device;
         if let Some(entry) = dir.listing.as_mut().and_then(|listing| listing.entries.get_mut(entry as usize))
         {
-            let Hashed { hash, size, executable, stat, .. } = hashed;
+            let Hashed { hash, size, executable, stat } = hashed;
             entry.content = Content::File { hash, size, executable };
-            // The device is kept once a directory; a file mounted into it is read every time.
-            entry.stat = if same_device { stat } else { StatKey::UNTRUSTED };
+            entry.stat = stat;
         }
     }
 }

@@ -30,8 +30,6 @@ pub(crate) struct Record {
     pub(crate) first_child: u32,
     /// The rules that chose these entries.
     pub(crate) rules: RulesKey,
-    /// The device of the directory and of every file whose status is trusted.
-    pub(crate) device: u64,
     /// Of its encoded `Directory`.
     pub(crate) hash: [u8; 32],
     /// Of its encoded `Directory`, in bytes; 0 for a directory without files.

@@ -14,12 +14,14 @@ pub(crate) struct StatKey {
     /// Nanoseconds since 1970. Programs cannot set it, so it betrays a write whose mtime was put back.
     pub(crate) changed_ns: i64,
     pub(crate) inode: u64,
+    /// Of the file, not of its directory: an overlay may show files of several devices in one directory.
+    pub(crate) device: u64,
 }
 
 impl StatKey {
     /// Equal to the key of no file, so that what is stored with it is looked at again.
     pub(crate) const UNTRUSTED: Self =
-        Self { size: u64::MAX, modified_ns: i64::MIN, changed_ns: i64::MIN, inode: 0 };
+        Self { size: u64::MAX, modified_ns: i64::MIN, changed_ns: i64::MIN, inode: 0, device: 0 };
 
     /// This key if a later change to the file is bound to give another one, else [`Self::UNTRUSTED`].
     ///
@@ -75,7 +77,6 @@ impl Kind {
 pub(crate) struct FileStat {
     pub(crate) kind: Kind,
     pub(crate) key: StatKey,
-    pub(crate) device: u64,
     /// The owner's execute bit: the same for everyone who looks, and what git keeps.
     pub(crate) executable: bool,
 }
@@ -96,8 +97,8 @@ impl FileStat {
                 modified_ns: time(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
                 changed_ns: time(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
                 inode: stat.st_ino as u64,
+                device: stat.st_dev as u64,
             },
-            device: stat.st_dev as u64,
             executable: stat.st_mode & 0o100 != 0,
         }
     }
@@ -110,7 +111,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     fn key(modified_ns: i64, changed_ns: i64) -> StatKey {
-        StatKey { size: 1, modified_ns, changed_ns, inode: 7 }
+        StatKey { size: 1, modified_ns, changed_ns, inode: 7, device: 1 }
     }
 
     fn at(ns: i64) -> SystemTime {

@@ -179,7 +179,6 @@ mod tests {
             entries: 0..0,
             first_child: 1,
             rules: [0; 16],
-            device: 0,
             hash: [0; 32],
             size: 0,
         };

@@ -11,7 +11,7 @@ use crate::look::{Look, Seen, What};
 use crate::node::{Content, Entry, Listing, OwnListing};
 use crate::opened::{Names, Opened};
 use crate::problem::{ProblemKind, Reports};
-use crate::queue::{Queue, on_threads};
+use crate::queue::{Queue, StopOnPanic, on_threads};
 use crate::rules::{Rules, RulesKey};
 use crate::snapshot::Snapshot;
 use crate::stat::StatKey;
@@ -40,7 +40,6 @@ pub(crate) struct Visited {
     /// Its entries; none if they are as the record has them.
     pub(crate) listing: Option<OwnListing>,
     pub(crate) rules: RulesKey,
-    pub(crate) device: u64,
 }
 
 /// A file whose content has to be read.
@@ -119,7 +118,6 @@ struct Looked<'a> {
     old: Listing<'a>,
     old_first_child: u32,
     rules: Rules,
-    device: u64,
     unchanged: bool,
 }
 
@@ -136,6 +134,7 @@ impl<'a> Walker<'a> {
     }
 
     fn work(&mut self) {
+        let _guard = StopOnPanic(&self.shared.queue);
         while let Some(job) = self.shared.queue.take() {
             match self.visit(&job) {
                 Ok(children) => self.shared.queue.done(children),
@@ -174,7 +173,6 @@ impl<'a> Walker<'a> {
             record: job.record,
             listing,
             rules: looked.rules.key(),
-            device: looked.device,
         });
         Ok(self.children(job, &looked, first_child))
     }
@@ -188,7 +186,6 @@ impl<'a> Walker<'a> {
             record: None,
             listing: Some(OwnListing::default()),
             rules: job.rules.key(),
-            device: 0,
         });
     }
 
@@ -201,14 +198,12 @@ impl<'a> Walker<'a> {
         let dir = walk.root.below(&job.path).map_err(unopened)?;
         let unreadable = |errno: Errno| Some(ProblemKind::Unreadable(errno.into()));
         dir.list(&mut self.names).map_err(unreadable)?;
-        let device = dir.device().map_err(unreadable)?;
         self.set_path(job);
         let rules = self.rules_of(job, &dir);
         let record = job.record.and_then(|record| walk.cached?.record(record));
         let old =
             job.record.zip(walk.cached).map_or(Listing::EMPTY, |(record, cached)| cached.listing(record));
         let same_rules = record.is_some_and(|record| record.rules == rules.key());
-        let same_device = record.is_some_and(|record| record.device == device);
         let skip = walk.skip.get(&job.path).map_or(&[][..], Vec::as_slice);
         Look {
             dir: &dir,
@@ -217,7 +212,6 @@ impl<'a> Walker<'a> {
             included: job.included,
             old,
             same_rules,
-            device: same_device.then_some(device),
             skip: &skip.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             reports: walk.reports,
             path: &mut self.path,
@@ -231,7 +225,7 @@ impl<'a> Walker<'a> {
         });
         let unchanged = same_rules && all_old && self.seen.len() == old.subdirs.len() + old.entries.len();
         let old_first_child = record.map_or(0, |record| record.first_child);
-        Ok(Looked { old, old_first_child, rules, device, unchanged })
+        Ok(Looked { old, old_first_child, rules, unchanged })
     }
 
     fn set_path(&mut self, job: &Job) {
