@@ -26,6 +26,7 @@ impl Watch {
         self.before(&before, &command);
         let effects = shell.apply(command.clone());
         let state = &shell.state;
+        assert!(state.refused() > before.refused() || is_current(&before, &command), "took in {command:?}");
         if state.refused() > before.refused() {
             assert!(
                 effects.is_empty() && state.runs().eq(before.runs()) && state.workers().eq(before.workers())
@@ -117,6 +118,13 @@ impl Watch {
 
 fn view(state: &State, id: StepId) -> Option<StepView<'_>> {
     state.run(id.run)?.step(id.step)
+}
+
+/// Whether a result is that of the one valid attempt. Other commands are fine.
+fn is_current(before: &State, command: &LogCommand) -> bool {
+    let LogCommand::AttemptFinished { id, attempt, epoch, .. } = command else { return true };
+    view(before, *id)
+        .is_some_and(|step| (step.phase, step.attempt, step.epoch) == (StepPhase::Running, *attempt, *epoch))
 }
 
 fn dependencies(run: &Run, step: u32) -> impl Iterator<Item = u32> {

@@ -98,7 +98,7 @@ fn play(specs: Vec<RunSpec>, events: &[Event]) -> Shell {
 
 /// Bounds shrinking as well: an unlucky case is small already.
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
