@@ -50,6 +50,8 @@ struct Compiler<'a> {
     steps: Steps<'a>,
     /// Inputs and needs resolved so far; see [`inputs::MOST_EDGES`].
     edges: Cell<usize>,
+    /// Memory that the texts of the steps take, so far.
+    bytes: Cell<usize>,
 }
 
 /// Compiles the file; reports what is wrong. Without errors there is a plan, empty for [`Request::Check`].
@@ -64,7 +66,7 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let images = Images::new(cx, document.images, &params);
     let sources = Sources::new(cx, document.sources, &params);
     let steps = Steps::new(cx, document.steps);
-    let compiler = Compiler { cx, params, images, sources, steps, edges: Cell::new(0) };
+    let compiler = Compiler { cx, params, images, sources, steps, edges: Cell::new(0), bytes: Cell::new(0) };
     let roots = compiler.targets(request);
     let keep = matches!(request, Request::Plan { .. });
     let (mut plan, index_of) = compiler.order(&roots, keep);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Compiler;
-use super::inputs::Resolving;
+use super::inputs::{MOST_EDGES, Resolving};
 use super::steps::InstanceScope;
 use crate::decode::{Decode, Field, Lazy, Named, Scalar};
 use crate::diag::Diagnostic;
@@ -11,7 +11,7 @@ use crate::expr::{self, Complaint};
 use crate::plan::{Image, Input, InputFrom, Network, Resources, Retries, Step};
 use crate::scalar::{Text, VariableName};
 use crate::syntax::{RetriesDef, Run, StepDef};
-use crate::yaml::Kind;
+use crate::yaml::{Kind, Node};
 
 /// How long a step may take unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -19,6 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(3600);
 const RESOURCES: Resources = Resources { cpu_millis: 1000, memory_bytes: 0 };
 /// A machine that fails a step three times in a row is not going to get better.
 const RETRIES: Retries = Retries { failure: 0, infra: 3 };
+
+/// The most memory for the texts of all steps. A script of a megabyte in a matrix of 10,000 would take ten
+/// gigabytes; 100,000 ordinary steps take a tenth of this.
+const MOST_BYTES: usize = 1 << 30;
 
 /// A step, and the instances that must come before it.
 pub(super) struct Resolved {
@@ -37,8 +41,11 @@ impl<'a> Compiler<'a> {
         };
         let at = Resolving { step: named, scope };
         let mut step = self.blank(instance, named.key.span().line);
-        if let Some(definition) = StepDef::decode(self.cx, named.body) {
+        // Beyond these bounds nothing is resolved any more, only the order of what was.
+        let within = self.edges.get() <= MOST_EDGES && self.bytes.get() <= MOST_BYTES;
+        if within && let Some(definition) = StepDef::decode(self.cx, named.body) {
             self.fill(&mut step, &at, &definition);
+            self.count_bytes(&step, named.key);
         }
         let mut before: Vec<u32> = step.inputs.iter().filter_map(producer).collect();
         before.sort_unstable();
@@ -47,6 +54,22 @@ impl<'a> Compiler<'a> {
         before.extend(&step.needs);
         before.sort_unstable();
         Resolved { step, before }
+    }
+
+    fn count_bytes(&self, step: &Step, key: Node<'a>) {
+        let arguments = step.arguments.iter();
+        let texts = arguments.chain(step.env.iter().flat_map(|(name, value)| [name, value]));
+        let paths =
+            step.inputs.iter().map(|input| &input.path).chain(step.outputs.iter().map(|out| &out.name));
+        // Beside its characters, a string takes its place in a list and in the heap.
+        let bytes: usize = texts.chain(paths).map(|text| text.len() + 64).sum();
+        let before = self.bytes.get();
+        self.bytes.set(before + bytes);
+        if before <= MOST_BYTES && before + bytes > MOST_BYTES {
+            let message =
+                format!("the steps' scripts, variables and paths take more than {} MiB", MOST_BYTES >> 20);
+            self.cx.error(key, Complaint::new(message).help("give the matrices fewer values".to_owned()));
+        }
     }
 
     fn blank(&self, instance: u32, line: u32) -> Step {

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::words::{Condition, ImageText, InputText, StepText, Volume};
-use super::{MatrixDef, Run, SecretDef, ServiceDef};
+use super::{Deferred, MatrixDef, Run, SecretDef, ServiceDef};
 use crate::decode::{Cx, Decode, Defs, Lazy, List, Named, OneOrMany, mismatch, object};
 use crate::scalar::{Count, Cpu, Flag, Memory, NetworkMode, PathOrGlob, Period, Text};
 use crate::yaml::{Kind, Node};
@@ -82,7 +82,7 @@ object! {
         /// Steps that must succeed first although nothing of theirs is an input.
         needs: List<Lazy<'a, StepText>>,
         /// Values to repeat it for: one instance for each combination.
-        matrix: MatrixDef<'a>,
+        matrix: Deferred<'a, MatrixDef<'a>>,
         /// What network it sees: `none` or `full`. Default: `none`.
         network: Lazy<'a, NetworkMode>,
         /// Programs that run beside it.

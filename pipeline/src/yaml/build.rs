@@ -168,7 +168,7 @@ impl Build<'_> {
         }
         if let Some(parent) = self.open.last_mut() {
             parent.expanded += target.nodes;
-            parent.height = parent.height.max(target.height);
+            parent.height = parent.height.max(target.height + 1);
         }
         self.push(Entry { a: target.id, ..entry(Kind::Alias, span) });
         Ok(())

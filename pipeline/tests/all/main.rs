@@ -1,5 +1,7 @@
 //! What the language accepts, refuses, says about it, and makes of it.
 
+mod bounds;
+mod docs;
 mod document;
 mod expressions;
 mod matrix;
