@@ -7,6 +7,7 @@ pub mod host;
 pub mod input_root;
 mod layers;
 pub mod logs;
+pub mod plain;
 mod pump;
 pub mod sandbox;
 mod stopping;

@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use super::config::{LauncherCommand, ViewConfig};
+use super::config::LauncherCommand;
 use super::fault::Fault;
 use super::frame::{recv_frame, send_frame};
-use super::protocol::{Footing, Hello, StepRequest, Welcome};
+use super::protocol::{Footing, Mode, StepRequest, Welcome};
 use crate::ExecuteError;
 
 /// A running launcher. Dropping it ends the launcher and every step it started.
@@ -23,9 +24,10 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Starts the launcher and waits until it stands.
-    pub(super) fn open(command: &LauncherCommand, view: &ViewConfig) -> Result<Self, ExecuteError> {
+    pub(super) fn open(command: &LauncherCommand, mode: &Mode) -> Result<Self, ExecuteError> {
         let (ours, theirs) = UnixStream::pair().map_err(|source| setup("create a socket", source))?;
         let process = Command::new(&command.program)
+            .arg0("cullet-launcher")
             .args(&command.args)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -34,7 +36,7 @@ impl Connection {
             .spawn()
             .map_err(|source| setup("start the launcher", source))?;
         let mut guard = Unready(Some(process));
-        let footing = greet(&ours, view)?;
+        let footing = greet(&ours, mode)?;
         let Some(process) = guard.0.take() else {
             return Err(setup("start the launcher", io::ErrorKind::Other.into()));
         };
@@ -87,9 +89,8 @@ fn end(process: &mut Child) {
     let _ = process.wait();
 }
 
-fn greet(stream: &UnixStream, view: &ViewConfig) -> Result<Footing, ExecuteError> {
-    let hello = Hello { view: view.clone() };
-    send_frame(stream, &hello, &[]).map_err(|source| setup("greet the launcher", source))?;
+fn greet(stream: &UnixStream, mode: &Mode) -> Result<Footing, ExecuteError> {
+    send_frame(stream, mode, &[]).map_err(|source| setup("greet the launcher", source))?;
     match recv_frame(stream).map_err(|source| setup("hear from the launcher", source))? {
         Some((Welcome::Ready(footing), _)) => Ok(footing),
         Some((Welcome::Refused(fault), _)) => Err(refused(&fault)),

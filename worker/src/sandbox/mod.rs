@@ -7,7 +7,8 @@ mod executor;
 mod fault;
 mod frame;
 mod launcher;
-mod protocol;
+pub(crate) mod protocol;
+pub(crate) mod runner;
 mod supervise;
 mod tier;
 

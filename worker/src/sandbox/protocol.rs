@@ -1,6 +1,6 @@
 //! What cullet, the launcher and the first process of a step say to each other.
 //!
-//! cullet → launcher, a stream: [`Hello`], then [`StepRequest`]s, each with three descriptors (standard output,
+//! cullet → launcher, a stream: [`Mode`], then [`StepRequest`]s, each with three descriptors (standard output,
 //! standard error, the step's own socket). The stream's end means that cullet is gone.
 //! launcher → cullet: one [`Welcome`].
 //! On the step's own socket: [`StepReport`]s to cullet, [`Order`]s to the step's first process.
@@ -14,9 +14,12 @@ use super::config::ViewConfig;
 use super::fault::Fault;
 
 /// What the launcher is to prepare.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Hello {
-    pub(crate) view: ViewConfig,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Mode {
+    /// Namespaces and a view of the machine for every step.
+    Sandbox(ViewConfig),
+    /// Plain processes.
+    Plain,
 }
 
 /// What came of it.
@@ -43,7 +46,7 @@ pub(crate) struct StepRequest {
     pub(crate) working_directory: String,
     /// The lower layer of the workspace.
     pub(crate) inputs: PathBuf,
-    /// Holds `upper` and `work`.
+    /// Holds `upper` and `work`, or a plain step's `workspace`.
     pub(crate) scratch: PathBuf,
     pub(crate) network: bool,
 }
@@ -75,4 +78,6 @@ pub(crate) enum Ending {
 pub(crate) enum Order {
     /// Send SIGTERM to every process of the step.
     Terminate,
+    /// End every process of the step. Only a plain step needs the order; a namespace ends with its process 1.
+    Kill,
 }

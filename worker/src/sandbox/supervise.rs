@@ -21,6 +21,8 @@ pub(super) struct Supervised {
     pub(super) stop: StopSignal,
     pub(super) timeout: Duration,
     pub(super) grace: Duration,
+    /// Whether all processes die with the first one.
+    pub(super) is_namespace: bool,
 }
 
 /// What was learnt about the step so far.
@@ -35,11 +37,11 @@ struct Known {
 }
 
 /// How a step ended, when, and how long it ran.
-pub(super) type Ended = (Exit, SystemTime, Duration);
+pub(crate) type Ended = (Exit, SystemTime, Duration);
 
 /// Blocks until no process of the step is left.
 pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
-    let Supervised { channel, mut pump, stop, timeout, grace } = step;
+    let Supervised { channel, mut pump, stop, timeout, grace, is_namespace } = step;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut stopping = Stopping::new(clock, timeout, grace);
     let mut known = Known::default();
@@ -51,7 +53,8 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
         if known.ended.is_none() {
             match stopping.next(Instant::now(), stop.is_raised()) {
                 Some(Stop::Ask) => drop(send_packet(channel.as_fd(), &Order::Terminate, &[])),
-                Some(Stop::Kill) => known.kill(),
+                Some(Stop::Kill) if is_namespace => known.kill(),
+                Some(Stop::Kill) => drop(send_packet(channel.as_fd(), &Order::Kill, &[])),
                 None => {}
             }
         } else {

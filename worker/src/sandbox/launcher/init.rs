@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,7 +17,7 @@ use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, StepReport, StepRequest};
 use super::program::Program;
-use super::{Launcher, filter, privileges, step_root, sys};
+use super::{Launcher, Prepared, filter, plain, privileges, step_root, sys};
 
 /// The descriptors that come with a request.
 pub(super) struct StepFds {
@@ -32,13 +33,19 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
         // Without its socket this process cannot even say what is wrong; cullet sees it end.
         sys::exit_now(1);
     };
-    let started = isolate(launcher, request)
-        .and_then(|()| Program::new(request))
+    let end_all = match launcher {
+        // The kernel ends what is left of a pid namespace.
+        Launcher::Sandbox(_) => || (),
+        Launcher::Plain => plain::end_all,
+    };
+    let started = enter(launcher, request)
+        .and_then(|workspace| Program::new(request, &workspace))
         .and_then(|program| start(&program, channel));
     let report = match started {
-        Ok(step) => step.wait(channel),
+        Ok(step) => step.wait(channel, launcher),
         Err(fault) => StepReport::Failed(fault),
     };
+    end_all();
     let _ = send_packet(channel, &report, &[]);
     sys::exit_now(0)
 }
@@ -58,8 +65,22 @@ fn keep_only(fds: &StepFds) -> io::Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(CHANNEL) })
 }
 
+/// Becomes what the step's program may start from; the answer is its workspace.
+fn enter(launcher: &Launcher, request: &StepRequest) -> Result<PathBuf, Fault> {
+    match launcher {
+        Launcher::Sandbox(prepared) => {
+            isolate(prepared, request)?;
+            Ok(PathBuf::from("/workspace"))
+        }
+        Launcher::Plain => {
+            plain::adopt_orphans()?;
+            Ok(request.scratch.join("workspace"))
+        }
+    }
+}
+
 /// From a fork of the launcher to a process that has nothing but what the step may have.
-fn isolate(launcher: &Launcher, request: &StepRequest) -> Result<(), Fault> {
+fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     let mut namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -70,14 +91,14 @@ fn isolate(launcher: &Launcher, request: &StepRequest) -> Result<(), Fault> {
     if !request.network {
         sys::loopback_up().during("start the loopback interface")?;
     }
-    step_root::assemble(&launcher.view, &launcher.config, request, launcher.own_proc)?;
-    step_root::pivot(&launcher.view)?;
+    step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
+    step_root::pivot(&prepared.view)?;
     step_root::silence_stdin()?;
-    privileges::drop_all(launcher.standing, &launcher.config, launcher.own_proc)?;
+    privileges::drop_all(prepared.standing, &prepared.config, prepared.own_proc)?;
     // Changing user clears this, so it comes last; if the launcher was gone before, the channel says so.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0)
         .during("die with the launcher")?;
-    match &launcher.filter {
+    match &prepared.filter {
         Some(program) => filter::install(program),
         None => Ok(()),
     }
@@ -92,7 +113,7 @@ struct Running {
 }
 
 fn start(program: &Program, channel: BorrowedFd<'_>) -> Result<Running, Fault> {
-    sys::default_signals();
+    sys::notice_children();
     let mut chld = SigSet::empty();
     chld.add(Signal::SIGCHLD);
     chld.thread_block().during("block SIGCHLD")?;
@@ -116,7 +137,7 @@ fn is_closed(channel: BorrowedFd<'_>) -> bool {
 
 impl Running {
     /// Until the program ends. Follows orders meanwhile, and ends the step when cullet is gone.
-    fn wait(&self, channel: BorrowedFd<'_>) -> StepReport {
+    fn wait(&self, channel: BorrowedFd<'_>, launcher: &Launcher) -> StepReport {
         loop {
             if let Some(ending) = self.reap() {
                 return StepReport::Ended {
@@ -132,7 +153,7 @@ impl Running {
             // A failing poll can only be an interrupted one here; looking again is right either way.
             let _ = poll(&mut watched, PollTimeout::NONE);
             if watched[1].revents().is_some_and(|events| !events.is_empty()) {
-                obey(recv_packet::<Order>(channel));
+                obey(recv_packet::<Order>(channel), launcher);
             }
             let _ = self.children.read_signal();
         }
@@ -153,10 +174,17 @@ impl Running {
     }
 }
 
-fn obey(order: io::Result<Option<(Order, Vec<OwnedFd>)>>) {
-    match order {
+fn obey(order: io::Result<Option<(Order, Vec<OwnedFd>)>>, launcher: &Launcher) {
+    match (order, launcher) {
         // From process 1, -1 is every process of the step and no other.
-        Ok(Some((Order::Terminate, _))) => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
-        Ok(None) | Err(_) => sys::exit_now(1),
+        (Ok(Some((Order::Terminate, _))), Launcher::Sandbox(_)) => {
+            let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
+        }
+        (Ok(Some((Order::Terminate, _))), Launcher::Plain) => plain::ask_all(),
+        (_, Launcher::Sandbox(_)) => sys::exit_now(1),
+        (_, Launcher::Plain) => {
+            plain::end_all();
+            sys::exit_now(1)
+        }
     }
 }

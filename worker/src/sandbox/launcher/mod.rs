@@ -10,6 +10,7 @@ mod filter;
 mod footing;
 mod init;
 mod mounts;
+mod plain;
 mod privileges;
 mod program;
 mod step_root;
@@ -21,7 +22,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setsid};
 use seccompiler::BpfProgram;
@@ -33,10 +34,16 @@ use self::view::View;
 use super::config::ViewConfig;
 use super::fault::{During, Fault};
 use super::frame::{recv_frame, send_frame, send_packet};
-use super::protocol::{Footing, Hello, StepReport, StepRequest, Welcome};
+use super::protocol::{Footing, Mode, StepReport, StepRequest, Welcome};
 
-/// What the launcher prepared for all steps.
-struct Launcher {
+/// How this launcher runs steps.
+enum Launcher {
+    Sandbox(Box<Prepared>),
+    Plain,
+}
+
+/// What the launcher prepared for all sandboxed steps.
+struct Prepared {
     standing: Standing,
     config: ViewConfig,
     view: View,
@@ -58,20 +65,18 @@ pub fn launcher_main() -> ! {
 fn serve() -> Result<(), Fault> {
     // Ctrl-C in a terminal reaches the whole process group; ending steps is cullet's decision.
     let _ = setsid();
-    umask(Mode::from_bits_truncate(0o022));
+    // Started through /proc/self/exe, it would be called `exe` in every list of processes.
+    let _ = sys::set_name(c"cullet-launcher");
+    stat::umask(stat::Mode::from_bits_truncate(0o022));
     let stream = take_socket()?;
-    let Some((hello, _)) = recv_frame::<Hello>(&stream).during("read the greeting")? else {
+    let Some((mode, _)) = recv_frame::<Mode>(&stream).during("read the greeting")? else {
         return Ok(());
     };
-    let launcher = match Launcher::prepare(hello.view) {
+    let launcher = match Launcher::prepare(mode) {
         Ok(launcher) => launcher,
         Err(fault) => return send_frame(&stream, &Welcome::Refused(fault), &[]).during("answer"),
     };
-    let footing = Footing {
-        owner: launcher.standing.owner(),
-        own_proc: launcher.own_proc,
-    };
-    send_frame(&stream, &Welcome::Ready(footing), &[]).during("answer")?;
+    send_frame(&stream, &Welcome::Ready(launcher.footing()), &[]).during("answer")?;
     // Steps' first processes report on their own sockets, so nobody waits for them: the kernel buries them.
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.during("ignore SIGCHLD")?;
@@ -92,8 +97,8 @@ fn take_socket() -> Result<UnixStream, Fault> {
     Ok(UnixStream::from(stream))
 }
 
-impl Launcher {
-    fn prepare(config: ViewConfig) -> Result<Self, Fault> {
+impl Prepared {
+    fn new(config: ViewConfig) -> Result<Self, Fault> {
         let standing = footing::enter()?;
         let view = view::build(&config)?;
         let own_proc = proc_is_allowed(&view)?;
@@ -105,13 +110,42 @@ impl Launcher {
             filter: filter::compile()?,
         })
     }
+}
+
+impl Launcher {
+    fn prepare(mode: Mode) -> Result<Self, Fault> {
+        match mode {
+            Mode::Sandbox(config) => Ok(Self::Sandbox(Box::new(Prepared::new(config)?))),
+            Mode::Plain => Ok(Self::Plain),
+        }
+    }
+
+    fn footing(&self) -> Footing {
+        match self {
+            Self::Sandbox(prepared) => Footing {
+                owner: prepared.standing.owner(),
+                own_proc: prepared.own_proc,
+            },
+            Self::Plain => Footing {
+                owner: None,
+                own_proc: false,
+            },
+        }
+    }
+
+    fn namespaces(&self) -> libc::c_int {
+        match self {
+            Self::Sandbox(_) => libc::CLONE_NEWPID,
+            Self::Plain => 0,
+        }
+    }
 
     /// Starts one step. Only a broken conversation is an error: what goes wrong for a step is told to its socket.
     fn start(&self, request: &StepRequest, fds: Vec<OwnedFd>) -> Result<(), Fault> {
         let Ok([stdout, stderr, channel]) = <[OwnedFd; 3]>::try_from(fds) else {
             return Err(Fault::new("take a step without its descriptors", libc::EPROTO));
         };
-        match sys::clone_into_pid_namespace() {
+        match sys::clone_process(self.namespaces()) {
             Ok(Cloned::Child) => {
                 let fds = StepFds { stdout, stderr, channel };
                 init::main(self, request, fds)
@@ -133,7 +167,7 @@ impl Launcher {
 /// Tries whether a new pid namespace may have its own /proc. Containers often mask parts of theirs, and then
 /// the kernel refuses a new one that would show them.
 fn proc_is_allowed(view: &View) -> Result<bool, Fault> {
-    match sys::clone_into_pid_namespace().during("create a pid namespace")? {
+    match sys::clone_process(libc::CLONE_NEWPID).during("create a pid namespace")? {
         Cloned::Child => {
             let mounted = unshare(CloneFlags::CLONE_NEWNS)
                 .during("create a mount namespace")

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
@@ -29,14 +31,16 @@ pub(super) struct Program {
 
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
-    pub(super) fn new(request: &StepRequest) -> Result<Self, Fault> {
+    pub(super) fn new(request: &StepRequest, workspace: &Path) -> Result<Self, Fault> {
+        let directory = workspace.join(&request.working_directory);
         let name = request.arguments.first().cloned().unwrap_or_default();
         let pairs = request.env.iter().map(|(name, value)| format!("{name}={value}"));
         Ok(Self {
             candidates: candidates(&name, &request.env)?,
             arguments: request.arguments.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
             env: pairs.map(|pair| c_string(&pair)).collect::<Result<_, _>>()?,
-            directory: c_string(&format!("/workspace/{}", request.working_directory))?,
+            directory: CString::new(directory.into_os_string().into_vec())
+                .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
             name,
         })
     }

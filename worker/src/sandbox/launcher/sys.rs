@@ -51,20 +51,20 @@ pub(crate) fn mount_setattr(path: &CStr, recursive: bool, attributes: u64) -> io
     check(result).map(drop)
 }
 
-/// What [`clone_into_pid_namespace`] returns in each of the two processes.
+/// What [`clone_process`] returns in each of the two processes.
 pub(crate) enum Cloned {
-    /// In the new process, which is number 1 of a new pid namespace.
+    /// In the new process.
     Child,
     /// In the calling process: a pidfd of the new one, and its number.
     Parent(OwnedFd, libc::pid_t),
 }
 
-/// Like fork, into a new pid namespace.
-pub(crate) fn clone_into_pid_namespace() -> io::Result<Cloned> {
+/// Like fork, into these new namespaces.
+pub(crate) fn clone_process(namespaces: libc::c_int) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain numbers, for which all zeros are valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = (libc::CLONE_NEWPID | libc::CLONE_PIDFD) as u64;
+    args.flags = (namespaces | libc::CLONE_PIDFD) as u64;
     args.pidfd = (&raw mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     // SAFETY: without CLONE_VM and a stack this is fork; the launcher has one thread, so the child may go on
@@ -110,6 +110,12 @@ pub(crate) fn prctl(
     check(unsafe { libc::prctl(option, second, third, 0, 0) }.into()).map(drop)
 }
 
+/// Names this thread, at most 15 bytes.
+pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
+    // SAFETY: PR_SET_NAME reads a C string, which outlives the call.
+    check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }.into()).map(drop)
+}
+
 /// Gives up every capability of the three sets of this thread.
 pub(crate) fn clear_capabilities() -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
@@ -142,11 +148,28 @@ pub(crate) fn loopback_up() -> io::Result<()> {
 
 /// Gives every signal its default action back and blocks none.
 pub(crate) fn default_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: setting SIG_DFL runs no code of ours; the two signals that refuse are at their default.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // Asked of the kernel itself: the C library hides the two signals it uses, which may be ignored as well.
+    const KERNEL_SIGSET_BYTES: usize = 8;
+    let default_action = [0_u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads a struct sigaction, at most 32 bytes, of which all zeros mean SIG_DFL.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default_action.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                KERNEL_SIGSET_BYTES,
+            );
+        }
     }
     unblock_signals();
+}
+
+/// Gives SIGCHLD its default action back: a process that ignores it cannot wait for its children.
+pub(crate) fn notice_children() {
+    // SAFETY: setting SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 fn unblock_signals() {

@@ -1,0 +1,102 @@
+//! Steps as plain processes, for when somebody asks for exactly that.
+//!
+//! Nothing is isolated: such a step sees the machine's files, processes and network with the rights of whoever
+//! runs cullet, its workspace is not at `/workspace`, and its `/tmp` is everybody's. What remains is an
+//! environment of declared variables only, inputs as copies (a step cannot reach the cache through them), no
+//! standard input, no inherited descriptors, and the end of every process the step started: its orphans are
+//! adopted and killed, unless the adopting process itself is killed first.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::host::{HostTools, complete_env};
+use crate::sandbox::LauncherCommand;
+use crate::sandbox::protocol::{Mode, StepRequest};
+use crate::sandbox::runner::{Runner, setup};
+use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor};
+
+/// As many at a time as in the sandbox; more wait.
+const MAX_IN_FLIGHT: usize = 256;
+
+/// Runs steps as plain processes.
+#[derive(Debug)]
+pub struct PlainExecutor {
+    tools: HostTools,
+    runner: Runner,
+}
+
+impl PlainExecutor {
+    /// Starts the launcher. `grace` is how long a step has to react to SIGTERM before it is killed.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Setup`] when the launcher cannot be started.
+    pub fn start(
+        command: LauncherCommand,
+        tools: HostTools,
+        grace: Duration,
+    ) -> Result<Self, ExecuteError> {
+        let runner = Runner::start(command, Mode::Plain, grace, MAX_IN_FLIGHT)?;
+        Ok(Self { tools, runner })
+    }
+
+    fn prepare(&self, launch: Launch) -> Result<StepRequest, ExecuteError> {
+        copy_tree(&launch.inputs, &launch.scratch.join("workspace"))
+            .map_err(|source| setup("copy the inputs", source))?;
+        Ok(StepRequest {
+            env: complete_env(launch.env, &self.tools),
+            arguments: launch.arguments,
+            working_directory: launch.working_directory,
+            inputs: launch.inputs,
+            scratch: launch.scratch,
+            network: launch.network,
+        })
+    }
+}
+
+/// Copies directories, files with their modes, and links as links. The walk keeps its own stack: inputs may be
+/// nested deeper than a thread's stack allows.
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    let mut pending = vec![(from.to_path_buf(), to.to_path_buf())];
+    while let Some((source, target)) = pending.pop() {
+        fs::create_dir(&target)?;
+        for entry in fs::read_dir(&source)? {
+            let entry = entry?;
+            let (path, copy) = (entry.path(), target.join(entry.file_name()));
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                pending.push((path, copy));
+            } else if kind.is_symlink() {
+                symlink(fs::read_link(&path)?, &copy)?;
+            } else {
+                fs::copy(&path, &copy)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl StepExecutor for PlainExecutor {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    async fn execute(
+        &self,
+        launch: Launch,
+        log: Box<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> Result<Execution, ExecuteError> {
+        let workspace = vec![launch.scratch.join("workspace")];
+        let timeout = launch.timeout;
+        let prepare = || self.prepare(launch);
+        let (exit, started_at, duration) = self.runner.run(prepare, timeout, log, cancel).await?;
+        Ok(Execution { exit, started_at, duration, workspace })
+    }
+}

@@ -1,0 +1,145 @@
+//! Hands steps to a launcher and follows them, in whatever way that launcher runs them.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::config::LauncherCommand;
+use super::connection::Connection;
+use super::protocol::{Footing, Mode, StepRequest};
+use super::supervise::{Ended, Supervised, supervise};
+use crate::pump::Pump;
+use crate::stopping::{StopHandle, StopSignal, stop_signal};
+use crate::{ExecuteError, LogSink};
+
+/// A launcher, started anew when it dies, and the room for steps.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    command: LauncherCommand,
+    mode: Mode,
+    grace: Duration,
+    connection: RwLock<Arc<Connection>>,
+    room: Semaphore,
+}
+
+impl Runner {
+    /// Starts the launcher.
+    pub(crate) fn start(
+        command: LauncherCommand,
+        mode: Mode,
+        grace: Duration,
+        max_in_flight: usize,
+    ) -> Result<Self, ExecuteError> {
+        let connection = Connection::open(&command, &mode)?;
+        Ok(Self {
+            room: Semaphore::new(max_in_flight.max(1)),
+            connection: RwLock::new(Arc::new(connection)),
+            command,
+            mode,
+            grace,
+        })
+    }
+
+    pub(crate) fn footing(&self) -> Footing {
+        self.connection().footing
+    }
+
+    pub(crate) fn launcher_pid(&self) -> u32 {
+        self.connection().pid()
+    }
+
+    pub(crate) fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
+    fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.connection.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A launcher that runs: a killed one is replaced, its steps are lost.
+    fn living_connection(&self) -> Result<Arc<Connection>, ExecuteError> {
+        let current = self.connection();
+        if current.is_alive() {
+            return Ok(current);
+        }
+        let mut slot = self.connection.write().unwrap_or_else(PoisonError::into_inner);
+        if !slot.is_alive() {
+            *slot = Arc::new(Connection::open(&self.command, &self.mode)?);
+        }
+        Ok(Arc::clone(&slot))
+    }
+
+    /// Runs one step to its end. `prepare` is called with the room taken, just before the step starts.
+    pub(crate) async fn run(
+        &self,
+        prepare: impl FnOnce() -> Result<StepRequest, ExecuteError>,
+        timeout: Duration,
+        mut log: Box<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> Result<Ended, ExecuteError> {
+        let room = self.room.acquire().await;
+        let _room = room.map_err(|_| setup("wait for room", io::ErrorKind::Other.into()))?;
+        let (handle, stop) = stop_signal().map_err(|source| setup("create a pipe", source))?;
+        let step = self.begin(&prepare()?, timeout, stop)?;
+        let follow = tokio::task::spawn_blocking(move || supervise(step, log.as_mut()));
+        until_ended(follow, handle, cancel).await
+    }
+
+    fn begin(
+        &self,
+        request: &StepRequest,
+        timeout: Duration,
+        stop: StopSignal,
+    ) -> Result<Supervised, ExecuteError> {
+        let (pump, stdout, stderr) =
+            Pump::new().map_err(|source| setup("create the output pipes", source))?;
+        let (channel, theirs) = step_socket().map_err(|source| setup("create a socket", source))?;
+        self.living_connection()?
+            .send(request, [stdout.as_fd(), stderr.as_fd(), theirs.as_fd()])
+            .map_err(|source| setup("hand over to the launcher", source))?;
+        Ok(Supervised {
+            channel,
+            pump,
+            stop,
+            timeout,
+            grace: self.grace,
+            is_namespace: matches!(self.mode, Mode::Sandbox(_)),
+        })
+    }
+}
+
+pub(crate) fn setup(action: &str, source: io::Error) -> ExecuteError {
+    ExecuteError::Setup {
+        action: action.to_owned(),
+        source,
+    }
+}
+
+fn step_socket() -> io::Result<(OwnedFd, OwnedFd)> {
+    let ends = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    Ok(ends)
+}
+
+/// Waits for the following thread, and passes a cancellation on to it. Being dropped stops the step, too: the
+/// handle goes, and the thread takes that as a cancellation.
+async fn until_ended(
+    follow: tokio::task::JoinHandle<Result<Ended, ExecuteError>>,
+    handle: StopHandle,
+    cancel: CancellationToken,
+) -> Result<Ended, ExecuteError> {
+    tokio::pin!(follow);
+    let joined = tokio::select! {
+        joined = &mut follow => joined,
+        () = cancel.cancelled() => {
+            handle.raise();
+            (&mut follow).await
+        }
+    };
+    drop(handle);
+    joined.map_err(|error| setup("follow the step", io::Error::other(error)))?
+}

@@ -1,0 +1,311 @@
+//! A worker with a real cache, and an executor that runs a closure in place of a process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
+use cullet_cache::{
+    Action, ActionResult, Blob, BlobStore, LogStream, OutputKind, OutputPath,
+};
+use cullet_digest::{Digest, DigestFunction, Directory, DirectoryNode, FileNode, NodeName, SymlinkNode, TreeRef};
+use cullet_worker::logs::NoEvents;
+use cullet_worker::{
+    Attempt, AttemptReport, ExecuteError, Execution, Exit, Launch, LogSink, NoSourceFiles, SourceFiles, StepExecutor,
+    Stores, Worker, WorkerConfig,
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
+
+type Script = dyn Fn(&Sight<'_>, &mut dyn LogSink) -> Exit + Send + Sync;
+
+/// What a closure sees instead of a sandbox.
+pub(crate) struct Sight<'a> {
+    pub(crate) launch: &'a Launch,
+    /// The upper layer of its workspace.
+    pub(crate) upper: &'a Path,
+}
+
+impl Sight<'_> {
+    pub(crate) fn write(&self, path: &str, contents: impl AsRef<[u8]>) {
+        let path = self.upper.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+
+    pub(crate) fn link(&self, path: &str, target: &str) {
+        let path = self.upper.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    }
+}
+
+struct Closure(Box<Script>);
+
+impl std::fmt::Debug for Closure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Closure")
+    }
+}
+
+#[async_trait]
+impl StepExecutor for Closure {
+    fn name(&self) -> &'static str {
+        "closure"
+    }
+
+    async fn execute(
+        &self,
+        launch: Launch,
+        mut log: Box<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> Result<Execution, ExecuteError> {
+        let upper = launch.scratch.join("upper");
+        fs::create_dir(&upper).unwrap();
+        let mut exit = (self.0)(&Sight { launch: &launch, upper: &upper }, &mut *log);
+        if cancel.is_cancelled() {
+            exit = Exit::Cancelled;
+        }
+        Ok(Execution {
+            exit,
+            started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
+            duration: Duration::from_millis(3),
+            workspace: vec![upper, launch.inputs],
+        })
+    }
+}
+
+pub(crate) struct Fixture {
+    pub(crate) dir: TempDir,
+    pub(crate) store: DiskStore,
+    pub(crate) actions: Arc<DiskActionCache>,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) change: fn(&mut WorkerConfig),
+}
+
+/// Sources by digest.
+#[derive(Debug, Default)]
+pub(crate) struct Sources(pub(crate) Mutex<Vec<(Digest, PathBuf)>>);
+
+impl SourceFiles for Sources {
+    fn locate(&self, digest: &Digest) -> Option<PathBuf> {
+        let known = self.0.lock().unwrap();
+        known.iter().find(|(known, _)| known == digest).map(|(_, path)| path.clone())
+    }
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn at(dir: TempDir) -> Self {
+        let store = DiskStore::open(&OpenOptions::new(dir.path().join("cache"))).unwrap();
+        let actions = Arc::new(DiskActionCache::new(&store));
+        Self { dir, store, actions, sources: Arc::default(), change: |_| () }
+    }
+
+    pub(crate) fn stores(&self) -> Stores {
+        Stores {
+            blobs: Arc::new(self.store.clone()),
+            actions: self.actions.clone(),
+            files: Arc::new(self.store.clone()),
+            sources: self.sources.clone(),
+        }
+    }
+
+    pub(crate) fn worker_with(&self, executor: Arc<dyn StepExecutor>) -> Worker {
+        let mut config = WorkerConfig::new("here", self.work_dir());
+        (self.change)(&mut config);
+        let _ = NoSourceFiles;
+        Worker::new(config, executor, self.stores()).unwrap()
+    }
+
+    pub(crate) fn worker(
+        &self,
+        script: impl Fn(&Sight<'_>, &mut dyn LogSink) -> Exit + Send + Sync + 'static,
+    ) -> Worker {
+        self.worker_with(Arc::new(Closure(Box::new(script))))
+    }
+
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    /// Runs one attempt that writes what the closure writes, and checks that nothing is left.
+    pub(crate) async fn run(
+        &self,
+        action: Action,
+        script: impl Fn(&Sight<'_>) + Send + Sync + 'static,
+    ) -> AttemptReport {
+        let worker = self.worker(move |sight, _| {
+            script(sight);
+            Exit::Code(0)
+        });
+        let report = run(&worker, action).await;
+        drop(worker);
+        self.assert_clean();
+        report
+    }
+
+    pub(crate) fn assert_clean(&self) {
+        assert_eq!(fs::read_dir(self.work_dir()).unwrap().count(), 0);
+    }
+
+    pub(crate) async fn put(&self, bytes: impl Into<Vec<u8>>) -> Digest {
+        let bytes = bytes.into();
+        let digest = FUNCTION.digest(&bytes);
+        self.store.put(&digest, Blob::from(bytes)).await.unwrap();
+        digest
+    }
+
+    /// Stores a directory of entries: `name` → contents, `name/` → digest, `name@` → target, `name*` → program.
+    pub(crate) async fn directory(&self, entries: &[(&str, Entry<'_>)]) -> Digest {
+        let (mut files, mut dirs, mut links) = (vec![], vec![], vec![]);
+        for (name, entry) in entries {
+            let name = NodeName::new(*name).unwrap();
+            match entry {
+                Entry::File(bytes) => {
+                    files.push(FileNode { name, digest: self.put(*bytes).await, executable: false });
+                }
+                Entry::Program(bytes) => {
+                    files.push(FileNode { name, digest: self.put(*bytes).await, executable: true });
+                }
+                Entry::Blob(digest) => files.push(FileNode { name, digest: *digest, executable: false }),
+                Entry::Dir(digest) => dirs.push(DirectoryNode { name, digest: *digest }),
+                Entry::Link(target) => links.push(SymlinkNode { name, target: (*target).into() }),
+            }
+        }
+        self.put(Directory::new(files, dirs, links).unwrap().encode()).await
+    }
+
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        let hash = digest.hash_hex();
+        let found = walk(&self.store.dir().join("cas")).into_iter();
+        let mut found = found.filter(|path| path.to_string_lossy().contains(&hash[..16]));
+        found.next().unwrap_or_else(|| panic!("{digest} is not stored"))
+    }
+
+    /// The paths below an output directory with their contents, `*` after those of programs.
+    pub(crate) async fn listing(&self, tree: TreeRef) -> Vec<(String, String)> {
+        let mut listing = Vec::new();
+        let mut todo = vec![(String::new(), tree)];
+        while let Some((path, tree)) = todo.pop() {
+            match tree {
+                TreeRef::File { digest, executable } => {
+                    let bytes = self.store.get(&digest).await.unwrap().into_bytes().unwrap();
+                    let mark = if executable { "*" } else { "" };
+                    listing.push((path + mark, String::from_utf8(bytes.to_vec()).unwrap()));
+                }
+                TreeRef::Directory(digest) => {
+                    let bytes = self.store.get(&digest).await.unwrap().into_bytes().unwrap();
+                    let directory = Directory::decode(FUNCTION, &bytes).unwrap();
+                    for file in directory.files() {
+                        let tree = TreeRef::File { digest: file.digest, executable: file.executable };
+                        todo.push((format!("{path}/{}", file.name), tree));
+                    }
+                    for link in directory.symlinks() {
+                        listing.push((format!("{path}/{}@", link.name), link.target.to_string()));
+                    }
+                    for below in directory.directories() {
+                        todo.push((format!("{path}/{}", below.name), TreeRef::Directory(below.digest)));
+                    }
+                    listing.push((path + "/", String::new()));
+                }
+            }
+        }
+        listing.sort();
+        listing
+    }
+}
+
+pub(crate) enum Entry<'a> {
+    File(&'a str),
+    Program(&'a str),
+    Blob(Digest),
+    Dir(Digest),
+    Link(&'a str),
+}
+
+pub(crate) fn walk(dir: &Path) -> Vec<PathBuf> {
+    let (mut files, mut todo) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() { todo.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    files
+}
+
+pub(crate) async fn run(worker: &Worker, action: Action) -> AttemptReport {
+    let attempt = Attempt {
+        label: "step".to_owned(),
+        action_digest: action.encode(FUNCTION).digest,
+        action: Arc::new(action),
+        write_result: true,
+    };
+    worker.run(attempt, NoEvents, CancellationToken::new()).await
+}
+
+/// An action without inputs; an output that has a `*` is a pattern, one that begins with `?` may be missing.
+pub(crate) fn action(outputs: &[&str]) -> Action {
+    let output = |path: &&str| OutputPath {
+        path: path.trim_start_matches('?').to_owned(),
+        globs: path.contains('*'),
+        optional: path.starts_with('?'),
+    };
+    Action {
+        arguments: vec!["true".to_owned()],
+        env: vec![],
+        working_directory: String::new(),
+        outputs: outputs.iter().map(output).collect(),
+        input_root: FUNCTION.digest(b""),
+        platform: vec![],
+        timeout: Duration::from_secs(60),
+        do_not_cache: false,
+        salt: vec![],
+    }
+}
+
+#[track_caller]
+pub(crate) fn succeeded(report: AttemptReport) -> ActionResult {
+    match report {
+        AttemptReport::Succeeded { result, warnings } if warnings.is_empty() => result,
+        other => panic!("{other:#?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn failed(report: AttemptReport) -> String {
+    match report {
+        AttemptReport::Failed { reason: Some(reason), .. } => reason,
+        other => panic!("{other:#?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn tree(result: &ActionResult, path: &str) -> TreeRef {
+    match result.outputs.iter().find(|output| output.path == path).map(|output| &output.kind) {
+        Some(OutputKind::Tree(tree)) => *tree,
+        other => panic!("{path}: {other:?}"),
+    }
+}
+
+pub(crate) async fn text(fixture: &Fixture, log: &LogStream) -> String {
+    let bytes = match log {
+        LogStream::Inline(bytes) => bytes.clone(),
+        LogStream::Blob(digest) => fixture.store.get(digest).await.unwrap().into_bytes().unwrap(),
+    };
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+pub(crate) fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    pairs.sort();
+    pairs
+}

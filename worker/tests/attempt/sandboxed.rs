@@ -1,0 +1,1 @@
+//! With the real sandbox, where this machine has one.
