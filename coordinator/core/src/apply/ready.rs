@@ -62,6 +62,7 @@ impl Transition<'_> {
     /// Makes the oldest follower ready and puts the others behind it.
     pub(super) fn promote(&mut self, action: Digest, mut followers: BTreeSet<Place>) {
         while let Some(next) = followers.pop_first() {
+            // `make_ready` would find out too, and come back here: once for each follower on the stack.
             if self.step(next.id).is_some_and(|step| step.stale) {
                 self.await_inputs(next.id);
                 continue;

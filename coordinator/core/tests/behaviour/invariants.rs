@@ -184,6 +184,9 @@ fn ends_are_kept(before: Option<&Run>, run: &Run, id: RunId, effects: &[Effect])
         if let (Some(was), true, 0) = (was, ended_before, rewound) {
             assert_eq!(was, now);
         }
+        if was.is_some_and(|was| was.stopping) && !now.stopping {
+            assert_eq!(now.status(), Some(StepStatus::Cancelled), "what was told to stop is cancelled");
+        }
         let ends = usize::from(now.status().is_some()) + rewound - usize::from(ended_before);
         assert_eq!(count(Effect::StepFinished { id }), ends, "an end is said once");
     }
