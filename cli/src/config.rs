@@ -161,6 +161,22 @@ impl Config {
         cullet_cache::OpenOptions { bound: self.cache_size.unwrap_or(usual.bound), ..usual }
     }
 
+    /// How to open the cache for running steps: they must be able to change copies of what is in it.
+    pub fn run_cache_options(&self) -> cullet_cache::OpenOptions {
+        cullet_cache::OpenOptions { owner: self.step_owner(), ..self.cache_options() }
+    }
+
+    /// User and group that steps run as, where those are not this process's.
+    pub fn step_owner(&self) -> Option<(u32, u32)> {
+        let uid = cullet_worker::sandbox::SANDBOX_UID;
+        rustix::process::geteuid().is_root().then_some((uid, uid))
+    }
+
+    /// The tools of this machine that steps may use.
+    pub fn host_tools(&self) -> cullet_worker::host::HostTools {
+        cullet_worker::host::HostTools::discover(&self.path, self.home.as_deref())
+    }
+
     /// Where runs are kept.
     pub fn runs_dir(&self) -> PathBuf {
         self.cache_dir.join("runs")

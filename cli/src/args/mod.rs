@@ -31,7 +31,7 @@ Exit codes: 0 all steps succeeded, 1 a step failed, 2 wrong command line or pipe
 #[command(disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Flags of every subcommand.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     pub global: GlobalArgs,
     /// What to do.
     #[command(subcommand)]

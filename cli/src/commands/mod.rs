@@ -7,6 +7,7 @@ mod doctor;
 mod graph;
 mod logs;
 pub mod pipeline_file;
+pub mod run;
 mod runs;
 mod schema;
 mod status;
@@ -46,7 +47,7 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
 
 fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match command {
-        Command::Run(_) => Err(CliError::later("`cullet run`")),
+        Command::Run(args) => run::run(&args, config),
         Command::Why(_) => Err(CliError::later("`cullet why`")),
         Command::Validate(args) => validate::validate(&args, config, out),
         Command::Graph(args) => graph::graph(&args, config, out),

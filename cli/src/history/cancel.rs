@@ -61,3 +61,54 @@ pub fn cancel(run: &StoredRun) -> Result<(), CancelError> {
     }
     pidfd_send_signal(process, Signal::INT).map_err(signal)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::history::{Meta, RunRecorder, Store};
+
+    /// A run that says it belongs to `owner`, which started at `started`.
+    fn run(store: &Store, owner: &Child, started: Option<u64>) -> (RunRecorder, StoredRun) {
+        let meta = Meta {
+            run: format!("r{}", owner.id()),
+            pid: owner.id(),
+            pid_started: started,
+            ..Meta::of_this_process()
+        };
+        let recorder = RunRecorder::create(store, &meta).unwrap();
+        (recorder, store.find(Some(&meta.run)).unwrap())
+    }
+
+    fn sleep() -> Child {
+        Command::new("sleep").arg("60").spawn().unwrap()
+    }
+
+    #[test]
+    fn the_process_of_the_run_is_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut owner = sleep();
+        let (recorder, run) = run(&Store::open(dir.path()), &owner, process::started(owner.id()));
+        cancel(&run).unwrap();
+        assert_eq!(owner.wait().unwrap().signal(), Some(2));
+        drop(recorder);
+        assert!(matches!(cancel(&run), Err(CancelError::Over { .. })));
+    }
+
+    #[test]
+    fn a_process_that_got_the_number_of_another_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut other = sleep();
+        let store = Store::open(dir.path());
+        for started in [None, Some(1)] {
+            let (_recorder, run) = run(&store, &other, started);
+            assert!(matches!(cancel(&run), Err(CancelError::Elsewhere { .. })));
+            std::fs::remove_dir_all(dir.path().join(&run.meta().run)).unwrap();
+        }
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}

@@ -47,3 +47,6 @@ impl Observer for Json {
         self.out.flush();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub mod style;
 mod summary;
 pub mod table;
 pub mod terminal;
+#[cfg(test)]
+mod testing;
 mod tty;
 pub mod width;
 

@@ -132,3 +132,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,3 +101,6 @@ impl Observer for Plain {
         self.out.flush();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,9 @@ impl Delivery for OutputDir {
             match self.write(&path, tree).await {
                 Ok(()) => {}
                 Err(WriteError::Lost) => lost.push(step),
-                Err(WriteError::Failed(reason)) => return Err(format!("cannot write the output '{path}': {reason}")),
+                Err(WriteError::Failed(reason)) => {
+                    return Err(format!("cannot write the output '{path}': {reason}"));
+                }
             }
         }
         Ok(lost)

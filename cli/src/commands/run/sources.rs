@@ -12,13 +12,13 @@ use cullet_worker::SourceFiles;
 
 /// The trees of a plan's sources, in the plan's order.
 #[derive(Debug, Clone)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     trees: Arc<Vec<SourceTree>>,
 }
 
 /// Why the sources of a run cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SourcesError {
+pub(crate) enum SourcesError {
     /// A source cannot be scanned.
     #[error("source '{name}' cannot be read")]
     Scan {
@@ -41,21 +41,23 @@ pub(super) enum SourcesError {
 
 impl Sources {
     /// Scans all sources of `plan`, whose paths are relative to `base`.
-    pub(super) fn scan(scanner: &Scanner, plan: &Plan, base: &Path) -> Result<Self, SourcesError> {
+    pub(crate) fn scan(scanner: &Scanner, plan: &Plan, base: &Path) -> Result<Self, SourcesError> {
         let scan = |source: &cullet_pipeline::plan::Source| {
             let spec = SourceSpec {
                 root: base.join(&source.path),
                 include: source.include.clone(),
                 exclude: source.exclude.clone(),
             };
-            scanner.scan(&spec).map_err(|error| SourcesError::Scan { name: source.name.clone(), source: error })
+            scanner
+                .scan(&spec)
+                .map_err(|error| SourcesError::Scan { name: source.name.clone(), source: error })
         };
         let trees: Result<Vec<_>, _> = plan.sources.iter().map(scan).collect();
         Ok(Self { trees: Arc::new(trees?) })
     }
 
     /// A part of a source.
-    pub(super) fn subtree(&self, plan: &Plan, source: u32, subpath: &str) -> Result<TreeRef, SourcesError> {
+    pub(crate) fn subtree(&self, plan: &Plan, source: u32, subpath: &str) -> Result<TreeRef, SourcesError> {
         self.trees[source as usize].subtree(subpath).map_err(|error| SourcesError::Subtree {
             name: plan.sources[source as usize].name.clone(),
             subpath: subpath.to_owned(),
@@ -64,7 +66,7 @@ impl Sources {
     }
 
     /// What the scans want a person to know.
-    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.trees.iter().flat_map(|tree| tree.warnings().iter().map(ToString::to_string))
     }
 }
@@ -78,14 +80,14 @@ impl SourceFiles for Sources {
 /// A cache that also knows the directories of the sources. They are stored when they are first asked for, so
 /// that `why` can compare with them later; a run answered by the cache asks for none.
 #[derive(Debug)]
-pub(super) struct SourceBlobs {
-    pub(super) sources: Sources,
-    pub(super) cache: Arc<dyn BlobStore>,
+pub(crate) struct SourceBlobs {
+    pub(crate) sources: Sources,
+    pub(crate) cache: Arc<dyn BlobStore>,
 }
 
 impl SourceBlobs {
     fn directory(&self, digest: &Digest) -> Option<Vec<u8>> {
-        self.sources.trees.iter().find_map(|tree| tree.directory(digest)).map(|directory| directory.encode())
+        self.sources.trees.iter().find_map(|tree| tree.directory_bytes(digest))
     }
 }
 

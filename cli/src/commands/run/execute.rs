@@ -1,0 +1,150 @@
+//! The session of a run, wired to this machine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_cache::{BlobStore, LocalCache};
+use cullet_coordinator::driver::DirectDriver;
+use cullet_coordinator::event::RunEnd;
+use cullet_coordinator::resolve::Resolver;
+use cullet_coordinator::session::{self, Capacity, SessionParts};
+use cullet_coordinator::submission::PlanTemplates;
+use cullet_coordinator::workers::Delivery;
+use cullet_core::RunId;
+use cullet_core::spec::RunSpec;
+use cullet_pipeline::Plan;
+use cullet_worker::StepExecutor;
+use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
+use cullet_worker::host::HostTools;
+use cullet_worker::plain::PlainExecutor;
+use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
+use tokio_util::sync::CancellationToken;
+
+use super::deliver::{NoDelivery, OutputDir};
+use super::interrupt;
+use super::lazy_executor::LazyExecutor;
+use super::local_workers::LocalWorkers;
+use super::prepare::{FUNCTION, Prepared};
+use super::sources::SourceBlobs;
+use super::watchers::Watchers;
+use crate::config::{Config, Executor, RunConfig};
+use crate::error::CliError;
+
+/// A run, ready to go.
+pub(super) struct Execution<'a> {
+    pub(super) config: &'a Config,
+    pub(super) run_config: &'a RunConfig,
+    pub(super) cache: &'a LocalCache,
+    pub(super) prepared: Prepared,
+    pub(super) plan: Arc<Plan>,
+    pub(super) run: RunId,
+    pub(super) spec: RunSpec,
+    pub(super) capacity: Capacity,
+}
+
+impl Execution<'_> {
+    /// Executes the run to its end.
+    pub(super) fn execute(self, output: Option<PathBuf>, watchers: Watchers) -> Result<RunEnd, CliError> {
+        // Two threads take turns at the session and the lookups; what blocks has threads of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| CliError::infra("cannot start").because(error))?;
+        let end = runtime.block_on(async {
+            let cancel = CancellationToken::new();
+            interrupt::listen(cancel.clone());
+            let (run, capacity) = (self.run, self.capacity);
+            let (spec, parts) = self.parts(output, watchers)?;
+            session::run(run, spec, capacity, parts, cancel)
+                .await
+                .map_err(|error| CliError::infra("the run could not be decided").because(error))
+        });
+        // A blocked thread that nobody waits for must not hold up the end.
+        runtime.shutdown_background();
+        end
+    }
+
+    fn parts(
+        self,
+        output: Option<PathBuf>,
+        watchers: Watchers,
+    ) -> Result<(RunSpec, SessionParts<DirectDriver>), CliError> {
+        let cache = self.cache;
+        let sources = self.prepared.sources.clone();
+        let blobs: Arc<dyn BlobStore> =
+            Arc::new(SourceBlobs { sources: sources.clone(), cache: cache.blobs.clone() });
+        let templates = Arc::new(PlanTemplates::new(self.plan.clone(), self.prepared.machine.clone()));
+        let stores = Stores {
+            blobs: blobs.clone(),
+            actions: cache.actions.clone(),
+            files: cache.disk.clone(),
+            sources: Arc::new(sources),
+        };
+        let delivery: Arc<dyn Delivery> = match output {
+            Some(dir) => Arc::new(OutputDir { dir, blobs: blobs.clone(), disk: cache.disk.clone() }),
+            None => Arc::new(NoDelivery),
+        };
+        let resolver = Resolver::new(FUNCTION, blobs.clone(), cache.actions.clone(), templates.clone());
+        let workers = self.workers(stores, blobs)?;
+        let parts = SessionParts {
+            driver: DirectDriver::default(),
+            resolver: Arc::new(resolver),
+            templates,
+            workers: Arc::new(workers),
+            delivery,
+            events: Box::new(watchers),
+        };
+        Ok((self.spec, parts))
+    }
+
+    fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>) -> Result<LocalWorkers, CliError> {
+        let executor = executor(self.run_config.executor, &self.prepared.tools, self.config);
+        let worker_config = WorkerConfig {
+            owner: self.config.step_owner(),
+            ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
+        };
+        let worker = Worker::new(worker_config, executor, stores);
+        let worker = worker.map_err(|error| CliError::infra("steps cannot be executed").because(error))?;
+        Ok(LocalWorkers::new(worker, blobs, WORKER))
+    }
+}
+
+/// The only worker's name. Not the host's: results are the same on every machine.
+const WORKER: &str = "local";
+
+fn executor(choice: Executor, tools: &HostTools, config: &Config) -> Arc<dyn StepExecutor> {
+    let tools = tools.clone();
+    let hidden = vec![config.cache_dir.clone()];
+    let launcher = LauncherCommand::this_program;
+    match choice {
+        Executor::Plain => Arc::new(LazyExecutor::new(
+            "plain",
+            Box::new(move || Ok(Box::new(PlainExecutor::start(launcher(), tools.clone(), GRACE)?))),
+        )),
+        Executor::Sandbox => Arc::new(LazyExecutor::new(
+            "sandbox",
+            Box::new(move || {
+                let config = SandboxConfig::new(tools.clone(), hidden.clone());
+                Ok(Box::new(Sandbox::start(launcher(), config)?))
+            }),
+        )),
+    }
+}
+
+/// How long a step that is told to end has before it is killed; as in the sandbox.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What steps may take of this machine at once: what the user allows, or all there is.
+pub(super) fn capacity(run_config: &RunConfig) -> Capacity {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let all = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(1000);
+    let info = rustix::system::sysinfo();
+    // Lossless where C's long has 64 bits, as on everything that Cullet runs on.
+    let memory = (info.totalram as u64).saturating_mul(u64::from(info.mem_unit));
+    Capacity {
+        cpu_millis: run_config.cpu_millis.unwrap_or(all),
+        memory_bytes: run_config.memory_bytes.unwrap_or(memory),
+    }
+}

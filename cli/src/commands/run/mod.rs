@@ -1,0 +1,114 @@
+//! `cullet run`: a pipeline, from its file to its end, on this machine.
+
+mod deliver;
+mod execute;
+mod interrupt;
+mod lazy_executor;
+mod local_workers;
+pub(crate) mod prepare;
+mod run_id;
+pub(crate) mod sources;
+mod watchers;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
+use cullet_coordinator::submission::{RunOptions, run_spec};
+use cullet_pipeline::Plan;
+
+use super::pipeline_file;
+use crate::args::RunArgs;
+use crate::config::{Config, RunConfig};
+use crate::diagnostics;
+use crate::error::{CliError, ExitStatus};
+use crate::ui::Closing;
+use execute::Execution;
+
+/// Runs a pipeline.
+pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliError> {
+    let run_config = config.run(args);
+    if let Some(url) = &run_config.cluster {
+        return Err(CliError::later(&format!("running on a cluster ({url})"))
+            .hint("leave out --cluster and CULLET_CLUSTER to run on this machine"));
+    }
+    let color = config.terminal.stderr_style(config.color).color;
+    let text = pipeline_file::read(&args.pipeline.file)?;
+    let (plan, warnings) = match pipeline_file::plan(&args.pipeline, &args.targets, &text) {
+        Ok(planned) => planned,
+        Err(problems) => {
+            diagnostics::report(&problems.render(color));
+            return Ok(ExitStatus::Usage);
+        }
+    };
+    drop(text);
+    diagnostics::report(&warnings.render(color));
+    refuse_unsupported(&plan, &args.pipeline.file)?;
+    execute_plan(args, config, &run_config, Arc::new(plan))
+}
+
+/// Keys that are valid and that this version cannot execute are refused, never ignored.
+fn refuse_unsupported(plan: &Plan, file: &Path) -> Result<(), CliError> {
+    let mut found = plan.steps.iter().flat_map(|step| &step.unsupported);
+    let Some(first) = found.next() else { return Ok(()) };
+    let place = format!("{}:{}:{}", file.display(), first.line, first.column);
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more like it)"),
+    };
+    Err(CliError::usage(format!("{place}: this version cannot execute `{}` yet{more}", first.key))
+        .hint("`cullet validate` accepts it; images, services, secrets and caches come with a later version"))
+}
+
+fn execute_plan(
+    args: &RunArgs,
+    config: &Config,
+    run_config: &RunConfig,
+    plan: Arc<Plan>,
+) -> Result<ExitStatus, CliError> {
+    let cache = cullet_cache::open(&config.run_cache_options())?;
+    let _live = cache.live_run()?;
+    let base = base_directory(&args.pipeline.file);
+    let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
+    let capacity = execute::capacity(run_config);
+    let options = RunOptions {
+        keep_going: args.keep_going,
+        no_cache: args.no_cache,
+        deliver: args.output.is_some(),
+        cpu_millis: capacity.cpu_millis,
+        memory_bytes: capacity.memory_bytes,
+    };
+    let subtree = |source: u32, subpath: &str| prepared.sources.subtree(&plan, source, subpath);
+    let spec = run_spec(&plan, &prepared.machine, options, subtree).map_err(prepare::unreadable)?;
+    let run = run_id::fresh();
+    let mut watchers = watchers::start(config, run_config, args, run, &plan)?;
+    for text in prepared.sources.warnings() {
+        let level = "warning".to_owned();
+        watchers.event(&Event::Note(Note { level, step: None, text }));
+    }
+    let outputs = args.output.clone().map(|dir| (dir, plan.outputs.len()));
+    let execution = Execution { config, run_config, cache: &cache, prepared, plan, run, spec, capacity };
+    let end = execution.execute(args.output.clone(), watchers.clone())?;
+    let written = end.status == "succeeded";
+    watchers.close(&Closing { outputs: outputs.filter(|_| written) });
+    // Over its bound, the cache is brought back below it now that nobody waits.
+    cache.maybe_gc()?;
+    Ok(exit_status(&end))
+}
+
+/// Sources are relative to the directory of the pipeline file.
+fn base_directory(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn exit_status(end: &RunEnd) -> ExitStatus {
+    match end.status.as_str() {
+        "succeeded" => ExitStatus::Success,
+        "cancelled" => ExitStatus::Interrupted,
+        "infra_failed" => ExitStatus::Infra,
+        _ => ExitStatus::StepFailed,
+    }
+}
