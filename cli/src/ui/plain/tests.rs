@@ -1,0 +1,82 @@
+use cullet_coordinator::TestSummary;
+
+use super::*;
+use crate::ui::testing::{Paper, at, ended, finished, log, run, started};
+
+fn show(events: &[Event], closing: &Closing) -> String {
+    let paper = Paper::default();
+    let mut plain = Plain::new(paper.output(), Style::PLAIN);
+    for event in events {
+        plain.event(event, at(1500));
+    }
+    plain.close(closing, at(2500));
+    paper.text()
+}
+
+#[test]
+fn a_failed_run_reads_like_this() {
+    let tests = TestSummary {
+        tests: 25,
+        failed: 22,
+        skipped: 0,
+        failures: (0..22).map(|n| format!("suite::case_{n}")).collect(),
+    };
+    let mut events = vec![run(&["lint", "build", "test[shard=1]", "deploy", "notify"])];
+    events.push(finished("lint", "succeeded", |end| end.cached = true));
+    events.push(started("build", 1));
+    events.push(log("build", "of no interest"));
+    events.push(finished("build", "succeeded", |_| {}));
+    events.push(started("test[shard=1]", 1));
+    events.push(log("test[shard=1]", "first attempt"));
+    events.push(started("test[shard=1]", 2));
+    events.push(Event::Note(Note { level: "warning".to_owned(), step: None, text: "careful".to_owned() }));
+    events.extend((0..203).map(|line| log("test[shard=1]", &format!("line {line}"))));
+    events.push(finished("test[shard=1]", "failed", |end| {
+        end.exit_code = Some(101);
+        end.tests = Some(tests);
+    }));
+    for step in ["deploy", "notify"] {
+        events.push(finished(step, "skipped", |end| end.reason = Some("test[shard=1] failed".to_owned())));
+    }
+    events.push(ended("failed", |end| {
+        (end.executed, end.cached, end.failed, end.skipped, end.saved_ms) = (2, 1, 1, 2, 61_000);
+    }));
+    let text = show(&events, &Closing::default());
+    let (before, rest) = text.split_once("line 3\n").unwrap();
+    let (lines, after) = rest.split_once("line 202\n").unwrap();
+    assert_eq!(before, include_str!("failed-before.txt"));
+    assert_eq!(lines.lines().count(), 198);
+    assert_eq!(after, include_str!("failed-after.txt"));
+}
+
+#[test]
+fn a_large_run_from_the_cache_is_a_few_lines() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("s{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut events = vec![run(&names)];
+    events.extend(names.iter().map(|name| finished(name, "succeeded", |end| end.cached = true)));
+    events.push(ended("succeeded", |end| (end.cached, end.saved_ms) = (10_000, 3_600_000)));
+    let text = show(&events, &Closing { outputs: Some(("dist".into(), 2)) });
+    let expected = "[   1.5s] app: 10000 steps, run 0123456789abcdef0123456789abcdef\n\
+                    + succeeded app in 2.5s, 0 executed, 10000 cached (saved 1h 00m)\n  \
+                    2 outputs written to dist\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn nobody_reading_does_not_stop_the_run() {
+    struct Gone;
+    impl std::io::Write for Gone {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut plain = Plain::new(Output::new(Box::new(Gone)), Style::PLAIN);
+    plain.event(&run(&["a"]), at(0));
+    plain.tick(at(100));
+    plain.event(&started("a", 1), at(0));
+    plain.close(&Closing::default(), at(200));
+}

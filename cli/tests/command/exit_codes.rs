@@ -1,0 +1,124 @@
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::{cullet, run, stderr, stdout};
+
+const GOOD: &str = "cullet: 1\nname: app\nsteps:\n  a:\n    run: \"true\"\n";
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    let home = tempfile::tempdir().unwrap();
+    for args in [
+        &["nonsense"][..],
+        &["run", "--nonsense"],
+        &["run", "--param", "x"],
+        &["run", "--jobs", "0"],
+        &["cache", "gc", "--to", "much"],
+        &["logs", "a", "b", "c"],
+        &[],
+    ] {
+        let output = run(home.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(stdout(&output), "", "{args:?}");
+        assert_ne!(stderr(&output), "", "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_for_later_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("cullet.yaml"), GOOD).unwrap();
+    for args in [
+        &["coordinator", "--listen", "[::]:1"][..],
+        &["worker"],
+        &["bundle", "export", "x"],
+        &["run", "--cluster", "https://example.invalid"],
+    ] {
+        let output = run(home.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains("later version"), "{args:?}: {}", stderr(&output));
+    }
+    let mut command = cullet(home.path(), &["run"]);
+    let output = command.env("CULLET_CLUSTER", "https://example.invalid").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_wrong_pipeline_is_2_with_every_problem_and_its_place() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("cullet.yaml"), GOOD).unwrap();
+    let output = run(home.path(), &["validate"]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    assert_eq!(stdout(&output), "cullet.yaml: 1 step, no errors\n");
+
+    let bad = GOOD.replace("run:", "rnu:").replace("name:", "nmae:");
+    std::fs::write(home.path().join("cullet.yaml"), bad).unwrap();
+    for command in ["validate", "graph"] {
+        let output = run(home.path(), &[command]);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""));
+        let text = stderr(&output);
+        assert!(text.contains("cullet.yaml:2:1") && text.contains("cullet.yaml:5:5"), "{text}");
+    }
+    let output = run(home.path(), &["validate", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["valid"], false);
+    assert_eq!(report["diagnostics"][0]["line"], 2);
+}
+
+#[test]
+fn a_missing_pipeline_is_2_with_a_hint() {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), &["validate"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("cullet.yaml") && text.contains("hint: "), "{text}");
+    std::fs::write(home.path().join("cullet.yaml"), b"cullet: 1\nname: \xff\n").unwrap();
+    let output = run(home.path(), &["validate"]);
+    assert!(stderr(&output).contains("cullet.yaml:2: this is not UTF-8"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_configuration_is_2() {
+    let home = tempfile::tempdir().unwrap();
+    let output = cullet(home.path(), &["runs"]).env("CULLET_CACHE_SIZE", "much").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("CULLET_CACHE_SIZE"), "{}", stderr(&output));
+    let output = cullet(home.path(), &["runs"]).env("CULLET_LOG", "a=b=c").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let output = cullet(home.path(), &["schema"]).env("CULLET_CACHE_SIZE", "much").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "what needs no configuration works without");
+}
+
+#[test]
+fn a_cache_of_the_future_is_2() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(run(home.path(), &["cache", "clear"]).status.success());
+    std::fs::write(home.path().join(".cache/cullet/VERSION"), "999\n").unwrap();
+    let output = run(home.path(), &["cache", "stats"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("CULLET_CACHE_DIR"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_reader_that_is_gone_is_no_error() {
+    let home = tempfile::tempdir().unwrap();
+    // More than a pipe holds, so that the writer sees the end of the reader.
+    for args in [&["schema"][..], &["completions", "zsh"]] {
+        let mut child =
+            cullet(home.path(), args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut text = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!((child.wait().unwrap().code(), text.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn standard_output_that_cannot_be_written_is_3() {
+    let home = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = cullet(home.path(), &["schema"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).starts_with("error: cannot write to standard output: "), "{}", stderr(&output));
+}
