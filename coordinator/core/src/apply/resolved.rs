@@ -11,7 +11,6 @@ impl Transition<'_> {
         if step.phase != StepPhase::Resolving {
             return self.refuse();
         }
-        let stale = step.stale;
         // A hit that may not be used, or that does not have what the step declares, is a miss.
         let usable = |outputs: &[_]| {
             outputs.len() == usize::from(run.step_spec(id.step).outputs) && !run.bypasses_cache(id.step)
@@ -21,7 +20,6 @@ impl Transition<'_> {
                 run.steps[id.step as usize].action = Some(*action);
                 self.finish(id, Ending::hit(outputs.clone(), *saved_ms));
             }
-            _ if stale => self.await_inputs(id),
             Resolution::Hit { action, .. } | Resolution::Miss { action } => {
                 run.steps[id.step as usize].action = Some(*action);
                 self.make_ready(id);

@@ -55,3 +55,12 @@ fn a_step_that_takes_nothing_takes_the_least() {
     }
     assert_eq!(core.join(1, 1).len(), 1000);
 }
+
+#[test]
+fn steps_that_start_together_share_the_memory_there_is() {
+    let mut core = Core::default();
+    let hungry = |name| StepSpec { memory_bytes: 700 << 20, ..step(name) };
+    core.submit(1, run([hungry("a"), hungry("b")]));
+    core.miss_all(&["a", "b"]);
+    assert_eq!(core.join(1, 4), ["start a#1@1 on 1"]);
+}
