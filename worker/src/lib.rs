@@ -5,6 +5,7 @@ pub mod collect;
 pub mod executor;
 pub mod host;
 pub mod input_root;
+pub mod junit;
 mod layers;
 pub mod logs;
 pub mod plain;
