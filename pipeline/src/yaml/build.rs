@@ -56,11 +56,17 @@ fn syntax_error(text: &str, info: &str, marker: &Marker) -> Diagnostic {
     let line = text.lines().nth(span.line as usize - 1).unwrap_or("");
     let before: String = line.chars().take(span.column as usize).collect();
     let tabs = before.trim_start_matches(' ').starts_with('\t');
+    let help = if tabs {
+        Some("indent with spaces; YAML does not allow tabs there")
+    } else if line.contains("${{") && info.contains("flow") {
+        Some("inside of { } and [ ], put a string with `${{ }}` in quotes")
+    } else {
+        None
+    };
     if info.contains("recursion limit") {
         return too_deep(span);
     }
-    Diagnostic::error(span, format!("this is not valid YAML: {info}"))
-        .help(tabs.then(|| "indent with spaces; YAML does not allow tabs there".to_owned()))
+    Diagnostic::error(span, format!("this is not valid YAML: {info}")).help(help.map(str::to_owned))
 }
 
 fn too_deep(span: Span) -> Diagnostic {

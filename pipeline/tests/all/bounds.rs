@@ -14,7 +14,7 @@ fn says(yaml: &str, expected: &str) {
     let said = lines(&problems);
     assert!(said.contains(expected), "said:\n{said}");
     assert!(!problems.render(true).is_empty());
-    assert!(began.elapsed() < Duration::from_secs(20), "took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "took {:?}", began.elapsed());
 }
 
 #[test]
@@ -147,20 +147,20 @@ fn chain(n: usize) -> String {
 }
 
 fn time(yaml: &str, steps: usize) -> Duration {
-    let run = || {
-        let began = Instant::now();
-        assert_eq!(plan(yaml, &[], &[]).steps.len(), steps);
-        began.elapsed()
-    };
-    (0..3).map(|_| run()).min().unwrap()
+    let began = Instant::now();
+    assert_eq!(plan(yaml, &[], &[]).steps.len(), steps);
+    began.elapsed()
 }
 
-/// The ratio of two times, each the best of three, so that a busy machine does not decide it.
+/// A ratio, and the small one the best of three, so that a busy machine does not decide it. Quadratic work would
+/// make it 400.
 #[test]
-fn a_hundred_thousand_steps_take_ten_times_as_long_as_ten_thousand() {
-    let (small, large) = (time(&chain(10_000), 10_000), time(&chain(100_000), 100_000));
+fn a_hundred_thousand_steps_take_twenty_times_as_long_as_five_thousand() {
+    let (small, large) = (chain(5_000), chain(100_000));
+    let small = (0..3).map(|_| time(&small, 5_000)).min().unwrap();
+    let large = time(&large, 100_000);
     let ratio = large.as_secs_f64() / small.as_secs_f64();
-    assert!(ratio < 25.0, "{small:?} for 10,000 steps and {large:?} for 100,000: {ratio:.1} times");
+    assert!(ratio < 60.0, "{small:?} for 5,000 steps and {large:?} for 100,000: {ratio:.1} times");
 }
 
 #[test]

@@ -385,3 +385,12 @@ steps:
 "#,
     );
 }
+
+#[test]
+fn unquoted_in_a_flow_map() {
+    check(
+        "cullet: 1\nsteps: { s: { run: echo ${{ params.a }} } }\n",
+        "2:26: error: this is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'; \
+         inside of { } and [ ], put a string with `${{ }}` in quotes\n",
+    );
+}

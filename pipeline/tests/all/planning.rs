@@ -1,0 +1,238 @@
+//! What a plan holds.
+
+use std::time::Duration;
+
+use cullet_pipeline::plan::{
+    Image, InputFrom, Network, OutputPattern, OutputRef, Plan, ReportFormat, Resources, Retries, Step,
+};
+
+use crate::support::{lines, plan, planned};
+
+const YAML: &str = r#"
+cullet: 1
+name: app
+params: { profile: release, jobs: 4, fast: false }
+images: { rust: docker.io/library/rust:1 }
+sources:
+  unused-here: { path: ./other/, exclude: ["docs/"] }
+  src: .
+steps:
+  test:
+    needs: [lint, build]
+    inputs: { tests: "src:./tests/", ./bin/app: build.bin }
+    matrix: { shard: [1, 2], os: [linux, mac] }
+    run: [bin/app, "${{ matrix.shard }}", 5, 1.10, true]
+    outputs: { report: "r-${{ matrix.shard }}.xml" }
+    reports: { junit: ["r-*.xml", ./x.xml] }
+    retries: { failure: 1 }
+    allow_failure: true
+  lint: { inputs: { .: src }, run: "lint --$${{ x }}" }
+  build:
+    image: rust
+    inputs: { .: src }
+    run: make -j${{ params.jobs }} ${{ params.profile }}
+    env: { Z: last, A: "${{ params.profile }}-x" }
+    caches: { /root/.cargo: cargo }
+    outputs: { docs: ["doc/**", LICENSE], bin: "target/${{ params.profile }}/app/", all: "*.o" }
+    resources: { cpu: 500m, memory: 1.5GiB }
+    timeout: 1h30m
+    network: full
+  merge: { inputs: { reports: test.report, one: "test[os=mac,shard=2].report", linux: "test[os=linux].report" }, run: x }
+  deploy:
+    if: params.profile == 'release' && !params.fast
+    effects: true
+    needs: ["test[shard=1]"]
+    inputs: { o: unused-here }
+    run: ship
+outputs: { app: build.bin, reports: test.report }
+"#;
+
+fn step<'p>(plan: &'p Plan, name: &str) -> &'p Step {
+    plan.steps.iter().find(|step| step.name == name).unwrap_or_else(|| panic!("no step {name}"))
+}
+
+fn names(plan: &Plan) -> Vec<&str> {
+    plan.steps.iter().map(|step| step.name.as_str()).collect()
+}
+
+/// Each input as `path <- origin`.
+fn inputs(plan: &Plan, name: &str) -> Vec<String> {
+    let origin = |from: &InputFrom| match from {
+        InputFrom::Source { source, subpath } => format!("{}:{subpath}", plan.sources[*source as usize].name),
+        InputFrom::Output(OutputRef { step, output }) => {
+            let step = &plan.steps[*step as usize];
+            format!("{}.{}", step.name, step.outputs[*output as usize].name)
+        }
+    };
+    step(plan, name).inputs.iter().map(|input| format!("{} <- {}", input.path, origin(&input.from))).collect()
+}
+
+#[test]
+fn every_key_arrives() {
+    let plan = plan(YAML, &[], &[]);
+    assert_eq!(plan.name, "app");
+    let build = step(&plan, "build");
+    assert_eq!(build.line, 20);
+    assert_eq!(build.image, Image::Reference("docker.io/library/rust:1".to_owned()));
+    assert_eq!(build.arguments, ["/bin/sh", "-eu", "-c", "make -j4 release"]);
+    assert_eq!(build.env, [("A", "release-x"), ("Z", "last")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+    let outputs: Vec<(&str, &OutputPattern)> =
+        build.outputs.iter().map(|output| (output.name.as_str(), &output.pattern)).collect();
+    let globs = |globs: &[&str]| OutputPattern::Globs(globs.iter().map(|glob| (*glob).to_owned()).collect());
+    assert_eq!(
+        outputs,
+        [
+            ("all", &globs(&["*.o"])),
+            ("bin", &OutputPattern::Path("target/release/app".to_owned())),
+            ("docs", &globs(&["doc/**", "LICENSE"])),
+        ]
+    );
+    assert_eq!(build.resources, Resources { cpu_millis: 500, memory_bytes: 3 << 29 });
+    assert_eq!(build.timeout, Duration::from_secs(5400));
+    assert_eq!(build.network, Network::Full);
+    let unsupported: Vec<(&str, u32, u32)> =
+        build.unsupported.iter().map(|u| (u.key.as_str(), u.line, u.column)).collect();
+    assert_eq!(unsupported, [("image", 21, 5), ("caches", 25, 5)]);
+    let test = step(&plan, "test[shard=2,os=mac]");
+    assert_eq!(test.arguments, ["bin/app", "2", "5", "1.10", "true"]);
+    assert!(test.allow_failure);
+    assert_eq!(test.retries, Retries { failure: 1, infra: 3 });
+    let reports: Vec<(ReportFormat, &str)> =
+        test.reports.iter().map(|r| (r.format, r.path.as_str())).collect();
+    assert_eq!(reports, [(ReportFormat::Junit, "r-*.xml"), (ReportFormat::Junit, "x.xml")]);
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let plan = plan(YAML, &[], &["lint"]);
+    let [lint] = plan.steps.as_slice() else { panic!("{:?}", names(&plan)) };
+    assert_eq!(lint.arguments[3], "lint --${{ x }}");
+    assert_eq!(lint.image, Image::Host);
+    assert_eq!(lint.resources, Resources { cpu_millis: 1000, memory_bytes: 0 });
+    assert_eq!(lint.timeout, Duration::from_secs(3600));
+    assert_eq!(lint.retries, Retries { failure: 0, infra: 3 });
+    assert_eq!(lint.network, Network::None);
+    assert!(!lint.effects && !lint.allow_failure && lint.skip.is_none() && lint.unsupported.is_empty());
+    assert!(lint.env.is_empty() && lint.outputs.is_empty() && lint.needs.is_empty());
+    assert!(plan.outputs.is_empty());
+}
+
+#[test]
+fn what_is_needed_comes_first() {
+    let plan = plan(YAML, &[], &[]);
+    for (index, step) in (0_u32..).zip(&plan.steps) {
+        let producers = step.inputs.iter().filter_map(|input| match &input.from {
+            InputFrom::Output(output) => Some(output.step),
+            InputFrom::Source { .. } => None,
+        });
+        assert!(producers.chain(step.needs.iter().copied()).all(|before| before < index), "{}", step.name);
+    }
+    assert_eq!(names(&plan)[..3], ["lint", "build", "test[shard=1,os=linux]"]);
+    // What is an input is no need any more.
+    assert_eq!(step(&plan, "test[shard=1,os=linux]").needs, [0]);
+    assert_eq!(step(&plan, "deploy").needs.len(), 2);
+}
+
+#[test]
+fn inputs_are_normalised_and_sorted() {
+    let plan = plan(YAML, &[], &[]);
+    assert_eq!(inputs(&plan, "build"), [" <- src:"]);
+    assert_eq!(inputs(&plan, "test[shard=1,os=mac]"), ["bin/app <- build.bin", "tests <- src:tests"]);
+    assert_eq!(
+        inputs(&plan, "merge"),
+        [
+            "linux/shard=1,os=linux <- test[shard=1,os=linux].report",
+            "linux/shard=2,os=linux <- test[shard=2,os=linux].report",
+            "one <- test[shard=2,os=mac].report",
+            "reports/shard=1,os=linux <- test[shard=1,os=linux].report",
+            "reports/shard=1,os=mac <- test[shard=1,os=mac].report",
+            "reports/shard=2,os=linux <- test[shard=2,os=linux].report",
+            "reports/shard=2,os=mac <- test[shard=2,os=mac].report",
+        ]
+    );
+}
+
+#[test]
+fn targets_bring_what_they_need_and_no_more() {
+    let one = plan(YAML, &[], &["test[shard=2,os=mac]"]);
+    assert_eq!(names(&one), ["lint", "build", "test[shard=2,os=mac]"]);
+    let sources: Vec<&str> = one.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(sources, ["src"]);
+    let outputs: Vec<&str> = one.outputs.iter().map(|output| output.path.as_str()).collect();
+    assert_eq!(outputs, ["app", "reports/shard=2,os=mac"]);
+    assert_eq!(plan(YAML, &[], &["test[os=mac]", "lint"]).steps.len(), 4);
+    assert_eq!(plan(YAML, &[], &["test"]).steps.len(), 6);
+    assert_eq!(plan(YAML, &[], &[]).sources[0].path, "other");
+}
+
+#[test]
+fn conditions_follow_the_parameters() {
+    let skip = |params: &[&str]| step(&plan(YAML, params, &["deploy"]), "deploy").skip.clone();
+    assert_eq!(skip(&[]), None);
+    let reason = Some("`if` is false: params.profile == 'release' && !params.fast".to_owned());
+    assert_eq!(skip(&["profile=debug"]), reason);
+    assert_eq!(skip(&["fast=true"]), reason);
+    let effects = plan(YAML, &[], &["deploy"]);
+    assert_eq!(step(&effects, "deploy").retries, Retries { failure: 0, infra: 0 });
+}
+
+#[track_caller]
+fn refused(params: &[&str], targets: &[&str], expected: &str) {
+    assert_eq!(lines(&planned(YAML, params, targets).unwrap_err()), expected);
+}
+
+#[test]
+fn wrong_parameters_and_targets_are_named() {
+    refused(&["profil=x"], &[], " error: there is no parameter `profil`; did you mean `profile`?\n");
+    refused(&["jobs=many"], &[], " error: the parameter `jobs` is a number; `many` is not\n");
+    refused(&["fast=yes"], &[], " error: the parameter `fast` is a boolean; `yes` is not\n");
+    refused(
+        &["profile=/../x"],
+        &["build"],
+        "26:48: error: `target//../x/app/` has an empty part in it; write one `/` at a time\n",
+    );
+    refused(&[], &["biuld"], " error: target: there is no step `biuld`; did you mean `build`?\n");
+    refused(
+        &[],
+        &["build.bin"],
+        " error: target: `build.bin` is not the name of a step; name the step alone: `build`\n",
+    );
+    refused(&[], &["lint[a=1]"], " error: target: the step `lint` has no matrix; write `lint`\n");
+}
+
+#[test]
+fn a_parameter_without_default_must_be_given() {
+    let yaml = "cullet: 1\nparams: { p: { values: [a, b] } }\nsteps:\n  s: { run: x, outputs: { o: \"${{ params.p }}\" } }\n";
+    assert_eq!(
+        lines(&planned(yaml, &[], &[]).unwrap_err()),
+        "2:11: error: the parameter `p` has no default and needs a value; pass `--param p=VALUE`\n"
+    );
+    assert_eq!(
+        lines(&planned(yaml, &["p=c"], &[]).unwrap_err()).lines().next().unwrap(),
+        " error: the parameter `p` cannot be `c`; its values are `a`, `b`"
+    );
+    assert_eq!(plan(yaml, &["p=b"], &[]).steps[0].outputs[0].pattern, OutputPattern::Path("b".to_owned()));
+}
+
+#[test]
+fn values_with_meaning_in_names_are_encoded() {
+    let yaml = "cullet: 1\nsteps:\n  s:\n    matrix: { flags: [\"-O2 -g\", \"a/b,c\", \"\"] }\n    run: x\n    outputs: { o: o }\n  \
+                t: { inputs: { i: \"s[flags=-O2 -g].o\" }, run: x }\n";
+    let plan = plan(yaml, &[], &[]);
+    assert_eq!(names(&plan), ["s[flags=-O2%20-g]", "s[flags=a%2Fb%2Cc]", "s[flags=]", "t"]);
+    assert_eq!(inputs(&plan, "t"), ["i <- s[flags=-O2%20-g].o"]);
+}
+
+#[test]
+fn the_same_file_gives_the_same_plan() {
+    assert_eq!(plan(YAML, &[], &[]), plan(YAML, &[], &[]));
+    let json = r#"{"cullet": 1, "steps": {"a": {"run": ["x", 1]}}}"#;
+    assert_eq!(
+        plan(json, &[], &[]).steps,
+        plan("cullet: 1\n\nsteps: { a: { run: [x, 1] } }", &[], &[])
+            .steps
+            .into_iter()
+            .map(|s| Step { line: 1, ..s })
+            .collect::<Vec<_>>()
+    );
+}
