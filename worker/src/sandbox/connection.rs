@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use super::config::LauncherCommand;
 use super::fault::Fault;
 use super::frame::{recv_frame, send_frame};
-use super::protocol::{Footing, Mode, StepRequest, Welcome};
+use super::protocol::{Footing, Mode, StepRequest, Trial, Welcome};
+use super::runner::setup;
 use crate::ExecuteError;
 
 /// A running launcher. Dropping it ends the launcher and every step it started.
@@ -25,26 +26,31 @@ pub(super) struct Connection {
 impl Connection {
     /// Starts the launcher and waits until it stands.
     pub(super) fn open(command: &LauncherCommand, mode: &Mode) -> Result<Self, ExecuteError> {
-        let (ours, theirs) = UnixStream::pair().map_err(|source| setup("create a socket", source))?;
-        let process = Command::new(&command.program)
-            .arg0("cullet-launcher")
-            .args(&command.args)
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|source| setup("start the launcher", source))?;
-        let mut guard = Unready(Some(process));
-        let footing = greet(&ours, mode)?;
-        let Some(process) = guard.0.take() else {
-            return Err(setup("start the launcher", io::ErrorKind::Other.into()));
+        let (mut guard, stream) = spawn(command)?;
+        let footing = match ask(&stream, mode)? {
+            Welcome::Ready(footing) => footing,
+            Welcome::Refused(fault) => return Err(refused(&fault)),
+            Welcome::Tried(_) => return Err(confused()),
         };
+        let process = guard.0.take().ok_or_else(confused)?;
         Ok(Self {
-            stream: Mutex::new(ours),
+            stream: Mutex::new(stream),
             process: Mutex::new(process),
             footing,
         })
+    }
+
+    /// Starts a launcher that only tries things.
+    pub(super) fn try_parts(
+        command: &LauncherCommand,
+        trials: &Mode,
+    ) -> Result<Vec<Trial>, ExecuteError> {
+        let (_guard, stream) = spawn(command)?;
+        match ask(&stream, trials)? {
+            Welcome::Tried(trials) => Ok(trials),
+            Welcome::Refused(fault) => Err(refused(&fault)),
+            Welcome::Ready(_) => Err(confused()),
+        }
     }
 
     /// Hands a step to the launcher. What becomes of it is told on the step's own socket.
@@ -89,13 +95,31 @@ fn end(process: &mut Child) {
     let _ = process.wait();
 }
 
-fn greet(stream: &UnixStream, mode: &Mode) -> Result<Footing, ExecuteError> {
+fn spawn(command: &LauncherCommand) -> Result<(Unready, UnixStream), ExecuteError> {
+    let (ours, theirs) = UnixStream::pair().map_err(|source| setup("create a socket", source))?;
+    let process = Command::new(&command.program)
+        .arg0("cullet-launcher")
+        .args(&command.args)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|source| setup("start the launcher", source))?;
+    Ok((Unready(Some(process)), ours))
+}
+
+fn ask(stream: &UnixStream, mode: &Mode) -> Result<Welcome, ExecuteError> {
     send_frame(stream, mode, &[]).map_err(|source| setup("greet the launcher", source))?;
     match recv_frame(stream).map_err(|source| setup("hear from the launcher", source))? {
-        Some((Welcome::Ready(footing), _)) => Ok(footing),
-        Some((Welcome::Refused(fault), _)) => Err(refused(&fault)),
+        Some((welcome, _)) => Ok(welcome),
         None => Err(setup("hear from the launcher", io::ErrorKind::UnexpectedEof.into())),
     }
+}
+
+/// The launcher is this same program, so an answer that does not fit means that it was replaced meanwhile.
+fn confused() -> ExecuteError {
+    setup("understand the launcher", io::ErrorKind::InvalidData.into())
 }
 
 /// Says what the machine forbids and what can be done about it.
@@ -121,12 +145,5 @@ pub(super) fn advice(fault: &Fault) -> &'static str {
             "The kernel is too old or lacks a feature: Linux 5.14 with user namespaces and overlayfs is needed"
         }
         _ => "`cullet doctor` tries each part by itself and says which one fails",
-    }
-}
-
-fn setup(action: &str, source: io::Error) -> ExecuteError {
-    ExecuteError::Setup {
-        action: action.to_owned(),
-        source,
     }
 }

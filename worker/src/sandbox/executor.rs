@@ -89,7 +89,7 @@ fn prepare_scratch(scratch: &Path, owner: Option<u32>) -> io::Result<()> {
 /// Overlayfs makes its working directories without any permissions, which would keep a plain user's recursive
 /// removal out. Removing them here would cost more than the rest of a small step on filesystems that discard at
 /// once.
-fn open_overlay_work(scratch: &Path) {
+pub(super) fn open_overlay_work(scratch: &Path) {
     for name in ["work/work", "work/work/incompat", "work/work/incompat/volatile"] {
         // A failure shows when the caller removes the scratch directory.
         let _ = std::fs::set_permissions(scratch.join(name), Permissions::from_mode(0o700));

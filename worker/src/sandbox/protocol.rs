@@ -20,12 +20,54 @@ pub(crate) enum Mode {
     Sandbox(ViewConfig),
     /// Plain processes.
     Plain,
+    /// No steps: each part of the sandbox is tried by itself.
+    Trials(Grounds),
+}
+
+/// What trials are made with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Grounds {
+    pub(crate) view: ViewConfig,
+    /// As in [`StepRequest`].
+    pub(crate) inputs: PathBuf,
+    /// As in [`StepRequest`].
+    pub(crate) scratch: PathBuf,
+}
+
+/// A part of the sandbox that can be tried by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Part {
+    UserNamespace,
+    View,
+    Isolation,
+    Overlay,
+    OwnProc,
+    Filter,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::UserNamespace,
+        Self::View,
+        Self::Isolation,
+        Self::Overlay,
+        Self::OwnProc,
+        Self::Filter,
+    ];
+}
+
+/// What came of trying a part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) part: Part,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Welcome {
     Ready(Footing),
+    Tried(Vec<Trial>),
     Refused(Fault),
 }
 

@@ -57,7 +57,10 @@ async fn no_space_for_the_outputs_is_no_failure_of_the_step_and_says_what_to_do(
     let mut fixture = Fixture::new();
     // The cache on a disk that is too small, the working directory elsewhere: what is stored is copied.
     let small = tempfile::tempdir_in(disk.0.path()).unwrap();
-    let options = cullet_cache::disk::OpenOptions { bound: 1 << 30, ..cullet_cache::disk::OpenOptions::new(small.path()) };
+    let options = cullet_cache::disk::OpenOptions {
+        bound: 1 << 30,
+        ..cullet_cache::disk::OpenOptions::new(small.path())
+    };
     fixture.store = cullet_cache::disk::DiskStore::open(&options).unwrap();
     let worker = fixture.worker(|sight, log| {
         sight.write("out", vec![b'x'; 4 << 20]);
@@ -100,4 +103,20 @@ async fn a_log_that_cannot_be_stored_is_shortened_to_its_end() {
     }
     drop(worker);
     assert_eq!(fs::read_dir(fixture.work_dir()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tmp_timing() {
+    let fixture = Fixture::new();
+    let worker = fixture.worker(|_, _| Exit::Code(0));
+    for cached in [true, false] {
+        let begun = std::time::Instant::now();
+        for number in 0..500_u32 {
+            let mut action = action(&[]);
+            action.salt = number.to_le_bytes().to_vec();
+            action.do_not_cache = !cached;
+            succeeded(run(&worker, action).await);
+        }
+        eprintln!("cached {cached}: {:?}", begun.elapsed() / 500);
+    }
 }

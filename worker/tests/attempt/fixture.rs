@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
-use cullet_cache::{
-    Action, ActionResult, Blob, BlobStore, LogStream, OutputKind, OutputPath,
+use cullet_cache::{Action, ActionResult, Blob, BlobStore, LogStream, OutputKind, OutputPath};
+use cullet_digest::{
+    Digest, DigestFunction, Directory, DirectoryNode, FileNode, NodeName, SymlinkNode, TreeRef,
 };
-use cullet_digest::{Digest, DigestFunction, Directory, DirectoryNode, FileNode, NodeName, SymlinkNode, TreeRef};
 use cullet_worker::logs::NoEvents;
 use cullet_worker::{
-    Attempt, AttemptReport, ExecuteError, Execution, Exit, Launch, LogSink, NoSourceFiles, SourceFiles, StepExecutor,
+    Attempt, AttemptReport, ExecuteError, Execution, Exit, Launch, LogSink, SourceFiles, StepExecutor,
     Stores, Worker, WorkerConfig,
 };
 use tempfile::TempDir;
@@ -84,6 +84,7 @@ pub(crate) struct Fixture {
     pub(crate) store: DiskStore,
     pub(crate) actions: Arc<DiskActionCache>,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) owner: Option<(u32, u32)>,
     pub(crate) change: fn(&mut WorkerConfig),
 }
 
@@ -104,9 +105,14 @@ impl Fixture {
     }
 
     pub(crate) fn at(dir: TempDir) -> Self {
-        let store = DiskStore::open(&OpenOptions::new(dir.path().join("cache"))).unwrap();
+        Self::owned_by(dir, None)
+    }
+
+    pub(crate) fn owned_by(dir: TempDir, owner: Option<(u32, u32)>) -> Self {
+        let options = OpenOptions { owner, ..OpenOptions::new(dir.path().join("cache")) };
+        let store = DiskStore::open(&options).unwrap();
         let actions = Arc::new(DiskActionCache::new(&store));
-        Self { dir, store, actions, sources: Arc::default(), change: |_| () }
+        Self { dir, store, actions, sources: Arc::default(), owner, change: |_| () }
     }
 
     pub(crate) fn stores(&self) -> Stores {
@@ -120,8 +126,8 @@ impl Fixture {
 
     pub(crate) fn worker_with(&self, executor: Arc<dyn StepExecutor>) -> Worker {
         let mut config = WorkerConfig::new("here", self.work_dir());
+        config.owner = self.owner;
         (self.change)(&mut config);
-        let _ = NoSourceFiles;
         Worker::new(config, executor, self.stores()).unwrap()
     }
 
@@ -163,7 +169,7 @@ impl Fixture {
         digest
     }
 
-    /// Stores a directory of entries: `name` → contents, `name/` → digest, `name@` → target, `name*` → program.
+    /// Stores a directory.
     pub(crate) async fn directory(&self, entries: &[(&str, Entry<'_>)]) -> Digest {
         let (mut files, mut dirs, mut links) = (vec![], vec![], vec![]);
         for (name, entry) in entries {
@@ -236,7 +242,11 @@ pub(crate) fn walk(dir: &Path) -> Vec<PathBuf> {
     while let Some(dir) = todo.pop() {
         for entry in fs::read_dir(dir).unwrap() {
             let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_dir() { todo.push(entry.path()) } else { files.push(entry.path()) }
+            if entry.file_type().unwrap().is_dir() {
+                todo.push(entry.path())
+            } else {
+                files.push(entry.path())
+            }
         }
     }
     files

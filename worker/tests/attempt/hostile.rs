@@ -51,7 +51,8 @@ async fn what_is_no_data_is_refused() {
         let path = sight.upper.join("out/pipe");
         rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::RUSR, 0).unwrap();
     });
-    let expected = "output 'out': 'out/pipe' is a named pipe, which cannot be kept; remove it before the step ends";
+    let expected =
+        "output 'out': 'out/pipe' is a named pipe, which cannot be kept; remove it before the step ends";
     assert_eq!(failed(report.await), expected);
     let report = fixture.run(action(&["sock"]), |sight| {
         drop(std::os::unix::net::UnixListener::bind(sight.upper.join("sock")).unwrap());

@@ -54,7 +54,9 @@ async fn globs_give_one_tree_with_the_paths() {
     let fixture = Fixture::new();
     let globs = "dist/*.whl\nreports/**/*.xml\nkept/*";
     let report = fixture.run(action(&[globs]), |sight| {
-        for path in ["dist/a.whl", "dist/a.txt", "dist/deep/b.whl", "reports/x/y/r.xml", "top.xml", "kept/d/all"] {
+        for path in
+            ["dist/a.whl", "dist/a.txt", "dist/deep/b.whl", "reports/x/y/r.xml", "top.xml", "kept/d/all"]
+        {
             sight.write(path, "x");
         }
         fs::create_dir(sight.upper.join("reports/hollow")).unwrap();

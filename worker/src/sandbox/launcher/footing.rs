@@ -1,13 +1,14 @@
 //! Getting to where mounts can be made: as root in the machine's own user namespace, as anybody else in a new one.
 
 use std::fs;
-use std::io;
+use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
 use super::super::config::{INSIDE_UID, SANDBOX_UID};
 use super::super::fault::{During, Fault};
+use super::super::owner::sandbox_owner;
 use super::mounts;
 use super::sys;
 
@@ -54,6 +55,11 @@ pub(super) fn enter() -> Result<Standing, Fault> {
 }
 
 fn as_root() -> Result<Standing, Fault> {
+    if sandbox_owner().is_none() {
+        // Root of somebody's user namespace, as in a rootless container: there is nobody else to become.
+        new_namespace()?;
+        return Ok(Standing::Namespace { became: None });
+    }
     match unshare(CloneFlags::CLONE_NEWNS) {
         Ok(()) => Ok(Standing::Root),
         // Root in a container without CAP_SYS_ADMIN: what anybody can do may still be allowed.
@@ -68,11 +74,12 @@ fn as_root() -> Result<Standing, Fault> {
     }
 }
 
-fn new_namespace() -> Result<(), Fault> {
+/// A user namespace in which this process is the step's user, and a mount namespace that belongs to it.
+pub(super) fn new_namespace() -> Result<(), Fault> {
     let (uid, gid) = (geteuid().as_raw(), nix::unistd::getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
         .during("create a user namespace")?;
-    map_ids(uid, gid)
+    map_ids(Path::new("/proc"), uid, gid)
 }
 
 /// Gives up every other user and group for `uid`.
@@ -85,10 +92,10 @@ pub(super) fn become_user(uid: u32) -> Result<(), Fault> {
     sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).during("own /proc/self")
 }
 
-/// In a new user namespace: makes the ids from outside appear as the step's user.
-pub(super) fn map_ids(outside_uid: u32, outside_gid: u32) -> Result<(), Fault> {
-    let write = |file: &str, text: &str| -> io::Result<()> { fs::write(file, text) };
-    write("/proc/self/setgroups", "deny").during("deny setgroups")?;
-    write("/proc/self/uid_map", &format!("{INSIDE_UID} {outside_uid} 1")).during("map the user")?;
-    write("/proc/self/gid_map", &format!("{INSIDE_UID} {outside_gid} 1")).during("map the group")
+/// In a new user namespace: makes the ids from outside appear as the step's user. `proc` is a writable /proc.
+pub(super) fn map_ids(proc: &Path, outside_uid: u32, outside_gid: u32) -> Result<(), Fault> {
+    let myself = proc.join("self");
+    fs::write(myself.join("setgroups"), "deny").during("deny setgroups")?;
+    fs::write(myself.join("uid_map"), format!("{INSIDE_UID} {outside_uid} 1")).during("map the user")?;
+    fs::write(myself.join("gid_map"), format!("{INSIDE_UID} {outside_gid} 1")).during("map the group")
 }

@@ -1,8 +1,10 @@
 //! The first process of a step's pid namespace: builds the step's world, starts its program, waits for it.
 //! When it ends, the kernel kills whatever else the step started, wherever it hid.
 
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
@@ -91,16 +93,41 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     if !request.network {
         sys::loopback_up().during("start the loopback interface")?;
     }
+    let machine = MachineProc::keep(prepared.own_proc)?;
     step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
     step_root::pivot(&prepared.view)?;
     step_root::silence_stdin()?;
-    privileges::drop_all(prepared.standing, &prepared.config, prepared.own_proc)?;
+    privileges::drop_all(prepared.standing, &prepared.config, &machine.path())?;
     // Changing user clears this, so it comes last; if the launcher was gone before, the channel says so.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0)
         .during("die with the launcher")?;
     match &prepared.filter {
         Some(program) => filter::install(program),
         None => Ok(()),
+    }
+}
+
+/// The machine's /proc, kept writable for the first process where the step sees it read-only.
+struct MachineProc(Option<File>);
+
+impl MachineProc {
+    fn keep(own_proc: bool) -> Result<Self, Fault> {
+        if own_proc {
+            return Ok(Self(None));
+        }
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+            .open("/proc")
+            .map(|dir| Self(Some(dir)))
+            .during("open /proc")
+    }
+
+    fn path(&self) -> PathBuf {
+        match &self.0 {
+            Some(dir) => PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())),
+            None => PathBuf::from("/proc"),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod privileges;
 mod program;
 mod step_root;
 mod sys;
+mod trials;
 mod view;
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
@@ -72,7 +73,14 @@ fn serve() -> Result<(), Fault> {
     let Some((mode, _)) = recv_frame::<Mode>(&stream).during("read the greeting")? else {
         return Ok(());
     };
-    let launcher = match Launcher::prepare(mode) {
+    let prepared = match mode {
+        Mode::Sandbox(config) => Prepared::new(config).map(Box::new).map(Launcher::Sandbox),
+        Mode::Plain => Ok(Launcher::Plain),
+        Mode::Trials(grounds) => {
+            return send_frame(&stream, &Welcome::Tried(trials::all(&grounds)), &[]).during("answer");
+        }
+    };
+    let launcher = match prepared {
         Ok(launcher) => launcher,
         Err(fault) => return send_frame(&stream, &Welcome::Refused(fault), &[]).during("answer"),
     };
@@ -113,13 +121,6 @@ impl Prepared {
 }
 
 impl Launcher {
-    fn prepare(mode: Mode) -> Result<Self, Fault> {
-        match mode {
-            Mode::Sandbox(config) => Ok(Self::Sandbox(Box::new(Prepared::new(config)?))),
-            Mode::Plain => Ok(Self::Plain),
-        }
-    }
-
     fn footing(&self) -> Footing {
         match self {
             Self::Sandbox(prepared) => Footing {

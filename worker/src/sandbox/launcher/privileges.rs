@@ -1,6 +1,7 @@
 //! Giving up everything a step must not have.
 
 use std::fs;
+use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
@@ -16,18 +17,18 @@ const MAX_OPEN_FILES: u64 = 65_536;
 
 /// Turns this process into the sandbox user, in a user namespace that owns nothing but itself: not the mounts,
 /// not the network, not the process ids of the step, and so with power over none of them.
-pub(super) fn drop_all(standing: Standing, config: &ViewConfig, own_proc: bool) -> Result<(), Fault> {
+///
+/// `proc` is a /proc in which this process may write.
+pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> Result<(), Fault> {
     if standing == Standing::Root {
         footing::become_user(standing.step_uid())?;
     }
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER).during("create the step's user namespace")?;
-    footing::map_ids(uid, gid)?;
-    if own_proc {
-        // A further namespace would hand the step capabilities again, and with them more of the kernel.
-        fs::write("/proc/sys/user/max_user_namespaces", "0")
-            .during("forbid further user namespaces")?;
-    }
+    footing::map_ids(proc, uid, gid)?;
+    // A further namespace would hand the step capabilities again, and with them more of the kernel.
+    fs::write(proc.join("sys/user/max_user_namespaces"), "0")
+        .during("forbid further user namespaces")?;
     limit(config)?;
     drop_capabilities()?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;

@@ -27,7 +27,7 @@ pub(super) fn assemble(
     own_proc: bool,
 ) -> Result<(), Fault> {
     let root = &view.root;
-    mount_workspace(request, &root.join("workspace"))?;
+    mount_workspace(&request.inputs, &request.scratch, &root.join("workspace"))?;
     mount_proc(root, own_proc)?;
     mount_private(view, config)?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
@@ -79,7 +79,7 @@ fn mount_private(view: &View, config: &ViewConfig) -> Result<(), Fault> {
 /// The directories are named by descriptors: their paths may hold any character, and what the step reads in
 /// its mountinfo says nothing about the machine. `volatile` saves a sync of the whole filesystem at the end;
 /// `userxattr` marks opaque directories in a way that any user can make and read.
-fn mount_workspace(request: &StepRequest, target: &Path) -> Result<(), Fault> {
+pub(super) fn mount_workspace(inputs: &Path, scratch: &Path, target: &Path) -> Result<(), Fault> {
     let open = |path: &Path| {
         OpenOptions::new()
             .read(true)
@@ -87,7 +87,7 @@ fn mount_workspace(request: &StepRequest, target: &Path) -> Result<(), Fault> {
             .open(path)
             .during(format!("open {}", path.display()))
     };
-    let (inputs, scratch) = (open(&request.inputs)?, open(&request.scratch)?);
+    let (inputs, scratch) = (open(inputs)?, open(scratch)?);
     let (lower, upper) = (inputs.as_raw_fd(), scratch.as_raw_fd());
     let options = format!(
         "lowerdir=/proc/self/fd/{lower},upperdir=/proc/self/fd/{upper}/upper,\

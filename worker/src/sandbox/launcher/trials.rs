@@ -1,0 +1,101 @@
+//! Trying each part of the sandbox by itself, each in a process of its own.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use super::super::config::ViewConfig;
+use super::super::fault::{During, Fault};
+use super::super::frame::{recv_packet, send_packet};
+use super::super::owner::sandbox_owner;
+use super::super::protocol::{Grounds, Part, Trial};
+use super::sys::{self, Cloned};
+use super::{Prepared, filter, footing, mounts, step_root, view};
+
+/// Tries every part.
+pub(super) fn all(grounds: &Grounds) -> Vec<Trial> {
+    Part::ALL
+        .into_iter()
+        .map(|part| Trial {
+            part,
+            fault: isolated(|| attempt(part, grounds)).err(),
+        })
+        .collect()
+}
+
+fn attempt(part: Part, grounds: &Grounds) -> Result<(), Fault> {
+    match part {
+        Part::UserNamespace => user_namespace(),
+        Part::View => {
+            footing::enter()?;
+            view::build(&grounds.view).map(drop)
+        }
+        Part::Isolation => isolation(),
+        Part::Overlay => overlay(grounds),
+        Part::OwnProc => own_proc(&grounds.view),
+        Part::Filter => match filter::compile()? {
+            Some(program) => filter::install(&program),
+            None => Err(Fault::new("filter system calls on this architecture", libc::ENOSYS)),
+        },
+    }
+}
+
+fn user_namespace() -> Result<(), Fault> {
+    if let Some(owner) = sandbox_owner() {
+        footing::become_user(owner)?;
+    }
+    footing::new_namespace()
+}
+
+fn isolation() -> Result<(), Fault> {
+    footing::enter()?;
+    let namespaces = CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
+    unshare(namespaces).during("create network, IPC, UTS and cgroup namespaces")?;
+    sys::loopback_up().during("start the loopback interface")
+}
+
+fn overlay(grounds: &Grounds) -> Result<(), Fault> {
+    footing::enter()?;
+    let target = Path::new("/sys");
+    mounts::filesystem("tmpfs", target, MsFlags::empty(), "mode=0755,size=4k")?;
+    step_root::mount_workspace(&grounds.inputs, &grounds.scratch, target)?;
+    std::fs::write(target.join("written"), "").during("write to an overlay")
+}
+
+fn own_proc(view: &ViewConfig) -> Result<(), Fault> {
+    if Prepared::new(view.clone())?.own_proc {
+        Ok(())
+    } else {
+        Err(Fault::new("mount a /proc of a step's own", libc::EPERM))
+    }
+}
+
+/// Runs `trial` in a child, so that nothing of it stays.
+fn isolated(trial: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    let (ours, theirs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .during("create a socket")?;
+    match sys::clone_process(0).during("fork")? {
+        Cloned::Child => {
+            let _ = send_packet(theirs.as_fd(), &trial(), &[]);
+            sys::exit_now(0)
+        }
+        Cloned::Parent(..) => {
+            drop(theirs);
+            answer(ours.as_fd())
+        }
+    }
+}
+
+fn answer(socket: BorrowedFd<'_>) -> Result<(), Fault> {
+    match recv_packet::<Result<(), Fault>>(socket).during("hear from a trial")? {
+        Some((result, _)) => result,
+        None => Err(Fault::new("finish a trial: its process was killed", libc::EPIPE)),
+    }
+}
