@@ -1,5 +1,7 @@
 //! The binary, run as people run it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests, helpers included")]
 
+mod docs;
 mod exit_codes;
 mod help;
 mod logs;

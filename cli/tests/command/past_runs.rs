@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use cullet_cli::history::keys::KeyRecorder;
 use cullet_cli::history::{Meta, RunRecorder, Store};
 use cullet_cli::ui::{Closing, Moment, Observer as _};
 use cullet_coordinator::{Event, RunEnd, RunStart, StepEnd, StepStart};
@@ -102,4 +103,37 @@ fn names_that_fit_no_run_or_several_are_2() {
     let output = run(home.path(), &["cancel", "ab1"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("is over"), "{}", stderr(&output));
+}
+
+/// Bounds the history's part of a run of 10,000 steps that the cache answers: some tens of milliseconds in a
+/// release build; ten times that is allowed here.
+#[test]
+fn a_large_run_is_written_down_quickly() {
+    let home = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..10_000).map(|n| format!("step-number-{n}[shard=1]")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let digest = Some(format!("{}/123", "ab".repeat(32)));
+    let once = || {
+        let start = std::time::Instant::now();
+        let mut keys = KeyRecorder::new(home.path().join("keys"));
+        let mut recorder =
+            begin(home.path(), &format!("{:?}", start).replace(|c: char| !c.is_ascii_digit(), ""), &[]);
+        let app = RunStart { run: "r".to_owned(), pipeline: "app".to_owned(), steps: Vec::new() };
+        keys.event(&Event::RunStarted(app), Moment::default());
+        for name in &names {
+            let (step, action_digest) = ((*name).to_owned(), digest.clone());
+            let status = "succeeded".to_owned();
+            let end =
+                StepEnd { step, status, cached: true, action_digest, saved_ms: 5, ..StepEnd::default() };
+            let event = Event::StepFinished(end);
+            recorder.event(&event, Moment::default());
+            keys.event(&event, Moment::default());
+        }
+        end(recorder, "r", "succeeded");
+        keys.close(&Closing::default(), Moment::default());
+        start.elapsed()
+    };
+    let (first, second) = (once(), once());
+    println!("first {first:?}, unchanged {second:?}");
+    assert!(first.as_millis() < 1500 && second.as_millis() < 1000, "first {first:?}, unchanged {second:?}");
 }
