@@ -80,13 +80,14 @@ impl Layout {
 
 /// Makes what is missing.
 fn prepare(root: &Path) -> io::Result<Scratch> {
-    fs::create_dir_all(root)?;
     let tmp = root.join("tmp");
-    for name in ["tmp", "leases", "gc/trash"] {
-        fs::create_dir_all(root.join(name))?;
-    }
-    for (area, function) in bases::all() {
-        fs::create_dir_all(bases::directory(root, area, function))?;
+    let own = ["tmp", "leases", "gc/trash"].into_iter().map(|name| root.join(name));
+    let shared = bases::all().map(|(area, function)| bases::directory(root, area, function));
+    for dir in own.chain(shared) {
+        // Most openings find everything made.
+        if !dir.is_dir() {
+            fs::create_dir_all(dir)?;
+        }
     }
     let scratch = Scratch::create(&tmp)?;
     Scratch::sweep(&tmp);

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::attributes;
 use super::bases::Area;
 use super::name::EntryName;
+use super::recency;
 use super::store::Disk;
 use crate::StoreError;
 
@@ -22,6 +23,9 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// Ten milliseconds in all. A collector that needs longer was killed or stopped in that very instant; the entry
 /// then counts as absent until the next collector puts it back.
 const PAUSES: u32 = 200;
+
+/// A hundred times as long as anybody waits for a decision.
+const STILL_S: u64 = 2;
 
 impl Disk {
     /// The entry, if there is one; marks it as used.
@@ -51,7 +55,7 @@ impl Disk {
         for _ in 0..PAUSES {
             match operation(base) {
                 Ok(found) => return Ok(Some(found)),
-                Err(Errno::NOENT) if last => return Ok(None),
+                Err(Errno::NOENT) if last || self.is_trash_still() => return Ok(None),
                 Err(Errno::NOENT) if self.is_in_trash(area, function, name) => std::thread::sleep(PAUSE),
                 // Once more: it may have been put back just before the trash was looked at.
                 Err(Errno::NOENT) => last = true,
@@ -76,6 +80,18 @@ impl Disk {
             // A read-only or foreign cache: usable, though nothing keeps the entry from its owner's collector.
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Whether nothing was put into or taken out of the trash lately, so that nothing can be waited for. Most
+    /// misses are answered by this: it costs a fraction of a second look.
+    #[allow(clippy::unnecessary_cast, reason = "the fields of stat differ in type between platforms")]
+    fn is_trash_still(&self) -> bool {
+        let Some(stat) = self.layout.trash().and_then(|trash| rustix::fs::fstat(trash).ok()) else {
+            return true;
+        };
+        let changed_s = stat.st_mtime as i64;
+        // Both sides of the present: a clock that was set back must not make the trash look untouched.
+        (recency::wall_clock_ns() / 1_000_000_000).abs_diff(changed_s) > STILL_S
     }
 
     fn is_in_trash(&self, area: Area, function: DigestFunction, name: &EntryName) -> bool {
