@@ -23,9 +23,5 @@ mv "$work/probe/vendor/csv" "$work/tree"
 rm "$work/tree/.cargo-checksum.json"
 
 # Then the crate's own dependencies, those of its tests included, as its lock file names them.
-(
-    cd "$work/tree"
-    mkdir .cargo
-    cargo vendor --quiet --locked > .cargo/config.toml
-)
+(cd "$work/tree" && cargo vendor --quiet --locked > /dev/null)
 mv "$work/tree" src

@@ -22,12 +22,21 @@ pub fn cullet_binary() -> &'static PathBuf {
 
 fn build() -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--package", "cullet", "--bin", "cullet", "--message-format", "json"]);
-    let built = cargo.current_dir(repository_root()).output();
-    let stdout = match &built {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout),
-        failed => panic!("cargo build: {failed:?}"),
+    cargo.args([
+        "build",
+        "--package",
+        "cullet",
+        "--bin",
+        "cullet",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let built = match cargo.current_dir(repository_root()).output() {
+        Ok(built) => built,
+        Err(error) => panic!("cannot start cargo: {error}"),
     };
+    assert!(built.status.success(), "cargo build: {}", String::from_utf8_lossy(&built.stderr));
+    let stdout = String::from_utf8_lossy(&built.stdout);
     let mut executables = stdout.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)

@@ -14,6 +14,8 @@ pub struct Finished {
     pub cached: bool,
     /// The step's key, where it got one.
     pub action_digest: Option<String>,
+    /// Why it did not succeed, where there is more to say than the status.
+    pub reason: Option<String>,
 }
 
 /// A run.
@@ -84,7 +86,10 @@ impl Outcome {
             let of_step = |event: &&Value| event["event"] == "step_log" && event["step"] == name;
             self.events.iter().filter(of_step).map(|event| text(event, "text")).collect()
         };
-        failed.map(|(name, step)| format!("{name}: {}\n{}", step.status, log(name))).collect()
+        let describe = |(name, step): (&String, &Finished)| {
+            format!("{name}: {} {}\n{}", step.status, step.reason.as_deref().unwrap_or_default(), log(name))
+        };
+        failed.map(describe).collect()
     }
 }
 
@@ -93,6 +98,7 @@ fn finished_step(event: &Value) -> Finished {
         status: text(event, "status"),
         cached: event["cached"].as_bool().unwrap_or_default(),
         action_digest: event["action_digest"].as_str().map(str::to_owned),
+        reason: event["reason"].as_str().map(str::to_owned),
     }
 }
 
