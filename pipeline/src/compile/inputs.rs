@@ -200,7 +200,7 @@ fn outputs_of(body: Node<'_>) -> impl Iterator<Item = (Node<'_>, Node<'_>)> {
 fn place_of(body: Node<'_>, output: &str) -> Option<u32> {
     let mut known = false;
     let mut before = 0;
-    for (key, _) in outputs_of(body) {
+    for (key, _) in outputs_of(body).take(super::outputs::MOST_OUTPUTS) {
         known |= key.text() == output;
         before += u32::from(key.text() < output);
     }

@@ -13,6 +13,10 @@ use crate::yaml::Node;
 
 /// The most instances of one step: more is a slip, such as an axis too many.
 const MOST_ROWS: usize = 10_000;
+/// The most axes, and the most combinations in `include` and in `exclude`; every combination is compared with all
+/// of the latter.
+const MOST_AXES: usize = 16;
+const MOST_EXCEPTIONS: usize = 1_000;
 /// The longest suffix in bytes; it becomes the name of a directory, which may have 255.
 const LONGEST_SUFFIX: usize = 200;
 
@@ -47,8 +51,15 @@ impl<'a> Matrix<'a> {
         if let ([], Some((_, first))) = (matrix.axes.as_slice(), definition.include.first()) {
             matrix.axes = first.0.iter().map(|(key, _)| key.text()).collect();
         }
-        matrix.expand(cx, &definition);
-        matrix.include(cx, &definition);
+        if matrix.axes.len() > MOST_AXES {
+            cx.error(definition.node, Complaint::new(format!("a matrix has at most {MOST_AXES} axes")));
+        } else if definition.include.len().max(definition.exclude.len()) > MOST_EXCEPTIONS {
+            let message = format!("`include` and `exclude` have at most {MOST_EXCEPTIONS} combinations each");
+            cx.error(definition.node, Complaint::new(message));
+        } else {
+            matrix.expand(cx, &definition);
+            matrix.include(cx, &definition);
+        }
         if matrix.rows.is_empty() && cx.sink.errors() == errors {
             let complaint = Complaint::new("the matrix is empty: no combination of values is left");
             cx.error(definition.node, complaint);

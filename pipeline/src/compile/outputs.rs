@@ -9,6 +9,9 @@ use crate::expr::Complaint;
 use crate::plan::{Output, OutputPattern, OutputRef, Report, ReportFormat, RunOutput};
 use crate::scalar::{PathOrGlob, Pattern, RelativePath, check_name};
 
+/// The most outputs of one step. References look through all of them, and a directory holds any number of files.
+pub(super) const MOST_OUTPUTS: usize = 1_000;
+
 /// Something at a path, for finding what lies in the same place.
 struct Placed {
     path: String,
@@ -22,6 +25,10 @@ impl<'a> Compiler<'a> {
         at: &Resolving<'_, 'a>,
         defined: &Named<'a, OneOrMany<Lazy<'a, PathOrGlob>>>,
     ) -> Vec<Output> {
+        if let Some((key, _)) = defined.0.get(MOST_OUTPUTS) {
+            self.cx.error(*key, Complaint::new(format!("a step has at most {MOST_OUTPUTS} outputs")));
+            return Vec::new();
+        }
         let mut outputs = Vec::with_capacity(defined.0.len());
         let mut placed = Vec::new();
         for (key, OneOrMany(patterns)) in &defined.0 {

@@ -32,6 +32,9 @@ impl<'a> Cx<'a> {
 
     /// Reports something about a part of a scalar.
     pub(crate) fn fault(self, node: Node<'a>, fault: Fault) {
+        if !self.sink.is_new_fault(node.span(), &fault) {
+            return;
+        }
         let span = if self.sink.is_crowded() { node.span() } else { node.locate(self.text, fault.offset) };
         self.sink.push(Diagnostic::error(span, fault.complaint.message).help(fault.complaint.help));
     }

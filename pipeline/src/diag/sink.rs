@@ -5,17 +5,22 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::suggest::Suggester;
-use super::{Diagnostic, Diagnostics, SHOWN, Severity};
+use super::{Diagnostic, Diagnostics, SHOWN, Severity, Span};
+use crate::expr::Fault;
 
 /// Problems kept for sorting. The first [`SHOWN`] by position are wanted, and they are found in almost that
 /// order; beyond this they are only counted, so that a hostile file cannot fill the memory.
 const KEPT: usize = 10_000;
+
+/// Line and column of a scalar, and bytes into its text.
+type Place = (u32, u32, usize);
 
 /// Collects problems; shared by reference, so that decoding can go on while something is reported.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     list: RefCell<Vec<Diagnostic>>,
     seen: RefCell<HashSet<(u32, u32, String)>>,
+    faults: RefCell<HashSet<(Place, String)>>,
     uncounted: Cell<usize>,
     errors: Cell<usize>,
     suggester: Suggester,
@@ -46,6 +51,17 @@ impl Sink {
     /// Whether an error, not only warnings, was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors() > 0
+    }
+
+    /// Whether this is the first fault of this kind at this place. Instances of a matrix have the same ones, and
+    /// finding the exact column takes a walk through the file.
+    pub(crate) fn is_new_fault(&self, scalar: Span, fault: &Fault) -> bool {
+        let place = (scalar.line, scalar.column, fault.offset);
+        let new = self.faults.borrow_mut().insert((place, fault.complaint.message.clone()));
+        if !new {
+            self.errors.set(self.errors.get() + 1);
+        }
+        new
     }
 
     /// Whether so many problems are known that finding the exact column of another one is not worth the time.

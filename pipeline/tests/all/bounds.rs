@@ -10,7 +10,7 @@ use crate::support::{check, lines, loaded, plan};
 #[track_caller]
 fn says(yaml: &str, expected: &str) {
     let began = Instant::now();
-    let problems = load("f", yaml).expect_err("this must be refused");
+    let Err(problems) = load("f", yaml) else { panic!("this must be refused") };
     let said = lines(&problems);
     assert!(said.contains(expected), "said:\n{said}");
     assert!(!problems.render(true).is_empty());
@@ -170,4 +170,15 @@ fn a_large_script_in_a_large_matrix() {
     let yaml =
         format!("cullet: 1\nsteps:\n  a: {{ run: {script}, matrix: {{ n: [{}] }} }}\n", axis.join(", "));
     says(&yaml, "take more than 1024 MiB");
+}
+
+#[test]
+fn the_same_fault_in_every_instance_of_a_matrix() {
+    let axis: Vec<String> = (0..5000).map(|n| n.to_string()).collect();
+    let yaml = format!(
+        "cullet: 1\n# {}\nsteps:\n  a:\n    matrix: {{ n: [{}] }}\n    run: ${{{{ params.x }}}}\n",
+        "y".repeat(1 << 20),
+        axis.join(", ")
+    );
+    check(&yaml, "6:21: error: there is no parameter `x`\n");
 }
