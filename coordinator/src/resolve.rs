@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cullet_cache::{Action, ActionCache, ActionResult, Blob, BlobStore, OutputKind, StoreError};
+use cullet_cache::{
+    Action, ActionCache, ActionResult, Blob, BlobStore, EncodedAction, OutputKind, StoreError,
+};
 use cullet_core::{Resolution, StepIndex};
 use cullet_digest::{
     AssembleError, Assembled, Digest, DigestFunction, Directory, DirectoryError, Mount, TreeRef, assemble,
@@ -78,7 +80,8 @@ impl Resolver {
         };
         let mut action = self.templates.template(question.step);
         action.input_root = assembled.root;
-        let key = action.encode(self.function).digest;
+        let encoded = action.encode(self.function);
+        let key = encoded.digest;
         let mut note = None;
         if !question.bypass_cache && !action.do_not_cache {
             match self.actions.get(&key).await {
@@ -93,8 +96,8 @@ impl Resolver {
                 Err(error) => note = Some(format!("the cache could not be asked: {}", describe(&error))),
             }
         }
-        if let Err(error) = self.store_directories(assembled).await {
-            let reason = format!("the input root could not be stored: {}", describe(&error)).into();
+        if let Err(error) = self.store(assembled, encoded).await {
+            let reason = format!("the action could not be stored: {}", describe(&error)).into();
             return Answer { resolution: Resolution::Impossible { reason }, action: None, note };
         }
         Answer { resolution: Resolution::Miss { action: key }, action: Some(Arc::new(action)), note }
@@ -151,11 +154,14 @@ impl Resolver {
         recent.iter().find(|(known, _)| known == digest).map(|(_, directory)| directory.clone())
     }
 
-    async fn store_directories(&self, assembled: Assembled) -> Result<(), StoreError> {
+    /// Stores what is about to be executed: the worker needs it, and so does whoever asks later why the key
+    /// was a new one, whether the step succeeds or not.
+    async fn store(&self, assembled: Assembled, action: EncodedAction) -> Result<(), StoreError> {
         for (digest, bytes) in assembled.directories {
             self.blobs.put(&digest, Blob::from(bytes)).await?;
         }
-        Ok(())
+        self.blobs.put(&action.command_digest, Blob::from(action.command)).await?;
+        self.blobs.put(&action.digest, Blob::from(action.action)).await
     }
 }
 

@@ -129,6 +129,6 @@ async fn events_come_in_order() {
 async fn a_wide_run_is_answered_by_the_cache_in_batches() {
     let world = World::default();
     let steps: Vec<TestStep> = (0..2000).map(|_| step("x", "print 1", &[])).collect();
-    assert_eq!(world.run(&steps).await.end.status, "succeeded");
+    assert_eq!(world.run(&steps).await.end.executed, 1);
     assert_eq!(world.run(&steps).await.end.cached, 2000);
 }

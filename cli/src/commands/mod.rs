@@ -12,6 +12,7 @@ mod runs;
 mod schema;
 mod status;
 mod validate;
+mod why;
 
 use std::io::{BufWriter, Write};
 
@@ -48,7 +49,7 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
 fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match command {
         Command::Run(args) => run::run(&args, config),
-        Command::Why(_) => Err(CliError::later("`cullet why`")),
+        Command::Why(args) => why::why(&args, config, out),
         Command::Validate(args) => validate::validate(&args, config, out),
         Command::Graph(args) => graph::graph(&args, config, out),
         Command::Runs(args) => runs::runs(&args, config, out),

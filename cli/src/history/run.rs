@@ -85,14 +85,12 @@ impl StoredRun {
         let mut tail = Vec::new();
         file.take(END).read_to_end(&mut tail).ok()?;
         let complete = tail.iter().rposition(|byte| *byte == b'\n')?;
-        let ends =
-            tail[..complete].rsplit(|byte| *byte == b'\n').find_map(|line| {
-                match serde_json::from_slice::<Event>(line) {
-                    Ok(Event::RunFinished(end)) => Some(end),
-                    _ => None,
-                }
-            });
-        ends
+        tail[..complete].rsplit(|byte| *byte == b'\n').find_map(|line| {
+            match serde_json::from_slice::<Event>(line) {
+                Ok(Event::RunFinished(end)) => Some(end),
+                _ => None,
+            }
+        })
     }
 
     /// Gives every event written so far, with its time in milliseconds since the run's start. A line that a

@@ -27,7 +27,7 @@ pub use plain::Plain;
 pub use style::{Style, Tone};
 pub use summary::{Summary, quoted, short};
 pub use terminal::{Mode, Terminal};
-pub use tty::{SizeOf, Tty};
+pub use tty::{SizeOf, Tty, abandon};
 
 /// The watcher that shows a run on standard output.
 pub fn renderer(mode: Mode, style: Style) -> Box<dyn Observer> {

@@ -1,11 +1,15 @@
 //! A buffered output that outlives its reader.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
 /// Written at once when this much waits.
 const BUFFER: usize = 64 << 10;
+
+/// How long a reader that takes nothing is waited for, where the descriptor does not block by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Collects text and writes it in one piece. After the first error (the reader is gone, the disk is full)
 /// everything is dropped: a run does not stop because nobody looks.
@@ -50,10 +54,28 @@ impl Output {
     /// Writes everything that waits.
     pub fn flush(&mut self) {
         if !self.broken && !self.buffer.is_empty() {
-            self.broken = self.to.write_all(&self.buffer).and_then(|()| self.to.flush()).is_err();
+            self.broken = write_all(&mut *self.to, &self.buffer).is_err();
         }
         self.buffer.clear();
     }
+}
+
+/// As [`Write::write_all`], but waits for a descriptor that somebody made non-blocking (Node.js does that to the
+/// terminal it shares with its children).
+fn write_all(to: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
+    let start = Instant::now();
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    to.flush()
 }
 
 impl Drop for Output {

@@ -1,9 +1,10 @@
 //! One run.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cullet_digest::TreeRef;
+use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::ending::Ending;
@@ -53,6 +54,9 @@ pub struct Run {
     /// A failure or a cancellation ended everything that had not started: nothing starts any more.
     pub(crate) halted: bool,
     pub(crate) deliveries: u8,
+    /// Executed actions and the step that executed each: an identical step whose lookup was under way at that
+    /// time comes too late to wait, and finds the result here.
+    pub(crate) landed: BTreeMap<Digest, StepIndex>,
     pub(crate) submitted_at: TimeMs,
     pub(crate) finished_at: Option<TimeMs>,
     /// What went wrong with the run as a whole.
@@ -178,7 +182,11 @@ impl Run {
 
     /// Writes a step's end down.
     pub(crate) fn record(&mut self, step: StepIndex, ending: Ending, at: TimeMs) {
+        let executed = ending.status == StepStatus::Succeeded && !ending.cached;
         let kept = &mut self.steps[step as usize];
+        if let (true, Some(action)) = (executed, kept.action) {
+            self.landed.insert(action, step);
+        }
         kept.phase = StepPhase::Finished(ending.status);
         kept.stale = false;
         kept.stopping = false;
@@ -191,6 +199,18 @@ impl Run {
         kept.outputs = ending.outputs;
         self.unfinished -= 1;
         *self.counter(step) += 1;
+    }
+
+    /// The result that an identical step of this run has left for this one.
+    pub(crate) fn left_by_identical(&self, step: StepIndex, action: &Digest) -> Option<Ending> {
+        let this = &self.steps[step as usize];
+        // Lost outputs are not repaired with what may be the lost ones.
+        if this.rewinds > 0 || this.stale || self.step_spec(step).effects {
+            return None;
+        }
+        let other = self.steps.get(*self.landed.get(action)? as usize)?;
+        let took = other.finished_at.saturating_sub(other.started_at);
+        other.succeeded().then(|| Ending::executed(other.outputs.clone()).for_follower(took))
     }
 
     /// The counter that a finished step is counted in.

@@ -13,6 +13,8 @@ use crate::ui::{clean, short};
 pub(super) struct Found {
     pub(super) run: StoredRun,
     pub(super) steps: Vec<StepEnd>,
+    /// Nobody named the steps: they are those that failed.
+    pub(super) implicit: bool,
 }
 
 /// Nothing: what failed in the last run. One word: a step of the last run, or a run. Two: a run and a step.
@@ -37,7 +39,7 @@ pub(super) fn find(store: &Store, what: &[String]) -> Result<Found, CliError> {
 fn failed(run: StoredRun) -> Result<Found, CliError> {
     let (mut steps, _) = read(&run)?;
     steps.retain(|end| matches!(end.status.as_str(), "failed" | "timed_out" | "infra_failed"));
-    Ok(Found { run, steps })
+    Ok(Found { run, steps, implicit: true })
 }
 
 /// A step by its name, or all instances of a matrix step by the name before the bracket.
@@ -51,7 +53,7 @@ fn named(run: StoredRun, name: &str) -> Result<Found, CliError> {
         steps.retain(|end| is_it(&end.step));
     }
     if !steps.is_empty() {
-        return Ok(Found { run, steps });
+        return Ok(Found { run, steps, implicit: false });
     }
     let (step, id) = (clean::line(name), short(&run.meta().run));
     if unfinished.iter().any(|step| is_it(step)) {

@@ -24,7 +24,7 @@ use find::{Found, find};
 /// Prints what steps printed.
 pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let store = Store::open(config.runs_dir());
-    let Found { run, steps } = find(&store, &args.what)?;
+    let Found { run, steps, implicit } = find(&store, &args.what)?;
     if steps.is_empty() {
         let name = short(&run.meta().run);
         diagnostics::report(&format!("no step of run {name} failed; name one: cullet logs {name} STEP\n"));
@@ -34,6 +34,11 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|error| CliError::infra("cannot start the runtime").because(error))?;
+    if let ([step], true) = (&*steps, implicit) {
+        let cause = cause(&step.status, step.exit_code, step.reason.as_deref(), step.duration_ms);
+        let (step, name) = (clean::line(&step.step), short(&run.meta().run));
+        diagnostics::report(&format!("{step} of run {name}: {cause}\n"));
+    }
     let mut problem = None;
     for step in &steps {
         if steps.len() > 1 {

@@ -14,6 +14,8 @@ use cullet_worker::{LostInput, LostInputs, Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::reports;
+
 /// Runs attempts in this process.
 #[derive(Debug)]
 pub(super) struct LocalWorkers {
@@ -91,7 +93,7 @@ async fn execute(
     }
     if let Some(result) = &finished.result {
         finished.duration_ms = result.duration_ms;
-        let _ = blobs;
+        finished.tests = reports::read(result, &start.reports, blobs).await;
     }
     finished
 }

@@ -6,6 +6,7 @@ mod interrupt;
 mod lazy_executor;
 mod local_workers;
 pub(crate) mod prepare;
+mod reports;
 mod run_id;
 pub(crate) mod sources;
 mod watchers;

@@ -46,3 +46,8 @@ pub(crate) fn prepare(
 pub(crate) fn unreadable(error: SourcesError) -> CliError {
     CliError::usage(error.to_string()).because(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
 }
+
+/// What differs between two machines that a key names, a line each.
+pub(crate) fn host_differences(_config: &Config, _old: &str, _new: &str) -> Vec<String> {
+    Vec::new()
+}

@@ -28,7 +28,7 @@ pub(super) async fn read(
         let OutputKind::Tree(tree) = output.kind else { continue };
         for digest in files(tree, blobs).await {
             let Some(bytes) = small_blob(&digest, blobs).await else { continue };
-            if let Ok(report) = junit::parse(&bytes) {
+            if let Ok(report) = junit::parse_junit(&bytes) {
                 add(summary.get_or_insert_default(), report);
             }
         }
@@ -36,13 +36,19 @@ pub(super) async fn read(
     summary
 }
 
-fn add(summary: &mut TestSummary, report: junit::JunitReport) {
+fn add(summary: &mut TestSummary, report: junit::TestReport) {
     summary.tests += report.tests;
     summary.failed += report.failed;
     summary.skipped += report.skipped;
     let room = MAX_FAILURES - summary.failures.len();
-    let names = report.failures.into_iter().map(|failure| failure.name());
-    summary.failures.extend(names.take(room));
+    summary.failures.extend(report.failures.iter().map(full_name).take(room));
+}
+
+fn full_name(failure: &junit::TestFailure) -> String {
+    match failure.suite.as_str() {
+        "" => failure.name.clone(),
+        suite => format!("{suite} > {}", failure.name),
+    }
 }
 
 /// The files of a tree, in the order of their names.

@@ -68,7 +68,8 @@ impl<'a> KeyFile<'a> {
             if of_step.first().is_some_and(same) {
                 continue;
             }
-            of_step.retain(|known| known.digest != line.digest);
+            // A key that failed and then succeeded stands there twice: that is an explanation, too.
+            of_step.retain(|known| !same(known));
             of_step.insert(0, line);
             of_step.truncate(PER_STEP);
         }

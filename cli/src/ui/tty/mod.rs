@@ -6,6 +6,8 @@
 mod frame;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cullet_coordinator::{Event, StepEnd};
 
@@ -26,6 +28,16 @@ const END: &str = "\x1b[?2026l";
 
 /// Columns and rows of the terminal, asked before every redraw.
 pub type SizeOf = Box<dyn Fn() -> (usize, usize) + Send>;
+
+/// Whether the cursor stands at the end of something drawn; there is one terminal.
+static DRAWN: AtomicBool = AtomicBool::new(false);
+
+/// Puts the cursor on a line of its own, for a process that ends without closing its display.
+pub fn abandon() {
+    if DRAWN.swap(false, Ordering::SeqCst) {
+        let _ = std::io::stdout().write_all(b"\r\n").and_then(|()| std::io::stdout().flush());
+    }
+}
 
 /// Redraws in place.
 pub struct Tty {
@@ -71,6 +83,7 @@ impl Tty {
         text.push_str(END);
         self.above.clear();
         self.drawn = frame.len();
+        DRAWN.store(self.drawn > 0, Ordering::SeqCst);
         self.out.push(&text);
         self.out.flush();
     }
@@ -134,6 +147,7 @@ impl Drop for Tty {
     fn drop(&mut self) {
         if self.drawn > 0 {
             self.out.push("\r\n");
+            DRAWN.store(false, Ordering::SeqCst);
         }
     }
 }

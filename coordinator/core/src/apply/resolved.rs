@@ -22,7 +22,10 @@ impl Transition<'_> {
             }
             Resolution::Hit { action, .. } | Resolution::Miss { action } => {
                 run.steps[id.step as usize].action = Some(*action);
-                self.make_ready(id);
+                match run.left_by_identical(id.step, action) {
+                    Some(ending) => self.finish(id, ending),
+                    None => self.make_ready(id),
+                }
             }
             Resolution::InputLost { inputs } => self.input_lost(id, inputs),
             Resolution::Impossible { reason } => self.finish(id, Ending::impossible(reason.clone())),

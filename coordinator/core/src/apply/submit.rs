@@ -1,5 +1,6 @@
 //! A run is submitted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Transition;
@@ -60,6 +61,7 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         cancelled: false,
         halted: false,
         deliveries: 0,
+        landed: BTreeMap::new(),
         submitted_at: at,
         finished_at: None,
         reason: None,

@@ -128,3 +128,15 @@ fn a_step_that_bypasses_the_cache_shares_what_is_in_flight() {
     assert!(core.miss_as("b", "same").is_empty());
     assert_eq!(core.succeed("a")[1], "b Succeeded shared");
 }
+
+#[test]
+fn one_that_comes_too_late_to_wait_takes_the_result() {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, keep_going([step("a"), step("b")]));
+    core.now = 100;
+    core.miss_as("a", "same");
+    core.now = 130;
+    core.succeed("a");
+    assert_eq!(core.miss_as("b", "same"), ["b Succeeded shared", "run 1 Succeeded"]);
+    assert_eq!((core.view("b").saved_ms, core.view("b").outputs), (30, core.view("a").outputs));
+}

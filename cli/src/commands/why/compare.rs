@@ -1,0 +1,200 @@
+//! Two actions, compared.
+
+use cullet_cache::{Action, LocalCache};
+use cullet_coordinator::resolve::describe;
+use cullet_digest::Digest;
+
+use super::trees;
+use crate::commands::run::prepare;
+use crate::config::Config;
+use crate::ui::clean;
+
+/// The most lines of a script that are shown as changed.
+const MAX_SCRIPT_LINES: usize = 10;
+
+/// The largest Action or Command that is compared.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The differences, a line each.
+///
+/// # Errors
+/// One of the two can no longer be read, in a sentence.
+pub(super) fn actions(
+    cache: &LocalCache,
+    config: &Config,
+    old: &Digest,
+    new: &Digest,
+) -> Result<Vec<String>, String> {
+    // Reading what is on this disk is all there is to wait for.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        let (old, new) = (read(cache, old).await?, read(cache, new).await?);
+        let mut lines = Vec::new();
+        arguments(&old, &new, &mut lines);
+        pairs("variable", &old.env, &new.env, &mut lines);
+        platform(config, &old, &new, &mut lines);
+        settings(&old, &new, &mut lines);
+        if old.input_root != new.input_root {
+            trees::compare(cache, old.input_root, new.input_root, &mut lines).await;
+        }
+        Ok(lines)
+    })
+}
+
+async fn read(cache: &LocalCache, key: &Digest) -> Result<Action, String> {
+    let action = blob(cache, key).await?;
+    let command = Action::command_digest(key.function(), &action).map_err(|error| describe(&error))?;
+    let command = blob(cache, &command).await?;
+    Action::decode(key.function(), &action, &command).map_err(|error| describe(&error))
+}
+
+async fn blob(cache: &LocalCache, digest: &Digest) -> Result<bytes::Bytes, String> {
+    if digest.size() > MAX_BYTES {
+        return Err(format!("{} has {} bytes", digest.short(), digest.size()));
+    }
+    let blob = cache.blobs.get(digest).await.map_err(|error| describe(&error))?;
+    blob.into_bytes().map_err(|error| error.to_string())
+}
+
+fn arguments(old: &Action, new: &Action, lines: &mut Vec<String>) {
+    if old.arguments == new.arguments {
+        return;
+    }
+    let script = |action: &Action| match action.arguments.as_slice() {
+        [shell, flags, dash_c, script] if shell == "/bin/sh" && flags == "-eu" && dash_c == "-c" => {
+            Some(script.clone())
+        }
+        _ => None,
+    };
+    if let (Some(old), Some(new)) = (script(old), script(new)) {
+        lines.push("the script changed:".to_owned());
+        changed_lines(&old, &new, lines);
+        return;
+    }
+    let count = old.arguments.len().max(new.arguments.len());
+    for index in 0..count {
+        match (old.arguments.get(index), new.arguments.get(index)) {
+            (Some(old), Some(new)) if old != new => {
+                lines.push(format!("argument {index} changed: {} -> {}", quote(old), quote(new)));
+            }
+            (None, Some(new)) => lines.push(format!("argument {index} is new: {}", quote(new))),
+            (Some(old), None) => lines.push(format!("argument {index} is gone: {}", quote(old))),
+            _ => {}
+        }
+    }
+}
+
+/// The lines between what the two scripts have in common at both ends.
+fn changed_lines(old: &str, new: &str, lines: &mut Vec<String>) {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let head = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let rest = old.len().min(new.len()) - head;
+    let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| old == new).count();
+    let removed = old[head..old.len() - tail].iter().map(|line| format!("  - {}", clean::line(line)));
+    let added = new[head..new.len() - tail].iter().map(|line| format!("  + {}", clean::line(line)));
+    let changed: Vec<String> = removed.chain(added).collect();
+    let more = changed.len().saturating_sub(MAX_SCRIPT_LINES);
+    lines.extend(changed.into_iter().take(MAX_SCRIPT_LINES));
+    if more > 0 {
+        lines.push(format!("  … {more} more lines"));
+    }
+}
+
+fn pairs(what: &str, old: &[(String, String)], new: &[(String, String)], lines: &mut Vec<String>) {
+    for (name, value) in new {
+        match old.iter().find(|(known, _)| known == name) {
+            Some((_, before)) if before != value => {
+                lines.push(format!("{what} {name} changed: {} -> {}", quote(before), quote(value)));
+            }
+            Some(_) => {}
+            None => lines.push(format!("{what} {name} is new: {}", quote(value))),
+        }
+    }
+    for (name, value) in old {
+        if !new.iter().any(|(known, _)| known == name) {
+            lines.push(format!("{what} {name} is gone: it was {}", quote(value)));
+        }
+    }
+}
+
+fn platform(config: &Config, old: &Action, new: &Action, lines: &mut Vec<String>) {
+    let before = lines.len();
+    pairs("platform property", &old.platform, &new.platform, lines);
+    let image = |action: &Action| {
+        let image = action.platform.iter().find(|(name, _)| name == "image");
+        image.and_then(|(_, value)| value.strip_prefix("host:")).map(str::to_owned)
+    };
+    if let (true, Some(old), Some(new)) = (lines.len() > before, image(old), image(new))
+        && old != new
+    {
+        lines.extend(prepare::host_differences(config, &old, &new));
+    }
+}
+
+fn settings(old: &Action, new: &Action, lines: &mut Vec<String>) {
+    if old.outputs != new.outputs {
+        let paths = |action: &Action| {
+            let paths = action.outputs.iter().map(|output| output.path.replace('\n', " "));
+            paths.collect::<Vec<_>>().join(", ")
+        };
+        lines.push(format!("outputs changed: {} -> {}", quote(&paths(old)), quote(&paths(new))));
+    }
+    if old.timeout != new.timeout {
+        lines.push(format!("timeout changed: {:?} -> {:?}", old.timeout, new.timeout));
+    }
+    if old.working_directory != new.working_directory {
+        lines.push("the working directory changed".to_owned());
+    }
+    if old.do_not_cache != new.do_not_cache {
+        lines.push("`effects` changed".to_owned());
+    }
+}
+
+fn quote(text: &str) -> String {
+    const MOST: usize = 200;
+    let line = clean::line(text);
+    match line.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("'{}…'", &line[..cut]),
+        None => format!("'{line}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(old: &str, new: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        changed_lines(old, new, &mut lines);
+        lines
+    }
+
+    #[test]
+    fn a_script_is_shown_where_it_changed() {
+        assert_eq!(changed("a\nb\nc", "a\nx\nc"), ["  - b", "  + x"]);
+        assert_eq!(changed("a", "a\nb"), ["  + b"]);
+        assert_eq!(changed("a\na", "a"), ["  - a"]);
+        assert_eq!(changed("", "a"), ["  + a"]);
+    }
+
+    #[test]
+    fn a_long_change_is_cut() {
+        let new: String = (0..30).map(|line| format!("{line}\n")).collect();
+        let lines = changed("", &new);
+        assert_eq!((lines.len(), lines[10].as_str()), (11, "  … 20 more lines"));
+    }
+
+    #[test]
+    fn variables_are_named() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut lines = Vec::new();
+        let old = [pair("A", "1"), pair("B", "2"), pair("C", "3")];
+        let new = [pair("B", "2"), pair("C", "4"), pair("D", "5")];
+        pairs("variable", &old, &new, &mut lines);
+        let expected =
+            ["variable C changed: '3' -> '4'", "variable D is new: '5'", "variable A is gone: it was '1'"];
+        assert_eq!(lines, expected);
+    }
+}
