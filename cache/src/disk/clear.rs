@@ -30,6 +30,7 @@ impl DiskStore {
         if runs > 0 && !force {
             return Err(busy(runs));
         }
+        let baseline = disk.usage.baseline();
         for (area, function) in bases::all() {
             let base = bases::directory(disk.layout.root(), area, function);
             empty(&base, || scratch.path().join(scratch.fresh()))
@@ -37,7 +38,7 @@ impl DiskStore {
         }
         remove(fs::remove_file(disk.layout.gc("tombstones")))
             .map_err(|error| disk.error("remove", disk.layout.gc("tombstones"), error))?;
-        disk.usage.set(0);
+        disk.usage.set(0, &baseline);
         Ok(())
     }
 }

@@ -47,9 +47,10 @@ impl Disk {
         if let Some(total) = self.usage.total() {
             return Ok(total);
         }
+        let baseline = self.usage.baseline();
         let mut total = 0;
         self.scan(&mut |entry| total += entry.charge)?;
-        self.usage.set(total);
+        self.usage.set(total, &baseline);
         Ok(total)
     }
 

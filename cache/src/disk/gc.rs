@@ -53,6 +53,7 @@ impl Disk {
         let Some(_lock) = locked else { return Ok(None) };
         self.restore_trash();
         let threshold = self.threshold_ns().map_err(|error| self.lease_error(error))?;
+        let baseline = self.usage.baseline();
         let mut total = 0;
         let mut candidates = Vec::new();
         self.scan(&mut |entry| {
@@ -66,7 +67,7 @@ impl Disk {
             candidates.sort_unstable_by_key(order);
             self.evict_all(&candidates, target, &mut report)?;
         }
-        self.usage.set(report.bytes_after);
+        self.usage.set(report.bytes_after, &baseline);
         Ok(Some(report))
     }
 

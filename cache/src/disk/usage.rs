@@ -37,6 +37,9 @@ pub(super) struct Usage {
     known: AtomicI64,
 }
 
+/// The counter before a scan.
+pub(super) struct Baseline(Option<i64>);
+
 /// What an entry of `size` bytes counts for.
 pub(super) const fn charge(size: u64) -> u64 {
     if size < BLOCK { BLOCK } else { size.next_multiple_of(BLOCK) }
@@ -77,13 +80,20 @@ impl Usage {
         }
     }
 
-    /// Sets the counter to what a scan found.
-    pub(super) fn set(&self, total: u64) {
+    /// To be taken before a scan, for [`Usage::set`] after it.
+    pub(super) fn baseline(&self) -> Baseline {
+        self.flush();
+        Baseline(File::open(&self.path).ok().and_then(|file| read(&file)))
+    }
+
+    /// Sets the counter to what a scan found, and what was counted since the scan began: it may have missed
+    /// that. Rather too much than too little, for too much only means to look again.
+    pub(super) fn set(&self, total: u64, baseline: &Baseline) {
         let total = i64::try_from(total).unwrap_or(i64::MAX);
-        self.pending.store(0, Ordering::Relaxed);
-        self.known.store(total, Ordering::Relaxed);
+        let since = |now: Option<i64>| now.zip(baseline.0).map_or(0, |(now, before)| now - before);
         // Where it cannot be written, every process finds out for itself.
-        let _ = self.write(|_| Some(total));
+        let set = self.write(|now| Some(total.saturating_add(since(now)).max(0)));
+        self.known.store(set.ok().flatten().unwrap_or(total), Ordering::Relaxed);
     }
 
     /// Changes the file under its lock and gives what it holds then.
@@ -122,7 +132,7 @@ mod tests {
         let path = dir.path().join("size");
         let first = Usage::new(path.clone(), 1 << 20);
         assert_eq!(first.total(), None);
-        first.set(1000);
+        first.set(1000, &first.baseline());
         let second = Usage::new(path.clone(), 1 << 20);
         first.add(5);
         second.add(7);
@@ -141,11 +151,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_during_a_scan_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("size");
+        let [ours, theirs] = [(); 2].map(|()| Usage::new(path.clone(), 1 << 20));
+        ours.set(100, &ours.baseline());
+        let baseline = ours.baseline();
+        ours.add(3);
+        theirs.add(5);
+        theirs.flush();
+        ours.set(90, &baseline);
+        assert_eq!(ours.total(), Some(98));
+        ours.flush();
+        assert_eq!(Usage::new(path, 1).total(), Some(98));
+    }
+
+    #[test]
     fn a_full_batch_is_written_without_being_asked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("size");
         let usage = Usage::new(path.clone(), 1 << 20);
-        usage.set(0);
+        usage.set(0, &usage.baseline());
         usage.add(1 << 14);
         assert_eq!(Usage::new(path, 1).total(), Some(1 << 14));
     }
