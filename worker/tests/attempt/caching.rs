@@ -1,6 +1,8 @@
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 
+use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
 use cullet_cache::{ActionCache as _, BlobStore as _};
 use cullet_worker::{AttemptReport, Exit, Stream};
 
@@ -57,11 +59,8 @@ async fn no_space_for_the_outputs_is_no_failure_of_the_step_and_says_what_to_do(
     let mut fixture = Fixture::new();
     // The cache on a disk that is too small, the working directory elsewhere: what is stored is copied.
     let small = tempfile::tempdir_in(disk.0.path()).unwrap();
-    let options = cullet_cache::disk::OpenOptions {
-        bound: 1 << 30,
-        ..cullet_cache::disk::OpenOptions::new(small.path())
-    };
-    fixture.store = cullet_cache::disk::DiskStore::open(&options).unwrap();
+    let options = OpenOptions { bound: 1 << 30, ..OpenOptions::new(small.path()) };
+    fixture.store = DiskStore::open(&options).unwrap();
     let worker = fixture.worker(|sight, log| {
         sight.write("out", vec![b'x'; 4 << 20]);
         log.write(Stream::Stdout, b"built\n");
@@ -105,18 +104,36 @@ async fn a_log_that_cannot_be_stored_is_shortened_to_its_end() {
     assert_eq!(fs::read_dir(fixture.work_dir()).unwrap().count(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tmp_timing() {
-    let fixture = Fixture::new();
-    let worker = fixture.worker(|_, _| Exit::Code(0));
-    for cached in [true, false] {
-        let begun = std::time::Instant::now();
-        for number in 0..500_u32 {
-            let mut action = action(&[]);
-            action.salt = number.to_le_bytes().to_vec();
-            action.do_not_cache = !cached;
-            succeeded(run(&worker, action).await);
+#[tokio::test]
+async fn a_read_only_cache_is_no_failure_of_the_step_and_says_what_to_do() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: this user cannot mount");
+        return;
+    };
+    let cache = disk.0.path().join("cache");
+    drop(DiskStore::open(&OpenOptions::new(&cache)).unwrap());
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).output().unwrap();
+    assert!(remounted.status.success());
+    let mut fixture = Fixture::new();
+    fixture.store = DiskStore::open(&OpenOptions::new(&cache)).unwrap();
+    fixture.actions = Arc::new(DiskActionCache::new(&fixture.store));
+    let worker = fixture.worker(|sight, _| {
+        sight.write("out", "x");
+        Exit::Code(0)
+    });
+    match run(&worker, action(&["out"])).await {
+        AttemptReport::Infra { reason, .. } => {
+            assert!(reason.contains("read-only") && reason.contains("CULLET_CACHE_DIR"), "{reason}");
         }
-        eprintln!("cached {cached}: {:?}", begun.elapsed() / 500);
+        other => panic!("{other:#?}"),
     }
+    // Without outputs nothing is lost but the record.
+    match run(&worker, action(&[])).await {
+        AttemptReport::Succeeded { warnings, .. } => {
+            assert!(warnings[0].starts_with("the result of 'step' is not recorded: "), "{warnings:?}");
+        }
+        other => panic!("{other:#?}"),
+    }
+    drop(worker);
+    fixture.assert_clean();
 }

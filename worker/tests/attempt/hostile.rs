@@ -98,10 +98,10 @@ async fn locked_files_and_directories_are_collected_and_removed() {
         sight.write("out/locked/file", "x");
         sight.write("rest/a/b/file", "x");
         for path in ["out/locked/file", "out/locked", "rest/a/b", "rest/a", "rest"] {
-            fs::set_permissions(sight.upper.join(path), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(sight.upper.join(path), fs::Permissions::from_mode(0o0)).unwrap();
         }
         fs::create_dir_all(sight.launch.scratch.join("work/work")).unwrap();
-        fs::set_permissions(sight.launch.scratch.join("work/work"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(sight.launch.scratch.join("work/work"), fs::Permissions::from_mode(0o0)).unwrap();
     });
     let result = succeeded(report.await);
     assert_eq!(fixture.listing(tree(&result, "out")).await.len(), 3);

@@ -144,7 +144,7 @@ async fn a_step_may_leave_the_meanest_tree() {
     fixture.assert_clean();
 }
 
-/// Not a test of speed on a busy machine, but of its order of magnitude.
+#[ignore = "compares times: for a quiet machine, with --ignored --nocapture"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_surrounds_a_step_costs_little() {
     let Some((fixture, sandbox)) = sandboxed() else { return };
