@@ -39,7 +39,7 @@ impl Finisher {
             Exit::Cancelled => Ok(Vec::new()),
             _ => self.collect(&execution, &inputs, runtime),
         };
-        drop(scratch);
+        scratch.recycle();
         self.report(&execution, outputs, logs)
     }
 

@@ -28,7 +28,9 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(StoreError::ReadOnly { .. }) = cause.downcast_ref::<StoreError>() {
-            return Some("a step can only run where its outputs can be stored: make it writable, or use another (CULLET_CACHE_DIR)");
+            return Some(
+                "a step can only run where its outputs can be stored: make it writable, or use another (CULLET_CACHE_DIR)",
+            );
         }
         next = cause.source();
     }

@@ -25,17 +25,23 @@ struct Frame {
 /// Holds one directory open at a time and does not recurse. Nothing there is no error. After an error the rest
 /// is removed all the same, and the first error returned.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
     // Most trees are an empty directory by now, or gone.
     match rustix::fs::rmdir(path) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::NOTDIR) => return Ok(rustix::fs::unlink(path)?),
         Err(_) => {}
     }
+    remove_contents(path)?;
+    Ok(rustix::fs::rmdir(path)?)
+}
+
+/// As [`remove_tree`], but leaves the directory itself, empty.
+pub(crate) fn remove_contents(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
     let parent = openat(CWD, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    Removal { failed: None }.run(parent, name.as_bytes())
+    Removal { failed: None }.run(open_unlocked(parent.as_fd(), name.as_bytes())?)
 }
 
 struct Removal {
@@ -43,19 +49,19 @@ struct Removal {
 }
 
 impl Removal {
-    fn run(mut self, parent: OwnedFd, name: &[u8]) -> io::Result<()> {
-        let mut here = parent;
-        let mut frames = Vec::new();
-        self.enter(&mut here, &mut frames, name.to_vec())?;
-        while let Some(frame) = frames.last_mut() {
-            if let Some(child) = frame.left.pop() {
+    fn run(mut self, mut here: OwnedFd) -> io::Result<()> {
+        let mut rest = self.empty_out(&here)?;
+        let mut frames: Vec<Frame> = Vec::new();
+        loop {
+            let left = frames.last_mut().map_or(&mut rest, |frame| &mut frame.left);
+            if let Some(child) = left.pop() {
                 if let Err(error) = self.enter(&mut here, &mut frames, child) {
                     self.failed.get_or_insert(error);
                 }
                 continue;
             }
-            let above = openat(&here, "..", DIRECTORY, Mode::empty())?;
             let Some(done) = frames.pop() else { break };
+            let above = openat(&here, "..", DIRECTORY, Mode::empty())?;
             if identity(&fstat(&above)?) != done.parent {
                 return Err(io::Error::other("a directory was moved while it was removed"));
             }
@@ -128,7 +134,7 @@ mod tests {
         fs::write(kept.join("file"), "x").unwrap();
         std::os::unix::fs::symlink(&kept, tree.join("a/link")).unwrap();
         for path in ["a/b/c", "a/b", "a"] {
-            fs::set_permissions(tree.join(path), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join(path), fs::Permissions::from_mode(0o0)).unwrap();
         }
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::remove::remove_tree;
+use super::remove::{remove_contents, remove_tree};
 
 /// How often a name may already be taken before that is an error; names hold the process id and a counter.
 const MAX_TRIES: u32 = 100;
@@ -21,15 +21,22 @@ pub(crate) struct Session {
     dir: PathBuf,
     lock: PathBuf,
     next: AtomicU64,
+    /// Emptied directories for attempts to come: making and removing them costs a small step more than all
+    /// else that surrounds it, on filesystems that allocate a block for each.
+    free: Mutex<Vec<PathBuf>>,
     _held: File,
 }
 
-/// A directory of one attempt, removed with everything in it when dropped.
+/// How many emptied directories are kept: as many as steps may run at a time.
+const MAX_FREE: usize = 256;
+
+/// A directory of one attempt: `step/` for the executor, the rest for us. Removed when dropped.
 #[derive(Debug)]
 pub(crate) struct ScratchDir {
     path: PathBuf,
+    reusable: bool,
     // The session's directory has to outlive what is in it.
-    _session: Arc<Session>,
+    session: Arc<Session>,
 }
 
 impl Session {
@@ -45,7 +52,8 @@ impl Session {
                 make_dir(&dir)?;
                 make_dir(&dir.join("inputs"))?;
                 make_dir(&dir.join("attempts"))?;
-                return Ok(Arc::new(Self { dir, lock, next: AtomicU64::new(0), _held: held }));
+                let (next, free) = (AtomicU64::new(0), Mutex::default());
+                return Ok(Arc::new(Self { dir, lock, next, free, _held: held }));
             }
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free session name"))
@@ -56,11 +64,25 @@ impl Session {
         self.dir.join("inputs").join(self.number())
     }
 
-    /// A new directory for an attempt.
-    pub(crate) fn scratch(self: &Arc<Self>) -> io::Result<ScratchDir> {
+    /// A directory for an attempt, whose `step/` belongs to `owner`.
+    pub(crate) fn scratch(self: &Arc<Self>, owner: Option<(u32, u32)>) -> io::Result<ScratchDir> {
+        let free = self.free().pop();
+        if let Some(path) = free {
+            return Ok(ScratchDir { path, reusable: false, session: Arc::clone(self) });
+        }
         let path = self.dir.join("attempts").join(self.number());
         make_dir(&path)?;
-        Ok(ScratchDir { path, _session: Arc::clone(self) })
+        let scratch = ScratchDir { path, reusable: false, session: Arc::clone(self) };
+        let step = scratch.step();
+        fs::DirBuilder::new().mode(0o755).create(&step)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(&step, Some(uid), Some(gid))?;
+        }
+        Ok(scratch)
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn number(&self) -> String {
@@ -73,10 +95,35 @@ impl ScratchDir {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The part of the executor.
+    pub(crate) fn step(&self) -> PathBuf {
+        self.path.join("step")
+    }
+
+    /// Empties the directory and leaves it to another attempt. Only when the executor has returned: after an
+    /// abandoned execution something may still be dying in there.
+    pub(crate) fn recycle(mut self) {
+        self.reusable = self.empty().is_ok();
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        remove_contents(&self.step())?;
+        for log in ["stdout", "stderr"] {
+            remove_tree(&self.path.join(log))?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
+        let mut free = self.session.free();
+        if self.reusable && free.len() < MAX_FREE {
+            free.push(std::mem::take(&mut self.path));
+            return;
+        }
+        drop(free);
         report(&self.path, remove_tree(&self.path));
     }
 }
@@ -121,7 +168,10 @@ fn sweep(work_dir: &Path) -> io::Result<()> {
         let lock = entry?.path();
         let is_lock = lock.extension().is_some_and(|extension| extension == "lock");
         let Ok(file) = File::options().write(true).open(&lock) else { continue };
-        if is_lock && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_still_at(&file, &lock) {
+        if is_lock
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && is_still_at(&file, &lock)
+        {
             let dir = lock.with_extension("");
             report(&dir, remove_tree(&dir));
             let _ = fs::remove_file(&lock);
@@ -142,8 +192,18 @@ mod tests {
     fn a_session_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let session = Session::open(dir.path()).unwrap();
-        let scratch = session.scratch().unwrap();
-        fs::create_dir_all(scratch.path().join("a/b")).unwrap();
+        let scratch = session.scratch(None).unwrap();
+        fs::create_dir_all(scratch.step().join("a/b")).unwrap();
+        fs::write(scratch.path().join("stdout"), "x").unwrap();
+        let first = scratch.path().to_owned();
+        scratch.recycle();
+        let scratch = session.scratch(None).unwrap();
+        assert_eq!(scratch.path(), first);
+        assert_eq!((entries(&first), entries(&scratch.step())), (1, 0));
+        let abandoned = session.scratch(None).unwrap();
+        let gone = abandoned.path().to_owned();
+        drop(abandoned);
+        assert!(!gone.exists());
         drop(session);
         assert!(scratch.path().exists());
         drop(scratch);

@@ -92,7 +92,7 @@ impl Worker {
         events: Box<dyn LogEvents>,
         cancel: CancellationToken,
     ) -> AttemptReport {
-        let scratch = match self.prepare_scratch() {
+        let scratch = match self.session.scratch(self.config.owner) {
             Ok(scratch) => scratch,
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
@@ -112,17 +112,6 @@ impl Worker {
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
         let report = finished.unwrap_or_else(|error| infra(&error));
         self.record(&attempt, report).await
-    }
-
-    /// `DIR` for logs, `DIR/step` for the executor.
-    fn prepare_scratch(&self) -> std::io::Result<ScratchDir> {
-        let scratch = self.session.scratch()?;
-        let step = step_dir(&scratch);
-        rustix::fs::mkdir(&step, rustix::fs::Mode::from_raw_mode(0o755))?;
-        if let Some((uid, gid)) = self.config.owner {
-            std::os::unix::fs::chown(&step, Some(uid), Some(gid))?;
-        }
-        Ok(scratch)
     }
 
     /// Puts a success into the action cache, if it belongs there.
@@ -147,7 +136,8 @@ async fn build(
     let runtime = tokio::runtime::Handle::current();
     let make = move || {
         let Stores { blobs, files, sources, .. } = &stores;
-        Builder { blobs: &**blobs, files: &**files, sources: &**sources, runtime, owner }.build(&root, &target)
+        Builder { blobs: &**blobs, files: &**files, sources: &**sources, runtime, owner }
+            .build(&root, &target)
     };
     if root.is_empty() {
         // One directory: not worth another thread.
@@ -166,7 +156,7 @@ fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
         env: action.env.clone(),
         working_directory: action.working_directory.clone(),
         inputs: inputs.path().to_owned(),
-        scratch: step_dir(scratch),
+        scratch: scratch.step(),
         network,
         timeout: action.timeout,
     }
@@ -174,10 +164,6 @@ fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
 
 /// The platform property of an action whose step sees the network.
 pub const NETWORK: (&str, &str) = ("network", "full");
-
-fn step_dir(scratch: &ScratchDir) -> PathBuf {
-    scratch.path().join("step")
-}
 
 fn infra(error: &(dyn std::error::Error + 'static)) -> AttemptReport {
     AttemptReport::Infra { reason: sentence(error), result: None }

@@ -71,7 +71,11 @@ impl Job<'_> {
         }
     }
 
-    fn adopt(&self, index: usize, open: &mut Option<(Place, usize, OwnedFd)>) -> Result<Digest, CollectError> {
+    fn adopt(
+        &self,
+        index: usize,
+        open: &mut Option<(Place, usize, OwnedFd)>,
+    ) -> Result<Digest, CollectError> {
         let file = &self.found.files[index];
         let dir = match open {
             Some((place, layer, dir)) if (*place, *layer) == (file.place, file.layer) => dir,

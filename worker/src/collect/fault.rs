@@ -30,7 +30,9 @@ pub enum OutputFault {
         output: String,
     },
     /// The output is, or lies behind, a link that leaves the workspace.
-    #[error("output '{output}': '{link}' is a symlink to '{target}', outside the workspace; copy what it points to")]
+    #[error(
+        "output '{output}': '{link}' is a symlink to '{target}', outside the workspace; copy what it points to"
+    )]
     LeavesWorkspace {
         /// As declared.
         output: String,

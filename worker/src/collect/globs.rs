@@ -72,7 +72,8 @@ impl Reach {
     fn goes_below(&self, path: &[u8]) -> bool {
         let names = path.split(|&byte| byte == b'/');
         let depth = names.clone().count();
-        self.depth.is_none_or(|fixed| depth < fixed) && names.zip(&self.prefix).all(|(name, wanted)| name == wanted)
+        self.depth.is_none_or(|fixed| depth < fixed)
+            && names.zip(&self.prefix).all(|(name, wanted)| name == wanted)
     }
 }
 

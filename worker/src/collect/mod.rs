@@ -17,8 +17,8 @@ use cullet_cache::{Blob, BlobStore, Output, OutputKind, OutputPath};
 use cullet_digest::{Digest, TreeRef};
 use tokio::runtime::Handle;
 
-pub use fault::{CollectError, OutputFault};
 pub(crate) use fault::shown;
+pub use fault::{CollectError, OutputFault};
 
 use crate::LocalFiles;
 use crate::layers::Workspace;

@@ -134,7 +134,8 @@ pub(super) fn is_harmless(target: &[u8], depth: usize) -> bool {
 
 /// What a directory holds, in words.
 pub(super) fn nearby(view: &View<'_>, dir: &Cursor) -> Result<String, CollectError> {
-    let place = if dir.path.is_empty() { "the workspace".to_owned() } else { format!("'{}'", shown(&dir.path)) };
+    let place =
+        if dir.path.is_empty() { "the workspace".to_owned() } else { format!("'{}'", shown(&dir.path)) };
     let entries = view.list(dir)?;
     if entries.is_empty() {
         return Ok(format!("{place} is empty"));

@@ -118,7 +118,8 @@ impl<'a, 'b> Scan<'a, 'b> {
         name: &[u8],
         file: &FileEntry,
     ) -> Result<FileRef, CollectError> {
-        let known = std::str::from_utf8(name).ok().and_then(|text| self.view.known_file(at, text, file.layer));
+        let known =
+            std::str::from_utf8(name).ok().and_then(|text| self.view.known_file(at, text, file.layer));
         match known {
             Some(digest) => Ok(FileRef::Known(digest)),
             None => Ok(FileRef::Found(self.found.file(place, name, file)?)),

@@ -52,12 +52,7 @@ impl View<'_> {
     }
 
     /// The directory at `name`, which has parts in `layers`.
-    pub(super) fn descend(
-        &self,
-        at: &Cursor,
-        name: &[u8],
-        layers: LayerSet,
-    ) -> Result<Cursor, CollectError> {
+    pub(super) fn descend(&self, at: &Cursor, name: &[u8], layers: LayerSet) -> Result<Cursor, CollectError> {
         let path = join(&at.path, name);
         let known = match self.known_directory(at, name, layers) {
             Some(digest) => Some(self.directory(&path, &digest)?),

@@ -75,7 +75,9 @@ fn what_is_no_report_is_said() {
     assert!(matches!(parse_junit(b" \n"), Err(JunitError::Empty)));
     assert!(matches!(parse_junit(b"<html></html>"), Err(JunitError::Other(name)) if name == "html"));
     assert!(matches!(parse_junit(b"<testsuite></testcase>"), Err(JunitError::Malformed { .. })));
-    for cut in ["<testsuite><testcase name='a'>", "<testsuite><testcase name='a", "<testsuite><testcase/></tests"] {
+    for cut in
+        ["<testsuite><testcase name='a'>", "<testsuite><testcase name='a", "<testsuite><testcase/></tests"]
+    {
         let error = parse_junit(cut.as_bytes()).unwrap_err();
         assert!(matches!(error, JunitError::Truncated), "{cut}: {error:?}");
     }

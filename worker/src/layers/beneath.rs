@@ -118,7 +118,9 @@ mod tests {
         let root = File::open(dir.path()).unwrap();
         let opens = |path: &[u8]| open_dir(root.as_fd(), path).is_ok();
         let steps = |path: &[u8]| segment_by_segment(root.as_fd(), path, step).is_ok();
-        for (path, expected) in [("a", true), ("a/b", true), ("a/out", false), ("a/in", false), ("a/../..", false)] {
+        for (path, expected) in
+            [("a", true), ("a/b", true), ("a/out", false), ("a/in", false), ("a/../..", false)]
+        {
             assert_eq!(opens(path.as_bytes()), expected, "{path}");
             assert_eq!(steps(path.as_bytes()), expected, "{path} by segments");
         }

@@ -120,7 +120,7 @@ fn locked_directories_of_the_step_are_opened_those_that_are_shared_stay_locked()
     let fixture = Fixture::new();
     fixture.file("upper/locked/deep/file");
     for path in ["upper/locked/deep", "upper/locked"] {
-        let none = fs::Permissions::from_mode(0);
+        let none = fs::Permissions::from_mode(0o0);
         fs::set_permissions(fixture.dir.path().join(path), none).unwrap();
     }
     assert_eq!(fixture.names("locked/deep"), ["file"]);

@@ -134,7 +134,8 @@ impl Drop for LiveSender {
     fn drop(&mut self) {
         if self.unseen > 0 {
             // No text, so no room is needed: at most one such entry for each step.
-            let last = LiveLines { tag: self.tag, stream: Stream::Stdout, text: String::new(), unseen: self.unseen };
+            let last =
+                LiveLines { tag: self.tag, stream: Stream::Stdout, text: String::new(), unseen: self.unseen };
             self.end.0.lock().lines.push_back(last);
             self.end.0.filled.notify_one();
         }
