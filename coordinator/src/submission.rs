@@ -7,7 +7,7 @@ use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
 use cullet_digest::TreeRef;
 use cullet_pipeline::plan::{self, InputFrom, Plan};
 
-use crate::template::{Machine, Templates, output_path, step_action};
+use crate::template::{Machine, Templates, output_paths_of, output_position, step_action};
 
 /// How a run is to be run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,16 +45,20 @@ impl Templates for PlanTemplates {
     }
 
     fn outputs(&self, step: u32) -> Vec<String> {
-        self.plan.steps[step as usize].outputs.iter().map(output_path).collect()
+        output_paths_of(&self.plan.steps[step as usize])
     }
 
     fn reports(&self, step: u32) -> Vec<String> {
         self.plan.steps[step as usize].reports.iter().map(|report| report.path.clone()).collect()
     }
 
-    fn deliverables(&self) -> Vec<(String, u32, u32)> {
-        let outputs = self.plan.outputs.iter();
-        outputs.map(|output| (output.path.clone(), output.from.step, output.from.output)).collect()
+    fn deliverables(&self) -> Vec<(String, u32, u16)> {
+        let deliverable = |output: &plan::RunOutput| {
+            let plan::OutputRef { step, output: position } = output.from;
+            let position = output_position(&self.plan.steps[step as usize], position);
+            (output.path.clone(), step, position)
+        };
+        self.plan.outputs.iter().map(deliverable).collect()
     }
 }
 
@@ -67,7 +71,7 @@ pub fn run_spec<E>(
 ) -> Result<RunSpec, E> {
     let mut steps = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
-        steps.push(step_spec(step, machine, options, &mut source_tree)?);
+        steps.push(step_spec(plan, step, machine, options, &mut source_tree)?);
     }
     let mut deliver: Vec<u32> = Vec::new();
     if options.deliver {
@@ -84,6 +88,7 @@ pub fn run_spec<E>(
 }
 
 fn step_spec<E>(
+    plan: &Plan,
     step: &plan::Step,
     machine: &Machine,
     options: RunOptions,
@@ -93,9 +98,9 @@ fn step_spec<E>(
     for input in &step.inputs {
         let source = match &input.from {
             InputFrom::Source { source, subpath } => InputSource::Tree(source_tree(*source, subpath)?),
-            // The language bounds a step's outputs far below 65,536.
             InputFrom::Output(output) => {
-                InputSource::Output { step: output.step, output: output.output as u16 }
+                let producer = &plan.steps[output.step as usize];
+                InputSource::Output { step: output.step, output: output_position(producer, output.output) }
             }
         };
         inputs.push(InputSpec { path: input.path.as_str().into(), source });

@@ -9,14 +9,14 @@ pub trait Templates: Send + Sync {
     /// The action of the step, with an empty directory as its input root.
     fn template(&self, step: u32) -> Action;
 
-    /// The paths of the step's declared outputs, in declared order.
+    /// The paths of the step's declared outputs, sorted. Their positions are what the core calls outputs.
     fn outputs(&self, step: u32) -> Vec<String>;
 
     /// The paths, as in the action's outputs, of its JUnit reports.
     fn reports(&self, step: u32) -> Vec<String>;
 
-    /// What the run hands out: path, step, and which of its outputs.
-    fn deliverables(&self) -> Vec<(String, u32, u32)>;
+    /// What the run hands out: path, step, and the position of the output in [`Templates::outputs`].
+    fn deliverables(&self) -> Vec<(String, u32, u16)>;
 }
 
 /// What this machine is, as far as it is part of a key.
@@ -43,6 +43,22 @@ pub fn step_action(step: &plan::Step, machine: &Machine) -> Action {
         do_not_cache: step.effects,
         salt: Vec::new(),
     }
+}
+
+/// The paths of a step's declared outputs, sorted: two steps with one action share results by position, whatever
+/// names they have for them.
+pub fn output_paths_of(step: &plan::Step) -> Vec<String> {
+    let mut paths: Vec<String> = step.outputs.iter().map(output_path).collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// The position in [`output_paths_of`] of an output of a plan's step.
+pub fn output_position(step: &plan::Step, output: u32) -> u16 {
+    let path = output_path(&step.outputs[output as usize]);
+    let before = step.outputs.iter().filter(|other| output_path(other) < path).count();
+    // The core refuses a specification with more than it can number.
+    u16::try_from(before).unwrap_or(u16::MAX)
 }
 
 /// The path by which an output is known in an action and its result.

@@ -106,7 +106,7 @@ impl Templates for TestTemplates {
         Vec::new()
     }
 
-    fn deliverables(&self) -> Vec<(String, u32, u32)> {
+    fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let last = self.0.len() as u32 - 1;
         vec![("result".to_owned(), last, 0)]
     }

@@ -1,0 +1,91 @@
+//! From plans to specifications.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use cullet_coordinator::submission::{PlanTemplates, RunOptions, run_spec};
+use cullet_coordinator::template::{Machine, Templates as _, step_action};
+use cullet_core::spec::InputSource;
+use cullet_digest::{DigestFunction, TreeRef};
+use cullet_pipeline::Plan;
+
+const F: DigestFunction = DigestFunction::Blake3;
+
+fn machine() -> Machine {
+    Machine { function: F, host_image: "fingerprint".to_owned(), executor: None }
+}
+
+fn plan(steps: &str) -> Plan {
+    let text = format!("cullet: 1\nname: p\nsources: {{ src: . }}\nsteps:\n{steps}");
+    cullet_pipeline::load("cullet.yaml", &text)
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+        .plan(&[], &[])
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+}
+
+fn options() -> RunOptions {
+    RunOptions { cpu_millis: 2000, memory_bytes: 1 << 30, deliver: true, ..RunOptions::default() }
+}
+
+#[test]
+fn identical_actions_number_their_outputs_alike_whatever_these_are_called() {
+    let plan = plan(
+        "  one: { run: make, outputs: { a: x, b: y } }\n  two: { run: make, outputs: { b: x, a: y } }\n  \
+         use: { run: cmp 1 2, inputs: { '1': one.a, '2': two.b } }\n",
+    );
+    let action = |step: usize| step_action(&plan.steps[step], &machine()).encode(F).digest;
+    assert_eq!(action(0), action(1));
+    let spec =
+        run_spec(&plan, &machine(), options(), |_, _| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b""))));
+    let sources: Vec<_> = spec.unwrap().steps[2].inputs.iter().map(|input| input.source.clone()).collect();
+    let x_of = |step| InputSource::Output { step, output: 0 };
+    assert_eq!(sources, [x_of(0), x_of(1)]);
+    let templates = PlanTemplates::new(Arc::new(plan), machine());
+    assert_eq!(templates.outputs(0), ["x", "y"]);
+    assert_eq!(templates.outputs(1), ["x", "y"]);
+}
+
+#[test]
+fn a_step_never_asks_for_more_than_there_is() {
+    let plan = plan("  big: { run: make, resources: { cpu: 64, memory: 1TiB } }\n");
+    let spec =
+        run_spec(&plan, &machine(), options(), |_, _| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b""))));
+    let step = &spec.unwrap().steps[0];
+    assert_eq!((step.cpu_millis, step.memory_bytes), (2000, 1 << 30));
+}
+
+#[test]
+fn what_changes_a_step_changes_its_key() {
+    let key = |text: &str| {
+        let plan = plan(&format!("  s: {{ run: make, {text} }}\n"));
+        step_action(&plan.steps[0], &machine()).encode(F).digest
+    };
+    let keys = [
+        key(""),
+        key("env: { A: '1' }"),
+        key("env: { A: '2' }"),
+        key("network: full"),
+        key("timeout: 5m"),
+        key("outputs: { o: file }"),
+        key("outputs: { o: 'fil*' }"),
+        key("reports: { junit: file }"),
+        key("effects: true"),
+    ];
+    let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(distinct.len(), keys.len());
+    for same in ["retries: 3", "resources: { cpu: 2 }", "allow_failure: true", "needs: []"] {
+        assert_eq!(key(same), keys[0], "{same} is not what a step computes");
+    }
+}
+
+#[test]
+fn another_toolchain_or_executor_is_another_key() {
+    let plan = plan("  s: { run: make }\n");
+    let key = |machine: &Machine| step_action(&plan.steps[0], machine).encode(F).digest;
+    let other = Machine { host_image: "other".to_owned(), ..machine() };
+    let plain = Machine { executor: Some("plain".to_owned()), ..machine() };
+    let keys: std::collections::BTreeSet<_> = [machine(), other, plain].iter().map(key).collect();
+    assert_eq!(keys.len(), 3);
+}
