@@ -5,8 +5,12 @@
     reason = "a test that cannot go on should fail right there"
 )]
 
+mod afterwards;
+mod bad_input;
 mod click;
 mod csv;
 mod documents;
 mod failing;
+mod repair;
+mod sandbox;
 mod zlib;
