@@ -4,6 +4,7 @@
 mod docs;
 mod exit_codes;
 mod help;
+mod live;
 mod logs;
 mod past_runs;
 

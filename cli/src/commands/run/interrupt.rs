@@ -20,6 +20,7 @@ pub(super) fn listen(cancel: CancellationToken) {
                 _ = terminate.recv() => {}
             }
             if cancel.is_cancelled() {
+                crate::ui::abandon();
                 std::process::exit(i32::from(ExitStatus::Interrupted.code()));
             }
             cancel.cancel();

@@ -31,8 +31,10 @@ fn nothing_is_written_when_nothing_changed() {
     assert!(record(dir.path(), "app", &keys(&[("x", key("a/1", 1)), ("y", key("b/1", 1))])).unwrap());
     assert!(!record(dir.path(), "app", &keys(&[("y", key("b/1", 2))])).unwrap());
     let failed = KeyRecord { status: "failed".to_owned(), ..key("b/1", 3) };
-    assert!(record(dir.path(), "app", &keys(&[("y", failed)])).unwrap());
-    assert_eq!(nearest(dir.path(), "app", "y").unwrap().len(), 1);
+    assert!(record(dir.path(), "app", &keys(&[("y", failed.clone())])).unwrap());
+    assert!(!record(dir.path(), "app", &keys(&[("y", failed.clone())])).unwrap());
+    // One key that went both ways: both are kept, the newest first.
+    assert_eq!(nearest(dir.path(), "app", "y").unwrap(), [failed, key("b/1", 1)]);
 }
 
 #[test]
