@@ -36,11 +36,7 @@ impl PlainExecutor {
     ///
     /// # Errors
     /// [`ExecuteError::Setup`] when the launcher cannot be started.
-    pub fn start(
-        command: LauncherCommand,
-        tools: HostTools,
-        grace: Duration,
-    ) -> Result<Self, ExecuteError> {
+    pub fn start(command: LauncherCommand, tools: HostTools, grace: Duration) -> Result<Self, ExecuteError> {
         let runner = Runner::start(command, Mode::Plain, grace, MAX_IN_FLIGHT)?;
         Ok(Self { tools, runner })
     }

@@ -27,14 +27,8 @@ impl Pump {
         for end in [&stdout, &stderr] {
             fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        let ends = [
-            (Stream::Stdout, Some(File::from(stdout))),
-            (Stream::Stderr, Some(File::from(stderr))),
-        ];
-        let pump = Self {
-            ends,
-            buffer: vec![0; CHUNK_BYTES],
-        };
+        let ends = [(Stream::Stdout, Some(File::from(stdout))), (Stream::Stderr, Some(File::from(stderr)))];
+        let pump = Self { ends, buffer: vec![0; CHUNK_BYTES] };
         Ok((pump, for_stdout, for_stderr))
     }
 

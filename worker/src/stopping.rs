@@ -38,12 +38,7 @@ pub(crate) struct Stopping {
 
 impl Stopping {
     pub(crate) fn new(start: Instant, timeout: Duration, grace: Duration) -> Self {
-        Self {
-            deadline: start.checked_add(timeout),
-            grace,
-            phase: Phase::Running,
-            verdict: None,
-        }
+        Self { deadline: start.checked_add(timeout), grace, phase: Phase::Running, verdict: None }
     }
 
     /// What to do at `now`, at most one thing of each kind over the life of a process.
@@ -101,10 +96,7 @@ pub(crate) struct StopHandle(OwnedFd);
 /// A signal and the handle that raises it.
 pub(crate) fn stop_signal() -> io::Result<(StopHandle, StopSignal)> {
     let (end, handle) = pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK)?;
-    let signal = StopSignal {
-        end,
-        seen: Cell::new(false),
-    };
+    let signal = StopSignal { end, seen: Cell::new(false) };
     Ok((StopHandle(handle), signal))
 }
 

@@ -1,4 +1,5 @@
 //! The fingerprint of a machine changes with its tools and with nothing else.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -32,11 +33,20 @@ fn home(base: &Path, name: &str) -> PathBuf {
     let home = base.join(name);
     write(&home.join(".cargo/bin/cargo"), "proxy");
     write(&home.join(".rustup/toolchains/stable/bin/rustc"), "rustc 1");
-    write(&home.join(".rustup/settings.toml"), &format!("default_toolchain = \"stable\"\n[overrides]\n\"{}\" = \"nightly\"\n", home.display()));
+    write(
+        &home.join(".rustup/settings.toml"),
+        &format!("default_toolchain = \"stable\"\n[overrides]\n\"{}\" = \"nightly\"\n", home.display()),
+    );
     symlink(home.join(".rustup/toolchains/stable"), home.join(".rustup/toolchains/1.0")).unwrap();
-    write(&home.join(".pyenv/shims/pip"), &format!("#!/bin/sh\nexec {}/.pyenv/libexec/pyenv pip\n", home.display()));
+    write(
+        &home.join(".pyenv/shims/pip"),
+        &format!("#!/bin/sh\nexec {}/.pyenv/libexec/pyenv pip\n", home.display()),
+    );
     write(&home.join(".pyenv/versions/3.12.1/bin/python3"), "python");
-    fs::create_dir_all(home.join(".pyenv/versions/3.12.1/lib/python3.12/site-packages/pytest-8.0.0.dist-info")).unwrap();
+    fs::create_dir_all(
+        home.join(".pyenv/versions/3.12.1/lib/python3.12/site-packages/pytest-8.0.0.dist-info"),
+    )
+    .unwrap();
     home
 }
 
@@ -65,7 +75,10 @@ fn names_the_part_that_changed() {
     };
     assert_eq!(changed(".cargo/bin/cargo", "proxy 2"), ["tools ~/.cargo/bin"]);
     write(&home.join(".cargo/bin/cargo"), "proxy");
-    assert_eq!(changed(".rustup/toolchains/stable/bin/rustc", "rustc 2"), ["rust toolchain 1.0", "rust toolchain stable"]);
+    assert_eq!(
+        changed(".rustup/toolchains/stable/bin/rustc", "rustc 2"),
+        ["rust toolchain 1.0", "rust toolchain stable"]
+    );
     write(&home.join(".rustup/toolchains/stable/bin/rustc"), "rustc 1");
     assert_eq!(changed(".cargo/bin/extra", "x"), ["tools ~/.cargo/bin"]);
     fs::remove_file(home.join(".cargo/bin/extra")).unwrap();

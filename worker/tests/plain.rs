@@ -1,4 +1,5 @@
 //! The plain executor: no isolation, but the same contract.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -10,7 +11,8 @@ use cullet_worker::plain::PlainExecutor;
 use support::{command, eventually, processes_with, run_in, step};
 
 fn plain() -> PlainExecutor {
-    PlainExecutor::start(support::launcher(), support::config().view.tools, Duration::from_millis(300)).unwrap()
+    PlainExecutor::start(support::launcher(), support::config().view.tools, Duration::from_millis(300))
+        .unwrap()
 }
 
 both_users! {

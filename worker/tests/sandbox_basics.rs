@@ -1,4 +1,5 @@
 //! A step runs, prints, writes and ends as a program does.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Cullet itself is killed: nothing it started goes on.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -22,7 +23,9 @@ fn parent() {
         "sandbox" => Box::new(support::sandbox()),
         _ => Box::new(plain()),
     };
-    let step = step(&format!("(setsid sleep {marker} &); trap '' TERM HUP; echo started; sleep {marker}; sleep {marker}"));
+    let step = step(&format!(
+        "(setsid sleep {marker} &); trap '' TERM HUP; echo started; sleep {marker}; sleep {marker}"
+    ));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             eventually("the step starts", || step.log.stdout().contains("started"));
@@ -33,7 +36,8 @@ fn parent() {
 }
 
 fn plain() -> PlainExecutor {
-    PlainExecutor::start(support::launcher(), support::config().view.tools, Duration::from_millis(300)).unwrap()
+    PlainExecutor::start(support::launcher(), support::config().view.tools, Duration::from_millis(300))
+        .unwrap()
 }
 
 fn kill_parent_with(executor: &str, signal: nix::sys::signal::Signal) {
@@ -45,7 +49,8 @@ fn kill_parent_with(executor: &str, signal: nix::sys::signal::Signal) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("started "))).unwrap().unwrap();
+    let line =
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("started "))).unwrap().unwrap();
     assert!(!processes_with(&marker).is_empty());
     let pid = nix::unistd::Pid::from_raw(parent.id().cast_signed());
     nix::sys::signal::kill(pid, signal).unwrap();

@@ -1,4 +1,5 @@
 //! The tools of the machine work in the sandbox, and what lies beside them stays hidden.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -46,7 +47,9 @@ fn home(base: &Path) -> PathBuf {
     let home = base.join("home-of-u");
     write_program(&home.join(".cargo/bin/fake-cargo"), "#!/bin/sh\ncat \"$RUSTUP_HOME/toolchain\"\n");
     fs::create_dir_all(home.join(".rustup")).unwrap();
-    for (name, text) in [(".rustup/toolchain", "1.2.3"), (".cargo/credentials.toml", "canary"), (".netrc", "canary")] {
+    for (name, text) in
+        [(".rustup/toolchain", "1.2.3"), (".cargo/credentials.toml", "canary"), (".netrc", "canary")]
+    {
         fs::write(home.join(name), text).unwrap();
     }
     write_program(&home.join(".ssh/id"), "canary");
@@ -63,7 +66,10 @@ fn tools_of_a_home_come_without_the_rest_of_it() {
     let path = format!("{0}/bin:{0}/.cargo/bin:{0}:{0}/.ssh/missing:/usr/bin:/bin", home.display());
     let tools = HostTools::discover(&path, Some(&home));
     let sandbox = Sandbox::start(support::launcher(), SandboxConfig::new(tools, Vec::new())).unwrap();
-    let script = format!("mine; fake-cargo; echo; ls -A {0} {0}/.cargo; touch {0}/bin/x 2>/dev/null && echo wrote; grep -rl canary {0}; true", home.display());
+    let script = format!(
+        "mine; fake-cargo; echo; ls -A {0} {0}/.cargo; touch {0}/bin/x 2>/dev/null && echo wrote; grep -rl canary {0}; true",
+        home.display()
+    );
     let expected = format!("mine\n1.2.3\n{0}:\n.cargo\n.rustup\nbin\n\n{0}/.cargo:\nbin", home.display());
     assert_eq!(run_in(&sandbox, &step(&script)).ok(), expected);
 }

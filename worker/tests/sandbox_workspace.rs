@@ -1,4 +1,5 @@
 //! The workspace: inputs that nothing can change, and what the step leaves behind.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -10,10 +11,11 @@ use support::{Step, run_in, sandbox, step};
 
 fn with_inputs(sandbox: &Sandbox, script: &str) -> Step {
     let owner = sandbox.owner();
-    let made = step(script)
-        .input(owner, "file", "contents\n")
-        .input(owner, "dir/inner", "inner\n")
-        .input(owner, "dir/other", "other\n");
+    let made = step(script).input(owner, "file", "contents\n").input(owner, "dir/inner", "inner\n").input(
+        owner,
+        "dir/other",
+        "other\n",
+    );
     std::os::unix::fs::chown(&made.launch.inputs, owner, owner).unwrap();
     made
 }
@@ -23,7 +25,8 @@ fn xattr(path: &Path, name: &str) -> Option<Vec<u8>> {
     let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     let name = std::ffi::CString::new(name).unwrap();
     // SAFETY: two C strings and a buffer with its length.
-    let length = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    let length =
+        unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
     usize::try_from(length).ok().map(|length| value[..length].to_vec())
 }
 

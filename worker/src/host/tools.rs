@@ -29,10 +29,7 @@ impl HostTools {
     /// Looks through the caller's `PATH`. A directory is left out when showing it would show too much: the home
     /// directory itself or one above it.
     pub fn discover(path: &str, home: Option<&Path>) -> Self {
-        let mut tools = Self {
-            home: home.map(Path::to_path_buf),
-            ..Self::default()
-        };
+        let mut tools = Self { home: home.map(Path::to_path_buf), ..Self::default() };
         let mut binds = BTreeSet::new();
         for entry in path.split(':') {
             let dir = normal(Path::new(entry));
@@ -96,7 +93,9 @@ mod tests {
     #[test]
     fn shows_no_home_no_parent_of_it_and_nothing_relative() {
         let home = Some(Path::new("/home/u"));
-        for refused in ["/home/u", "/home", "/", "", ".", "bin", "/tmp/bin", "/proc/1/root", "/usr/../home/u/x"] {
+        for refused in
+            ["/home/u", "/home", "/", "", ".", "bin", "/tmp/bin", "/proc/1/root", "/usr/../home/u/x"]
+        {
             assert!(!may_be_shown(Path::new(refused), home), "{refused}");
         }
         for shown in ["/home/u/bin", "/usr/bin", "/data/tools/bin"] {

@@ -29,10 +29,7 @@ impl LauncherCommand {
 
     /// This very program, with the hidden argument.
     pub fn this_program() -> Self {
-        Self {
-            program: PathBuf::from("/proc/self/exe"),
-            args: vec![Self::ARGUMENT.to_owned()],
-        }
+        Self { program: PathBuf::from("/proc/self/exe"), args: vec![Self::ARGUMENT.to_owned()] }
     }
 }
 
@@ -51,13 +48,7 @@ impl SandboxConfig {
     /// The `host` image with these tools, which hides `hidden` (the cache directory, above all).
     pub fn new(tools: HostTools, hidden: Vec<PathBuf>) -> Self {
         Self {
-            view: ViewConfig {
-                tools,
-                hidden,
-                extra: Vec::new(),
-                max_processes: 4096,
-                tmp_bytes: None,
-            },
+            view: ViewConfig { tools, hidden, extra: Vec::new(), max_processes: 4096, tmp_bytes: None },
             // Enough for a test runner to flush its report; short enough that Ctrl-C feels immediate.
             grace: Duration::from_secs(2),
             max_in_flight: 256,

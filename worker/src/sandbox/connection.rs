@@ -33,18 +33,11 @@ impl Connection {
             Welcome::Tried(_) => return Err(confused()),
         };
         let process = guard.0.take().ok_or_else(confused)?;
-        Ok(Self {
-            stream: Mutex::new(stream),
-            process: Mutex::new(process),
-            footing,
-        })
+        Ok(Self { stream: Mutex::new(stream), process: Mutex::new(process), footing })
     }
 
     /// Starts a launcher that only tries things.
-    pub(super) fn try_parts(
-        command: &LauncherCommand,
-        trials: &Mode,
-    ) -> Result<Vec<Trial>, ExecuteError> {
+    pub(super) fn try_parts(command: &LauncherCommand, trials: &Mode) -> Result<Vec<Trial>, ExecuteError> {
         let (_guard, stream) = spawn(command)?;
         match ask(&stream, trials)? {
             Welcome::Tried(trials) => Ok(trials),

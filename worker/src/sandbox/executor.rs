@@ -37,11 +37,7 @@ impl Sandbox {
 
     /// How strong this sandbox is. Anything but [`Tier::Full`] is to be told to the user.
     pub fn tier(&self) -> Tier {
-        if self.runner.footing().own_proc {
-            Tier::Full
-        } else {
-            Tier::without_own_proc()
-        }
+        if self.runner.footing().own_proc { Tier::Full } else { Tier::without_own_proc() }
     }
 
     /// The user and group id that must own what steps may modify (files and directories of input roots), when

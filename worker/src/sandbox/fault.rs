@@ -16,10 +16,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(action: impl Into<String>, errno: i32) -> Self {
-        Self {
-            action: action.into(),
-            errno,
-        }
+        Self { action: action.into(), errno }
     }
 
     pub(crate) fn io_error(&self) -> io::Error {
@@ -29,10 +26,7 @@ impl Fault {
 
 impl From<Fault> for ExecuteError {
     fn from(fault: Fault) -> Self {
-        Self::Setup {
-            source: fault.io_error(),
-            action: fault.action,
-        }
+        Self::Setup { source: fault.io_error(), action: fault.action }
     }
 }
 

@@ -64,11 +64,7 @@ fn prepare(view: &ViewConfig, dir: &Path) -> Result<Grounds, String> {
         let owner = sandbox_owner();
         chown(path, owner, owner)
     };
-    let grounds = Grounds {
-        view: view.clone(),
-        inputs: base.join("inputs"),
-        scratch: base.join("scratch"),
-    };
+    let grounds = Grounds { view: view.clone(), inputs: base.join("inputs"), scratch: base.join("scratch") };
     let dirs = [grounds.scratch.join("upper"), grounds.scratch.join("work"), grounds.inputs.clone()];
     match dirs.iter().try_for_each(|path| make(path)) {
         Ok(()) => Ok(grounds),
@@ -106,12 +102,9 @@ fn fact(trial: &Trial) -> Fact {
     };
     match &trial.fault {
         None => Fact { name, ok: true, why: purpose.to_owned(), remedy: None },
-        Some(fault) => Fact {
-            name,
-            ok: false,
-            why: fault.to_string(),
-            remedy: Some(advice(fault).to_owned()),
-        },
+        Some(fault) => {
+            Fact { name, ok: false, why: fault.to_string(), remedy: Some(advice(fault).to_owned()) }
+        }
     }
 }
 

@@ -46,14 +46,8 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::UserNamespace,
-        Self::View,
-        Self::Isolation,
-        Self::Overlay,
-        Self::OwnProc,
-        Self::Filter,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::UserNamespace, Self::View, Self::Isolation, Self::Overlay, Self::OwnProc, Self::Filter];
 }
 
 /// What came of trying a part.
@@ -101,11 +95,7 @@ pub(crate) enum StepReport {
     /// Nothing of the step ran.
     Failed(Fault),
     /// The step's main process ended.
-    Ended {
-        ending: Ending,
-        started_at: SystemTime,
-        duration: Duration,
-    },
+    Ended { ending: Ending, started_at: SystemTime, duration: Duration },
 }
 
 /// How the main process ended.

@@ -53,10 +53,6 @@ impl Runner {
         self.connection().pid()
     }
 
-    pub(crate) fn mode(&self) -> &Mode {
-        &self.mode
-    }
-
     fn connection(&self) -> Arc<Connection> {
         Arc::clone(&self.connection.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -114,10 +110,7 @@ impl Runner {
 }
 
 pub(crate) fn setup(action: &str, source: io::Error) -> ExecuteError {
-    ExecuteError::Setup {
-        action: action.to_owned(),
-        source,
-    }
+    ExecuteError::Setup { action: action.to_owned(), source }
 }
 
 fn step_socket() -> io::Result<(OwnedFd, OwnedFd)> {

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::frame::{recv_packet, send_packet};
 use super::protocol::{Ending, Order, StepReport};
 use crate::pump::Pump;
-use crate::stopping::{Stop, Stopping, StopSignal};
+use crate::stopping::{Stop, StopSignal, Stopping};
 use crate::{ExecuteError, Exit, LogSink};
 
 /// A step that was handed to the launcher.
@@ -68,10 +68,7 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
 }
 
 fn failed(action: &str, source: io::Error) -> ExecuteError {
-    ExecuteError::Setup {
-        action: action.to_owned(),
-        source,
-    }
+    ExecuteError::Setup { action: action.to_owned(), source }
 }
 
 fn wait(

@@ -125,11 +125,7 @@ impl Step {
     pub(crate) async fn run_on(&self, executor: &dyn StepExecutor) -> Result<Outcome, ExecuteError> {
         let log = Box::new(self.log.clone());
         let execution = executor.execute(self.launch.clone(), log, self.cancel.clone()).await?;
-        Ok(Outcome {
-            execution,
-            stdout: self.log.stdout(),
-            stderr: self.log.stderr(),
-        })
+        Ok(Outcome { execution, stdout: self.log.stdout(), stderr: self.log.stderr() })
     }
 }
 
@@ -152,11 +148,7 @@ pub(crate) fn sandbox() -> Sandbox {
 }
 
 pub(crate) fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// Runs one step in a sandbox of its own.

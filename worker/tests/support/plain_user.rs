@@ -41,11 +41,8 @@ fn again(test: &str) {
         .gid(UID)
         .output()
         .unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "as a plain user: {said}");
     assert!(said.contains("1 passed"), "the test did not run as a plain user: {said}");
 }

@@ -131,7 +131,8 @@ fn variable(tools: &HostTools, name: &str) -> Option<PathBuf> {
 }
 
 fn rustup(reader: &mut Reader, tools: &HostTools, parts: &mut Vec<FingerprintPart>) {
-    const FILES: [&str; 3] = ["bin/rustc", "lib/rustlib/components", "lib/rustlib/multirust-channel-manifest.toml"];
+    const FILES: [&str; 3] =
+        ["bin/rustc", "lib/rustlib/components", "lib/rustlib/multirust-channel-manifest.toml"];
     let Some(root) = variable(tools, "RUSTUP_HOME") else { return };
     let toolchains = root.join("toolchains");
     for name in reader.names(&toolchains) {

@@ -57,6 +57,5 @@ pub(super) fn compile() -> Result<Option<BpfProgram>, Fault> {
 
 /// Installs the filter for this process and all it starts.
 pub(super) fn install(filter: &BpfProgram) -> Result<(), Fault> {
-    seccompiler::apply_filter(filter)
-        .map_err(|_| Fault::new("install the system call filter", libc::EINVAL))
+    seccompiler::apply_filter(filter).map_err(|_| Fault::new("install the system call filter", libc::EINVAL))
 }

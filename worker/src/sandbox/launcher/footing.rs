@@ -66,9 +66,7 @@ fn as_root() -> Result<Standing, Fault> {
         Err(nix::Error::EPERM) => {
             become_user(SANDBOX_UID)?;
             new_namespace()?;
-            Ok(Standing::Namespace {
-                became: Some(SANDBOX_UID),
-            })
+            Ok(Standing::Namespace { became: Some(SANDBOX_UID) })
         }
         Err(errno) => Err(errno).during("create a mount namespace"),
     }
@@ -77,8 +75,7 @@ fn as_root() -> Result<Standing, Fault> {
 /// A user namespace in which this process is the step's user, and a mount namespace that belongs to it.
 pub(super) fn new_namespace() -> Result<(), Fault> {
     let (uid, gid) = (geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
-        .during("create a user namespace")?;
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).during("create a user namespace")?;
     map_ids(Path::new("/proc"), uid, gid)
 }
 

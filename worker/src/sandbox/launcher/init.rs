@@ -99,8 +99,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     step_root::silence_stdin()?;
     privileges::drop_all(prepared.standing, &prepared.config, &machine.path())?;
     // Changing user clears this, so it comes last; if the launcher was gone before, the channel says so.
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0)
-        .during("die with the launcher")?;
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
     match &prepared.filter {
         Some(program) => filter::install(program),
         None => Ok(()),

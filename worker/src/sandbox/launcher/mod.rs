@@ -110,27 +110,17 @@ impl Prepared {
         let standing = footing::enter()?;
         let view = view::build(&config)?;
         let own_proc = proc_is_allowed(&view)?;
-        Ok(Self {
-            standing,
-            config,
-            view,
-            own_proc,
-            filter: filter::compile()?,
-        })
+        Ok(Self { standing, config, view, own_proc, filter: filter::compile()? })
     }
 }
 
 impl Launcher {
     fn footing(&self) -> Footing {
         match self {
-            Self::Sandbox(prepared) => Footing {
-                owner: prepared.standing.owner(),
-                own_proc: prepared.own_proc,
-            },
-            Self::Plain => Footing {
-                owner: None,
-                own_proc: false,
-            },
+            Self::Sandbox(prepared) => {
+                Footing { owner: prepared.standing.owner(), own_proc: prepared.own_proc }
+            }
+            Self::Plain => Footing { owner: None, own_proc: false },
         }
     }
 

@@ -12,26 +12,23 @@ use super::sys;
 const NONE: Option<&str> = None;
 
 /// Mounts a new filesystem of this type.
-pub(crate) fn filesystem(
-    kind: &str,
-    target: &Path,
-    flags: MsFlags,
-    options: &str,
-) -> Result<(), Fault> {
+pub(crate) fn filesystem(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result<(), Fault> {
     mount(Some(kind), target, Some(kind), flags, Some(options))
         .during(format!("mount {kind} at {}", target.display()))
 }
 
 /// Shows `source` at `target` too, with everything mounted below it.
 pub(crate) fn bind(source: &Path, target: &Path) -> Result<(), Fault> {
-    mount(Some(source), target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
-        .during(format!("bind {} to {}", source.display(), target.display()))
+    mount(Some(source), target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE).during(format!(
+        "bind {} to {}",
+        source.display(),
+        target.display()
+    ))
 }
 
 /// No mount or unmount from here on reaches the machine, nor the other way round.
 pub(crate) fn detach_from_the_machine() -> Result<(), Fault> {
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
-        .during("make the mounts private")
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).during("make the mounts private")
 }
 
 /// Sets attributes on one mount.
@@ -46,7 +43,6 @@ pub(crate) fn restrict_all(target: &Path, attributes: u64) -> Result<(), Fault> 
 
 fn set_attributes(target: &Path, recursive: bool, attributes: u64) -> Result<(), Fault> {
     let action = || format!("restrict the mount at {}", target.display());
-    let path = CString::new(target.as_os_str().as_bytes())
-        .map_err(|_| Fault::new(action(), libc::EINVAL))?;
+    let path = CString::new(target.as_os_str().as_bytes()).map_err(|_| Fault::new(action(), libc::EINVAL))?;
     sys::mount_setattr(&path, recursive, attributes).during(action())
 }

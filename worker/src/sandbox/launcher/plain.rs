@@ -21,7 +21,6 @@ pub(super) fn adopt_orphans() -> Result<(), Fault> {
     super::step_root::silence_stdin()
 }
 
-
 /// Asks every descendant to end: process groups first, then children that have left them.
 pub(super) fn ask_all() {
     for child in children() {

@@ -27,8 +27,7 @@ pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> 
     unshare(CloneFlags::CLONE_NEWUSER).during("create the step's user namespace")?;
     footing::map_ids(proc, uid, gid)?;
     // A further namespace would hand the step capabilities again, and with them more of the kernel.
-    fs::write(proc.join("sys/user/max_user_namespaces"), "0")
-        .during("forbid further user namespaces")?;
+    fs::write(proc.join("sys/user/max_user_namespaces"), "0").during("forbid further user namespaces")?;
     limit(config)?;
     drop_capabilities()?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;

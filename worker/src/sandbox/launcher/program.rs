@@ -87,10 +87,7 @@ fn candidates(name: &str, env: &[(String, String)]) -> Result<Vec<CString>, Faul
         return Ok(vec![c_string(name)?]);
     }
     let path = env.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value);
-    path.split(':')
-        .filter(|dir| !dir.is_empty())
-        .map(|dir| c_string(&format!("{dir}/{name}")))
-        .collect()
+    path.split(':').filter(|dir| !dir.is_empty()).map(|dir| c_string(&format!("{dir}/{name}"))).collect()
 }
 
 fn complain(what: &str, errno: Errno) {

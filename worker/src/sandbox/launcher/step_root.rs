@@ -47,10 +47,7 @@ pub(super) fn mount_proc(root: &Path, own_proc: bool) -> Result<(), Fault> {
     let target = root.join("proc");
     if !own_proc {
         mounts::bind(Path::new("/proc"), &target)?;
-        return mounts::restrict_all(
-            &target,
-            attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC,
-        );
+        return mounts::restrict_all(&target, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC);
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mounts::filesystem("proc", &target, flags, "")

@@ -23,19 +23,12 @@ pub(crate) mod attr {
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// Sets attributes on the mount at `path`, and on all below it when `recursive`.
 pub(crate) fn mount_setattr(path: &CStr, recursive: bool, attributes: u64) -> io::Result<()> {
-    let change = MountAttr {
-        attr_set: attributes,
-        ..MountAttr::default()
-    };
+    let change = MountAttr { attr_set: attributes, ..MountAttr::default() };
     let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: `path` is a C string and `change` a mount_attr of the size given; both outlive the call.
     let result = unsafe {
@@ -69,13 +62,8 @@ pub(crate) fn clone_process(namespaces: libc::c_int) -> io::Result<Cloned> {
     args.exit_signal = libc::SIGCHLD as u64;
     // SAFETY: without CLONE_VM and a stack this is fork; the launcher has one thread, so the child may go on
     // with any code. The kernel writes the descriptor to `pidfd`, which outlives the call.
-    let pid = check(unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw mut args,
-            size_of::<libc::clone_args>(),
-        )
-    })?;
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
     if pid == 0 {
         return Ok(Cloned::Child);
     }
@@ -101,11 +89,7 @@ pub(crate) fn close_from(first: libc::c_uint) -> io::Result<()> {
 }
 
 /// prctl(2) with plain numbers.
-pub(crate) fn prctl(
-    option: libc::c_int,
-    second: libc::c_ulong,
-    third: libc::c_ulong,
-) -> io::Result<()> {
+pub(crate) fn prctl(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> io::Result<()> {
     // SAFETY: the callers only use options whose arguments are numbers.
     check(unsafe { libc::prctl(option, second, third, 0, 0) }.into()).map(drop)
 }
@@ -139,11 +123,8 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads an ifreq, which outlives the call.
-    check(
-        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }
-            .into(),
-    )
-    .map(drop)
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }.into())
+        .map(drop)
 }
 
 /// Gives every signal its default action back and blocks none.

@@ -19,10 +19,7 @@ use super::{Prepared, filter, footing, mounts, step_root, view};
 pub(super) fn all(grounds: &Grounds) -> Vec<Trial> {
     Part::ALL
         .into_iter()
-        .map(|part| Trial {
-            part,
-            fault: isolated(|| attempt(part, grounds)).err(),
-        })
+        .map(|part| Trial { part, fault: isolated(|| attempt(part, grounds)).err() })
         .collect()
 }
 
@@ -78,9 +75,8 @@ fn own_proc(view: &ViewConfig) -> Result<(), Fault> {
 
 /// Runs `trial` in a child, so that nothing of it stays.
 fn isolated(trial: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .during("create a socket")?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .during("create a socket")?;
     match sys::clone_process(0).during("fork")? {
         Cloned::Child => {
             let _ = send_packet(theirs.as_fd(), &trial(), &[]);

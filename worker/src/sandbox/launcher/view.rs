@@ -19,9 +19,8 @@ const STAGE: &str = "/sys";
 
 /// Entries of `/` that hold software and its configuration. Everything else (homes, data, /run with its
 /// sockets, whatever a machine's owner put into `/`) is not part of a step's key and so not of its view.
-const SOFTWARE: [&str; 12] = [
-    "bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu", "libexec",
-];
+const SOFTWARE: [&str; 12] =
+    ["bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu", "libexec"];
 
 /// The parts of `/var` that belong to installed software: package databases and generated catalogues.
 const VAR: [&str; 10] = [
@@ -39,7 +38,18 @@ const VAR: [&str; 10] = [
 
 /// Directories that a step expects and that have nothing of the machine in them.
 const EMPTY: [&str; 13] = [
-    "proc", "sys", "dev", "run", "home", "root", "tmp", "var/tmp", "var/lib", "mnt", "media", "srv",
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "home",
+    "root",
+    "tmp",
+    "var/tmp",
+    "var/lib",
+    "mnt",
+    "media",
+    "srv",
     "workspace",
 ];
 
@@ -76,11 +86,7 @@ pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
     let network_files = etc::place(stage, &root)?;
     mounts::restrict_all(&root, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
     dev::build(&root.join("dev"))?;
-    Ok(View {
-        root,
-        private,
-        network_files,
-    })
+    Ok(View { root, private, network_files })
 }
 
 /// Makes a directory and its parents, readable by all whatever the umask.
