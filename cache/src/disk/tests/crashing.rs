@@ -10,7 +10,6 @@ const ROUNDS: u64 = 50;
 
 /// Stores blobs and results, links and collects, until it is killed.
 #[test]
-#[ignore = "run by the test below, in a process of its own"]
 fn child_writes_until_killed() {
     let Some(dir) = child_dir() else { return };
     let store = reopen(&dir, 8 * MIB);

@@ -97,17 +97,17 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Another process that runs one ignored test of this binary with `CULLET_TEST_DIR` set.
+/// Another process that runs one test of this binary with `CULLET_TEST_DIR` set.
 fn child(test: &str, dir: &Path) -> std::process::Child {
     std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", &format!("disk::tests::{test}"), "--nocapture"])
+        .args(["--exact", &format!("disk::tests::{test}"), "--nocapture"])
         .env("CULLET_TEST_DIR", dir)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap()
 }
 
-/// What [`child`] told this process; none where a person runs ignored tests by hand.
+/// What [`child`] told this process; none in an ordinary run of all tests, where those children have nothing to do.
 fn child_dir() -> Option<PathBuf> {
     std::env::var_os("CULLET_TEST_DIR").map(PathBuf::from)
 }

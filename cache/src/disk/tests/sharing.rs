@@ -9,7 +9,6 @@ const SHARED: u64 = 400;
 
 /// Stores and reads the same blobs as its twin.
 #[test]
-#[ignore = "run by the test below, in a process of its own"]
 fn child_stores_the_shared_blobs() {
     let Some(dir) = child_dir() else { return };
     let store = reopen(&dir, 1 << 30);
@@ -37,7 +36,6 @@ fn two_processes_store_the_same_at_once() {
 
 /// A run that takes what it finds, makes what it misses, and must then keep it all.
 #[test]
-#[ignore = "run by the test below, in a process of its own"]
 fn child_runs_beside_collectors() {
     let Some(dir) = child_dir() else { return };
     for round in 0..15 {
