@@ -82,7 +82,13 @@ fn three_runs_at_once_share_a_cache() {
     let checkouts = [checkout(), checkout(), checkout()];
     let children: Vec<_> = checkouts
         .iter()
-        .map(|checkout| user.command(checkout.path(), ["run"]).stderr(Stdio::null()).spawn().unwrap())
+        .map(|checkout| {
+            user.command(checkout.path(), ["run"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
         .collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());

@@ -65,6 +65,25 @@ fn resolve(from: &str, target: &str) -> String {
     parts.join("/")
 }
 
+/// Pages of `docs/` that some text speaks of, in code and help texts as well, but that do not exist.
+pub(crate) fn mentions(files: &[SourceFile]) -> Vec<Violation> {
+    let exists = |page: &str| files.iter().any(|file| file.path.strip_prefix("docs/") == Some(page));
+    let mut violations = Vec::new();
+    for file in files.iter().filter(|file| !file.path.starts_with("tests/")) {
+        for (number, line) in file.text.lines().enumerate() {
+            for rest in line.split("docs/").skip(1) {
+                let name = rest.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').next();
+                let page = format!("{}.md", name.unwrap_or_default());
+                if rest.starts_with(&page) && !exists(&page) {
+                    let message = format!("speaks of `docs/{page}`, which is not there");
+                    violations.push(Violation::at(&file.path, number + 1, message));
+                }
+            }
+        }
+    }
+    violations
+}
+
 /// Headings become anchors as common renderers do it: lower case, punctuation dropped, spaces to hyphens.
 fn has_heading(text: &str, anchor: &str) -> bool {
     let slug = |heading: &str| -> String {
@@ -134,6 +153,14 @@ mod tests {
         assert_eq!(count("[b](b.md#nowhere)"), 1);
         assert_eq!(count("[self](#nowhere)"), 1);
         assert_eq!(count("```\n[c](c.md)\n```"), 0);
+    }
+
+    #[test]
+    fn pages_that_do_not_exist_are_found() {
+        let page = SourceFile::planted("docs/b.md", "");
+        let count = |text: &str| mentions(&[SourceFile::planted("a/src/lib.rs", text), page.clone()]).len();
+        assert_eq!(count("//! See docs/b.md and `docs/`."), 0);
+        assert_eq!(count("//! See docs/b.md.\n//! Or docs/c.md."), 1);
     }
 
     #[test]

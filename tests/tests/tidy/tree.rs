@@ -70,7 +70,8 @@ fn crates_take_the_lints_of_the_workspace() {
 
 #[test]
 fn links_in_documents_resolve() {
-    pass(documents::links(&files()));
+    let files = files();
+    pass([documents::links(&files), documents::mentions(&files)].concat());
 }
 
 #[test]
