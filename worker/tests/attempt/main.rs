@@ -1,4 +1,10 @@
 //! Attempts from their inputs to their results, with the real disk cache.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 mod caching;
 mod fixture;
