@@ -67,6 +67,23 @@ fn a_wrong_pipeline_is_2_with_every_problem_and_its_place() {
 }
 
 #[test]
+fn a_parameter_that_must_be_set_is_no_fault_of_the_file() {
+    let home = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{}    env: {{ X: \"${{{{ params.profile }}}}\" }}\n",
+        GOOD.replace("name: app\n", "name: app\nparams: { profile: { description: x } }\n")
+    );
+    std::fs::write(home.path().join("cullet.yaml"), &text).unwrap();
+    let output = run(home.path(), &["validate"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = run(home.path(), &["validate", "--param", "profile=x"]);
+    assert_eq!(stdout(&output), "cullet.yaml: 1 step, no errors\n", "{}", stderr(&output));
+    let output = run(home.path(), &["validate", "--param", "profil=x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(run(home.path(), &["graph"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_missing_pipeline_is_2_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let output = run(home.path(), &["validate"]);
