@@ -11,6 +11,8 @@ mod click;
 mod csv;
 mod documents;
 mod failing;
+mod interrupt;
 mod repair;
+mod rules;
 mod sandbox;
 mod zlib;

@@ -1,0 +1,43 @@
+//! Somebody presses Ctrl-C.
+
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use cullet_tests::{Checkout, Outcome, User};
+
+#[test]
+fn ctrl_c_cancels_and_leaves_nothing_behind() {
+    let marker = format!("32{:06}", std::process::id());
+    let text = format!(
+        "cullet: 1\nname: slow\nsteps:\n  quick: {{ run: 'true' }}\n  \
+         slow: {{ needs: [quick], run: 'sleep {marker}' }}\n  after: {{ needs: [slow], run: 'true' }}\n"
+    );
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
+    let mut command = user.command(checkout.path(), ["run", "--progress", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| sleeping(&marker));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let outcome = Outcome::of(&child.wait_with_output().unwrap());
+    assert_eq!(outcome.exit_code, 130, "{}", outcome.stderr);
+    assert_eq!(outcome.steps["quick"].status, "succeeded");
+    assert_eq!(outcome.steps["slow"].status, "cancelled");
+    assert!(!sleeping(&marker));
+    let last = outcome.events.last().unwrap();
+    assert_eq!((last["event"].as_str(), last["status"].as_str()), (Some("run_finished"), Some("cancelled")));
+}
+
+fn sleeping(marker: &str) -> bool {
+    let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let command = format!("sleep {marker}");
+    String::from_utf8_lossy(&processes.stdout).lines().any(|line| line == command)
+}
+
+/// Ten seconds are plenty for a process to start, even on a busy machine.
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        sleep(Duration::from_millis(20));
+    }
+}
