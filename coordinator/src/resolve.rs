@@ -39,8 +39,23 @@ pub struct Answer {
     /// The action to execute; only with [`Resolution::Miss`].
     pub action: Option<Arc<Action>>,
     /// Something a person should know.
-    pub note: Option<String>,
+    pub note: Option<LookupNote>,
 }
+
+/// What a person should know about a lookup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookupNote {
+    /// The cache could not be asked.
+    Trouble(String),
+    /// There is a result, but some of its blobs are gone, so the step runs again.
+    Incomplete {
+        /// How many.
+        missing: usize,
+    },
+}
+
+/// Says of an action that was just not found how many blobs of its result are missing, where that is why.
+pub type Incompleteness = Arc<dyn Fn(&Digest) -> Option<usize> + Send + Sync>;
 
 /// Makes keys and looks them up.
 pub struct Resolver {
@@ -48,6 +63,7 @@ pub struct Resolver {
     blobs: Arc<dyn BlobStore>,
     actions: Arc<dyn ActionCache>,
     templates: Arc<dyn Templates>,
+    incomplete: Incompleteness,
     /// The last few directories that inputs were put into: dozens of steps mount into the same source tree.
     recent: Mutex<Vec<(Digest, Arc<Directory>)>>,
 }
@@ -68,8 +84,9 @@ impl Resolver {
         blobs: Arc<dyn BlobStore>,
         actions: Arc<dyn ActionCache>,
         templates: Arc<dyn Templates>,
+        incomplete: Incompleteness,
     ) -> Self {
-        Self { function, blobs, actions, templates, recent: Mutex::new(Vec::new()) }
+        Self { function, blobs, actions, templates, incomplete, recent: Mutex::new(Vec::new()) }
     }
 
     /// Answers a question. Trouble with the cache is a miss, never a failure of the run.
@@ -92,8 +109,8 @@ impl Resolver {
                         return Answer { resolution, action: None, note: None };
                     }
                 }
-                Ok(None) => {}
-                Err(error) => note = Some(format!("the cache could not be asked: {}", describe(&error))),
+                Ok(None) => note = (self.incomplete)(&key).map(|missing| LookupNote::Incomplete { missing }),
+                Err(error) => note = Some(LookupNote::Trouble(describe(&error))),
             }
         }
         if let Err(error) = self.store(assembled, encoded).await {

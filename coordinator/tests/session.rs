@@ -132,3 +132,11 @@ async fn a_wide_run_is_answered_by_the_cache_in_batches() {
     assert_eq!(world.run(&steps).await.end.executed, 1);
     assert_eq!(world.run(&steps).await.end.cached, 2000);
 }
+
+#[tokio::test]
+async fn an_incomplete_result_is_said_and_made_again() {
+    let world = World { incomplete: Some(2), ..World::default() };
+    let outcome = world.run(&[step("a", "print 1", &[])]).await;
+    let note = "the cached result of a is not whole (2 blobs are missing): running it again";
+    assert_eq!((outcome.notes(), outcome.end.executed), (vec![note], 1));
+}

@@ -1,10 +1,11 @@
 //! Messages and reports, turned into commands for the core and events for whoever watches.
 
-use cullet_core::{LogCommand, StepId};
+use cullet_core::{LogCommand, StepId, StepIndex};
 
 use super::{Message, Session, now};
 use crate::driver::Driver;
 use crate::event::{Event, StepLog};
+use crate::resolve::LookupNote;
 use crate::workers::Report;
 
 impl<D: Driver> Session<D> {
@@ -14,7 +15,7 @@ impl<D: Driver> Session<D> {
                 self.lookups -= 1;
                 for (step, answer) in answers {
                     if let Some(note) = answer.note {
-                        self.say(None, "warning", note);
+                        self.say_lookup(step, &note);
                     }
                     if let Some(action) = answer.action {
                         self.actions.insert(step, action);
@@ -24,6 +25,21 @@ impl<D: Driver> Session<D> {
                 }
             }
             Message::Delivered(lost) => commands.push(self.delivered(lost)),
+        }
+    }
+
+    fn say_lookup(&mut self, step: StepIndex, note: &LookupNote) {
+        match note {
+            LookupNote::Trouble(why) => {
+                self.say(None, "warning", format!("the cache could not be asked: {why}"));
+            }
+            LookupNote::Incomplete { missing } => {
+                let name = self.step_name(step);
+                let blobs = if *missing == 1 { "1 blob is" } else { &format!("{missing} blobs are") };
+                let text =
+                    format!("the cached result of {name} is not whole ({blobs} missing): running it again");
+                self.say(Some(name), "warning", text);
+            }
         }
     }
 

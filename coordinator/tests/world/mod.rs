@@ -254,6 +254,8 @@ pub(crate) struct World {
     pub(crate) keep_going: bool,
     pub(crate) deliver: bool,
     pub(crate) lose: &'static [&'static str],
+    /// How many blobs of every result are missing.
+    pub(crate) incomplete: Option<usize>,
 }
 
 impl World {
@@ -269,7 +271,7 @@ impl World {
         };
         let parts = SessionParts {
             driver: DirectDriver::default(),
-            resolver: Arc::new(Resolver::new(F, self.memory.clone(), self.memory.clone(), templates.clone())),
+            resolver: Arc::new(self.resolver(templates.clone())),
             templates: templates.clone(),
             workers: Arc::new(workers),
             delivery: self.delivery.clone(),
@@ -282,6 +284,11 @@ impl World {
         let started = log.lock().unwrap().clone();
         let events = watcher.0.lock().unwrap().clone();
         Outcome { end, started, events }
+    }
+
+    fn resolver(&self, templates: Arc<TestTemplates>) -> Resolver {
+        let incomplete = self.incomplete;
+        Resolver::new(F, self.memory.clone(), self.memory.clone(), templates, Arc::new(move |_| incomplete))
     }
 
     fn spec(&self, templates: &TestTemplates) -> RunSpec {

@@ -1,18 +1,20 @@
 //! The session of a run, wired to this machine.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cullet_cache::{BlobStore, LocalCache};
 use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::RunEnd;
-use cullet_coordinator::resolve::Resolver;
+use cullet_coordinator::resolve::{Incompleteness, Resolver};
 use cullet_coordinator::session::{self, Capacity, SessionParts};
 use cullet_coordinator::submission::PlanTemplates;
 use cullet_coordinator::workers::Delivery;
 use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
+use cullet_digest::Digest;
 use cullet_pipeline::Plan;
 use cullet_worker::StepExecutor;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
@@ -86,7 +88,13 @@ impl Execution<'_> {
             Some(dir) => Arc::new(OutputDir { dir, blobs: blobs.clone(), disk: cache.disk.clone() }),
             None => Arc::new(NoDelivery),
         };
-        let resolver = Resolver::new(FUNCTION, blobs.clone(), cache.actions.clone(), templates.clone());
+        let resolver = Resolver::new(
+            FUNCTION,
+            blobs.clone(),
+            cache.actions.clone(),
+            templates.clone(),
+            incompleteness(cache),
+        );
         let workers = self.workers(stores, blobs)?;
         let parts = SessionParts {
             driver: DirectDriver::default(),
@@ -109,6 +117,18 @@ impl Execution<'_> {
         let worker = worker.map_err(|error| CliError::infra("steps cannot be executed").because(error))?;
         Ok(LocalWorkers::new(worker, blobs, WORKER))
     }
+}
+
+/// Which results the cache found incomplete. Each is asked for once, right after it was found.
+fn incompleteness(cache: &LocalCache) -> Incompleteness {
+    let cache = cache.clone();
+    let found: Mutex<BTreeMap<Digest, usize>> = Mutex::default();
+    Arc::new(move |action| {
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = cache.take_incomplete();
+        found.extend(fresh.into_iter().map(|result| (result.action, result.missing.len())));
+        found.remove(action)
+    })
 }
 
 /// The only worker's name. Not the host's: results are the same on every machine.

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cullet_coordinator::resolve::describe;
 use cullet_coordinator::{Event, EventSink};
 use cullet_core::RunId;
 use cullet_pipeline::Plan;
 
 use crate::args::RunArgs;
 use crate::config::{Config, RunConfig};
+use crate::diagnostics;
 use crate::error::CliError;
 use crate::history::keys::KeyRecorder;
 use crate::history::{Meta, RunRecorder, Store};
@@ -62,7 +64,9 @@ pub(super) fn start(
             list.push(Box::new(KeyRecorder::new(config.keys_dir())));
         }
         // A read-only or full cache: the run can do without a history, and a person is told.
-        Err(error) => tracing::warn!(%error, "this run is not remembered"),
+        Err(error) => {
+            diagnostics::report(&format!("warning: this run is not remembered: {}\n", describe(&error)))
+        }
     }
     Ok(Watchers(Arc::new(Mutex::new(Some(Observers::start(list))))))
 }
