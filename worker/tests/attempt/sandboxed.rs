@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cullet_cache::Action;
 use cullet_digest::TreeRef;
+use cullet_worker::AttemptReport;
 use cullet_worker::host::HostTools;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
-use cullet_worker::{AttemptReport, StepExecutor as _};
 
 use crate::fixture::{Entry, FUNCTION, Fixture, action, failed, pairs, run, succeeded, text, tree};
 
@@ -142,46 +142,4 @@ async fn a_step_may_leave_the_meanest_tree() {
     assert_eq!(result.outputs.len(), 2);
     drop(worker);
     fixture.assert_clean();
-}
-
-#[ignore = "compares times: for a quiet machine, with --ignored --nocapture"]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_surrounds_a_step_costs_little() {
-    let Some((fixture, sandbox)) = sandboxed() else { return };
-    let worker = fixture.worker_with(sandbox.clone());
-    let (mut whole, mut bare) = (Vec::new(), Vec::new());
-    for number in 0..60 {
-        let mut action = Action { arguments: vec!["/bin/true".to_owned()], ..action(&[]) };
-        action.salt = vec![number];
-        let begun = std::time::Instant::now();
-        succeeded(run(&worker, action).await);
-        whole.push(begun.elapsed());
-        let (inputs, scratch) = (fixture.dir.path().join("inputs"), fixture.dir.path().join("scratch"));
-        for dir in [&inputs, &scratch] {
-            let _ = std::fs::remove_dir_all(dir);
-            std::fs::create_dir(dir).unwrap();
-        }
-        let begun = std::time::Instant::now();
-        let launch = cullet_worker::Launch {
-            arguments: vec!["/bin/true".to_owned()],
-            env: vec![],
-            working_directory: String::new(),
-            inputs,
-            scratch,
-            network: false,
-            timeout: Duration::from_secs(60),
-        };
-        sandbox.execute(launch, Box::new(Nowhere), tokio_util::sync::CancellationToken::new()).await.unwrap();
-        bare.push(begun.elapsed());
-    }
-    whole.sort();
-    bare.sort();
-    eprintln!("whole {:?}, bare {:?}", whole[30], bare[30]);
-    assert!(whole[30] < bare[30] + Duration::from_millis(20), "{:?} against {:?}", whole[30], bare[30]);
-}
-
-struct Nowhere;
-
-impl cullet_worker::LogSink for Nowhere {
-    fn write(&mut self, _: cullet_worker::Stream, _: &[u8]) {}
 }
