@@ -1,5 +1,6 @@
 //! The time of a bare launch: a step that does nothing, from the call to the death of its last process.
 //! `cargo run --release -p cullet-worker --example launch [COUNT]` prints the median and the 90th percentile.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::error::Error;
 use std::path::Path;

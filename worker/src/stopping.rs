@@ -135,3 +135,40 @@ impl AsFd for StopSignal {
         self.end.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn asks_at_the_timeout_and_kills_after_the_grace() {
+        let start = Instant::now();
+        let mut stopping = Stopping::new(start, SECOND, SECOND);
+        assert_eq!(stopping.next(start, false), None);
+        assert_eq!(stopping.next(start + SECOND, false), Some(Stop::Ask));
+        assert_eq!(stopping.next(start + SECOND, true), None);
+        assert_eq!(stopping.next(start + SECOND * 2, true), Some(Stop::Kill));
+        assert_eq!(stopping.next(start + SECOND * 9, true), None);
+        assert_eq!(stopping.verdict(), Some(Exit::TimedOut));
+    }
+
+    #[test]
+    fn a_cancellation_needs_no_timeout() {
+        let start = Instant::now();
+        let mut stopping = Stopping::new(start, Duration::MAX, SECOND);
+        assert!(stopping.patience(start).is_none());
+        assert_eq!(stopping.next(start, true), Some(Stop::Ask));
+        assert_eq!(stopping.verdict(), Some(Exit::Cancelled));
+        assert!(stopping.patience(start).as_millis().is_some_and(|left| left > 1000));
+    }
+
+    #[test]
+    fn never_wakes_before_the_time() {
+        let start = Instant::now();
+        let stopping = Stopping::new(start, Duration::from_micros(1500), SECOND);
+        assert_eq!(stopping.patience(start).as_millis(), Some(2));
+        assert_eq!(stopping.patience(start + SECOND).as_millis(), Some(1));
+    }
+}

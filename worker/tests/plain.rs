@@ -21,7 +21,7 @@ both_users! {
         let outcome = run_in(&plain(), &step);
         let workspace = step.launch.scratch.join("workspace");
         assert_eq!(outcome.ok(), format!("contents\n{}", workspace.display()));
-        assert_eq!(outcome.execution.workspace, [workspace.clone()]);
+        assert_eq!(outcome.execution.workspace, std::slice::from_ref(&workspace));
         assert_eq!(std::fs::read_to_string(step.launch.inputs.join("file")).unwrap(), "contents\n");
         assert_eq!(std::fs::metadata(workspace.join("dir/inner")).unwrap().nlink(), 1);
         assert_eq!(std::fs::read_to_string(workspace.join("out/x")).unwrap(), "x\n");

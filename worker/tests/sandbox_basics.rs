@@ -59,6 +59,11 @@ both_users! {
         assert!(text.ends_with("/dev/null"), "{text}");
     }
 
+    fn can_open_its_outputs_by_name() {
+        let outcome = run(&step("echo a > /dev/stdout; echo b > /dev/stderr; echo c | tee /dev/fd/2"));
+        assert_eq!((outcome.ok(), outcome.stderr.as_str()), ("a\nc", "b\nc\n"));
+    }
+
     fn carries_a_flood_without_a_newline() {
         let outcome = run(&step("head -c 20000000 /dev/zero; head -c 1000000 /dev/zero >&2"));
         assert_eq!((outcome.exit(), outcome.stdout.len(), outcome.stderr.len()), (Exit::Code(0), 20_000_000, 1_000_000));

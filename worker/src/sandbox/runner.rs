@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::{Gid, Uid, fchown};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -94,8 +95,12 @@ impl Runner {
     ) -> Result<Supervised, ExecuteError> {
         let (pump, stdout, stderr) =
             Pump::new().map_err(|source| setup("create the output pipes", source))?;
+        let connection = self.living_connection()?;
+        give(&stdout, connection.footing.owner)
+            .and_then(|()| give(&stderr, connection.footing.owner))
+            .map_err(|source| setup("hand over the output pipes", source))?;
         let (channel, theirs) = step_socket().map_err(|source| setup("create a socket", source))?;
-        self.living_connection()?
+        connection
             .send(request, [stdout.as_fd(), stderr.as_fd(), theirs.as_fd()])
             .map_err(|source| setup("hand over to the launcher", source))?;
         Ok(Supervised {
@@ -116,6 +121,14 @@ pub(crate) fn setup(action: &str, source: io::Error) -> ExecuteError {
 fn step_socket() -> io::Result<(OwnedFd, OwnedFd)> {
     let ends = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     Ok(ends)
+}
+
+/// Makes a pipe the step's own, so that it can open it again by name, as `> /dev/stderr` does.
+fn give(pipe: &OwnedFd, owner: Option<u32>) -> io::Result<()> {
+    match owner {
+        Some(owner) => Ok(fchown(pipe, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?),
+        None => Ok(()),
+    }
 }
 
 /// Waits for the following thread, and passes a cancellation on to it. Being dropped stops the step, too: the

@@ -89,7 +89,7 @@ fn serve() -> Result<(), Fault> {
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.during("ignore SIGCHLD")?;
     while let Some((request, fds)) = recv_frame::<StepRequest>(&stream).during("read a request")? {
-        launcher.start(&request, fds)?;
+        launcher.start(&request, fds);
     }
     Ok(())
 }
@@ -131,10 +131,12 @@ impl Launcher {
         }
     }
 
-    /// Starts one step. Only a broken conversation is an error: what goes wrong for a step is told to its socket.
-    fn start(&self, request: &StepRequest, fds: Vec<OwnedFd>) -> Result<(), Fault> {
+    /// Starts one step. What goes wrong is told to the step's socket.
+    fn start(&self, request: &StepRequest, fds: Vec<OwnedFd>) {
         let Ok([stdout, stderr, channel]) = <[OwnedFd; 3]>::try_from(fds) else {
-            return Err(Fault::new("take a step without its descriptors", libc::EPROTO));
+            // Too few descriptors were free to receive them. They are closed here, which ends the step for
+            // cullet, too; other steps go on.
+            return;
         };
         match sys::clone_process(self.namespaces()) {
             Ok(Cloned::Child) => {
@@ -151,7 +153,6 @@ impl Launcher {
                 let _ = send_packet(channel.as_fd(), &StepReport::Failed(fault), &[]);
             }
         }
-        Ok(())
     }
 }
 
