@@ -1,12 +1,12 @@
 //! What a run needs to know before its first step can be keyed: the machine, and its sources.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cullet_coordinator::template::Machine;
 use cullet_digest::DigestFunction;
 use cullet_pipeline::Plan;
 use cullet_source::Scanner;
-use cullet_worker::host::HostTools;
+use cullet_worker::host::{HostFingerprint, HostTools, fingerprint};
 
 use super::sources::{Sources, SourcesError};
 use crate::config::{Config, Executor};
@@ -30,24 +30,50 @@ pub(crate) fn prepare(
     plan: &Plan,
     base: &Path,
 ) -> Result<Prepared, CliError> {
-    let stat_cache = |name: &str| Some(config.cache_dir.join("stat").join(name));
-    let scanner = Scanner::new(FUNCTION, stat_cache("sources")).skipping([config.cache_dir.clone()]);
+    let scanner =
+        Scanner::new(FUNCTION, Some(config.cache_dir.join("stat"))).skipping([config.cache_dir.clone()]);
     let tools = config.host_tools();
-    let sources = Sources::scan(&scanner, plan, base).map_err(unreadable)?;
+    let (host_image, sources) = std::thread::scope(|scope| {
+        let machine = scope.spawn(|| host_image(config, &tools));
+        let sources = Sources::scan(&scanner, plan, base);
+        (machine.join(), sources)
+    });
     let machine = Machine {
         function: FUNCTION,
-        host_image: FUNCTION.digest(format!("{tools:?}").as_bytes()).short(),
+        host_image: host_image.map_err(|_| CliError::infra("the machine's tools could not be looked at"))?,
         executor: (executor == Executor::Plain).then(|| "plain".to_owned()),
     };
-    Ok(Prepared { machine, tools, sources })
+    Ok(Prepared { machine, tools, sources: sources.map_err(unreadable)? })
+}
+
+/// The digest of this machine's toolchain. Its parts are kept, so that `why` can say later what changed.
+fn host_image(config: &Config, tools: &HostTools) -> String {
+    let host = fingerprint(tools, Some(&config.cache_dir.join("host").join("memory")));
+    let path = parts_file(config, &host.digest);
+    if !path.exists()
+        && let Ok(parts) = serde_json::to_vec(&host)
+    {
+        // Only `why` would miss it, and it does so in words.
+        let _ =
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, parts));
+    }
+    host.digest
+}
+
+fn parts_file(config: &Config, digest: &str) -> PathBuf {
+    config.cache_dir.join("host").join(format!("{digest}.json"))
+}
+
+/// What differs between two machines that keys name, a line each.
+pub(crate) fn host_differences(config: &Config, old: &str, new: &str) -> Vec<String> {
+    let read = |digest: &str| -> Option<HostFingerprint> {
+        serde_json::from_slice(&std::fs::read(parts_file(config, digest)).ok()?).ok()
+    };
+    let (Some(old), Some(new)) = (read(old), read(new)) else { return Vec::new() };
+    new.changed_since(&old).into_iter().map(|part| format!("  of this machine: {part}")).collect()
 }
 
 /// A problem of a source is the user's to mend: exit code 2, like any other mistake in what was asked for.
 pub(crate) fn unreadable(error: SourcesError) -> CliError {
     CliError::usage(error.to_string()).because(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
-}
-
-/// What differs between two machines that a key names, a line each.
-pub(crate) fn host_differences(_config: &Config, _old: &str, _new: &str) -> Vec<String> {
-    Vec::new()
 }
