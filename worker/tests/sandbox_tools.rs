@@ -28,6 +28,13 @@ both_users! {
         }
     }
 
+    fn a_rust_program_can_be_built() {
+        if has("cargo") {
+            let script = "cargo init -q --vcs none --name hello . && cargo build -q --offline && target/debug/hello";
+            assert_eq!(run(&step(script)).ok(), "Hello, world!");
+        }
+    }
+
     fn a_program_can_be_compiled_and_run() {
         if has("gcc") {
             let outcome = run(&step("echo 'int main(){return 3;}' > a.c; gcc a.c -o a; ./a || echo $?"));

@@ -29,6 +29,8 @@ impl HostTools {
     /// Looks through the caller's `PATH`. A directory is left out when showing it would show too much: the home
     /// directory itself or one above it.
     pub fn discover(path: &str, home: Option<&Path>) -> Self {
+        // A service account's home may be `/`, which is nobody's in particular.
+        let home = home.filter(|home| home.is_absolute() && home.parent().is_some());
         let mut tools = Self { home: home.map(Path::to_path_buf), ..Self::default() };
         let mut binds = BTreeSet::new();
         for entry in path.split(':') {
@@ -101,6 +103,12 @@ mod tests {
         for shown in ["/home/u/bin", "/usr/bin", "/data/tools/bin"] {
             assert!(may_be_shown(Path::new(shown), home), "{shown}");
         }
+    }
+
+    #[test]
+    fn the_root_directory_is_no_home() {
+        assert_eq!(HostTools::discover("/usr/bin", Some(Path::new("/"))).home, None);
+        assert_eq!(HostTools::discover("/usr/bin", Some(Path::new(""))).home, None);
     }
 
     #[test]
