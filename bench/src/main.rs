@@ -1,0 +1,78 @@
+//! Load generators and side-by-side benchmarks. Each prints what it measured, what it compares with, the ratio,
+//! the target, and whether that is met; see README.md.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
+
+mod check;
+mod core_apply;
+mod cullet;
+mod measure;
+mod one_step;
+mod quick;
+mod replay;
+mod scale;
+mod source_scan;
+mod step_overhead;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use check::Report;
+use cullet_worker::sandbox::{LauncherCommand, launcher_main};
+use scale::Scale;
+
+/// What a benchmark gives. Whatever goes wrong ends it: nobody recovers here.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "\
+usage: cullet-bench BENCHMARK
+  replay           every step is cached: time and memory from 1,000 to 100,000 steps
+  step-overhead    a step that does nothing, against a bare sandbox launch
+  source-scan      a source tree of 100,000 files against git status, 2 GiB against b3sum
+  one-cached-step  the whole process for one cached step
+  core             the decisions alone for 100,000 cached steps
+  all              all of them
+  quick            all of them in small, failing only far beyond the targets";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cullet-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every target was met.
+fn dispatch(arguments: &[String]) -> Result<bool> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let full = Scale::full();
+    let mut report = Report::new(1.0);
+    match words[..] {
+        // Children of this program: see the modules.
+        [LauncherCommand::ARGUMENT, ..] => launcher_main(),
+        ["__measure", program, ..] => return measure::child(program, &arguments[2..]).map(|()| true),
+        ["__populate", file, cache] => return replay::populate(file.as_ref(), cache.as_ref()).map(|()| true),
+        ["__scan", root, cache] => return source_scan::child(root.as_ref(), cache).map(|()| true),
+        ["replay"] => replay::run(&full, &mut report)?,
+        ["step-overhead"] => step_overhead::run(&full, &mut report)?,
+        ["source-scan"] => source_scan::run(&full, &mut report)?,
+        ["one-cached-step"] => one_step::run(&full, &mut report)?,
+        ["core"] => core_apply::run(&full, &mut report)?,
+        ["all"] => all(&full, &mut report)?,
+        ["quick"] => return quick::run(),
+        _ => return Err(USAGE.into()),
+    }
+    Ok(report.passed())
+}
+
+fn all(scale: &Scale, report: &mut Report) -> Result<()> {
+    core_apply::run(scale, report)?;
+    one_step::run(scale, report)?;
+    step_overhead::run(scale, report)?;
+    replay::run(scale, report)?;
+    source_scan::run(scale, report)
+}
