@@ -168,8 +168,7 @@ impl Config {
 
     /// User and group that steps run as, where those are not this process's.
     pub fn step_owner(&self) -> Option<(u32, u32)> {
-        let uid = cullet_worker::sandbox::SANDBOX_UID;
-        rustix::process::geteuid().is_root().then_some((uid, uid))
+        cullet_worker::sandbox::sandbox_owner().map(|id| (id, id))
     }
 
     /// The tools of this machine that steps may use.

@@ -17,5 +17,5 @@ pub use attempt::{
     Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
 };
 pub use collect::{CollectError, OutputFault, OutputLimits};
-pub use input_root::{InputError, LostInput, LostInputs};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
+pub use input_root::{InputError, LostInput, LostInputs};
