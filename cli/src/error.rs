@@ -131,6 +131,9 @@ impl From<cullet_cache::StoreError> for CliError {
         let message = error.to_string();
         let hints = match error {
             cullet_cache::StoreError::InUse { .. } => vec!["wait for them, or add --force".to_owned()],
+            cullet_cache::StoreError::Io { .. } => {
+                vec!["name another directory with --cache-dir or CULLET_CACHE_DIR".to_owned()]
+            }
             _ => Vec::new(),
         };
         let source = error.source().map(|source| source.to_string().into());

@@ -86,8 +86,8 @@ pub struct StepEnd {
     /// What its test reports say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestSummary>,
-    /// The REAPI `ActionResult` of an execution that has no entry in the action cache (a failed one), as
-    /// standard base64, so that its log can be read later.
+    /// The REAPI `ActionResult` of an execution that has no entry in the action cache (a failed one, or one with
+    /// `effects`), as standard base64, so that its log can be read later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
 }

@@ -114,10 +114,20 @@ impl Resolver {
             }
         }
         if let Err(error) = self.store(assembled, encoded).await {
-            let reason = format!("the action could not be stored: {}", describe(&error)).into();
-            return Answer { resolution: Resolution::Impossible { reason }, action: None, note };
+            let reason = format!("its key cannot be stored: {}", describe(&error)).into();
+            return Answer { resolution: Resolution::Trouble { reason }, action: None, note };
         }
         Answer { resolution: Resolution::Miss { action: key }, action: Some(Arc::new(action)), note }
+    }
+
+    /// Stores an action again that was stored before and whose directories may be lost since. What cannot be
+    /// stored shows when the action is executed.
+    pub async fn restore(&self, question: &Question) {
+        let Ok(assembled) = self.input_root(question).await else { return };
+        let mut action = self.templates.template(question.step);
+        action.input_root = assembled.root;
+        let encoded = action.encode(self.function);
+        let _ = self.store(assembled, encoded).await;
     }
 
     /// The key of a step, without looking it up.
@@ -199,7 +209,7 @@ fn lost(question: &Question, wanted: &Digest, error: &ReadDirectoryError) -> Res
     let exact: Vec<u16> = question.from_steps.iter().filter(is_root).copied().collect();
     let inputs = if exact.is_empty() { question.from_steps.clone() } else { exact };
     if inputs.is_empty() {
-        return Resolution::Impossible { reason: describe(error).into() };
+        return Resolution::Trouble { reason: describe(error).into() };
     }
     Resolution::InputLost { inputs: inputs.into() }
 }

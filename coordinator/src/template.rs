@@ -85,6 +85,10 @@ fn output_paths(step: &plan::Step) -> Vec<OutputPath> {
     paths
 }
 
+/// The version of what Cullet itself puts around a step: its user, its files under `/etc`, `HOME`, the umask, how
+/// outputs are collected. Raised whenever one of them changes, because results made before may then differ.
+const ENVIRONMENT: &str = "1";
+
 fn platform(step: &plan::Step, machine: &Machine) -> Vec<(String, String)> {
     let image = match &step.image {
         plan::Image::Host => format!("host:{}", machine.host_image),
@@ -93,6 +97,7 @@ fn platform(step: &plan::Step, machine: &Machine) -> Vec<(String, String)> {
     let mut properties = vec![
         ("Arch".to_owned(), std::env::consts::ARCH.to_owned()),
         ("OSFamily".to_owned(), std::env::consts::OS.to_owned()),
+        ("environment".to_owned(), ENVIRONMENT.to_owned()),
         ("image".to_owned(), image),
     ];
     if step.network == Network::Full {

@@ -77,6 +77,8 @@ pub struct Finished {
     pub reason: Option<String>,
     /// What the process left behind, its log at least.
     pub result: Option<ActionResult>,
+    /// Whether the action cache has the result, so that its log can be found there.
+    pub recorded: bool,
     /// What its test reports say.
     pub tests: Option<TestSummary>,
 }

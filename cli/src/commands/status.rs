@@ -40,7 +40,9 @@ pub(super) fn status(
 fn events(run: &StoredRun, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let mut failed = None;
     run.lines(|line| {
-        if failed.is_none() {
+        // A crash can leave half a line, a failing disk anything.
+        let is_event = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+        if failed.is_none() && is_event {
             failed = out.write_all(line).and_then(|()| out.write_all(b"\n")).err();
         }
     })?;
@@ -52,7 +54,9 @@ fn describe(run: &StoredRun, style: Style, now_ms: u64) -> Result<String, CliErr
     let mut model = Model::default();
     let mut ends: Vec<StepEnd> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
+    let mut last_ms = 0;
     run.events(|event, at_ms| {
+        last_ms = at_ms.max(last_ms);
         model.event(&event, Duration::from_millis(at_ms));
         if let Event::StepFinished(end) = event {
             match at.get(&end.step) {
@@ -66,7 +70,7 @@ fn describe(run: &StoredRun, style: Style, now_ms: u64) -> Result<String, CliErr
     })?;
     let mut text = heading(run, &state, style, now_ms);
     steps(&ends, model.total(), style, &mut text);
-    let elapsed = Duration::from_millis(run.elapsed_ms(&state, now_ms).unwrap_or_default());
+    let elapsed = Duration::from_millis(run.elapsed_ms(&state, now_ms).unwrap_or(last_ms));
     if state == RunState::Running {
         running(&model, elapsed, style, &mut text);
     } else {

@@ -151,7 +151,12 @@ impl Summary<'_> {
         let name = clean::line(&self.model.pipeline);
         let _ = write!(out, "{verdict} {name} in {}", duration::human(took));
         let dot = self.style.separator();
-        let _ = write!(out, "{dot}{} executed{dot}{} cached", end.executed, end.cached);
+        let counts = &self.model.counts;
+        let (executed, cached) = match &self.model.end {
+            Some(end) => (end.executed as usize, end.cached as usize),
+            None => (counts.executed, counts.cached),
+        };
+        let _ = write!(out, "{dot}{executed} executed{dot}{cached} cached");
         if end.saved_ms > 0 {
             let _ = write!(out, " (saved {})", duration::human_ms(end.saved_ms));
         }
@@ -161,6 +166,10 @@ impl Summary<'_> {
             }
         }
         out.push('\n');
+        // What no step is to blame for, such as an output that could not be written.
+        if let Some(reason) = end.reason.as_deref().filter(|_| self.model.failures.is_empty()) {
+            let _ = writeln!(out, "  {}", clean::line(reason));
+        }
         let tests = &self.model.tests;
         if tests.tests > 0 {
             let passed = tests.tests.saturating_sub(tests.failed + tests.skipped);

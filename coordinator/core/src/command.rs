@@ -127,6 +127,11 @@ pub enum Resolution {
         /// For people.
         reason: Box<str>,
     },
+    /// The action could not be read or stored. The machine is at fault, not the step.
+    Trouble {
+        /// For people.
+        reason: Box<str>,
+    },
 }
 
 /// How an attempt went.

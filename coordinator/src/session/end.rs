@@ -31,7 +31,7 @@ impl<D: Driver> Session<D> {
             end.exit_code = end.exit_code.or(ended.exit_code);
             end.reason = end.reason.or(ended.reason);
             end.tests = ended.tests;
-            if status != StepStatus::Succeeded {
+            if !ended.recorded {
                 end.result = ended.result.map(|result| STANDARD.encode(result.encode()));
             }
         }

@@ -89,6 +89,13 @@ impl<D: Driver> Session<D> {
             self.refuse(id, attempt, epoch);
             return;
         };
+        if attempt > 1
+            && let Some(question) = self.question(id.step, true)
+        {
+            // The directories of its input root come from no step that could be run again: where they are lost,
+            // only this brings them back.
+            self.parts.resolver.restore(&question).await;
+        }
         let templates = &self.parts.templates;
         let start = StartAttempt {
             id,
@@ -117,6 +124,7 @@ impl<D: Driver> Session<D> {
             exit_code: None,
             reason: Some(reason.to_owned()),
             result: None,
+            recorded: false,
             tests: None,
         }));
         let reports = self.reports.clone();

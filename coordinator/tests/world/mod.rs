@@ -153,6 +153,7 @@ impl Workers for FakeWorkers {
                 exit_code: None,
                 reason: None,
                 result: None,
+                recorded: true,
                 tests: None,
             };
             reports.send(Report::Finished(Box::new(finished))).await.unwrap();

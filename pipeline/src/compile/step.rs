@@ -13,6 +13,9 @@ use crate::scalar::{Text, VariableName};
 use crate::syntax::{RetriesDef, Run, StepDef};
 use crate::yaml::{Kind, Node};
 
+/// How much of a condition is quoted where it is why a step was skipped, in characters: two lines of a terminal.
+const SHOWN_CONDITION: usize = 160;
+
 /// How long a step may take unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 /// How much it takes of its worker unless it says otherwise: one processor, no memory of its own.
@@ -198,7 +201,11 @@ impl<'a> Compiler<'a> {
             return node.text().eq_ignore_ascii_case("false").then(|| "`if` is false".to_owned());
         }
         match expr::condition(node.text(), &at.scope) {
-            Ok((Some(false), text)) => Some(format!("`if` is false: {text}")),
+            Ok((Some(false), text)) => {
+                let shown: String = text.chars().take(SHOWN_CONDITION).collect();
+                let more = if shown.len() < text.len() { "…" } else { "" };
+                Some(format!("`if` is false: {shown}{more}"))
+            }
             Ok(_) => None,
             Err(fault) => {
                 self.cx.fault(node, fault);

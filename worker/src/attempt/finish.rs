@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cullet_cache::{ActionResult, Output};
+use cullet_digest::Digest;
 use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::sentence;
 use super::worker::exit_code;
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
-use crate::collect::{CollectError, Collector, Left};
+use crate::collect::{CollectError, Collector, Left, OutputFault};
 use crate::executor::{Execution, Exit};
 use crate::input_root::{InputRoot, LostInputs};
 use crate::logs::Recorder;
@@ -82,33 +83,54 @@ impl Finisher {
             started_at_ms: milliseconds(execution.started_at),
             duration_ms: u64::try_from(execution.duration.as_millis()).unwrap_or(u64::MAX),
         };
-        judge(execution.exit, result, trouble, logs.warnings)
+        let acts_outside = self.attempt.action.do_not_cache;
+        judge(execution.exit, result, trouble.map(|error| final_if(acts_outside, error)), logs.warnings)
     }
+}
+
+/// A process that acted on the outside world has run and must not be run again because an input that is also an
+/// output was lost meanwhile.
+fn final_if(acts_outside: bool, error: CollectError) -> Trouble {
+    match error {
+        CollectError::InputLost { path, digest } if !acts_outside => Trouble::InputLost { path, digest },
+        CollectError::Output(fault) => Trouble::Output(fault),
+        other => Trouble::Machine(sentence(&other)),
+    }
+}
+
+/// Why outputs could not be collected, by what follows from it.
+enum Trouble {
+    /// The step's own fault.
+    Output(OutputFault),
+    /// Whoever made the input has to make it again.
+    InputLost { path: String, digest: Digest },
+    /// The machine's fault, in a sentence.
+    Machine(String),
 }
 
 fn judge(
     exit: Exit,
     result: ActionResult,
-    trouble: Option<CollectError>,
+    trouble: Option<Trouble>,
     mut warnings: Vec<String>,
 ) -> AttemptReport {
     match (exit, trouble) {
         (Exit::Cancelled, _) => AttemptReport::Cancelled { result: Some(result) },
         (Exit::Code(0), None) => AttemptReport::Succeeded { result, warnings },
-        (Exit::Code(0), Some(CollectError::Output(fault))) => {
+        (Exit::Code(0), Some(Trouble::Output(fault))) => {
             AttemptReport::Failed { result, reason: Some(fault.to_string()), warnings }
         }
-        (Exit::Code(0), Some(CollectError::InputLost { path, digest })) => {
+        (Exit::Code(0), Some(Trouble::InputLost { path, digest })) => {
             let mut lost = LostInputs::default();
             lost.add(path, digest);
             AttemptReport::InputLost(lost)
         }
-        (Exit::Code(0), Some(error)) => {
-            AttemptReport::Infra { reason: sentence(&error), result: Some(result) }
+        (Exit::Code(0), Some(Trouble::Machine(reason))) => {
+            AttemptReport::Infra { reason, result: Some(result) }
         }
         (exit, trouble) => {
             // It failed by itself; that its leftovers could not be kept does not change that.
-            warnings.extend(trouble.map(|error| sentence(&error)));
+            warnings.extend(trouble.map(Trouble::into_sentence));
             match exit {
                 Exit::TimedOut => AttemptReport::TimedOut { result, warnings },
                 Exit::Signal(signal) => {
@@ -117,6 +139,16 @@ fn judge(
                 }
                 _ => AttemptReport::Failed { result, reason: None, warnings },
             }
+        }
+    }
+}
+
+impl Trouble {
+    fn into_sentence(self) -> String {
+        match self {
+            Self::Output(fault) => fault.to_string(),
+            Self::InputLost { path, .. } => format!("'{path}' can no longer be read from the cache"),
+            Self::Machine(reason) => reason,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What is looked at.
 
-use cullet_worker::ExecuteError;
-use cullet_worker::host::HostTools;
-use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier};
+use cullet_coordinator::resolve::describe;
+use cullet_worker::sandbox::{LauncherCommand, SandboxConfig, Tier, probe};
 
 use crate::config::Config;
 use crate::ui::size;
@@ -71,20 +70,15 @@ fn settings(config: &Config) -> Check {
     Check::good("config", finding)
 }
 
-/// Starts the real sandbox: nothing else tells what the machine allows.
+/// Tries every part of the sandbox for real: nothing else tells what the machine allows.
 fn sandbox(config: &Config) -> Check {
-    let tools = HostTools::discover(&config.path, config.home.as_deref());
-    let settings = SandboxConfig::new(tools, vec![config.cache_dir.clone()]);
-    let tier = match Sandbox::start(LauncherCommand::this_program(), settings) {
-        Ok(sandbox) => sandbox.tier(),
-        Err(ExecuteError::Unavailable(reason)) => Tier::Unavailable { reason },
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            Tier::Unavailable { reason: format!("{error}{}", cause.unwrap_or_default()) }
-        }
-    };
+    let settings = SandboxConfig::new(config.host_tools(), vec![config.cache_dir.clone()]);
+    // Where steps will run, if that is there and can be written: whether it is, is another check's matter.
+    let work = config.cache_dir.join("work");
+    let usable = rustix::fs::access(&work, rustix::fs::Access::WRITE_OK).is_ok();
+    let place = if usable { work } else { std::env::temp_dir() };
     let plain = "or run steps without one: cullet run --executor plain";
-    match tier {
+    match probe(&LauncherCommand::this_program(), &settings.view, &place).tier {
         Tier::Full => Check::good("sandbox", "full".to_owned()),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
         Tier::Unavailable { reason } => {
@@ -103,7 +97,10 @@ fn cache(config: &Config) -> Check {
             Some("choose another directory with --cache-dir or CULLET_CACHE_DIR".to_owned()),
         ),
         Ok(cache) => Check::good("cache", format!("{place}, at most {}", size::human(cache.disk.bound()))),
-        Err(error) => Check::not("cache", Verdict::Broken, error.to_string(), None),
+        Err(error) => {
+            let remedy = crate::error::CliError::from(error.clone()).hints().first().cloned();
+            Check::not("cache", Verdict::Broken, describe(&error), remedy)
+        }
     }
 }
 

@@ -39,7 +39,8 @@ impl Delivery for OutputDir {
                 Ok(()) => {}
                 Err(WriteError::Lost) => lost.push(step),
                 Err(WriteError::Failed(reason)) => {
-                    return Err(format!("cannot write the output '{path}': {reason}"));
+                    let dir = self.dir.display();
+                    return Err(format!("cannot write the output '{path}' into {dir}: {reason}"));
                 }
             }
         }
@@ -68,6 +69,13 @@ impl From<std::io::Error> for WriteError {
     }
 }
 
+fn in_the_way(dir: &Path) -> WriteError {
+    WriteError::Failed(format!(
+        "'{}' is a directory with something in it: remove it, or name another directory with --output",
+        dir.display()
+    ))
+}
+
 /// A file to copy, once the directories are there.
 struct Copy {
     digest: Digest,
@@ -81,7 +89,8 @@ impl OutputDir {
         match tree {
             TreeRef::File { digest, executable } => {
                 if std::fs::symlink_metadata(&target).is_ok_and(|there| there.is_dir()) {
-                    std::fs::remove_dir_all(&target)?;
+                    // Only an empty one: a file never stands for all that a directory holds.
+                    std::fs::remove_dir(&target).map_err(|_| in_the_way(&target))?;
                 }
                 self.copy(vec![Copy { digest, executable, to: target }]).await
             }
@@ -97,7 +106,10 @@ impl OutputDir {
 
     /// Makes the directories above an output. A symbolic link there would lead the output elsewhere.
     fn prepare(&self, path: &str) -> Result<PathBuf, WriteError> {
-        std::fs::create_dir_all(&self.dir)?;
+        std::fs::create_dir_all(&self.dir).map_err(|error| match self.dir.is_dir() || !self.dir.exists() {
+            true => WriteError::from(error),
+            false => WriteError::Failed(format!("'{}' is not a directory", self.dir.display())),
+        })?;
         let mut at = self.dir.clone();
         let mut segments = path.split('/').peekable();
         while let Some(segment) = segments.next() {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cullet_cache::{BlobStore, LocalCache};
+use cullet_cache::{BlobStore, LocalCache, StoreError};
 use cullet_coordinator::driver::DirectDriver;
-use cullet_coordinator::event::RunEnd;
-use cullet_coordinator::resolve::{Incompleteness, Resolver};
+use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
+use cullet_coordinator::resolve::{Incompleteness, Resolver, describe};
 use cullet_coordinator::session::{self, Capacity, SessionParts};
 use cullet_coordinator::submission::PlanTemplates;
 use cullet_coordinator::workers::Delivery;
@@ -20,7 +20,7 @@ use cullet_worker::StepExecutor;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
 use cullet_worker::plain::PlainExecutor;
-use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
+use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir};
@@ -58,7 +58,7 @@ impl Execution<'_> {
             let cancel = CancellationToken::new();
             interrupt::listen(cancel.clone());
             let (run, capacity) = (self.run, self.capacity);
-            let (spec, parts) = self.parts(output, watchers)?;
+            let (spec, parts) = self.parts(output, watchers);
             session::run(run, spec, capacity, parts, cancel)
                 .await
                 .map_err(|error| CliError::infra("the run could not be decided").because(error))
@@ -72,7 +72,7 @@ impl Execution<'_> {
         self,
         output: Option<PathBuf>,
         watchers: Watchers,
-    ) -> Result<(RunSpec, SessionParts<DirectDriver>), CliError> {
+    ) -> (RunSpec, SessionParts<DirectDriver>) {
         let cache = self.cache;
         let sources = self.prepared.sources.clone();
         let blobs: Arc<dyn BlobStore> =
@@ -95,7 +95,7 @@ impl Execution<'_> {
             templates.clone(),
             incompleteness(cache),
         );
-        let workers = self.workers(stores, blobs)?;
+        let workers = self.workers(stores, blobs, watchers.clone());
         let parts = SessionParts {
             driver: DirectDriver::default(),
             resolver: Arc::new(resolver),
@@ -104,18 +104,22 @@ impl Execution<'_> {
             delivery,
             events: Box::new(watchers),
         };
-        Ok((self.spec, parts))
+        (self.spec, parts)
     }
 
-    fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>) -> Result<LocalWorkers, CliError> {
-        let executor = executor(self.run_config.executor, &self.prepared.tools, self.config);
+    fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
+        let executor = executor(self.run_config.executor, &self.prepared.tools, self.config, watchers);
+        // Where nothing can be executed, the cache may still have all the answers.
         let worker = Worker::new(worker_config, executor, stores);
-        let worker = worker.map_err(|error| CliError::infra("steps cannot be executed").because(error))?;
-        Ok(LocalWorkers::new(worker, blobs, WORKER))
+        let worker = worker.map_err(|error| match self.cache.disk.is_read_only() {
+            true => StoreError::ReadOnly { path: self.config.cache_dir.clone() }.to_string(),
+            false => describe(&error),
+        });
+        LocalWorkers::new(worker, blobs, WORKER)
     }
 }
 
@@ -134,7 +138,12 @@ fn incompleteness(cache: &LocalCache) -> Incompleteness {
 /// The only worker's name. Not the host's: results are the same on every machine.
 const WORKER: &str = "local";
 
-fn executor(choice: Executor, tools: &HostTools, config: &Config) -> Arc<dyn StepExecutor> {
+fn executor(
+    choice: Executor,
+    tools: &HostTools,
+    config: &Config,
+    watchers: Watchers,
+) -> Arc<dyn StepExecutor> {
     let tools = tools.clone();
     let hidden = vec![config.cache_dir.clone()];
     let launcher = LauncherCommand::this_program;
@@ -147,9 +156,23 @@ fn executor(choice: Executor, tools: &HostTools, config: &Config) -> Arc<dyn Ste
             "sandbox",
             Box::new(move || {
                 let config = SandboxConfig::new(tools.clone(), hidden.clone());
-                Ok(Box::new(Sandbox::start(launcher(), config)?))
+                let sandbox = Sandbox::start(launcher(), config)?;
+                admit(&sandbox.tier(), &watchers);
+                Ok(Box::new(sandbox))
             }),
         )),
+    }
+}
+
+/// A sandbox that is weaker than documented is used, but not in silence.
+fn admit(tier: &Tier, watchers: &Watchers) {
+    if let Tier::Degraded { missing, remedy } = tier {
+        let note = Note {
+            level: "warning".to_owned(),
+            step: None,
+            text: format!("the sandbox is weaker than it should be: {missing}; {remedy}"),
+        };
+        watchers.clone().event(&Event::Note(note));
     }
 }
 

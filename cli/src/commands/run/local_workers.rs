@@ -19,7 +19,8 @@ use super::reports;
 /// Runs attempts in this process.
 #[derive(Debug)]
 pub(super) struct LocalWorkers {
-    worker: Arc<Worker>,
+    /// Or why nothing can be executed, which a run that the cache answers need not know.
+    worker: Result<Arc<Worker>, String>,
     blobs: Arc<dyn BlobStore>,
     running: Running,
     name: &'static str,
@@ -29,8 +30,12 @@ pub(super) struct LocalWorkers {
 type Running = Arc<Mutex<BTreeMap<(StepId, AttemptId), CancellationToken>>>;
 
 impl LocalWorkers {
-    pub(super) fn new(worker: Worker, blobs: Arc<dyn BlobStore>, name: &'static str) -> Self {
-        Self { worker: Arc::new(worker), blobs, running: Running::default(), name }
+    pub(super) fn new(
+        worker: Result<Worker, String>,
+        blobs: Arc<dyn BlobStore>,
+        name: &'static str,
+    ) -> Self {
+        Self { worker: worker.map(Arc::new), blobs, running: Running::default(), name }
     }
 }
 
@@ -42,7 +47,10 @@ impl Workers for LocalWorkers {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key, cancel.clone());
         let (worker, blobs, running) = (self.worker.clone(), self.blobs.clone(), Arc::clone(&self.running));
         tokio::spawn(async move {
-            let finished = execute(&worker, &*blobs, start, sender.clone(), cancel).await;
+            let finished = match worker {
+                Ok(worker) => execute(&worker, &*blobs, start, sender.clone(), cancel).await,
+                Err(reason) => refused(&start, reason),
+            };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             // Nobody listens any more once the session is dropped.
             let _ = sender.send(Report::Finished(Box::new(finished))).await;
@@ -61,6 +69,26 @@ impl Workers for LocalWorkers {
     }
 }
 
+/// An attempt before its end.
+fn open_end(start: &StartAttempt) -> Finished {
+    Finished {
+        id: start.id,
+        attempt: start.attempt,
+        epoch: start.epoch,
+        outcome: AttemptOutcome::Cancelled,
+        duration_ms: 0,
+        exit_code: None,
+        reason: None,
+        result: None,
+        recorded: false,
+        tests: None,
+    }
+}
+
+fn refused(start: &StartAttempt, reason: String) -> Finished {
+    Finished { outcome: AttemptOutcome::Infra { reason: reason.into() }, ..open_end(start) }
+}
+
 async fn execute(
     worker: &Arc<Worker>,
     blobs: &dyn BlobStore,
@@ -76,17 +104,7 @@ async fn execute(
     };
     let lines = Lines { id: start.id, sender: sender.clone() };
     let report = worker.run(attempt, lines, cancel).await;
-    let mut finished = Finished {
-        id: start.id,
-        attempt: start.attempt,
-        epoch: start.epoch,
-        outcome: AttemptOutcome::Cancelled,
-        duration_ms: 0,
-        exit_code: None,
-        reason: None,
-        result: None,
-        tests: None,
-    };
+    let mut finished = open_end(&start);
     for text in conclude(report, &start, &mut finished) {
         // Nobody listens any more once the session is dropped.
         let _ = sender.send(Report::Note { id: start.id, text }).await;
@@ -101,7 +119,11 @@ async fn execute(
 /// The worker's words in the core's, and what else a person should be told.
 fn conclude(report: AttemptReport, start: &StartAttempt, finished: &mut Finished) -> Vec<String> {
     let (outcome, warnings) = match report {
-        AttemptReport::Succeeded { result, warnings } => (succeeded(result, start, finished), warnings),
+        AttemptReport::Succeeded { result, warnings } => {
+            // Every reason not to record it is a warning.
+            finished.recorded = warnings.is_empty() && !start.action.do_not_cache;
+            (succeeded(result, start, finished), warnings)
+        }
         AttemptReport::Failed { result, reason, warnings } => {
             finished.reason = reason;
             let exit_code = result.exit_code;

@@ -50,14 +50,30 @@ pub(crate) fn prepare(
 fn host_image(config: &Config, tools: &HostTools) -> String {
     let host = fingerprint(tools, Some(&config.cache_dir.join("host").join("memory")));
     let path = parts_file(config, &host.digest);
-    if !path.exists()
-        && let Ok(parts) = serde_json::to_vec(&host)
-    {
+    if !path.exists() {
         // Only `why` would miss it, and it does so in words.
-        let _ =
-            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, parts));
+        let _ = keep_parts(&path, &host);
     }
     host.digest
+}
+
+/// Machines that are remembered: a machine is another one after each update of its packages.
+const MACHINES: usize = 50;
+
+fn keep_parts(path: &Path, host: &HostFingerprint) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(dir)?;
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    std::fs::write(&draft, serde_json::to_vec(host)?)?;
+    std::fs::rename(&draft, path)?;
+    let mut kept: Vec<(std::time::SystemTime, PathBuf)> = std::fs::read_dir(dir)?
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    kept.sort();
+    let surplus = kept.len().saturating_sub(MACHINES);
+    kept.iter().take(surplus).try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 fn parts_file(config: &Config, digest: &str) -> PathBuf {

@@ -29,6 +29,7 @@ impl Transition<'_> {
             }
             Resolution::InputLost { inputs } => self.input_lost(id, inputs),
             Resolution::Impossible { reason } => self.finish(id, Ending::impossible(reason.clone())),
+            Resolution::Trouble { reason } => self.finish(id, Ending::infra(reason.clone())),
         }
     }
 }

@@ -106,6 +106,15 @@ fn an_impossible_action_fails_the_step() {
 }
 
 #[test]
+fn an_action_that_cannot_be_stored_is_the_machines_failure() {
+    let mut core = Core::default();
+    core.submit(1, run([step("a"), after("b", &[0])]));
+    let ended = core.resolved("a", Resolution::Trouble { reason: "read-only".into() });
+    assert_eq!(ended, ["a InfraFailed", "b Skipped", "run 1 InfraFailed"]);
+    assert_eq!(core.reason("a"), "read-only");
+}
+
+#[test]
 fn what_the_submitter_wants_is_delivered_before_the_end() {
     let mut core = Core::default();
     core.submit(1, RunSpec { deliver: [0].into(), ..run([step("a")]) });
