@@ -31,13 +31,21 @@ pub enum StoreError {
         limit: u64,
     },
     /// There is no room for more, even after evicting what may be evicted.
-    #[error("no space left for the cache in {}: free some, or lower or move it (CULLET_CACHE_SIZE, CULLET_CACHE_DIR)", .path.display())]
+    #[error("no space left for the cache in {}: free some, lower its bound (CULLET_CACHE_SIZE), or move it (CULLET_CACHE_DIR)", .path.display())]
     NoSpace {
         /// Where.
         path: PathBuf,
     },
+    /// What live runs use fills the store up to its bound, so that there is nothing left to evict.
+    #[error("the cache in {} may hold {bound} bytes, and what runs now needs more: raise its bound (CULLET_CACHE_SIZE)", .path.display())]
+    OverBound {
+        /// Where.
+        path: PathBuf,
+        /// The bound, in bytes.
+        bound: u64,
+    },
     /// The store can be read but not written.
-    #[error("the cache in {} is read-only", .path.display())]
+    #[error("the cache in {} is read-only: its results can be used, but nothing can be stored or executed; name another directory (CULLET_CACHE_DIR)", .path.display())]
     ReadOnly {
         /// Where.
         path: PathBuf,
@@ -53,7 +61,7 @@ pub enum StoreError {
         known: u32,
     },
     /// Other processes use the store in a way that forbids what was asked.
-    #[error("{runs} other run(s) use the cache in {}: wait for them, or insist", .path.display())]
+    #[error("{runs} other run(s) use the cache in {}", .path.display())]
     InUse {
         /// Where.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! [`ActionResult`] in the form of the Remote Execution API v2, which is what action caches store and send.
+//! [`ActionResult`](crate::ActionResult) in the form of the Remote Execution API v2, which is what action caches store and send.
 //!
 //! The API has one list each for files, directories and links, so an order across kinds cannot survive:
 //! outputs come back sorted by path, which is the order in which REAPI wants `output_paths` declared.

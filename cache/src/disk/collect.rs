@@ -68,14 +68,14 @@ impl Disk {
         let most = self.bound.saturating_add(self.bound / 10);
         if size > most {
             // Evicting everything else would not help.
-            return Err(self.no_space());
+            return Err(self.over_bound());
         }
         if wanted <= most {
             self.collect_in_background();
             return Ok(());
         }
         self.collect_now(self.low_water().saturating_sub(size));
-        if self.total()?.saturating_add(size) > most { Err(self.no_space()) } else { Ok(()) }
+        if self.total()?.saturating_add(size) > most { Err(self.over_bound()) } else { Ok(()) }
     }
 
     /// Makes room on a full disk; false where there was nothing to evict.

@@ -136,6 +136,10 @@ impl Disk {
         }
     }
 
+    pub(super) fn over_bound(&self) -> StoreError {
+        StoreError::OverBound { path: self.layout.root().to_owned(), bound: self.bound }
+    }
+
     pub(super) fn no_space(&self) -> StoreError {
         StoreError::NoSpace { path: self.layout.root().to_owned() }
     }

@@ -30,10 +30,20 @@ pub(crate) fn open_dir(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd>
 pub(crate) fn open_dir_unlocking(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     match open_dir(root, path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            unlock_root(root)?;
             in_chunks(root, path, |at, chunk| segment_by_segment(at, chunk, step_unlocking))
         }
         opened => opened,
     }
+}
+
+/// The root itself may be what keeps us out: `chmod 0 .` is all it takes.
+fn unlock_root(root: BorrowedFd<'_>) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(root)?.st_mode & 0o777);
+    if mode.contains(Mode::RWXU) {
+        return Ok(());
+    }
+    Ok(rustix::fs::chmod(proc_path(root, b""), mode | Mode::RWXU)?)
 }
 
 fn in_chunks(

@@ -149,7 +149,7 @@ fn when_live_runs_hold_everything_there_is_no_space_and_it_says_so_at_once() {
         }
         assert!(number * BLOCK <= MIB + MIB / 10);
     };
-    assert!(matches!(error, StoreError::NoSpace { .. }) && number * BLOCK >= MIB, "{number}: {error}");
+    assert!(matches!(error, StoreError::OverBound { .. }) && number * BLOCK >= MIB, "{number}: {error}");
     let start = Instant::now();
     for number in 1000..1100 {
         let (digest, bytes) = block(number, BLOCK);
@@ -169,7 +169,7 @@ fn what_could_never_fit_evicts_nothing() {
     let (_dir, store) = bounded(MIB);
     let kept = put(&store, "kept");
     let (digest, bytes) = block(1, 3 * MIB);
-    assert!(matches!(store.put_bytes_blocking(&digest, &bytes), Err(StoreError::NoSpace { .. })));
+    assert!(matches!(store.put_bytes_blocking(&digest, &bytes), Err(StoreError::OverBound { .. })));
     assert!(store.has(&kept).unwrap());
 }
 
