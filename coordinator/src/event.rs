@@ -110,11 +110,19 @@ pub struct TestSummary {
 pub struct Note {
     /// `info` or `warning`.
     pub level: String,
+    /// [`Note::RERUN`] where it says why something is executed; none otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The step it is about, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// One sentence.
     pub text: String,
+}
+
+impl Note {
+    /// The kind of a note that says why a step is executed although its key did not change.
+    pub const RERUN: &str = "rerun";
 }
 
 /// See [`Event::RunFinished`].

@@ -137,13 +137,14 @@ impl<D: Driver> Session<D> {
     fn announce_rewind(&mut self, step: StepIndex) {
         let name = self.step_name(step);
         let text = format!("outputs of {name} can no longer be read from the cache: running it again");
-        self.say(Some(name), "warning", text);
+        self.warn(Some(Note::RERUN), Some(name), text);
     }
 
     /// Says a sentence, unless it was said before.
-    pub(super) fn say(&mut self, step: Option<String>, level: &str, text: String) {
+    pub(super) fn warn(&mut self, kind: Option<&str>, step: Option<String>, text: String) {
         if self.said.insert(text.clone()) {
-            self.parts.events.event(&Event::Note(Note { level: level.to_owned(), step, text }));
+            let (level, kind) = ("warning".to_owned(), kind.map(str::to_owned));
+            self.parts.events.event(&Event::Note(Note { level, kind, step, text }));
         }
     }
 
@@ -158,7 +159,7 @@ impl<D: Driver> Session<D> {
         }
     }
 
-    fn deliver(&self) {
+    fn deliver(&mut self) {
         let outputs = self.deliverables();
         let (delivery, messages) = (self.parts.delivery.clone(), self.messages.clone());
         tokio::spawn(async move {
@@ -168,13 +169,21 @@ impl<D: Driver> Session<D> {
         });
     }
 
-    /// What the run hands out, with the producing step as the number it is known by.
-    fn deliverables(&self) -> Vec<(String, TreeRef, usize)> {
-        let Some(run) = self.core_run() else { return Vec::new() };
-        let found = self.parts.templates.deliverables().into_iter().filter_map(|(path, step, output)| {
-            let tree = *run.step(step)?.outputs.get(output as usize)?;
-            Some((path, tree, step as usize))
-        });
-        found.collect()
+    /// What the run hands out, with the producing step as the number it is known by. An output of a step that
+    /// did not run is left out, and that is said.
+    fn deliverables(&mut self) -> Vec<(String, TreeRef, usize)> {
+        let mut found = Vec::new();
+        for (path, step, output) in self.parts.templates.deliverables() {
+            let view = self.core_run().and_then(|run| run.step(step));
+            match view.and_then(|view| view.outputs.get(usize::from(output)).copied()) {
+                Some(tree) => found.push((path, tree, step as usize)),
+                None => {
+                    let name = self.step_name(step);
+                    let text = format!("the output '{path}' is not written: {name} did not succeed");
+                    self.warn(None, Some(name), text);
+                }
+            }
+        }
+        found
     }
 }

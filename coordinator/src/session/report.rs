@@ -4,7 +4,7 @@ use cullet_core::{LogCommand, StepId, StepIndex};
 
 use super::{Message, Session, now};
 use crate::driver::Driver;
-use crate::event::{Event, StepLog};
+use crate::event::{Event, Note, StepLog};
 use crate::resolve::LookupNote;
 use crate::workers::Report;
 
@@ -31,14 +31,15 @@ impl<D: Driver> Session<D> {
     fn say_lookup(&mut self, step: StepIndex, note: &LookupNote) {
         match note {
             LookupNote::Trouble(why) => {
-                self.say(None, "warning", format!("the cache could not be asked: {why}"));
+                let text = format!("the cache could not be asked: {why}");
+                self.warn(Some(Note::RERUN), None, text);
             }
             LookupNote::Incomplete { missing } => {
                 let name = self.step_name(step);
                 let blobs = if *missing == 1 { "1 blob is" } else { &format!("{missing} blobs are") };
                 let text =
                     format!("the cached result of {name} is not whole ({blobs} missing): running it again");
-                self.say(Some(name), "warning", text);
+                self.warn(Some(Note::RERUN), Some(name), text);
             }
         }
     }
@@ -60,7 +61,7 @@ impl<D: Driver> Session<D> {
             }
             Report::Note { id, text } => {
                 let step = self.step_name(id.step);
-                self.say(Some(step), "warning", text);
+                self.warn(None, Some(step), text);
             }
             Report::Finished(finished) => {
                 commands.push(LogCommand::AttemptFinished {

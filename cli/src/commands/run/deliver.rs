@@ -1,8 +1,11 @@
 //! The run's outputs, written where the user wants them.
 
+mod ledger;
+
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use cullet_cache::disk::DiskStore;
@@ -11,12 +14,31 @@ use cullet_coordinator::resolve::describe;
 use cullet_coordinator::workers::Delivery;
 use cullet_digest::{Digest, Directory, TreeRef};
 
+use ledger::Ledger;
+
 /// Writes outputs below a directory, as copies: what is written is the user's to change.
 #[derive(Debug)]
 pub(super) struct OutputDir {
-    pub(super) dir: PathBuf,
+    pub(super) written: Written,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) disk: Arc<DiskStore>,
+}
+
+/// Where outputs go, and how many were written there.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    dir: PathBuf,
+    count: Arc<AtomicUsize>,
+}
+
+impl Written {
+    pub(super) fn to(dir: PathBuf) -> Self {
+        Self { dir, count: Arc::default() }
+    }
+
+    pub(super) fn closing(self) -> (PathBuf, usize) {
+        (self.dir, self.count.load(Ordering::Relaxed))
+    }
 }
 
 /// Nothing was asked for.
@@ -34,12 +56,13 @@ impl Delivery for NoDelivery {
 impl Delivery for OutputDir {
     async fn deliver(&self, outputs: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
         let mut lost = Vec::new();
+        self.written.count.store(0, Ordering::Relaxed);
         for (path, tree, step) in outputs {
             match self.write(&path, tree).await {
-                Ok(()) => {}
+                Ok(()) => drop(self.written.count.fetch_add(1, Ordering::Relaxed)),
                 Err(WriteError::Lost) => lost.push(step),
                 Err(WriteError::Failed(reason)) => {
-                    let dir = self.dir.display();
+                    let dir = self.written.dir.display();
                     return Err(format!("cannot write the output '{path}' into {dir}: {reason}"));
                 }
             }
@@ -69,9 +92,14 @@ impl From<std::io::Error> for WriteError {
     }
 }
 
+fn is_directory(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|there| there.is_dir())
+}
+
 fn in_the_way(dir: &Path) -> WriteError {
     WriteError::Failed(format!(
-        "'{}' is a directory with something in it: remove it, or name another directory with --output",
+        "'{}' is a directory with something in it that no earlier `--output` wrote: remove it, or name another \
+         directory with --output",
         dir.display()
     ))
 }
@@ -85,32 +113,64 @@ struct Copy {
 
 impl OutputDir {
     async fn write(&self, path: &str, tree: TreeRef) -> Result<(), WriteError> {
-        let target = self.prepare(path)?;
         match tree {
-            TreeRef::File { digest, executable } => {
-                if std::fs::symlink_metadata(&target).is_ok_and(|there| there.is_dir()) {
-                    // Only an empty one: a file never stands for all that a directory holds.
-                    std::fs::remove_dir(&target).map_err(|_| in_the_way(&target))?;
-                }
-                self.copy(vec![Copy { digest, executable, to: target }]).await
-            }
-            TreeRef::Directory(root) => {
-                // Beside the target, so that the target is replaced by a rename, whole or not at all.
-                let draft = sibling(&target);
-                let written = self.write_directory(root, &draft).await;
-                let placed = written.and_then(|()| Ok(replace(&draft, &target)?));
-                placed.inspect_err(|_| drop(std::fs::remove_dir_all(&draft)))
-            }
+            TreeRef::File { digest, executable } => self.write_file(path, digest, executable).await,
+            TreeRef::Directory(root) if path.is_empty() => self.write_entries(root).await,
+            TreeRef::Directory(root) => self.write_directory(path, root).await,
         }
+    }
+
+    async fn write_file(&self, path: &str, digest: Digest, executable: bool) -> Result<(), WriteError> {
+        let target = self.prepare(path)?;
+        if is_directory(&target) {
+            // Only an empty one: a file never stands for all that a directory holds.
+            std::fs::remove_dir(&target).map_err(|_| in_the_way(&target))?;
+        }
+        self.copy(vec![Copy { digest, executable, to: target }]).await
+    }
+
+    /// An output that is the whole of the directory: entry by entry, because the directory itself is the user's.
+    async fn write_entries(&self, root: Digest) -> Result<(), WriteError> {
+        let directory = self.directory(&root).await?;
+        for file in directory.files() {
+            self.write_file(&file.name, file.digest, file.executable).await?;
+        }
+        for sub in directory.directories() {
+            self.write_directory(&sub.name, sub.digest).await?;
+        }
+        for link in directory.symlinks() {
+            let target = self.prepare(&link.name)?;
+            if std::fs::symlink_metadata(&target).is_ok_and(|there| there.is_symlink()) {
+                std::fs::remove_file(&target)?;
+            }
+            symlink(&*link.target, &target)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a directory whole or not at all, and only if nobody but Cullet put something into it.
+    async fn write_directory(&self, path: &str, root: Digest) -> Result<(), WriteError> {
+        let target = self.prepare(path)?;
+        let mut ledger = Ledger::of(&self.written.dir);
+        if is_directory(&target) && !ledger.has(path) {
+            std::fs::remove_dir(&target).map_err(|_| in_the_way(&target))?;
+        }
+        ledger.add(path)?;
+        let draft = sibling(&target);
+        let written = self.write_tree(root, &draft).await;
+        let placed = written.and_then(|()| Ok(replace(&draft, &target)?));
+        placed.inspect_err(|_| drop(std::fs::remove_dir_all(&draft)))
     }
 
     /// Makes the directories above an output. A symbolic link there would lead the output elsewhere.
     fn prepare(&self, path: &str) -> Result<PathBuf, WriteError> {
-        std::fs::create_dir_all(&self.dir).map_err(|error| match self.dir.is_dir() || !self.dir.exists() {
-            true => WriteError::from(error),
-            false => WriteError::Failed(format!("'{}' is not a directory", self.dir.display())),
+        std::fs::create_dir_all(&self.written.dir).map_err(|error| {
+            match self.written.dir.is_dir() || !self.written.dir.exists() {
+                true => WriteError::from(error),
+                false => WriteError::Failed(format!("'{}' is not a directory", self.written.dir.display())),
+            }
         })?;
-        let mut at = self.dir.clone();
+        let mut at = self.written.dir.clone();
         let mut segments = path.split('/').peekable();
         while let Some(segment) = segments.next() {
             at.push(segment);
@@ -126,13 +186,17 @@ impl OutputDir {
         Ok(at)
     }
 
-    async fn write_directory(&self, root: Digest, at: &Path) -> Result<(), WriteError> {
+    async fn directory(&self, digest: &Digest) -> Result<Directory, WriteError> {
+        let bytes = self.blobs.get(digest).await?.into_bytes()?;
+        Directory::decode(digest.function(), &bytes).map_err(|_| WriteError::Lost)
+    }
+
+    async fn write_tree(&self, root: Digest, at: &Path) -> Result<(), WriteError> {
         let mut copies = Vec::new();
         let mut open = vec![(root, at.to_path_buf())];
         while let Some((digest, path)) = open.pop() {
             std::fs::create_dir(&path)?;
-            let bytes = self.blobs.get(&digest).await?.into_bytes()?;
-            let directory = Directory::decode(digest.function(), &bytes).map_err(|_| WriteError::Lost)?;
+            let directory = self.directory(&digest).await?;
             for link in directory.symlinks() {
                 symlink(&*link.target, path.join(&*link.name))?;
             }

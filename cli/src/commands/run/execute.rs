@@ -1,7 +1,6 @@
 //! The session of a run, wired to this machine.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use cullet_worker::plain::PlainExecutor;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier};
 use tokio_util::sync::CancellationToken;
 
-use super::deliver::{NoDelivery, OutputDir};
+use super::deliver::{NoDelivery, OutputDir, Written};
 use super::interrupt;
 use super::lazy_executor::LazyExecutor;
 use super::local_workers::LocalWorkers;
@@ -47,7 +46,7 @@ pub(super) struct Execution<'a> {
 
 impl Execution<'_> {
     /// Executes the run to its end.
-    pub(super) fn execute(self, output: Option<PathBuf>, watchers: Watchers) -> Result<RunEnd, CliError> {
+    pub(super) fn execute(self, output: Option<Written>, watchers: Watchers) -> Result<RunEnd, CliError> {
         // Two threads take turns at the session and the lookups; what blocks has threads of its own.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -68,11 +67,7 @@ impl Execution<'_> {
         end
     }
 
-    fn parts(
-        self,
-        output: Option<PathBuf>,
-        watchers: Watchers,
-    ) -> (RunSpec, SessionParts<DirectDriver>) {
+    fn parts(self, output: Option<Written>, watchers: Watchers) -> (RunSpec, SessionParts<DirectDriver>) {
         let cache = self.cache;
         let sources = self.prepared.sources.clone();
         let blobs: Arc<dyn BlobStore> =
@@ -85,7 +80,7 @@ impl Execution<'_> {
             sources: Arc::new(sources),
         };
         let delivery: Arc<dyn Delivery> = match output {
-            Some(dir) => Arc::new(OutputDir { dir, blobs: blobs.clone(), disk: cache.disk.clone() }),
+            Some(written) => Arc::new(OutputDir { written, blobs: blobs.clone(), disk: cache.disk.clone() }),
             None => Arc::new(NoDelivery),
         };
         let resolver = Resolver::new(
@@ -169,6 +164,7 @@ fn admit(tier: &Tier, watchers: &Watchers) {
     if let Tier::Degraded { missing, remedy } = tier {
         let note = Note {
             level: "warning".to_owned(),
+            kind: None,
             step: None,
             text: format!("the sandbox is weaker than it should be: {missing}; {remedy}"),
         };

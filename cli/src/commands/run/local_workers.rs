@@ -30,11 +30,7 @@ pub(super) struct LocalWorkers {
 type Running = Arc<Mutex<BTreeMap<(StepId, AttemptId), CancellationToken>>>;
 
 impl LocalWorkers {
-    pub(super) fn new(
-        worker: Result<Worker, String>,
-        blobs: Arc<dyn BlobStore>,
-        name: &'static str,
-    ) -> Self {
+    pub(super) fn new(worker: Result<Worker, String>, blobs: Arc<dyn BlobStore>, name: &'static str) -> Self {
         Self { worker: worker.map(Arc::new), blobs, running: Running::default(), name }
     }
 }
@@ -133,7 +129,7 @@ fn conclude(report: AttemptReport, start: &StartAttempt, finished: &mut Finished
         }
         AttemptReport::TimedOut { result, warnings } => {
             let after = crate::ui::duration::human(start.action.timeout);
-            finished.reason = Some(format!("still running after {after}"));
+            finished.reason = Some(format!("its timeout is {after}"));
             finished.result = Some(result);
             (AttemptOutcome::TimedOut, warnings)
         }

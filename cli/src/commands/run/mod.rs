@@ -24,6 +24,7 @@ use crate::config::{Config, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::ui::Closing;
+use deliver::Written;
 use execute::Execution;
 
 /// Runs a pipeline.
@@ -85,13 +86,13 @@ fn execute_plan(
     let mut watchers = watchers::start(config, run_config, args, run, &plan)?;
     for text in prepared.sources.warnings() {
         let level = "warning".to_owned();
-        watchers.event(&Event::Note(Note { level, step: None, text }));
+        watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
-    let outputs = args.output.clone().map(|dir| (dir, plan.outputs.len()));
+    let written = args.output.clone().map(Written::to);
     let execution = Execution { config, run_config, cache: &cache, prepared, plan, run, spec, capacity };
-    let end = execution.execute(args.output.clone(), watchers.clone())?;
-    let written = end.status == "succeeded";
-    watchers.close(&Closing { outputs: outputs.filter(|_| written) });
+    let end = execution.execute(written.clone(), watchers.clone())?;
+    let succeeded = end.status == "succeeded";
+    watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });
     // Over its bound, the cache is brought back below it now that nobody waits. The run is over: what fails
     // here cannot change how it ended.
     if let Err(error) = cache.maybe_gc() {

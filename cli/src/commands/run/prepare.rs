@@ -80,13 +80,13 @@ fn parts_file(config: &Config, digest: &str) -> PathBuf {
     config.cache_dir.join("host").join(format!("{digest}.json"))
 }
 
-/// What differs between two machines that keys name, a line each.
+/// The tools that differ between two machines that keys name; none where a machine is no longer known.
 pub(crate) fn host_differences(config: &Config, old: &str, new: &str) -> Vec<String> {
     let read = |digest: &str| -> Option<HostFingerprint> {
         serde_json::from_slice(&std::fs::read(parts_file(config, digest)).ok()?).ok()
     };
     let (Some(old), Some(new)) = (read(old), read(new)) else { return Vec::new() };
-    new.changed_since(&old).into_iter().map(|part| format!("  of this machine: {part}")).collect()
+    new.changed_since(&old)
 }
 
 /// A problem of a source is the user's to mend: exit code 2, like any other mistake in what was asked for.

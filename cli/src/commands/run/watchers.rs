@@ -61,7 +61,7 @@ pub(super) fn start(
     match RunRecorder::create(&Store::open(config.runs_dir()), &meta) {
         Ok(recorder) => {
             list.push(Box::new(recorder));
-            list.push(Box::new(KeyRecorder::new(config.keys_dir())));
+            list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
         }
         // A read-only or full cache: the run can do without a history, and a person is told.
         Err(error) => {

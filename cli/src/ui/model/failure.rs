@@ -54,6 +54,8 @@ pub fn cause(status: &str, exit_code: Option<i32>, reason: Option<&str>, duratio
     let what = match (status, exit_code) {
         ("timed_out", _) => format!("timed out after {}", duration::human_ms(duration_ms)),
         ("infra_failed", _) => "the machine failed it".to_owned(),
+        // The process did not fail: the reason says what did.
+        (_, Some(0)) if reason.is_some() => String::new(),
         (_, Some(code)) => exit(code),
         _ => String::new(),
     };
@@ -95,7 +97,7 @@ mod tests {
         assert_eq!(cause("failed", Some(2), None, 0), "exit code 2");
         assert_eq!(cause("failed", Some(137), None, 0), "exit code 137 (SIGKILL)");
         assert_eq!(cause("timed_out", None, None, 61_000), "timed out after 1m 01s");
-        assert_eq!(cause("failed", Some(0), Some("no output"), 0), "exit code 0: no output");
+        assert_eq!(cause("failed", Some(0), Some("no output"), 0), "no output");
         assert_eq!(cause("cancelled", None, None, 0), "cancelled");
     }
 }

@@ -29,7 +29,8 @@ fn a_failed_run_reads_like_this() {
     events.push(started("test[shard=1]", 1));
     events.push(log("test[shard=1]", "first attempt"));
     events.push(started("test[shard=1]", 2));
-    events.push(Event::Note(Note { level: "warning".to_owned(), step: None, text: "careful".to_owned() }));
+    let (level, text) = ("warning".to_owned(), "careful".to_owned());
+    events.push(Event::Note(Note { level, kind: None, step: None, text }));
     events.extend((0..203).map(|line| log("test[shard=1]", &format!("line {line}"))));
     events.push(finished("test[shard=1]", "failed", |end| {
         end.exit_code = Some(101);
