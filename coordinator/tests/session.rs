@@ -139,4 +139,9 @@ async fn an_incomplete_result_is_said_and_made_again() {
     let outcome = world.run(&[step("a", "print 1", &[])]).await;
     let note = "the cached result of a is not whole (2 blobs are missing): running it again";
     assert_eq!((outcome.notes(), outcome.end.executed), (vec![note], 1));
+    let kinds = outcome.events.iter().filter_map(|event| match event {
+        cullet_coordinator::Event::Note(note) => Some(note.kind.as_deref()),
+        _ => None,
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), [Some("rerun")]);
 }

@@ -48,7 +48,7 @@ fn every_field_of_every_event_is_documented() {
             tests: Some(TestSummary::default()),
             ..StepEnd::default()
         }),
-        Event::Note(Note { level: text(), step: Some(text()), text: text() }),
+        Event::Note(Note { level: text(), kind: Some(text()), step: Some(text()), text: text() }),
         Event::RunFinished(RunEnd::default()),
     ];
     for event in events {

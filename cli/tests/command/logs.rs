@@ -126,6 +126,47 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn a_shared_failure_has_the_log_of_the_step_that_was_executed() {
+    let home = tempfile::tempdir().unwrap();
+    let key = DigestFunction::Blake3.digest(b"identical").to_string();
+    // What the cache has for the key is of another execution.
+    let cache = cache(home.path());
+    let action = Digest::parse(DigestFunction::Blake3, &key).unwrap();
+    cache.all_actions.put_blocking(&action, &result(inline("older\n"), "", 0)).unwrap();
+    let mut recorder = begin(home.path(), "aaaa", &["a", "b"]);
+    for (step, cached) in [("a", false), ("b", true)] {
+        finish(&mut recorder, step, "failed", |end| {
+            end.cached = cached;
+            end.exit_code = Some(1);
+            end.action_digest = Some(key.clone());
+            end.result = (!cached).then(|| STANDARD.encode(result(inline("out\n"), "err\n", 1).encode()));
+        });
+    }
+    end(recorder, "aaaa", "failed");
+    let output = run(home.path(), &["logs", "b"]);
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(0), "out\nerr\n"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_result_that_the_run_wrote_down_wins_over_the_cache() {
+    let home = tempfile::tempdir().unwrap();
+    let action = DigestFunction::Blake3.digest(b"effects");
+    cache(home.path()).all_actions.put_blocking(&action, &result(inline("older\n"), "", 0)).unwrap();
+    let mut recorder = begin(home.path(), "aaaa", &["deploy"]);
+    finish(&mut recorder, "deploy", "succeeded", |end| {
+        end.action_digest = Some(action.to_string());
+        end.result = Some(STANDARD.encode(result(inline("now\n"), "", 0).encode()));
+    });
+    end(recorder, "aaaa", "succeeded");
+    assert_eq!(stdout(&run(home.path(), &["logs", "deploy"])), "now\n");
+}
+
+#[test]
 fn steps_without_a_log_say_why() {
     let home = tempfile::tempdir().unwrap();
     past(home.path());

@@ -7,6 +7,7 @@ mod help;
 mod live;
 mod logs;
 mod past_runs;
+mod why;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -115,7 +115,7 @@ fn a_large_run_is_written_down_quickly() {
     let digest = Some(format!("{}/123", "ab".repeat(32)));
     let once = || {
         let start = std::time::Instant::now();
-        let mut keys = KeyRecorder::new(home.path().join("keys"));
+        let mut keys = KeyRecorder::new(home.path().join("keys"), home.path().join("cullet.yaml"));
         let mut recorder =
             begin(home.path(), &format!("{:?}", start).replace(|c: char| !c.is_ascii_digit(), ""), &[]);
         let app = RunStart { run: "r".to_owned(), pipeline: "app".to_owned(), steps: Vec::new() };

@@ -13,8 +13,38 @@ use crate::ui::{clean, short};
 pub(super) struct Found {
     pub(super) run: StoredRun,
     pub(super) steps: Vec<StepEnd>,
+    /// Results that the run wrote down.
+    pub(super) results: Results,
     /// Nobody named the steps: they are those that failed.
     pub(super) implicit: bool,
+}
+
+/// Results that the run wrote down, by key and status: what an identical step shared is written down once.
+#[derive(Debug, Default)]
+pub(super) struct Results(HashMap<(String, String), String>);
+
+impl Results {
+    /// The result that `end` names, or the one that it shared, encoded.
+    pub(super) fn of<'a>(&'a self, end: &'a StepEnd) -> Option<&'a str> {
+        if end.result.is_some() || !end.cached {
+            return end.result.as_deref();
+        }
+        let key = (end.action_digest.clone()?, end.status.clone());
+        self.0.get(&key).map(String::as_str)
+    }
+
+    fn add(&mut self, end: &StepEnd) {
+        if let (Some(key), Some(result)) = (&end.action_digest, &end.result) {
+            self.0.insert((key.clone(), end.status.clone()), result.clone());
+        }
+    }
+}
+
+/// A run's last ends in order, the steps without one, and the results.
+struct Read {
+    finished: Vec<StepEnd>,
+    unfinished: Vec<String>,
+    results: Results,
 }
 
 /// Nothing: what failed in the last run. One word: a step of the last run, or a run. Two: a run and a step.
@@ -37,14 +67,14 @@ pub(super) fn find(store: &Store, what: &[String]) -> Result<Found, CliError> {
 }
 
 fn failed(run: StoredRun) -> Result<Found, CliError> {
-    let (mut steps, _) = read(&run)?;
+    let Read { finished: mut steps, results, .. } = read(&run)?;
     steps.retain(|end| matches!(end.status.as_str(), "failed" | "timed_out" | "infra_failed"));
-    Ok(Found { run, steps, implicit: true })
+    Ok(Found { run, steps, results, implicit: true })
 }
 
 /// A step by its name, or all instances of a matrix step by the name before the bracket.
 fn named(run: StoredRun, name: &str) -> Result<Found, CliError> {
-    let (mut steps, unfinished) = read(&run)?;
+    let Read { finished: mut steps, unfinished, results } = read(&run)?;
     let is_it =
         |step: &str| step == name || step.strip_prefix(name).is_some_and(|matrix| matrix.starts_with('['));
     if let Some(exact) = steps.iter().position(|end| end.step == name) {
@@ -53,7 +83,7 @@ fn named(run: StoredRun, name: &str) -> Result<Found, CliError> {
         steps.retain(|end| is_it(&end.step));
     }
     if !steps.is_empty() {
-        return Ok(Found { run, steps, implicit: false });
+        return Ok(Found { run, steps, results, implicit: false });
     }
     let (step, id) = (clean::line(name), short(&run.meta().run));
     if unfinished.iter().any(|step| is_it(step)) {
@@ -63,13 +93,13 @@ fn named(run: StoredRun, name: &str) -> Result<Found, CliError> {
     Err(CliError::usage(format!("run {id} has no step '{step}'")).hint("see cullet status, or cullet runs"))
 }
 
-/// How each step ended last, in order, and those that did not.
-fn read(run: &StoredRun) -> Result<(Vec<StepEnd>, Vec<String>), CliError> {
-    let mut all = Vec::new();
+fn read(run: &StoredRun) -> Result<Read, CliError> {
+    let (mut all, mut results) = (Vec::new(), Results::default());
     let mut ends: HashMap<String, StepEnd> = HashMap::new();
     run.events(|event, _| match event {
         Event::RunStarted(start) => all = start.steps,
         Event::StepFinished(end) => {
+            results.add(&end);
             ends.insert(end.step.clone(), end);
         }
         _ => {}
@@ -81,5 +111,5 @@ fn read(run: &StoredRun) -> Result<(Vec<StepEnd>, Vec<String>), CliError> {
             None => unfinished.push(step),
         }
     }
-    Ok((finished, unfinished))
+    Ok(Read { finished, unfinished, results })
 }

@@ -19,12 +19,12 @@ use crate::history::{Store, StoredRun};
 use crate::ui::model::cause;
 use crate::ui::{Tone, clean, duration, short};
 
-use find::{Found, find};
+use find::{Found, Results, find};
 
 /// Prints what steps printed.
 pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let store = Store::open(config.runs_dir());
-    let Found { run, steps, implicit } = find(&store, &args.what)?;
+    let Found { run, steps, results, implicit } = find(&store, &args.what)?;
     if steps.is_empty() {
         let name = short(&run.meta().run);
         diagnostics::report(&format!("no step of run {name} failed; name one: cullet logs {name} STEP\n"));
@@ -44,7 +44,9 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
         if steps.len() > 1 {
             heading(step, config, out)?;
         }
-        match runtime.block_on(show(&cache, &run, step, args, config, out)) {
+        let shown = result(&cache, step, &results)
+            .and_then(|result| runtime.block_on(show(&cache, &run, step, &result, args, config, out)));
+        match shown {
             Ok(()) => {}
             Err(error) if error.kind() == crate::ErrorKind::Unread => return Err(error),
             // The others may still have theirs.
@@ -62,11 +64,11 @@ async fn show(
     cache: &LocalCache,
     run: &StoredRun,
     step: &StepEnd,
+    result: &ActionResult,
     args: &LogsArgs,
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
-    let result = result(cache, step)?;
     if step.cached && result.started_at_ms < run.meta().started_at_ms {
         let (name, when) = (clean::line(&step.step), duration::rfc3339(result.started_at_ms));
         let ago = duration::ago(result.started_at_ms, duration::now_ms());
@@ -75,7 +77,7 @@ async fn show(
         ));
     }
     let style = config.terminal.stdout.then(|| config.terminal.stdout_style(config.color));
-    print::print(cache, step, &result, args.stream, style, out).await
+    print::print(cache, step, result, args.stream, style, out).await
 }
 
 fn heading(step: &StepEnd, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
@@ -86,11 +88,10 @@ fn heading(step: &StepEnd, config: &Config, out: &mut dyn Write) -> Result<(), C
     writeln!(out, "{}", style.paint(tone, title)).map_err(CliError::output)
 }
 
-/// The result of the execution that made this end: of a failed one as the run wrote it down, of others from the
-/// action cache.
-fn result(cache: &LocalCache, step: &StepEnd) -> Result<ActionResult, CliError> {
+/// The result of the execution that made this end: as the run wrote it down, or else from the action cache.
+fn result(cache: &LocalCache, step: &StepEnd, results: &Results) -> Result<ActionResult, CliError> {
     let name = clean::line(&step.step);
-    if let Some(encoded) = &step.result {
+    if let Some(encoded) = results.of(step) {
         let damaged = || CliError::infra(format!("the result of {name} is damaged in the history"));
         let bytes = STANDARD.decode(encoded).map_err(|error| damaged().because(error))?;
         return ActionResult::decode(DigestFunction::Blake3, bytes.into())

@@ -12,6 +12,9 @@ use crate::ui::clean;
 /// The most lines of a script that are shown as changed.
 const MAX_SCRIPT_LINES: usize = 10;
 
+/// The most of the machine's tools that are named.
+const MAX_TOOLS: usize = 20;
+
 /// The largest Action or Command that is compared.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -25,11 +28,7 @@ pub(super) fn actions(
     old: &Digest,
     new: &Digest,
 ) -> Result<Vec<String>, String> {
-    // Reading what is on this disk is all there is to wait for.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let (old, new) = (read(cache, old).await?, read(cache, new).await?);
         let mut lines = Vec::new();
         arguments(&old, &new, &mut lines);
@@ -41,6 +40,18 @@ pub(super) fn actions(
         }
         Ok(lines)
     })
+}
+
+/// Whether results of this key may not be reused, as far as the action can still be read.
+pub(super) fn is_never_reused(cache: &LocalCache, key: Option<Digest>) -> bool {
+    let (Some(key), Ok(runtime)) = (key, runtime()) else { return false };
+    runtime.block_on(read(cache, &key)).is_ok_and(|action| action.do_not_cache)
+}
+
+/// Reading what is on this disk is all there is to wait for.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))
 }
 
 async fn read(cache: &LocalCache, key: &Digest) -> Result<Action, String> {
@@ -120,17 +131,33 @@ fn pairs(what: &str, old: &[(String, String)], new: &[(String, String)], lines: 
 }
 
 fn platform(config: &Config, old: &Action, new: &Action, lines: &mut Vec<String>) {
-    let before = lines.len();
-    pairs("platform property", &old.platform, &new.platform, lines);
-    let image = |action: &Action| {
+    let host = |action: &Action| {
         let image = action.platform.iter().find(|(name, _)| name == "image");
         image.and_then(|(_, value)| value.strip_prefix("host:")).map(str::to_owned)
     };
-    if let (true, Some(old), Some(new)) = (lines.len() > before, image(old), image(new))
-        && old != new
-    {
-        lines.extend(prepare::host_differences(config, &old, &new));
+    let (Some(old_host), Some(new_host)) = (host(old), host(new)) else {
+        return pairs("platform property", &old.platform, &new.platform, lines);
+    };
+    if old_host != new_host {
+        lines.push(tools(&prepare::host_differences(config, &old_host, &new_host)));
     }
+    let others = |action: &Action| -> Vec<(String, String)> {
+        action.platform.iter().filter(|(name, _)| name != "image").cloned().collect()
+    };
+    pairs("platform property", &others(old), &others(new), lines);
+}
+
+/// One line for a machine that changed, which two digests would not explain.
+fn tools(changed: &[String]) -> String {
+    let mut names: Vec<String> = changed.iter().take(MAX_TOOLS).map(|name| clean::line(name)).collect();
+    if changed.is_empty() {
+        names.push("which ones is no longer known".to_owned());
+    }
+    let more = changed.len().saturating_sub(MAX_TOOLS);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    format!("the machine's tools changed: {}", names.join(", "))
 }
 
 fn settings(old: &Action, new: &Action, lines: &mut Vec<String>) {
@@ -184,6 +211,14 @@ mod tests {
         let new: String = (0..30).map(|line| format!("{line}\n")).collect();
         let lines = changed("", &new);
         assert_eq!((lines.len(), lines[10].as_str()), (11, "  … 20 more lines"));
+    }
+
+    #[test]
+    fn tools_of_the_machine_are_named_in_one_line() {
+        assert_eq!(tools(&["cc".to_owned(), "ld".to_owned()]), "the machine's tools changed: cc, ld");
+        assert_eq!(tools(&[]), "the machine's tools changed: which ones is no longer known");
+        let many: Vec<String> = (0..25).map(|tool| format!("t{tool}")).collect();
+        assert!(tools(&many).ends_with("t19, 5 more"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The text of a key file: a heading, then one key a line, sorted by step, the newest of a step first:
-//! `STEP⇥HASH/SIZE⇥STATUS⇥CACHED⇥MILLISECONDS⇥RUN`.
+//! The text of a key file: a heading, then one sighting of a key a line, sorted by step, the newest of a step
+//! first: `STEP⇥HASH/SIZE⇥STATUS⇥CACHED⇥MILLISECONDS⇥RUN`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,8 +13,12 @@ const HEADING: &str = "cullet keys 1";
 /// Keys kept of each step: as many as somebody switches between.
 const PER_STEP: usize = 8;
 
-/// Steps kept of each pipeline: 30 MB of text at most.
-const STEPS: usize = 200_000;
+/// The newest sightings kept of each key, besides the first: the last one may be of the very run that is asked
+/// about, and the one before tells what it met.
+const NEWEST: usize = 2;
+
+/// Lines kept of each pipeline: 30 MB of text at most, two lines for each step of the largest.
+const LINES: usize = 200_000;
 
 /// A key file in memory. Lines stay text until somebody asks for them.
 #[derive(Debug)]
@@ -48,14 +52,10 @@ impl<'a> KeyFile<'a> {
         for line in &self.lines {
             newest.entry(&line.step).or_insert(line);
         }
-        keys.iter().any(|(step, key)| {
-            newest
-                .get(&*escape(step))
-                .is_none_or(|line| line.digest != key.digest || line.status != key.status)
-        })
+        keys.iter().any(|(step, key)| newest.get(&*escape(step)).is_none_or(|line| !line.stands_for(key)))
     }
 
-    /// Puts each key before the others of its step, unless it stands there already.
+    /// Puts each key before the others of its step, unless what stands there says as much.
     pub(super) fn add(&mut self, keys: &'a [(String, KeyRecord)]) {
         let mut steps: BTreeMap<Cow<'a, str>, Vec<Line<'a>>> = BTreeMap::new();
         for line in self.lines.drain(..) {
@@ -64,20 +64,29 @@ impl<'a> KeyFile<'a> {
         for (step, key) in keys {
             let line = Line::new(escape(step), key);
             let of_step = steps.entry(line.step.clone()).or_default();
-            let same = |known: &Line<'_>| known.digest == line.digest && known.status == line.status;
-            if of_step.first().is_some_and(same) {
-                continue;
+            match of_step.first_mut() {
+                Some(newest) if newest.stands_for(key) => continue,
+                // Run again within one run: its last end counts.
+                Some(newest) if newest.digest == line.digest && newest.run == line.run => *newest = line,
+                _ => of_step.insert(0, line),
             }
-            // A key that failed and then succeeded stands there twice: that is an explanation, too.
-            of_step.retain(|known| !same(known));
-            of_step.insert(0, line);
-            of_step.truncate(PER_STEP);
+            thin(of_step);
         }
-        forget_oldest(&mut steps);
         self.lines = steps.into_values().flatten().collect();
+        self.forget_oldest();
     }
 
-    /// The keys of a step, the newest first.
+    fn forget_oldest(&mut self) {
+        let Some(surplus) = self.lines.len().checked_sub(LINES).filter(|surplus| *surplus > 0) else {
+            return;
+        };
+        let mut times: Vec<u64> = self.lines.iter().map(|line| line.at_ms).collect();
+        let (_, &mut oldest_kept, _) = times.select_nth_unstable(surplus);
+        self.lines.retain(|line| line.at_ms >= oldest_kept);
+        self.lines.truncate(LINES);
+    }
+
+    /// The sightings of a step's keys, the newest first.
     pub(super) fn of(&self, step: &str) -> Vec<KeyRecord> {
         let step = escape(step);
         self.lines.iter().filter(|line| line.step == step).map(Line::record).collect()
@@ -94,14 +103,25 @@ impl<'a> KeyFile<'a> {
     }
 }
 
-fn forget_oldest(steps: &mut BTreeMap<Cow<'_, str>, Vec<Line<'_>>>) {
-    if steps.len() <= STEPS {
-        return;
+/// Leaves the newest keys of a step, and of each key its newest sightings and the first.
+fn thin(lines: &mut Vec<Line<'_>>) {
+    let mut met: Vec<(&str, usize)> = Vec::with_capacity(PER_STEP);
+    let mut kept = Vec::with_capacity(lines.len());
+    for (at, line) in lines.iter().enumerate() {
+        kept.push(match met.iter().position(|(digest, _)| *digest == line.digest) {
+            Some(place) => {
+                met[place].1 += 1;
+                met[place].1 <= NEWEST || !lines[at + 1..].iter().any(|older| older.digest == line.digest)
+            }
+            None if met.len() < PER_STEP => {
+                met.push((&line.digest, 1));
+                true
+            }
+            None => false,
+        });
     }
-    let mut newest: Vec<u64> = steps.values().filter_map(|lines| Some(lines.first()?.at_ms)).collect();
-    newest.sort_unstable();
-    let oldest_kept = newest[newest.len() - STEPS];
-    steps.retain(|_, lines| lines.first().is_some_and(|line| line.at_ms >= oldest_kept));
+    let mut kept = kept.into_iter();
+    lines.retain(|_| kept.next().unwrap_or(false));
 }
 
 impl<'a> Line<'a> {
@@ -127,6 +147,12 @@ impl<'a> Line<'a> {
             at_ms: key.at_ms,
             run: Cow::Borrowed(&key.run),
         }
+    }
+
+    /// Whether this line, the newest of its step, already says what `key` would. Of hits the first is enough,
+    /// so that a run in which nothing happened writes nothing; each execution is worth remembering.
+    fn stands_for(&self, key: &KeyRecord) -> bool {
+        key.cached && self.digest == key.digest && self.status == key.status
     }
 
     fn record(&self) -> KeyRecord {

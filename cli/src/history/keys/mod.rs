@@ -1,10 +1,11 @@
-//! The newest keys of every step of every pipeline: what `cullet why` compares with.
+//! The newest keys of every step of every pipeline, and when they were seen: what `cullet why` compares with.
 //!
 //! One small text file for each pipeline, sorted by step. It is read at the end of each run and written only
-//! if a key changed, so a run in which nothing changed costs one read.
+//! if a key changed or a step was executed, so a run in which nothing happened costs one read.
 
 mod file;
 mod recorder;
+mod scope;
 
 use std::fs;
 use std::io;
@@ -17,27 +18,28 @@ use super::lock::Lock;
 
 use file::KeyFile;
 pub use recorder::KeyRecorder;
+pub use scope::scope;
 
 /// Pipelines remembered; the one that changed longest ago goes first.
 const PIPELINES: usize = 200;
 
-/// A key that a step had.
+/// A key that a step had in some run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     /// The digest of its action, as `hash/size`.
     pub digest: String,
     /// How it ended: `succeeded`, `failed` or `timed_out`.
     pub status: String,
-    /// Whether the cache had it already.
+    /// Whether nothing was executed: the cache had it, or an identical step.
     pub cached: bool,
-    /// When it was first seen, in milliseconds since the Unix epoch.
+    /// When the step ended, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// In which run.
     pub run: String,
 }
 
-/// Remembers the keys of one run: pairs of a step and its key. Steps that have the same key and status as the
-/// last time cost nothing. Returns whether anything was new.
+/// Remembers the keys of one run of the pipeline that [`scope`] names: pairs of a step and its key. Steps that
+/// the cache answered as the last time cost nothing. Returns whether anything was new.
 ///
 /// # Errors
 /// [`HistoryError::Io`].
@@ -64,7 +66,8 @@ pub fn record(dir: &Path, pipeline: &str, keys: &[(String, KeyRecord)]) -> Resul
     Ok(true)
 }
 
-/// The keys that a step had, the newest first; none if it is not known.
+/// The keys that a step had, the newest first; none if it is not known. A key comes several times: when it was
+/// seen first, and the last times.
 ///
 /// # Errors
 /// [`HistoryError::Io`].

@@ -4,22 +4,24 @@ use std::path::PathBuf;
 
 use cullet_coordinator::Event;
 
-use super::{KeyRecord, record};
+use super::{KeyRecord, record, scope};
 use crate::ui::{Closing, Moment, Observer};
 
 /// Remembers the keys of a run when it is over, however it ended.
 #[derive(Debug)]
 pub struct KeyRecorder {
     dir: PathBuf,
-    pipeline: String,
+    file: PathBuf,
+    scope: String,
     run: String,
     keys: Vec<(String, KeyRecord)>,
 }
 
 impl KeyRecorder {
-    /// Remembers below `dir`.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), pipeline: String::new(), run: String::new(), keys: Vec::new() }
+    /// Remembers below `dir` what the pipeline in `file` does.
+    pub fn new(dir: impl Into<PathBuf>, file: impl Into<PathBuf>) -> Self {
+        let (dir, file) = (dir.into(), file.into());
+        Self { dir, file, scope: String::new(), run: String::new(), keys: Vec::new() }
     }
 }
 
@@ -27,7 +29,7 @@ impl Observer for KeyRecorder {
     fn event(&mut self, event: &Event, now: Moment) {
         match event {
             Event::RunStarted(start) => {
-                self.pipeline.clone_from(&start.pipeline);
+                self.scope = scope(&start.pipeline, &self.file);
                 self.run.clone_from(&start.run);
             }
             Event::StepFinished(end) => {
@@ -51,7 +53,7 @@ impl Observer for KeyRecorder {
     fn tick(&mut self, _now: Moment) {}
 
     fn close(&mut self, _closing: &Closing, _now: Moment) {
-        if let Err(error) = record(&self.dir, &self.pipeline, &self.keys) {
+        if let Err(error) = record(&self.dir, &self.scope, &self.keys) {
             // Without it `why` knows less; the run is not worse for it.
             tracing::warn!(%error, "keys of this run are not remembered");
         }

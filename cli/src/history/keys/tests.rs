@@ -14,13 +14,14 @@ fn digests(dir: &Path, step: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_newest_key_comes_first_and_returns_when_it_is_used_again() {
+fn the_newest_key_comes_first_and_its_first_sighting_stays_when_it_is_used_again() {
     let dir = tempfile::tempdir().unwrap();
     for (at, digest) in ["a/1", "b/1", "c/1", "a/1"].iter().enumerate() {
         assert!(record(dir.path(), "app", &keys(&[("build", key(digest, at as u64))])).unwrap());
     }
-    assert_eq!(digests(dir.path(), "build"), ["a/1", "c/1", "b/1"]);
-    assert_eq!(nearest(dir.path(), "app", "build").unwrap()[0], key("a/1", 3));
+    assert_eq!(digests(dir.path(), "build"), ["a/1", "c/1", "b/1", "a/1"]);
+    let known = nearest(dir.path(), "app", "build").unwrap();
+    assert_eq!((&known[0], &known[3]), (&key("a/1", 3), &key("a/1", 0)));
     assert_eq!(digests(dir.path(), "other"), [""; 0]);
     assert_eq!(nearest(dir.path(), "another", "build").unwrap(), []);
 }
@@ -29,12 +30,37 @@ fn the_newest_key_comes_first_and_returns_when_it_is_used_again() {
 fn nothing_is_written_when_nothing_changed() {
     let dir = tempfile::tempdir().unwrap();
     assert!(record(dir.path(), "app", &keys(&[("x", key("a/1", 1)), ("y", key("b/1", 1))])).unwrap());
-    assert!(!record(dir.path(), "app", &keys(&[("y", key("b/1", 2))])).unwrap());
+    let hit = KeyRecord { cached: true, ..key("b/1", 2) };
+    assert!(!record(dir.path(), "app", &keys(&[("y", hit)])).unwrap());
     let failed = KeyRecord { status: "failed".to_owned(), ..key("b/1", 3) };
     assert!(record(dir.path(), "app", &keys(&[("y", failed.clone())])).unwrap());
-    assert!(!record(dir.path(), "app", &keys(&[("y", failed.clone())])).unwrap());
+    let shared = KeyRecord { cached: true, ..failed.clone() };
+    assert!(!record(dir.path(), "app", &keys(&[("y", shared)])).unwrap());
     // One key that went both ways: both are kept, the newest first.
     assert_eq!(nearest(dir.path(), "app", "y").unwrap(), [failed, key("b/1", 1)]);
+}
+
+#[test]
+fn of_each_key_the_first_and_the_last_sightings_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let failed = |at_ms| KeyRecord { status: "failed".to_owned(), ..key("a/1", at_ms) };
+    for at_ms in 0..10 {
+        let other = key("b/1", 100 + at_ms);
+        assert!(record(dir.path(), "app", &keys(&[("x", failed(at_ms))])).unwrap(), "executed again");
+        assert!(record(dir.path(), "app", &keys(&[("x", other)])).unwrap());
+    }
+    let known = nearest(dir.path(), "app", "x").unwrap();
+    let of_a: Vec<KeyRecord> = known.into_iter().filter(|key| key.digest == "a/1").collect();
+    assert_eq!(of_a, [failed(9), failed(8), failed(0)]);
+}
+
+#[test]
+fn a_step_that_is_run_again_in_one_run_is_one_sighting() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = KeyRecord { cached: true, ..key("a/1", 5) };
+    let again = KeyRecord { at_ms: 6, cached: false, ..first.clone() };
+    record(dir.path(), "app", &keys(&[("x", first), ("x", again.clone())])).unwrap();
+    assert_eq!(nearest(dir.path(), "app", "x").unwrap(), [again]);
 }
 
 #[test]
