@@ -148,24 +148,35 @@ fn a_step_whose_outputs_were_lost_is_explained_end_by_end() {
     };
     let first = steps("run: 'cat made', inputs: { made: make.made }");
     app.run(NAMED, &first, &[]);
-    lose(&home.path().join(".cache/cullet"), "melted\n");
-    // Nothing but the new step finds out.
+    let cache = home.path().join(".cache/cullet/cas");
+    // A file that is gone is noticed when the result is looked up.
+    damage(&cache, "melted\n", &|path| std::fs::remove_file(path).unwrap());
     app.run(NAMED, &steps("run: 'cat made made', inputs: { made: make.made }"), &[]);
     let text = app.why(&["make"]);
-    assert!(text.contains("make was executed"), "{text}");
-    assert!(text.contains("running it again"), "{text}");
-    assert!(!text.contains("key differs") && !text.contains("first time"), "{text}");
+    assert_says(&text, "because: the cached result of make is not whole");
+    assert_eq!(text.matches("because").count(), 1, "{text}");
     assert_says(&app.why(&["use"]), "+ cat made made");
+    // One that rotted, when it is read.
+    damage(&cache, "melted\n", &|path| {
+        std::fs::remove_file(path).unwrap();
+        std::fs::write(path, "Melted\n").unwrap();
+    });
+    app.run(NAMED, &steps("run: 'cat ./made', inputs: { made: make.made }"), &[]);
+    let text = app.why(&["make"]);
+    assert_says(&text, "make was executed again in ");
+    assert_says(&text, "because: outputs of make can no longer be read");
+    assert_says(&text, "before that, in the same run:\n  make was answered by the cache");
+    assert_eq!(text.matches("because").count(), 1, "{text}");
 }
 
-/// Removes files with this content, whatever they are called.
-fn lose(dir: &Path, content: &str) {
+/// Does something to each file with this content, whatever it is called.
+fn damage(dir: &Path, content: &str, harm: &dyn Fn(&Path)) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            lose(&path, content);
+            damage(&path, content, harm);
         } else if std::fs::read(&path).is_ok_and(|bytes| bytes == content.as_bytes()) {
-            std::fs::remove_file(path).unwrap();
+            harm(&path);
         }
     }
 }

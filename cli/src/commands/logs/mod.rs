@@ -39,14 +39,13 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
         let (step, name) = (clean::line(&step.step), short(&run.meta().run));
         diagnostics::report(&format!("{step} of run {name}: {cause}\n"));
     }
+    let printer = Printer { cache: &cache, run: &run, results: &results, args, config };
     let mut problem = None;
     for step in &steps {
         if steps.len() > 1 {
             heading(step, config, out)?;
         }
-        let shown = result(&cache, step, &results)
-            .and_then(|result| runtime.block_on(show(&cache, &run, step, &result, args, config, out)));
-        match shown {
+        match runtime.block_on(printer.show(step, out)) {
             Ok(()) => {}
             Err(error) if error.kind() == crate::ErrorKind::Unread => return Err(error),
             // The others may still have theirs.
@@ -60,24 +59,29 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
     Ok(problem.unwrap_or(ExitStatus::Success))
 }
 
-async fn show(
-    cache: &LocalCache,
-    run: &StoredRun,
-    step: &StepEnd,
-    result: &ActionResult,
-    args: &LogsArgs,
-    config: &Config,
-    out: &mut dyn Write,
-) -> Result<(), CliError> {
-    if step.cached && result.started_at_ms < run.meta().started_at_ms {
-        let (name, when) = (clean::line(&step.step), duration::rfc3339(result.started_at_ms));
-        let ago = duration::ago(result.started_at_ms, duration::now_ms());
-        diagnostics::report(&format!(
-            "{name} came from the cache; this is its execution of {when} ({ago})\n"
-        ));
+/// What the steps of one run are printed with.
+struct Printer<'a> {
+    cache: &'a LocalCache,
+    run: &'a StoredRun,
+    results: &'a Results,
+    args: &'a LogsArgs,
+    config: &'a Config,
+}
+
+impl Printer<'_> {
+    async fn show(&self, step: &StepEnd, out: &mut dyn Write) -> Result<(), CliError> {
+        let result = result(self.cache, step, self.results)?;
+        if step.cached && result.started_at_ms < self.run.meta().started_at_ms {
+            let (name, when) = (clean::line(&step.step), duration::rfc3339(result.started_at_ms));
+            let ago = duration::ago(result.started_at_ms, duration::now_ms());
+            diagnostics::report(&format!(
+                "{name} came from the cache; this is its execution of {when} ({ago})\n"
+            ));
+        }
+        let terminal = &self.config.terminal;
+        let style = terminal.stdout.then(|| terminal.stdout_style(self.config.color));
+        print::print(self.cache, step, &result, self.args.stream, style, out).await
     }
-    let style = config.terminal.stdout.then(|| config.terminal.stdout_style(config.color));
-    print::print(cache, step, result, args.stream, style, out).await
 }
 
 fn heading(step: &StepEnd, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
