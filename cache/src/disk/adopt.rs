@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use cullet_digest::{Digest, DigestFunction};
-use rustix::fs::{CWD, Mode, Stat};
+use rustix::fs::{CWD, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::bases::Area;
 use super::copy;
+use super::long_path;
 use super::name::EntryName;
 use super::store::{Disk, DiskStore, is_the_empty_blob, size};
 use super::usage::charge;
@@ -126,8 +126,7 @@ const REFLINK_FROM: u64 = 64 << 10;
 
 /// Opens without following a link, and without waiting for the other end of a FIFO.
 fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = long_path::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }

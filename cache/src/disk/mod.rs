@@ -36,6 +36,7 @@ mod gc;
 mod layout;
 mod lease;
 mod lock;
+mod long_path;
 mod lookup;
 mod materialise;
 mod memo;

@@ -1,7 +1,7 @@
 //! What is looked at.
 
 use cullet_coordinator::resolve::describe;
-use cullet_worker::sandbox::{LauncherCommand, SandboxConfig, Tier, probe};
+use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier, probe};
 
 use crate::config::Config;
 use crate::ui::size;
@@ -78,7 +78,12 @@ fn sandbox(config: &Config) -> Check {
     let usable = rustix::fs::access(&work, rustix::fs::Access::WRITE_OK).is_ok();
     let place = if usable { work } else { std::env::temp_dir() };
     let plain = "or run steps without one: cullet run --executor plain";
-    match probe(&LauncherCommand::this_program(), &settings.view, &place).tier {
+    // The sandbox itself has the last word; the trials know more of what steps need.
+    let tier = match Sandbox::start(LauncherCommand::this_program(), settings.clone()) {
+        Ok(_) => probe(&LauncherCommand::this_program(), &settings.view, &place).tier,
+        Err(error) => Tier::Unavailable { reason: describe(&error) },
+    };
+    match tier {
         Tier::Full => Check::good("sandbox", "full".to_owned()),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
         Tier::Unavailable { reason } => {

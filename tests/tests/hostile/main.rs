@@ -1,0 +1,26 @@
+//! Bad input, bad luck and bad machines, tried on the real binary: what is said, how it ends, and that the
+//! cache is right afterwards.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should fail right there"
+)]
+
+mod damage;
+mod delivery;
+mod disk;
+mod forbidden;
+mod guest;
+mod history;
+mod killing;
+mod outputs;
+mod pipeline_files;
+mod rules;
+mod settings;
+mod sharing;
+mod sources;
+mod stopping;
+mod storms;
+mod streams;
+mod support;
+mod unprivileged;

@@ -1,0 +1,156 @@
+//! What these tests do again and again.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use cullet_tests::{Checkout, User};
+
+/// Long enough for a loaded machine; nothing waits as long when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything a command said.
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Fails unless a command ended with `code`, saying all of `words`.
+#[track_caller]
+pub(crate) fn expect(output: &Output, code: i32, words: &[&str]) {
+    let text = said(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in:\n{text}");
+    }
+}
+
+/// Fails unless `cullet cache verify` finds nothing wrong.
+#[track_caller]
+pub(crate) fn expect_right_cache(user: &User, checkout: &Checkout) {
+    expect(&user.cullet(checkout, ["cache", "verify"]), 0, &["everything is right"]);
+}
+
+/// Runs a shell script that must succeed.
+#[track_caller]
+pub(crate) fn shell(dir: &Path, script: &str) {
+    let output = Command::new("sh").args(["-euc", script]).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", said(&output));
+}
+
+/// Starts the binary, with its output kept.
+pub(crate) fn start(user: &User, checkout: &Checkout, arguments: &[&str]) -> Child {
+    let mut command = user.command(checkout.path(), arguments.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Sends a signal such as `INT` to a process that this test started.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let arguments = [format!("-{name}"), child.id().to_string()];
+    assert!(Command::new("kill").args(arguments).status().unwrap().success());
+}
+
+/// Waits for something.
+#[track_caller]
+pub(crate) fn until(what: &str, mut there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many processes have `marker` in their command line. Steps are marked so that others are left alone.
+pub(crate) fn alive(marker: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let is_marked = |pid: &PathBuf| {
+        let line = std::fs::read(pid.join("cmdline")).unwrap_or_default();
+        line.windows(marker.len()).any(|window| window == marker.as_bytes())
+    };
+    entries.map(|entry| entry.path()).filter(is_marked).count()
+}
+
+/// All files below a directory, sorted.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => open.push(entry.path()),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The blobs of a user's cache.
+pub(crate) fn blobs(user: &User) -> Vec<PathBuf> {
+    files(&user.cache().join("cas"))
+}
+
+/// Turns a bit of a file around, and leaves its times as they are: what a failing disk does.
+pub(crate) fn flip(path: &Path) {
+    let before = std::fs::metadata(path).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    overwrite(path, &bytes);
+    let times = std::fs::FileTimes::new()
+        .set_accessed(before.accessed().unwrap())
+        .set_modified(before.modified().unwrap());
+    std::fs::File::open(path).unwrap().set_times(times).unwrap();
+}
+
+/// Gives a file other bytes, whatever its mode, and its mode back.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
+    let mode = std::fs::metadata(path).unwrap().permissions();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    std::fs::set_permissions(path, mode).unwrap();
+}
+
+/// Whether steps run as plain processes here, because these tests are themselves a step.
+pub(crate) fn is_plain() -> bool {
+    std::env::var_os("CULLET_EXECUTOR").is_some_and(|executor| executor == "plain")
+}
+
+/// Says why a test tries nothing.
+pub(crate) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// A pipeline with a fan: one step, several that use its outputs, one that uses theirs. `marker` ends up in the
+/// command line of every process.
+pub(crate) fn fan(marker: &str) -> Checkout {
+    let text = format!(
+        r#"
+cullet: 1
+name: fan
+sources: {{ src: src }}
+steps:
+  gen:
+    inputs: {{ .: src }}
+    run: "mkdir d; for i in 1 2 3 4; do cat f* > d/$i; done; cat f1 > sum; : {marker}"
+    outputs: {{ d: d, sum: sum }}
+  work:
+    matrix: {{ i: [1, 2, 3, 4] }}
+    inputs: {{ d: gen.d, src: src }}
+    run: "sort d/${{{{ matrix.i }}}} > o; cp src/f1 .; echo working; sleep 0.0${{{{ matrix.i }}}}; : {marker}"
+    outputs: {{ o: o, g: "f*" }}
+  merge:
+    inputs: {{ w: work.o, s: gen.sum }}
+    run: "cat w/*/* s > final 2>/dev/null || cat w/* s > final; cp -r w all; : {marker}"
+    outputs: {{ f: final, all: all }}
+outputs: {{ final: merge.f, all: merge.all }}
+"#
+    );
+    let checkout = Checkout::of_pipeline(&text);
+    for number in 0..10 {
+        let lines: String = (0..2000).map(|line| format!("{}\n", (line * 7919 + number) % 10_007)).collect();
+        checkout.write(&format!("src/f{number}"), &lines);
+    }
+    checkout
+}
