@@ -190,6 +190,8 @@ fn quote(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn changed(old: &str, new: &str) -> Vec<String> {
@@ -211,6 +213,45 @@ mod tests {
         let new: String = (0..30).map(|line| format!("{line}\n")).collect();
         let lines = changed("", &new);
         assert_eq!((lines.len(), lines[10].as_str()), (11, "  … 20 more lines"));
+    }
+
+    fn action(image: &str, arch: &str) -> Action {
+        let platform = [("Arch", arch), ("image", image)];
+        Action {
+            arguments: Vec::new(),
+            env: Vec::new(),
+            working_directory: String::new(),
+            outputs: Vec::new(),
+            input_root: prepare::FUNCTION.digest(b""),
+            platform: platform.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            timeout: std::time::Duration::ZERO,
+            do_not_cache: false,
+            salt: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_changed_is_told_by_its_tools_and_not_by_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let variable = |name: &str| (name == "CULLET_CACHE_DIR").then(|| dir.path().display().to_string());
+        let config = Config::from_sources(&crate::args::GlobalArgs::default(), &variable).unwrap();
+        std::fs::create_dir(dir.path().join("host")).unwrap();
+        for (digest, cc) in [("old", "12"), ("new", "13")] {
+            let parts = [("cc", cc), ("ld", "2")].map(|(name, value)| json!({"name": name, "value": value}));
+            let text = json!({"digest": digest, "parts": parts}).to_string();
+            std::fs::write(dir.path().join(format!("host/{digest}.json")), text).unwrap();
+        }
+        let told = |new: &str| {
+            let mut lines = Vec::new();
+            platform(&config, &action("host:old", "x"), &action(new, "y"), &mut lines);
+            lines
+        };
+        let arch = "platform property Arch changed: 'x' -> 'y'";
+        assert_eq!(told("host:old"), [arch]);
+        assert_eq!(told("host:new"), ["the machine's tools changed: cc", arch]);
+        let unknown = "the machine's tools changed: which ones is no longer known";
+        assert_eq!(told("host:gone"), [unknown, arch]);
+        assert_eq!(told("debian"), [arch, "platform property image changed: 'host:old' -> 'debian'"]);
     }
 
     #[test]
