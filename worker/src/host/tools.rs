@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::apart;
 use super::env::SYSTEM_PATH;
 use super::home::companions;
 
@@ -46,6 +47,7 @@ impl HostTools {
             tools.add_companions(&dir, &mut binds);
             binds.insert(dir);
         }
+        binds.extend(apart::find(&tools.path));
         tools.binds = binds.into_iter().collect();
         tools
     }

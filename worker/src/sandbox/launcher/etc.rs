@@ -1,11 +1,15 @@
-//! The files of `/etc` that would tell one machine from another, replaced by ones that are the same everywhere.
+//! `/etc` of the view: what configures software, as the machine has it; the files that would tell one machine from
+//! another, replaced by ones that are the same everywhere; and nothing else.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use nix::mount::MsFlags;
+
 use super::super::fault::{During, Fault};
 use super::mounts;
-use super::view::{inside, make_dirs};
+use super::view::{self, make_dirs};
+use crate::host::seen;
 
 const PASSWD: &str = "root:x:0:0:root:/tmp:/bin/sh\n\
     cullet:x:1000:1000:cullet:/tmp:/bin/sh\n\
@@ -26,37 +30,48 @@ const FILES: [(&str, &str); 6] = [
 /// The files that a step with the network needs as the machine has them.
 const NETWORK: [&str; 2] = ["hosts", "resolv.conf"];
 
-/// Puts the files in place; returns what to bind back for a step with the network.
-pub(super) fn place(stage: &Path, root: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Fault> {
-    let mut network = Vec::new();
-    for (name, contents) in FILES {
-        let Some(target) = target_of(root, name)? else {
+/// Files of `/etc` up to this size are copied: for small ones a mount would cost every step more than a copy costs
+/// the launcher. `ld.so.cache`, the largest on most machines, has a few hundred KiB at most.
+const MAX_COPIED_BYTES: u64 = 512 << 10;
+
+/// Builds `/etc` of the view; returns what to bind over it for a step with the network.
+pub(super) fn build(root: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Fault> {
+    let (outside, inside) = (Path::new("/etc"), root.join("etc"));
+    make_dirs(&inside)?;
+    for entry in fs::read_dir(outside).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| seen::is_etc_shown(name)) else {
             continue;
         };
-        let file = stage.join(format!("etc.{name}"));
+        view::show_entry(outside, &inside, name)?;
+        show_file(&entry.path(), &inside.join(name))?;
+    }
+    for dir in seen::COVERED.map(|dir| root.join(dir)) {
+        if fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
+            mounts::filesystem("tmpfs", &dir, MsFlags::empty(), "mode=0755,size=4k")?;
+        }
+    }
+    let mut network = Vec::new();
+    for (name, contents) in FILES {
+        let file = inside.join(name);
         fs::write(&file, contents).during(format!("write {name}"))?;
-        mounts::bind(&file, &target)?;
-        if NETWORK.contains(&name) {
-            network.push((Path::new("/etc").join(name), target));
+        let machines = outside.join(name);
+        if NETWORK.contains(&name) && machines.is_file() {
+            network.push((machines, file));
         }
     }
     Ok(network)
 }
 
-/// The file in the view that `/etc/NAME` leads to, if there is one to cover.
-fn target_of(root: &Path, name: &str) -> Result<Option<PathBuf>, Fault> {
-    let outside = Path::new("/etc").join(name);
-    // The whole way is resolved on the machine: a link inside the view must not lead out of it.
-    let Ok(resolved) = fs::canonicalize(&outside) else {
-        return Ok(None);
+/// Shows a regular file; anything else is not for here.
+fn show_file(outside: &Path, inside: &Path) -> Result<(), Fault> {
+    let Some(found) = fs::symlink_metadata(outside).ok().filter(fs::Metadata::is_file) else {
+        return Ok(());
     };
-    let target = inside(root, &resolved);
-    if fs::symlink_metadata(&target).is_err() {
-        // Typically /run/systemd/resolve/stub-resolv.conf, below an empty /run of the view's own.
-        let parent = target.parent().unwrap_or(root);
-        if make_dirs(parent).is_err() || File::create(&target).is_err() {
-            return Ok(None);
-        }
+    if found.len() <= MAX_COPIED_BYTES && fs::copy(outside, inside).is_ok() {
+        return Ok(());
     }
-    Ok(Some(target))
+    // Too large, or not for this user to read: a step finds it as the user does.
+    File::create(inside).during(format!("create {}", inside.display()))?;
+    mounts::bind(outside, inside)
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
+
+use crate::host::seen;
 
 use super::super::config::ViewConfig;
 use super::super::fault::{During, Fault};
@@ -17,27 +19,8 @@ use super::{dev, etc};
 /// covered; every Linux has the directory.
 const STAGE: &str = "/sys";
 
-/// Entries of `/` that hold software and its configuration. Everything else (homes, data, /run with its
-/// sockets, whatever a machine's owner put into `/`) is not part of a step's key and so not of its view.
-const SOFTWARE: [&str; 12] =
-    ["bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "gnu", "libexec"];
-
-/// The parts of `/var` that belong to installed software: package databases and generated catalogues.
-const VAR: [&str; 10] = [
-    "var/lib/dpkg",
-    "var/lib/rpm",
-    "var/lib/pacman",
-    "var/lib/ghc",
-    "var/lib/texmf",
-    "var/lib/sgml-base",
-    "var/lib/xml-core",
-    "var/lib/emacsen-common",
-    "var/lib/gems",
-    "var/cache/fontconfig",
-];
-
 /// Directories that a step expects and that have nothing of the machine in them.
-const EMPTY: [&str; 13] = [
+const EMPTY: [&str; 14] = [
     "proc",
     "sys",
     "dev",
@@ -48,6 +31,7 @@ const EMPTY: [&str; 13] = [
     "var/tmp",
     "var/lib",
     "mnt",
+    "opt",
     "media",
     "srv",
     "workspace",
@@ -72,18 +56,18 @@ pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
     let private = stage.join("private");
     make_dirs(&root)?;
     make_dirs(&private)?;
-    mounts::filesystem("tmpfs", &root, MsFlags::empty(), "mode=0755,size=4m")?;
+    mounts::filesystem("tmpfs", &root, MsFlags::empty(), "mode=0755,size=16m")?;
     for name in EMPTY {
         make_dirs(&root.join(name))?;
     }
-    for name in SOFTWARE.iter().chain(&VAR) {
-        show_entry(&root, name)?;
+    for name in seen::SYSTEM.iter().chain(&seen::VAR) {
+        show_entry(Path::new("/"), &root, name)?;
     }
+    let network_files = etc::build(&root)?;
     link(&root.join("var/run"), "/run")?;
     link(&root.join("var/lock"), "/run/lock")?;
     show_tools(&root, config)?;
     hide(&root, config)?;
-    let network_files = etc::place(stage, &root)?;
     mounts::restrict_all(&root, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
     dev::build(&root.join("dev"))?;
     Ok(View { root, private, network_files })
@@ -105,10 +89,9 @@ fn link(at: &Path, target: impl AsRef<Path>) -> Result<(), Fault> {
     }
 }
 
-/// Shows one entry of the machine's root: links as links, directories as they are, nothing else.
-fn show_entry(root: &Path, name: &str) -> Result<(), Fault> {
-    let outside = Path::new("/").join(name);
-    let inside = root.join(name);
+/// Shows one entry of the machine's directory `outside`: links as links, directories as they are, nothing else.
+pub(super) fn show_entry(outside: &Path, inside: &Path, name: &str) -> Result<(), Fault> {
+    let (outside, inside) = (outside.join(name), inside.join(name));
     match fs::symlink_metadata(&outside) {
         Ok(found) if found.is_symlink() => {
             let target = fs::read_link(&outside).during(format!("read {}", outside.display()))?;
@@ -125,17 +108,8 @@ fn show_dir(outside: &Path, inside: &Path) -> Result<(), Fault> {
 }
 
 /// Where `path` of the machine lies in the view.
-pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
+fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
-}
-
-/// Whether `path` is visible already because of the machine's own directories.
-fn is_shown(path: &Path) -> bool {
-    let mut names = path.components().skip(1);
-    match names.next() {
-        Some(Component::Normal(first)) => SOFTWARE.iter().any(|name| first == *name),
-        _ => false,
-    }
 }
 
 fn show_tools(root: &Path, config: &ViewConfig) -> Result<(), Fault> {
@@ -144,7 +118,7 @@ fn show_tools(root: &Path, config: &ViewConfig) -> Result<(), Fault> {
     let mut shown: Vec<&Path> = Vec::new();
     for path in wanted {
         let nested = shown.iter().any(|parent| path.starts_with(parent));
-        if nested || is_shown(path) || !path.is_absolute() || !path.is_dir() {
+        if nested || seen::is_system(path) || !path.is_absolute() || !path.is_dir() {
             continue;
         }
         show_dir(path, &inside(root, path))?;
