@@ -1,7 +1,7 @@
 //! Files that become blobs.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use super::bases::Area;
 use super::copy;
 use super::long_path;
 use super::name::EntryName;
+use super::publish::Draft;
 use super::store::{Disk, DiskStore, is_the_empty_blob, size};
 use super::usage::charge;
 use crate::StoreError;
@@ -39,6 +40,24 @@ impl DiskStore {
             Err(error) => Err(error),
         })?;
         Ok(digest)
+    }
+
+    /// As [`DiskStore::adopt_file`] for a file that somebody may still hold open: what becomes the blob is a copy,
+    /// hashed after it was taken, in an inode that nobody else has ever seen.
+    ///
+    /// # Errors
+    /// As for [`DiskStore::adopt_file`].
+    pub fn adopt_copy(&self, path: &Path, function: DigestFunction) -> Result<Digest, StoreError> {
+        self.disk.layout.scratch()?;
+        let failed = |error| self.disk.error("read", path.to_owned(), error);
+        let (file, stat) = open_given_up(path).map_err(failed)?;
+        self.disk.with_room(size(&stat), || {
+            let (draft, digest) = self.disk.copy_unknown(&file, size(&stat), function)?;
+            if !is_the_empty_blob(&digest) && !self.has(&digest)? {
+                self.disk.publish_blob(draft, &digest, false)?;
+            }
+            Ok(digest)
+        })
     }
 
     /// Copies a file that must be the blob of `expected`. What is hashed is what is stored, so a source that
@@ -101,6 +120,25 @@ impl Disk {
             moved = false;
         }
         Ok(moved)
+    }
+
+    /// Copies a file whose digest nobody knows yet, and of a file that grows meanwhile only the first `len` bytes.
+    fn copy_unknown(
+        &self,
+        mut from: &File,
+        len: u64,
+        function: DigestFunction,
+    ) -> Result<(Draft<'_>, Digest), StoreError> {
+        let draft = self.draft(false)?;
+        let copied = if len >= REFLINK_FROM && copy::reflink(from, &draft.file) {
+            copy::hash(function, &mut &draft.file, len)
+        } else {
+            // Not the first try, if the disk was full.
+            from.rewind()
+                .and_then(|()| copy::hash_while_copying(function, &mut from.take(len), &mut &draft.file, len))
+        };
+        let digest = copied.map_err(|error| self.draft_error("copy to", error))?;
+        Ok((draft, digest))
     }
 
     /// Copies a file into a new blob.

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::sentence;
-use super::worker::exit_code;
+use super::worker::{exit_code, sees_network};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
 use crate::executor::{Execution, Exit};
@@ -58,6 +58,8 @@ impl Finisher {
             input_root: action.input_root,
             working_directory: &action.working_directory,
             outputs: &action.outputs,
+            // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
+            reachable: sees_network(action),
             lenient: execution.exit != Exit::Code(0),
         };
         Collector { files: &**files, blobs: &**blobs, runtime, limits: self.config.outputs }.collect(&left)

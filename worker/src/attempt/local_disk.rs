@@ -17,6 +17,10 @@ impl LocalFiles for DiskStore {
         Self::adopt_file(self, path, function)
     }
 
+    fn adopt_copy(&self, path: &Path, function: DigestFunction) -> Result<Digest, StoreError> {
+        Self::adopt_copy(self, path, function)
+    }
+
     fn ingest_copy(&self, expected: &Digest, source: &Path) -> Result<(), StoreError> {
         Self::ingest_copy(self, expected, source)
     }

@@ -19,6 +19,10 @@ pub trait LocalFiles: Debug + Send + Sync {
     /// rename where that is possible. Afterwards the file may or may not be there.
     fn adopt_file(&self, path: &Path, function: DigestFunction) -> Result<Digest, StoreError>;
 
+    /// As [`LocalFiles::adopt_file`] for a file that somebody may still hold open: the blob is a copy in an inode
+    /// that nobody else has ever seen.
+    fn adopt_copy(&self, path: &Path, function: DigestFunction) -> Result<Digest, StoreError>;
+
     /// Copies a file that should be the blob of `expected`.
     ///
     /// # Errors

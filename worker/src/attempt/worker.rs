@@ -150,16 +150,20 @@ async fn build(
 }
 
 fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
-    let network = action.platform.iter().any(|(name, value)| name == NETWORK.0 && value == NETWORK.1);
     Launch {
         arguments: action.arguments.clone(),
         env: action.env.clone(),
         working_directory: action.working_directory.clone(),
         inputs: inputs.path().to_owned(),
         scratch: scratch.step(),
-        network,
+        network: sees_network(action),
         timeout: action.timeout,
     }
+}
+
+/// Whether the step sees the machine's network.
+pub(super) fn sees_network(action: &Action) -> bool {
+    action.platform.iter().any(|(name, value)| name == NETWORK.0 && value == NETWORK.1)
 }
 
 /// The platform property of an action whose step sees the network.

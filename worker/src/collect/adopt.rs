@@ -1,25 +1,28 @@
 //! Files of a finished step become blobs.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use cullet_digest::{Digest, DigestFunction};
+use cullet_cache::StoreError;
+use cullet_digest::Digest;
 
 use super::fault::{CollectError, shown};
 use super::found::Found;
-use crate::LocalFiles;
 use crate::layers::{Place, Workspace, join, proc_path};
 
 /// From this much on a second thread pays for itself (starting one costs as much as hashing about 100 KiB).
 const MANY_FILES: usize = 128;
 const MANY_BYTES: u64 = 4 << 20;
 
+/// How a file becomes a blob.
+pub(super) type Adopt<'a> = dyn Fn(&Path) -> Result<Digest, StoreError> + Sync + 'a;
+
 struct Job<'a> {
     workspace: &'a Workspace,
     found: &'a Found,
-    local: &'a dyn LocalFiles,
-    function: DigestFunction,
+    adopt: &'a Adopt<'a>,
     next: AtomicUsize,
     digests: Vec<OnceLock<Digest>>,
     failure: Mutex<Option<CollectError>>,
@@ -29,13 +32,12 @@ struct Job<'a> {
 pub(super) fn adopt_all(
     workspace: &Workspace,
     found: &Found,
-    local: &dyn LocalFiles,
-    function: DigestFunction,
+    adopt: &Adopt<'_>,
 ) -> Result<Vec<Digest>, CollectError> {
     let count = found.files.len();
     let digests = (0..count).map(|_| OnceLock::new()).collect();
     let (next, failure) = (AtomicUsize::new(0), Mutex::default());
-    let job = Job { workspace, found, local, function, next, digests, failure };
+    let job = Job { workspace, found, adopt, next, digests, failure };
     if count > 1 && (count >= MANY_FILES || found.bytes >= MANY_BYTES) {
         std::thread::scope(|scope| {
             scope.spawn(|| job.work());
@@ -89,6 +91,6 @@ impl Job<'_> {
             }
         };
         let path = proc_path(dir.as_fd(), &file.name);
-        self.local.adopt_file(&path, self.function).map_err(CollectError::Store)
+        (self.adopt)(&path).map_err(CollectError::Store)
     }
 }

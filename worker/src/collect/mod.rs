@@ -66,6 +66,8 @@ pub(crate) struct Left<'a> {
     pub(crate) working_directory: &'a str,
     /// What it declares.
     pub(crate) outputs: &'a [OutputPath],
+    /// Somebody else may still hold its files open, so they must not become blobs themselves.
+    pub(crate) reachable: bool,
     /// It failed anyway: what is missing or unusable is left out without a word.
     pub(crate) lenient: bool,
 }
@@ -97,7 +99,9 @@ impl Collector<'_> {
             }
         }
         let function = left.input_root.function();
-        let files = adopt::adopt_all(&view.workspace, &found, self.files, function)?;
+        let by = if left.reachable { LocalFiles::adopt_copy } else { LocalFiles::adopt_file };
+        let adopt = |path: &Path| by(self.files, path, function);
+        let files = adopt::adopt_all(&view.workspace, &found, &adopt)?;
         let trees = trees::encode(found, &files, function)?;
         let outputs = finish(planned, &files, &trees);
         self.put(trees.blobs)?;

@@ -2,12 +2,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 
 use cullet_digest::TreeRef;
 use cullet_worker::{AttemptReport, Exit};
 use rustix::fs::{FileType, Mode, OFlags};
 
-use crate::fixture::{Fixture, action, failed, run, succeeded, tree};
+use crate::fixture::{FUNCTION, Fixture, action, failed, run, succeeded, tree};
 
 #[tokio::test]
 async fn links_out_of_the_workspace_are_refused_by_name() {
@@ -146,4 +147,22 @@ async fn a_failed_step_keeps_what_can_be_kept_and_is_not_recorded() {
     }
     let key = action.encode(crate::fixture::FUNCTION).digest;
     assert_eq!(fixture.actions.get_blocking(&key).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_held_open_outside_is_not_a_blob() {
+    use std::io::Write as _;
+    let fixture = Fixture::new();
+    let held = Arc::new(Mutex::new(None));
+    let (file, digest) = (Arc::clone(&held), FUNCTION.digest(b"result"));
+    let mut action = action(&["out"]);
+    action.platform = vec![("network".to_owned(), "full".to_owned())];
+    let report = fixture.run(action, move |sight| {
+        sight.write("out/app", "result");
+        let path = sight.upper.join("out/app");
+        *file.lock().unwrap() = Some(fs::File::options().write(true).open(path).unwrap());
+    });
+    succeeded(report.await);
+    held.lock().unwrap().take().unwrap().write_all(b"POISON").unwrap();
+    assert_eq!(fs::read(fixture.blob_path(&digest)).unwrap(), b"result");
 }

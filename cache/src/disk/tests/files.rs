@@ -58,6 +58,34 @@ fn what_must_not_be_renamed_is_copied() {
 }
 
 #[test]
+fn a_copy_is_out_of_reach_of_whoever_still_holds_the_file() {
+    use std::io::Write as _;
+    let (dir, store) = store();
+    let file = dir.path().join("output");
+    for (number, len) in [(1_u64, 8_u64), (2, 300_000)] {
+        let (digest, bytes) = block(number, len);
+        fs::write(&file, &bytes).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut held = File::options().write(true).open(&file).unwrap();
+        assert_eq!(store.adopt_copy(&file, FUNCTION).unwrap(), digest);
+        held.write_all(b"poisoned").unwrap();
+        let path = blob_path(dir.path(), &digest);
+        assert_ne!(fs::metadata(&path).unwrap().ino(), held.metadata().unwrap().ino());
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert_normal(&path, 0o644);
+        fs::write(&file, &bytes).unwrap();
+        assert_eq!(store.adopt_copy(&file, FUNCTION).unwrap(), digest, "it is there already");
+        fs::write(&file, "").unwrap();
+        assert_eq!(store.adopt_copy(&file, FUNCTION).unwrap(), FUNCTION.digest(b""));
+    }
+    assert_eq!(store.stats().unwrap().blobs, 2);
+    let drafts = fs::read_dir(store.disk.layout.scratch().unwrap().path()).unwrap();
+    assert_eq!(drafts.count(), 0, "no draft is left");
+    symlink(&file, dir.path().join("link")).unwrap();
+    assert!(store.adopt_copy(&dir.path().join("link"), FUNCTION).is_err());
+}
+
+#[test]
 fn only_regular_files_are_adopted_and_links_are_not_followed() {
     let (dir, store) = store();
     fs::write(dir.path().join("target"), "secret").unwrap();
