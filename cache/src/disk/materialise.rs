@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +28,9 @@ impl DiskStore {
     /// [`StoreError::NotFound`] where the blob is not there, [`StoreError::Mismatch`] where it was damaged; it is
     /// removed then.
     pub fn link_to(&self, digest: &Digest, executable: bool, dest: &Path) -> Result<(), StoreError> {
-        self.disk.ensure_variant(digest, executable)?;
+        if !self.disk.ensure_variant(digest, executable)? {
+            return self.disk.imitate(digest, false, executable, dest);
+        }
         let name = EntryName::variant(digest, executable);
         let disk = &*self.disk;
         let linked = disk.at(Area::Cas, digest.function(), &name, |base| {
@@ -41,10 +43,8 @@ impl DiskStore {
         match linked {
             Some(Ok(())) => Ok(()),
             Some(Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::NOTSUP)) => {
-                disk.imitate(digest, executable, dest)
+                disk.imitate(digest, executable, executable, dest)
             }
-            // Where nothing can be written there may be no inode to link to.
-            None | Some(Err(Errno::NOENT)) if self.is_read_only() => disk.imitate(digest, executable, dest),
             None => Err(StoreError::NotFound { digest: *digest }),
             Some(Err(error)) => Err(StoreError::io("link a blob to", dest, error.into())),
         }
@@ -71,13 +71,18 @@ impl DiskStore {
 }
 
 impl Disk {
-    /// Makes sure that there is a sound inode of that mode, unless nothing can be written.
-    fn ensure_variant(self: &Arc<Self>, digest: &Digest, executable: bool) -> Result<(), StoreError> {
+    /// Makes sure that there is a sound inode of that mode. False where nothing can be written and it is the
+    /// plain one that is sound.
+    fn ensure_variant(self: &Arc<Self>, digest: &Digest, executable: bool) -> Result<bool, StoreError> {
+        if self.layout.is_read_only() {
+            return self.find_variant(digest, executable);
+        }
         if is_the_empty_blob(digest) {
             self.ensure_empty(digest)?;
         }
-        if !executable || self.layout.is_read_only() {
-            return if is_the_empty_blob(digest) { Ok(()) } else { self.verified(digest, false) };
+        if !executable {
+            return if is_the_empty_blob(digest) { Ok(()) } else { self.verified(digest, false) }
+                .map(|()| true);
         }
         // The plain inode is what makes the blob present, so it must live as long.
         self.find(Area::Cas, digest.function(), &EntryName::new(digest))?
@@ -88,12 +93,28 @@ impl Disk {
             }
             outcome => outcome,
         }
+        .map(|()| true)
+    }
+
+    /// As [`Self::ensure_variant`] where nothing can be written. A damaged executable one has to stay there, so
+    /// it must not be taken merely because it exists.
+    fn find_variant(&self, digest: &Digest, executable: bool) -> Result<bool, StoreError> {
+        if is_the_empty_blob(digest) {
+            // There may be no inode, and a new one costs nothing.
+            return Ok(false);
+        }
+        if executable {
+            match self.verified(digest, true) {
+                Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => {}
+                outcome => return outcome.map(|()| true),
+            }
+        }
+        self.verified(digest, false).map(|()| !executable)
     }
 
     /// The empty blob need not be stored to be there, but a link needs an inode.
     fn ensure_empty(&self, digest: &Digest) -> Result<(), StoreError> {
-        let present = self.find(Area::Cas, digest.function(), &EntryName::new(digest))?.is_some();
-        if present || self.layout.is_read_only() {
+        if self.find(Area::Cas, digest.function(), &EntryName::new(digest))?.is_some() {
             return Ok(());
         }
         self.publish_blob(self.draft(false)?, digest, false)
@@ -107,25 +128,19 @@ impl Disk {
         self.publish_blob(draft, digest, true)
     }
 
-    /// A file like the link would have been.
-    fn imitate(&self, digest: &Digest, executable: bool, dest: &Path) -> Result<(), StoreError> {
+    /// A file like the link would have been, copied from the inode of the mode `from`.
+    fn imitate(&self, digest: &Digest, from: bool, executable: bool, dest: &Path) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::io("write", dest, error);
-        let file = self.copy_out(digest, executable, dest, attributes::mode(executable).bits())?;
+        let file = self.copy_out(digest, from, dest, attributes::mode(executable).bits())?;
         let stat = rustix::fs::fstat(&file).map_err(|error| failed(error.into()))?;
         self.attributes
             .apply(file.as_fd(), &stat, executable, self.recency.now_ns())
             .map_err(|error| failed(error.into()))
     }
 
-    fn copy_out(
-        &self,
-        digest: &Digest,
-        executable: bool,
-        dest: &Path,
-        mode: u32,
-    ) -> Result<File, StoreError> {
+    fn copy_out(&self, digest: &Digest, from: bool, dest: &Path, mode: u32) -> Result<File, StoreError> {
         let failed = |error| StoreError::io("write", dest, error);
-        let source = if is_the_empty_blob(digest) { None } else { Some(self.open_blob(digest, executable)?) };
+        let source = if is_the_empty_blob(digest) { None } else { Some(self.open_blob(digest, from)?) };
         let file = File::options()
             .read(true)
             .write(true)
@@ -141,19 +156,10 @@ impl Disk {
     }
 
     fn open_blob(&self, digest: &Digest, executable: bool) -> Result<File, StoreError> {
-        let path = |executable| -> PathBuf {
-            self.layout.path(Area::Cas, digest.function(), &EntryName::variant(digest, executable))
-        };
-        let open = |path: PathBuf| match File::open(&path) {
-            Ok(file) => Ok(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound { digest: *digest })
-            }
-            Err(error) => Err(self.error("read", path, error)),
-        };
-        match open(path(executable)) {
-            Err(StoreError::NotFound { .. }) if executable => open(path(false)),
-            outcome => outcome,
-        }
+        let path = self.layout.path(Area::Cas, digest.function(), &EntryName::variant(digest, executable));
+        File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound { digest: *digest },
+            _ => self.error("read", path, error),
+        })
     }
 }

@@ -29,6 +29,10 @@ fn fill(dir: &Path) {
 }
 
 fn read_only() -> Option<ReadOnly> {
+    read_only_with(fill)
+}
+
+fn read_only_with(fill: fn(&Path)) -> Option<ReadOnly> {
     if is_root() {
         let mount = Tmpfs::mount(c"size=8m")?;
         fill(mount.0.path());
@@ -90,4 +94,28 @@ fn its_blobs_can_be_materialised() {
     fs::write(out.path().join("output"), "given up").unwrap();
     let refused = store.adopt_file(&out.path().join("output"), DigestFunction::Blake3);
     assert!(matches!(refused, Err(StoreError::ReadOnly { .. })));
+}
+
+#[test]
+fn a_damaged_executable_variant_is_not_used() {
+    let fill = |dir: &Path| {
+        fill(dir);
+        let store = reopen(dir, 1 << 30);
+        let link = dir.join("link");
+        for (program, change) in [("sound", "sound"), ("program", "PROGRAM")] {
+            store.link_to(&put(&store, program), true, &link).unwrap();
+            if change != program {
+                fs::write(&link, change).unwrap();
+            }
+            fs::remove_file(&link).unwrap();
+        }
+    };
+    let Some(place) = read_only_with(fill) else { return };
+    let (store, out) = (reopen(&place.dir, 1 << 30), tempfile::tempdir().unwrap());
+    for program in ["sound", "program"] {
+        let dest = out.path().join(program);
+        store.link_to(&digest(program), true, &dest).unwrap();
+        assert_eq!(fs::read_to_string(&dest).unwrap(), program);
+        assert_eq!(fs::metadata(&dest).unwrap().permissions().mode() & 0o7777, 0o755);
+    }
 }
