@@ -53,10 +53,22 @@ impl Output {
 
     /// Writes everything that waits.
     pub fn flush(&mut self) {
-        if !self.broken && !self.buffer.is_empty() {
-            self.broken = write_all(&mut *self.to, &self.buffer).is_err();
+        if !self.broken
+            && !self.buffer.is_empty()
+            && let Err(error) = write_all(&mut *self.to, &self.buffer)
+        {
+            self.broken = true;
+            complain(&error);
         }
         self.buffer.clear();
+    }
+}
+
+/// A reader that went away did so on purpose; that a disk is full nobody would notice otherwise.
+fn complain(error: &io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let text = format!("warning: standard output cannot be written, the rest is left out: {error}\n");
+        crate::diagnostics::report(&text);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cullet_tests::{Outcome, User};
 
-use super::support::{alive, expect_right_cache, fan, shell, start, until};
+use super::support::{alive, expect_right_cache, fan, nap, shell, start, until};
 
 fn keys(outcome: &Outcome) -> BTreeMap<&str, Option<&str>> {
     outcome.steps.iter().map(|(name, step)| (name.as_str(), step.action_digest.as_deref())).collect()
@@ -14,17 +14,17 @@ fn keys(outcome: &Outcome) -> BTreeMap<&str, Option<&str>> {
 /// The moments are spread over a cold run, and over the runs that go on from what a killed one left.
 #[test]
 fn thirty_times_at_different_moments() {
-    let (whole, checkout) = (User::new(), fan("KILLED-RUN"));
+    let marker = format!("KILLED-{}", nap(6));
+    let (whole, checkout) = (User::new(), fan(&marker));
     let reference = whole.run_with(&checkout, ["--output", "reference"]);
     reference.assert_success();
     for round in 0..10 {
         let user = User::new();
         for part in 0..3 {
-            let mut run = start(&user, &checkout, &["run", "--progress", "json"]);
+            let run = start(&user, &checkout, &["run", "--progress", "json"]);
             std::thread::sleep(Duration::from_millis(23 * (round * 3 + part) % 500 + 5));
-            run.kill().unwrap();
-            run.wait().unwrap();
-            until("no process is left", || alive("KILLED-RUN") == 0);
+            run.kill();
+            until("no process is left", || alive(&marker) == 0);
         }
         expect_right_cache(&user, &checkout);
         let after = user.run_with(&checkout, ["--output", "after"]);
@@ -42,14 +42,16 @@ fn thirty_times_at_different_moments() {
 
 #[test]
 fn a_killed_run_is_listed_as_interrupted_and_can_be_looked_at() {
-    let text = "cullet: 1\nsteps:\n  quick: { run: 'echo quick' }\n  slow: { needs: [quick], run: 'echo slow; sleep 7774.4' }\n";
-    let (user, checkout) = (User::new(), cullet_tests::Checkout::of_pipeline(text));
-    let mut run = start(&user, &checkout, &["run", "--progress", "plain"]);
-    until("the slow step runs", || alive("7774.4") > 0);
+    let marker = nap(7);
+    let text = format!(
+        "cullet: 1\nsteps:\n  quick: {{ run: 'echo quick' }}\n  slow: {{ needs: [quick], run: 'sleep {marker}' }}\n"
+    );
+    let (user, checkout) = (User::new(), cullet_tests::Checkout::of_pipeline(&text));
+    let run = start(&user, &checkout, &["run", "--progress", "plain"]);
+    until("the slow step runs", || alive(&marker) > 0);
     std::thread::sleep(Duration::from_millis(300));
-    run.kill().unwrap();
-    run.wait().unwrap();
-    until("no process is left", || alive("7774.4") == 0);
+    run.kill();
+    until("no process is left", || alive(&marker) == 0);
     super::support::expect(&user.cullet(&checkout, ["runs"]), 0, &["interrupted"]);
     let words = ["interrupted", "quick", "did not finish", "1 executed"];
     super::support::expect(&user.cullet(&checkout, ["status"]), 0, &words);

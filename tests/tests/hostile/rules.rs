@@ -2,7 +2,7 @@
 
 use cullet_tests::{Checkout, Outcome, User};
 
-use super::support::expect;
+use super::support::{alive, expect, nap};
 
 const RULES: &str = r#"
 cullet: 1
@@ -56,17 +56,17 @@ fn every_rule_cold_and_warm() {
 
 #[test]
 fn failing_fast_starts_nothing_more_and_keeping_going_does() {
-    let text = "cullet: 1\nsteps:\n  bad: { run: 'exit 1' }\n  slow: { run: 'sleep 7775.5' }\n  \
+    let text = "cullet: 1\nsteps:\n  bad: { run: 'exit 1' }\n  slow: { run: 'sleep NAP' }\n  \
                 late: { run: 'true', resources: { cpu: 2 } }\n";
-    let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(&text.replace("NAP", &nap(11))));
     let run = user.run_with(&checkout, ["--jobs", "2"]);
     assert_eq!(run.exit_code, 1);
     assert_eq!(
         (status(&run, "bad"), status(&run, "slow"), status(&run, "late")),
         ("failed", "cancelled", "skipped")
     );
-    assert_eq!(super::support::alive("7775.5"), 0);
-    checkout.edit("cullet.yaml", "sleep 7775.5", "sleep 0.1");
+    assert_eq!(alive(&nap(11)), 0);
+    checkout.edit("cullet.yaml", &nap(11), "0.1");
     let run = user.run_with(&checkout, ["--jobs", "2", "--keep-going"]);
     assert_eq!((status(&run, "slow"), status(&run, "late")), ("succeeded", "succeeded"));
 }

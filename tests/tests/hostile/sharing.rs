@@ -2,14 +2,14 @@
 
 use cullet_tests::{Checkout, User};
 
-use super::support::{alive, expect, expect_right_cache, fan, shell, start, until};
+use super::support::{alive, expect, expect_right_cache, fan, nap, shell, start, until};
 
 #[test]
 fn two_runs_of_one_pipeline_at_once_are_both_right() {
     let (user, checkout) = (User::new(), fan("TWO-AT-ONCE"));
     let runs = ["one", "two", "three"].map(|out| (out, start(&user, &checkout, &["run", "--output", out])));
     for (out, run) in runs {
-        expect(&run.wait_with_output().unwrap(), 0, &["succeeded fan"]);
+        expect(&run.output(), 0, &["succeeded fan"]);
         shell(checkout.path(), &format!("test -s {out}/final; diff -r one {out}"));
     }
     expect_right_cache(&user, &checkout);
@@ -19,16 +19,16 @@ fn two_runs_of_one_pipeline_at_once_are_both_right() {
 #[test]
 fn a_live_run_keeps_its_cache() {
     let text = "cullet: 1\nsteps:\n  a: { run: 'echo x > o; sleep 1.777', outputs: { o: o } }\n  \
-                b: { inputs: { o: a.o }, run: 'sleep 2.777; cat o > p', outputs: { p: p } }\n";
-    let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
+                b: { inputs: { o: a.o }, run: 'sleep 2.7; : NAP; cat o > p', outputs: { p: p } }\n";
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(&text.replace("NAP", &nap(10))));
     let run = start(&user, &checkout, &["run"]);
-    until("the second step runs", || alive("sleep 2.777") > 0);
+    until("the second step runs", || alive(&nap(10)) > 0);
     expect(&user.cullet(&checkout, ["cache", "clear"]), 3, &["1 other run(s) use the cache", "--force"]);
     expect(&user.cullet(&checkout, ["cache", "gc", "--to", "0"]), 0, &["freed 0 B"]);
     expect(&user.cullet(&checkout, ["cache", "stats"]), 0, &["live runs  1"]);
     // Who insists costs the run its results, and not more.
     expect(&user.cullet(&checkout, ["cache", "clear", "--force"]), 0, &["is empty"]);
-    expect(&run.wait_with_output().unwrap(), 0, &["succeeded"]);
+    expect(&run.output(), 0, &["succeeded"]);
     expect_right_cache(&user, &checkout);
     user.run(&checkout).assert_success();
     expect(&user.cullet(&checkout, ["cache", "clear"]), 0, &["is empty"]);

@@ -134,7 +134,7 @@ fn a_file_that_changes_between_scan_and_execution() {
     super::support::until("the first step has begun", || user.cache().join("work").is_dir());
     std::thread::sleep(std::time::Duration::from_millis(300));
     shell(checkout.path(), "echo second > src/late");
-    let changed = run.wait_with_output().unwrap();
+    let changed = run.output();
     expect(&changed, 3, &["late", "changed while the run was going on; run again"]);
     user.run_with(&checkout, ["--output", "out"]).assert_success();
     shell(checkout.path(), "grep second out/out/late");

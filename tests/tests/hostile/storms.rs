@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cullet_tests::{Checkout, User};
 
-use super::support::{alive, expect, expect_right_cache, is_plain, skip, start};
+use super::support::{alive, expect, expect_right_cache, is_plain, nap, skip, start};
 
 /// The most memory Cullet may ever have had, in KiB, while it read those floods.
 const MOST_KIB: u64 = 150_000;
@@ -25,11 +25,11 @@ fn flood(script: &str) -> String {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
     let mut run = start(&user, &checkout, &["run", "--progress", "plain"]);
     let mut peak = 0;
-    while run.try_wait().unwrap().is_none() {
+    while run.child().try_wait().unwrap().is_none() {
         peak = peak_kib(run.id()).unwrap_or(0).max(peak);
         std::thread::sleep(Duration::from_millis(20));
     }
-    expect(&run.wait_with_output().unwrap(), 0, &["succeeded"]);
+    expect(&run.output(), 0, &["succeeded"]);
     assert!(peak < MOST_KIB, "{peak} KiB");
     let stored: u64 =
         super::support::blobs(&user).iter().map(|blob| std::fs::metadata(blob).unwrap().len()).sum();
@@ -60,12 +60,12 @@ fn ten_thousand_processes_stay_within_the_step_and_end_with_it() {
     if is_plain() {
         return skip("plain processes have no limit of their own");
     }
-    let text = "cullet: 1\nsteps:\n  forks:\n    run: 'i=0; while [ $i -lt 10000 ]; do sleep 7771.1 & i=$((i+1)); done'\n  \
+    let text = "cullet: 1\nsteps:\n  forks:\n    run: 'i=0; while [ $i -lt 10000 ]; do sleep NAP & i=$((i+1)); done'\n  \
                 after: { run: 'echo fine' }\n";
-    let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(&text.replace("NAP", &nap(8))));
     let run = user.cullet(&checkout, ["run", "--keep-going", "--progress", "plain"]);
     expect(&run, 1, &["Cannot fork", "forks: failed", "after: succeeded"]);
-    assert_eq!(alive("7771.1"), 0);
+    assert_eq!(alive(&nap(8)), 0);
     expect_right_cache(&user, &checkout);
 }
 
@@ -74,8 +74,8 @@ fn processes_that_go_their_own_way_end_with_the_step() {
     if is_plain() {
         return skip("plain processes can leave their session");
     }
-    let text = "cullet: 1\nsteps:\n  demon: { run: 'setsid setsid sleep 7772.2 >/dev/null 2>&1 </dev/null & exit 0' }\n";
-    let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
+    let text = "cullet: 1\nsteps:\n  demon: { run: 'setsid setsid sleep NAP >/dev/null 2>&1 </dev/null & exit 0' }\n";
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(&text.replace("NAP", &nap(9))));
     user.run(&checkout).assert_success();
-    assert_eq!(alive("7772.2"), 0);
+    assert_eq!(alive(&nap(9)), 0);
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use cullet_tests::User;
 
-use super::support::{PATIENCE, expect_right_cache, fan, start};
+use super::support::{PATIENCE, expect, expect_right_cache, fan, start};
 
 #[test]
 fn a_reader_that_goes_away_does_not_stop_the_run() {
@@ -14,9 +14,9 @@ fn a_reader_that_goes_away_does_not_stop_the_run() {
         let (user, checkout) = (User::new(), fan("NO-READER"));
         let mut run = start(&user, &checkout, &["run", "--progress", progress]);
         let mut line = Vec::new();
-        BufReader::new(run.stdout.take().unwrap()).read_until(b'\n', &mut line).unwrap();
+        BufReader::new(run.child().stdout.take().unwrap()).read_until(b'\n', &mut line).unwrap();
         let begun = std::time::Instant::now();
-        let status = run.wait().unwrap();
+        let status = run.child().wait().unwrap();
         assert!(begun.elapsed() < PATIENCE);
         assert_eq!(status.code(), Some(0), "{progress}");
         assert_eq!(user.run(&checkout).executed(), [""; 0], "{progress}");
@@ -52,6 +52,9 @@ fn a_full_output_is_said_by_commands_that_only_print() {
         assert_eq!(output.status.code(), Some(3), "{arguments:?}: {text}");
         assert!(text.contains("cannot write to standard output"), "{text}");
     }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let run = user.command(checkout.path(), ["run", "--progress", "json"]).stdout(full).output().unwrap();
+    expect(&run, 0, &["standard output cannot be written"]);
     for arguments in [&["runs"][..], &["status"], &["graph"], &["schema"]] {
         let mut command = user.command(checkout.path(), arguments.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

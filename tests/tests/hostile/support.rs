@@ -38,16 +38,54 @@ pub(crate) fn shell(dir: &Path, script: &str) {
     assert!(output.status.success(), "{script}: {}", said(&output));
 }
 
-/// Starts the binary, with its output kept.
-pub(crate) fn start(user: &User, checkout: &Checkout, arguments: &[&str]) -> Child {
-    let mut command = user.command(checkout.path(), arguments.iter().copied());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+/// A process that does not outlive its test, however that ends.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    pub(crate) fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    pub(crate) fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+
+    /// As `kill -9` does it: without a chance to say goodbye.
+    pub(crate) fn kill(mut self) {
+        let mut child = self.0.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Sends a signal such as `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let arguments = [format!("-{name}"), self.id().to_string()];
+        assert!(Command::new("kill").args(arguments).status().unwrap().success());
+    }
 }
 
-/// Sends a signal such as `INT` to a process that this test started.
-pub(crate) fn signal(child: &Child, name: &str) {
-    let arguments = [format!("-{name}"), child.id().to_string()];
-    assert!(Command::new("kill").args(arguments).status().unwrap().success());
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts the binary, with its output kept.
+pub(crate) fn start(user: &User, checkout: &Checkout, arguments: &[&str]) -> Running {
+    let mut command = user.command(checkout.path(), arguments.iter().copied());
+    Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
+}
+
+/// A number of seconds that no other test sleeps, in this process or another: it tells whose processes are left.
+pub(crate) fn nap(number: u32) -> String {
+    format!("77{number:02}.{:07}", std::process::id())
 }
 
 /// Waits for something.
@@ -118,6 +156,7 @@ pub(crate) fn is_plain() -> bool {
 }
 
 /// Says why a test tries nothing.
+#[expect(clippy::print_stderr, reason = "whoever reads the results of the tests has to know")]
 pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
