@@ -5,6 +5,7 @@ mod finish;
 mod keep_logs;
 mod local_disk;
 mod local_files;
+mod making;
 mod reason;
 mod record;
 mod remove;

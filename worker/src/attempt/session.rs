@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -130,9 +131,17 @@ impl Drop for ScratchDir {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        report(&self.dir, remove_tree(&self.dir));
-        let _ = fs::remove_file(&self.lock);
+        remove_session(&self.dir, &self.lock);
     }
+}
+
+/// The lock goes last and only after its directory, which nobody would find without it.
+fn remove_session(dir: &Path, lock: &Path) {
+    let removed = remove_tree(dir);
+    if removed.is_ok() {
+        let _ = fs::remove_file(lock);
+    }
+    report(dir, removed);
 }
 
 /// What cannot be removed now is swept by the next process; it must not fail a step that has its result.
@@ -165,20 +174,40 @@ fn is_still_at(file: &File, path: &Path) -> bool {
 /// Removes the sessions of processes that are gone.
 fn sweep(work_dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(work_dir)? {
-        let lock = entry?.path();
-        let is_lock = lock.extension().is_some_and(|extension| extension == "lock");
-        let Ok(file) = File::options().write(true).open(&lock) else { continue };
-        if is_lock
-            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && is_still_at(&file, &lock)
-        {
-            let dir = lock.with_extension("");
-            report(&dir, remove_tree(&dir));
-            let _ = fs::remove_file(&lock);
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "lock") {
+            sweep_locked(&path);
+        } else if is_orphan(&path) {
+            report(&path, remove_tree(&path));
         }
     }
     Ok(())
 }
+
+fn sweep_locked(lock: &Path) {
+    let Ok(file) = File::options().write(true).open(lock) else { return };
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_still_at(&file, lock) {
+        remove_session(&lock.with_extension(""), lock);
+    }
+}
+
+/// Whether this is a session's directory that lost its lock: whoever works there made the lock first and removes
+/// it last. The age is for those that do it in another order.
+fn is_orphan(path: &Path) -> bool {
+    let named = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"session-"));
+    let lost = || {
+        let lock = fs::symlink_metadata(path.with_extension("lock"));
+        lock.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let is_old = || {
+        let modified = fs::symlink_metadata(path).and_then(|found| found.modified());
+        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age >= ORPHAN_AGE))
+    };
+    named && lost() && is_old()
+}
+
+/// Opening a session takes milliseconds; a minute allows for a machine under load.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -221,5 +250,33 @@ mod tests {
         let two = Session::open(dir.path()).unwrap();
         assert!(one.dir.exists() && two.dir.exists());
         assert_ne!(one.dir, two.dir);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_keeps_its_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let [lock, file] = ["session-1-0.lock", "file"].map(|name| dir.path().join(name));
+        for path in [&lock, &file] {
+            fs::write(path, "").unwrap();
+        }
+        remove_session(&file.join("unreachable"), &lock);
+        assert!(lock.exists());
+        remove_session(&file, &lock);
+        assert_eq!(entries(dir.path()), 0);
+    }
+
+    #[test]
+    fn old_directories_without_a_lock_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, young, other] = ["session-1-0", "session-2-0", "mine"].map(|name| dir.path().join(name));
+        for path in [&old, &young, &other] {
+            fs::create_dir_all(path.join("inputs/0")).unwrap();
+        }
+        for path in [&old, &other] {
+            let then = std::time::SystemTime::now() - 2 * ORPHAN_AGE;
+            File::open(path).unwrap().set_modified(then).unwrap();
+        }
+        let _session = Session::open(dir.path()).unwrap();
+        assert_eq!([&old, &young, &other].map(|path| path.exists()), [false, true, true]);
     }
 }

@@ -1,18 +1,21 @@
 //! The worker: what it takes an attempt to run.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cullet_cache::Action;
 use cullet_digest::Digest;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::finish::{Ended, Finisher};
+use super::making::Making;
 use super::reason::sentence;
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
 use crate::executor::{Exit, Launch, StepExecutor};
-use crate::input_root::{Builder, InputError, InputRoot, InputRoots};
+use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 
 /// Runs attempts, any number at a time: how many is the business of whoever assigns them.
@@ -67,22 +70,35 @@ impl Worker {
         events: impl LogEvents,
         cancel: CancellationToken,
     ) -> AttemptReport {
-        let prepared = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return AttemptReport::Cancelled { result: None },
-            inputs = self.input_root(attempt.action.input_root) => inputs,
-        };
-        match prepared {
+        match self.prepare(attempt.action.input_root, &cancel).await {
             Ok(inputs) => self.execute(attempt, inputs, Box::new(events), cancel).await,
+            Err(InputError::Stopped) => AttemptReport::Cancelled { result: None },
             Err(InputError::Lost(lost)) => AttemptReport::InputLost(lost),
             Err(error) => infra(&error),
         }
     }
 
-    fn input_root(&self, root: Digest) -> impl Future<Output = Result<InputRoot, InputError>> {
-        let (stores, owner) = (self.stores.clone(), self.config.owner);
-        let pool = Arc::clone(&self.inputs);
-        async move { pool.get(&root, |target| build(root, target, stores, owner)).await }
+    /// The input root. When this is cancelled or dropped, so is the making of it, which takes another thread a
+    /// moment to notice; after a cancellation that is waited for.
+    async fn prepare(&self, root: Digest, cancel: &CancellationToken) -> Result<InputRoot, InputError> {
+        let stop = cancel.child_token();
+        let _stopped_when_dropped = stop.clone().drop_guard();
+        let is_ours = AtomicBool::new(false);
+        let inputs = self.inputs.get(&root, |target| {
+            is_ours.store(true, Ordering::Relaxed);
+            let (session, stores) = (Arc::clone(&self.session), self.stores.clone());
+            Making { root, target, stores, owner: self.config.owner, stop: stop.clone(), session }.run()
+        });
+        tokio::pin!(inputs);
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {}
+            inputs = &mut inputs => return inputs,
+        }
+        if is_ours.load(Ordering::Relaxed) {
+            drop(tokio::time::timeout(STOP_PATIENCE, inputs).await);
+        }
+        Err(InputError::Stopped)
     }
 
     async fn execute(
@@ -108,7 +124,7 @@ impl Worker {
             stores: self.stores.clone(),
             attempt: attempt.clone(),
         };
-        let runtime = tokio::runtime::Handle::current();
+        let runtime = Handle::current();
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
         let report = finished.unwrap_or_else(|error| infra(&error));
         self.record(&attempt, report).await
@@ -127,27 +143,9 @@ impl Worker {
     }
 }
 
-async fn build(
-    root: Digest,
-    target: PathBuf,
-    stores: Stores,
-    owner: Option<(u32, u32)>,
-) -> Result<(), InputError> {
-    let runtime = tokio::runtime::Handle::current();
-    let make = move || {
-        let Stores { blobs, files, sources, .. } = &stores;
-        Builder { blobs: &**blobs, files: &**files, sources: &**sources, runtime, owner }
-            .build(&root, &target)
-    };
-    if root.is_empty() {
-        // One directory: not worth another thread.
-        return make();
-    }
-    let made = tokio::task::spawn_blocking(make).await;
-    made.unwrap_or_else(|error| {
-        Err(InputError::Make { path: String::new(), source: std::io::Error::other(error) })
-    })
-}
+/// How long a cancelled attempt waits until its input root is no longer made. Linking a file or reading a directory
+/// takes far less, and whoever takes longer removes what it made when it is done.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
     Launch {

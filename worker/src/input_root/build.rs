@@ -8,6 +8,7 @@ use cullet_cache::{BlobStore, StoreError};
 use cullet_digest::{Digest, Directory, FileNode, SymlinkNode};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::error::InputError;
 use super::queue::{Queue, Todo};
@@ -31,6 +32,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) runtime: Handle,
     /// User and group of directories and links, where this process can choose.
     pub(crate) owner: Option<(u32, u32)>,
+    /// Cancelled when nobody wants the input root any more.
+    pub(crate) stop: &'a CancellationToken,
 }
 
 struct Job<'a> {
@@ -61,7 +64,8 @@ impl Builder<'_> {
         if digest.is_empty() {
             return Ok(Some(Directory::default()));
         }
-        let bytes = match self.runtime.block_on(self.blobs.get(digest)) {
+        let read = self.stop.run_until_cancelled(self.blobs.get(digest));
+        let bytes = match self.runtime.block_on(read).ok_or(InputError::Stopped)? {
             Ok(blob) => blob.into_bytes().map_err(|source| make_error(path, source))?,
             Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => return Ok(None),
             Err(error) => return Err(InputError::Store(error)),
@@ -109,6 +113,9 @@ impl Job<'_> {
         };
         let dir = open_dir(self.root.as_fd(), &todo.path).map_err(|source| make_error(&todo.path, source))?;
         for file in directory.files() {
+            if self.builder.stop.is_cancelled() {
+                return Err(InputError::Stopped);
+            }
             if !self.builder.link(file, &proc_path(dir.as_fd(), file.name.as_bytes()))? {
                 self.queue.lost(shown(&join(&todo.path, file.name.as_bytes())), file.digest);
             }

@@ -45,6 +45,9 @@ pub enum InputError {
     /// A source file is not what it was when the run began.
     #[error("{} changed while the run was going on; run again", .0.display())]
     Changed(PathBuf),
+    /// Nobody wants it any more.
+    #[error("the inputs of the step are no longer wanted")]
+    Stopped,
     /// The cache is in trouble.
     #[error("cannot take the inputs of the step from the cache")]
     Store(#[source] StoreError),

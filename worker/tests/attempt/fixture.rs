@@ -138,6 +138,16 @@ impl Fixture {
         self.worker_with(Arc::new(Closure(Box::new(script))))
     }
 
+    /// With other stores than the fixture's own.
+    pub(crate) fn worker_from(
+        &self,
+        stores: Stores,
+        script: impl Fn(&Sight<'_>, &mut dyn LogSink) -> Exit + Send + Sync + 'static,
+    ) -> Worker {
+        let config = WorkerConfig::new("here", self.work_dir());
+        Worker::new(config, Arc::new(Closure(Box::new(script))), stores).unwrap()
+    }
+
     pub(crate) fn work_dir(&self) -> PathBuf {
         self.dir.path().join("work")
     }

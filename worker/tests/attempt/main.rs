@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod abandoned;
 mod caching;
 mod fixture;
 mod hostile;
