@@ -50,7 +50,7 @@ impl Disk {
         let baseline = self.usage.baseline();
         let mut total = 0;
         self.scan(&mut |entry| total += entry.charge)?;
-        self.usage.set(total, &baseline);
+        self.usage.offer(total, &baseline);
         Ok(total)
     }
 

@@ -46,7 +46,7 @@ impl DiskStore {
             stats.oldest_use_ms = Some(u64::try_from(oldest_ns / 1_000_000).unwrap_or(0));
         }
         if !self.is_read_only() {
-            self.disk.usage.set(stats.blob_bytes + stats.result_bytes, &baseline);
+            self.disk.usage.offer(stats.blob_bytes + stats.result_bytes, &baseline);
         }
         Ok(stats)
     }

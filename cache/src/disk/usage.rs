@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::lock;
@@ -35,6 +36,9 @@ pub(super) struct Usage {
     batch: i64,
     pending: AtomicI64,
     known: AtomicI64,
+    /// Held from a change of the file to that of `known`: threads that overtook each other in between would
+    /// leave there what the file held long ago.
+    turn: Mutex<()>,
 }
 
 /// The counter before a scan.
@@ -49,13 +53,14 @@ impl Usage {
     pub(super) fn new(path: PathBuf, bound: u64) -> Self {
         let known = File::open(&path).ok().and_then(|file| read(&file)).unwrap_or(UNKNOWN);
         let batch = (bound / BATCHES).clamp(BLOCK, LARGEST_BATCH) as i64;
-        Self { path, batch, pending: AtomicI64::new(0), known: AtomicI64::new(known) }
+        Self { path, batch, pending: AtomicI64::new(0), known: AtomicI64::new(known), turn: Mutex::new(()) }
     }
 
     /// Bytes in use; none where that is not known and a scan has to tell.
     pub(super) fn total(&self) -> Option<u64> {
-        let known = self.known.load(Ordering::Relaxed);
-        let pending = self.pending.load(Ordering::Relaxed);
+        // In this order, the opposite of that in which they are written.
+        let pending = self.pending.load(Ordering::SeqCst);
+        let known = self.known.load(Ordering::SeqCst);
         (known != UNKNOWN).then(|| u64::try_from(known + pending).unwrap_or(0))
     }
 
@@ -69,14 +74,15 @@ impl Usage {
 
     /// Writes what is pending. A failure leaves it pending: counting is not worth failing for.
     pub(super) fn flush(&self) {
-        let pending = self.pending.swap(0, Ordering::Relaxed);
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.pending.load(Ordering::Relaxed);
         if pending == 0 {
             return;
         }
-        match self.write(|total| total.map(|total| (total + pending).max(0))) {
-            Ok(Some(total)) => self.known.store(total, Ordering::Relaxed),
-            Ok(None) => self.known.store(UNKNOWN, Ordering::Relaxed),
-            Err(_) => drop(self.pending.fetch_add(pending, Ordering::Relaxed)),
+        if let Ok(total) = self.write(|total| total.map(|total| (total + pending).max(0))) {
+            // In this order: who looks in between counts too much rather than too little.
+            self.known.store(total.unwrap_or(UNKNOWN), Ordering::SeqCst);
+            self.pending.fetch_sub(pending, Ordering::SeqCst);
         }
     }
 
@@ -87,13 +93,32 @@ impl Usage {
     }
 
     /// Sets the counter to what a scan found, and what was counted since the scan began: it may have missed
-    /// that. Rather too much than too little, for too much only means to look again.
+    /// that. Rather too much than too little, for too much only means to look again. For whoever holds the
+    /// collector's lock.
     pub(super) fn set(&self, total: u64, baseline: &Baseline) {
         let total = i64::try_from(total).unwrap_or(i64::MAX);
-        let since = |now: Option<i64>| now.zip(baseline.0).map_or(0, |(now, before)| now - before);
+        self.settle(total, |now| {
+            let since = now.zip(baseline.0).map_or(0, |(now, before)| now - before);
+            total.saturating_add(since.max(0))
+        });
+    }
+
+    /// As [`Usage::set`], without the lock: where the counter went down meanwhile, a collector has set it, and
+    /// what the scan saw of the evicted entries is no news.
+    pub(super) fn offer(&self, total: u64, baseline: &Baseline) {
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        self.settle(total, |now| match (now, baseline.0) {
+            (Some(now), Some(before)) if now < before => now,
+            (Some(now), Some(before)) => total.saturating_add(now - before),
+            _ => total,
+        });
+    }
+
+    fn settle(&self, otherwise: i64, decide: impl FnOnce(Option<i64>) -> i64) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // Where it cannot be written, every process finds out for itself.
-        let set = self.write(|now| Some(total.saturating_add(since(now)).max(0)));
-        self.known.store(set.ok().flatten().unwrap_or(total), Ordering::Relaxed);
+        let set = self.write(|now| Some(decide(now).max(0)));
+        self.known.store(set.ok().flatten().unwrap_or(otherwise), Ordering::SeqCst);
     }
 
     /// Changes the file under its lock and gives what it holds then.
@@ -164,6 +189,20 @@ mod tests {
         assert_eq!(ours.total(), Some(98));
         ours.flush();
         assert_eq!(Usage::new(path, 1).total(), Some(98));
+    }
+
+    #[test]
+    fn a_scan_that_overlaps_a_collection_does_not_count_evictions_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("size");
+        let [scan, collector] = [(); 2].map(|()| Usage::new(path.clone(), 1 << 20));
+        scan.set(1000, &scan.baseline());
+        let baseline = scan.baseline();
+        collector.set(700, &collector.baseline());
+        scan.offer(700, &baseline);
+        assert_eq!(scan.total(), Some(700));
+        scan.offer(800, &scan.baseline());
+        assert_eq!(scan.total(), Some(800));
     }
 
     #[test]

@@ -56,8 +56,8 @@ fn every_rule_cold_and_warm() {
 
 #[test]
 fn failing_fast_starts_nothing_more_and_keeping_going_does() {
-    let text = "cullet: 1\nsteps:\n  bad: { run: 'exit 1' }\n  slow: { run: 'sleep NAP' }\n  \
-                late: { run: 'true', resources: { cpu: 2 } }\n";
+    let text = "cullet: 1\nsteps:\n  bad: { run: 'sleep 0.5; exit 1' }\n  slow: { run: 'sleep NAP' }\n  \
+                late: { needs: [slow], run: 'true' }\n";
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text.replace("NAP", &nap(11))));
     let run = user.run_with(&checkout, ["--jobs", "2"]);
     assert_eq!(run.exit_code, 1);
