@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,8 +28,8 @@ const MAX_IN_FLIGHT: usize = 256;
 /// Runs steps as plain processes.
 #[derive(Debug)]
 pub struct PlainExecutor {
-    tools: HostTools,
-    runner: Runner,
+    tools: Arc<HostTools>,
+    runner: Arc<Runner>,
 }
 
 impl PlainExecutor {
@@ -38,21 +39,21 @@ impl PlainExecutor {
     /// [`ExecuteError::Setup`] when the launcher cannot be started.
     pub fn start(command: LauncherCommand, tools: HostTools, grace: Duration) -> Result<Self, ExecuteError> {
         let runner = Runner::start(command, Mode::Plain, grace, MAX_IN_FLIGHT)?;
-        Ok(Self { tools, runner })
+        Ok(Self { tools: Arc::new(tools), runner })
     }
+}
 
-    fn prepare(&self, launch: Launch) -> Result<StepRequest, ExecuteError> {
-        copy_tree(&launch.inputs, &launch.scratch.join("workspace"))
-            .map_err(|source| setup("copy the inputs", source))?;
-        Ok(StepRequest {
-            env: complete_env(launch.env, &self.tools),
-            arguments: launch.arguments,
-            working_directory: launch.working_directory,
-            inputs: launch.inputs,
-            scratch: launch.scratch,
-            network: launch.network,
-        })
-    }
+fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteError> {
+    copy_tree(&launch.inputs, &launch.scratch.join("workspace"))
+        .map_err(|source| setup("copy the inputs", source))?;
+    Ok(StepRequest {
+        env: complete_env(launch.env, tools),
+        arguments: launch.arguments,
+        working_directory: launch.working_directory,
+        inputs: launch.inputs,
+        scratch: launch.scratch,
+        network: launch.network,
+    })
 }
 
 /// Copies directories, files with their modes, and links as links. The walk keeps its own stack: inputs may be
@@ -91,7 +92,8 @@ impl StepExecutor for PlainExecutor {
     ) -> Result<Execution, ExecuteError> {
         let workspace = vec![launch.scratch.join("workspace")];
         let timeout = launch.timeout;
-        let prepare = || self.prepare(launch);
+        let tools = Arc::clone(&self.tools);
+        let prepare = move || prepare(launch, &tools);
         let (exit, started_at, duration) = self.runner.run(prepare, timeout, log, cancel).await?;
         Ok(Execution { exit, started_at, duration, workspace })
     }

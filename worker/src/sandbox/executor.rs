@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +19,8 @@ use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor};
 /// Runs steps in Linux namespaces of their own.
 #[derive(Debug)]
 pub struct Sandbox {
-    tools: HostTools,
-    runner: Runner,
+    tools: Arc<HostTools>,
+    runner: Arc<Runner>,
 }
 
 impl Sandbox {
@@ -29,7 +30,7 @@ impl Sandbox {
     /// [`ExecuteError::Unavailable`] with the reason and what to do when the machine forbids it;
     /// [`ExecuteError::Setup`] when the launcher cannot be started.
     pub fn start(command: LauncherCommand, config: SandboxConfig) -> Result<Self, ExecuteError> {
-        let tools = config.view.tools.clone();
+        let tools = Arc::new(config.view.tools.clone());
         let mode = Mode::Sandbox(config.view);
         let runner = Runner::start(command, mode, config.grace, config.max_in_flight)?;
         Ok(Self { tools, runner })
@@ -50,19 +51,19 @@ impl Sandbox {
     pub fn launcher_pid(&self) -> u32 {
         self.runner.launcher_pid()
     }
+}
 
-    fn prepare(&self, launch: Launch) -> Result<StepRequest, ExecuteError> {
-        prepare_scratch(&launch.scratch, self.owner())
-            .map_err(|source| setup("prepare the scratch directory", source))?;
-        Ok(StepRequest {
-            env: complete_env(launch.env, &self.tools),
-            arguments: launch.arguments,
-            working_directory: launch.working_directory,
-            inputs: launch.inputs,
-            scratch: launch.scratch,
-            network: launch.network,
-        })
-    }
+fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<StepRequest, ExecuteError> {
+    prepare_scratch(&launch.scratch, owner)
+        .map_err(|source| setup("prepare the scratch directory", source))?;
+    Ok(StepRequest {
+        env: complete_env(launch.env, tools),
+        arguments: launch.arguments,
+        working_directory: launch.working_directory,
+        inputs: launch.inputs,
+        scratch: launch.scratch,
+        network: launch.network,
+    })
 }
 
 fn upper(scratch: &Path) -> PathBuf {
@@ -106,7 +107,8 @@ impl StepExecutor for Sandbox {
     ) -> Result<Execution, ExecuteError> {
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
         let (timeout, scratch) = (launch.timeout, launch.scratch.clone());
-        let prepare = || self.prepare(launch);
+        let (tools, owner) = (Arc::clone(&self.tools), self.owner());
+        let prepare = move || prepare(launch, &tools, owner);
         let (exit, started_at, duration) = self.runner.run(prepare, timeout, log, cancel).await?;
         open_overlay_work(&scratch);
         Ok(Execution { exit, started_at, duration, workspace })

@@ -1,10 +1,10 @@
 //! Messages with file descriptors over Unix sockets.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ const MAX_FRAME_BYTES: usize = 16 << 20;
 /// The largest message on a step's own socket: one error text or one exit status.
 const MAX_PACKET_BYTES: usize = 16 << 10;
 /// The most descriptors any message carries: standard output, standard error and the step's socket.
-pub(crate) const MAX_FDS: usize = 3;
+const MAX_FDS: usize = 3;
 
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
@@ -50,6 +50,7 @@ pub(crate) fn recv_frame<T: DeserializeOwned>(
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes)?;
+    // What cannot be understood was read to its end: the next message can be.
     Ok(Some((postcard::from_bytes(&bytes).map_err(invalid)?, fds)))
 }
 
@@ -93,23 +94,64 @@ fn send_with_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -
     }
 }
 
+// SAFETY: it only computes a size.
+const CONTROL_BYTES: usize =
+    unsafe { libc::CMSG_SPACE((MAX_FDS * size_of::<RawFd>()) as libc::c_uint) } as usize;
+
+/// Room for the control message with [`MAX_FDS`] descriptors, aligned as its header must be.
+#[repr(C, align(8))]
+struct ControlSpace([u8; CONTROL_BYTES]);
+
+/// Reads bytes and the descriptors that came with them: fewer than were sent where the limit of open files is
+/// reached. nix would take that for an error, and leave open those that did come.
 fn recv_with_fds(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
+    let mut space = ControlSpace([0; CONTROL_BYTES]);
+    let mut buffer = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: msghdr is plain data, for which all zeros are valid.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut buffer;
+    message.msg_iovlen = 1;
     loop {
-        let mut buffers = [IoSliceMut::new(bytes)];
-        let received =
-            recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC);
-        let message = match received {
-            Err(nix::Error::EINTR) => continue,
-            other => other?,
-        };
-        let mut fds = Vec::new();
-        for control in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(raw) = control {
-                // SAFETY: the kernel has just made these descriptors for us; nobody else knows them.
-                fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-            }
+        message.msg_control = space.0.as_mut_ptr().cast();
+        message.msg_controllen = size_of::<ControlSpace>() as _;
+        // SAFETY: the header names two buffers with their sizes, which outlive the call.
+        let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        if let Ok(count) = usize::try_from(count) {
+            // SAFETY: the kernel has just filled the header and the control message in.
+            return Ok((count, unsafe { take_fds(&message) }));
         }
-        return Ok((message.bytes, fds));
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
 }
+
+/// Takes over the descriptors of a message.
+///
+/// # Safety
+/// `message` is as recvmsg left it, with a control buffer that lives, and nobody else takes its descriptors.
+unsafe fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut fds = Vec::new();
+    // SAFETY: the kernel wrote well-formed control messages within `msg_controllen`, and the length of each
+    // says how many descriptors it made for us.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(message);
+        while let Some(header) = control.as_ref() {
+            if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let data = libc::CMSG_DATA(control).cast::<RawFd>();
+                // The C libraries do not agree on its type.
+                let whole: usize = header.cmsg_len as _;
+                let length = whole.saturating_sub(libc::CMSG_LEN(0) as usize);
+                for index in 0..length / size_of::<RawFd>() {
+                    fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
+                }
+            }
+            control = libc::CMSG_NXTHDR(message, control);
+        }
+    }
+    fds
+}
+
+#[cfg(test)]
+mod tests;

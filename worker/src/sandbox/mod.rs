@@ -3,6 +3,7 @@
 
 mod config;
 mod connection;
+mod descriptors;
 mod executor;
 mod fault;
 mod frame;

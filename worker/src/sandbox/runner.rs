@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::LauncherCommand;
 use super::connection::Connection;
+use super::descriptors::{raise_limit, room};
 use super::protocol::{Footing, Mode, StepRequest};
 use super::supervise::{Ended, Supervised, supervise};
 use crate::pump::Pump;
@@ -25,25 +26,26 @@ pub(crate) struct Runner {
     mode: Mode,
     grace: Duration,
     connection: RwLock<Arc<Connection>>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Runner {
-    /// Starts the launcher.
+    /// Starts the launcher. At most `max_in_flight` steps run at a time, fewer where open files are few.
     pub(crate) fn start(
         command: LauncherCommand,
         mode: Mode,
         grace: Duration,
         max_in_flight: usize,
-    ) -> Result<Self, ExecuteError> {
+    ) -> Result<Arc<Self>, ExecuteError> {
+        let room = room(max_in_flight, raise_limit());
         let connection = Connection::open(&command, &mode)?;
-        Ok(Self {
-            room: Semaphore::new(max_in_flight.max(1)),
+        Ok(Arc::new(Self {
+            room: Arc::new(Semaphore::new(room)),
             connection: RwLock::new(Arc::new(connection)),
             command,
             mode,
             grace,
-        })
+        }))
     }
 
     pub(crate) fn footing(&self) -> Footing {
@@ -71,19 +73,24 @@ impl Runner {
         Ok(Arc::clone(&slot))
     }
 
-    /// Runs one step to its end. `prepare` is called with the room taken, just before the step starts.
+    /// Runs one step to its end. `prepare` is called with the room taken, just before the step starts, on the
+    /// thread that then follows the step: all of this may block.
     pub(crate) async fn run(
-        &self,
-        prepare: impl FnOnce() -> Result<StepRequest, ExecuteError>,
+        self: &Arc<Self>,
+        prepare: impl FnOnce() -> Result<StepRequest, ExecuteError> + Send + 'static,
         timeout: Duration,
         mut log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Ended, ExecuteError> {
-        let room = self.room.acquire().await;
-        let _room = room.map_err(|_| setup("wait for room", io::ErrorKind::Other.into()))?;
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        let room = room.map_err(|_| setup("wait for room", io::ErrorKind::Other.into()))?;
         let (handle, stop) = stop_signal().map_err(|source| setup("create a pipe", source))?;
-        let step = self.begin(&prepare()?, timeout, stop)?;
-        let follow = tokio::task::spawn_blocking(move || supervise(step, log.as_mut()));
+        let runner = Arc::clone(self);
+        let follow = tokio::task::spawn_blocking(move || {
+            // Taken until the step's descriptors are closed, even when nobody waits for the step any more.
+            let _room = room;
+            supervise(runner.begin(&prepare()?, timeout, stop)?, log.as_mut())
+        });
         until_ended(follow, handle, cancel).await
     }
 
