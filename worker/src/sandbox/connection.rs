@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::config::LauncherCommand;
 use super::fault::Fault;
@@ -13,6 +14,10 @@ use super::frame::{recv_frame, send_frame};
 use super::protocol::{Footing, Mode, StepRequest, Trial, Welcome};
 use super::runner::setup;
 use crate::ExecuteError;
+
+/// How long the launcher may let cullet wait, for its greeting or to take a request. It needs milliseconds; one
+/// that is stopped or stuck counts as dead.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running launcher. Dropping it ends the launcher and every step it started.
 #[derive(Debug)]
@@ -46,10 +51,19 @@ impl Connection {
         }
     }
 
-    /// Hands a step to the launcher. What becomes of it is told on the step's own socket.
+    /// Hands a step to the launcher. What becomes of it is told on the step's own socket. A launcher that does
+    /// not take it within ten seconds is ended, with all its steps.
     pub(super) fn send(&self, request: &StepRequest, fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
         let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        send_frame(&stream, request, &fds)
+        let sent = send_frame(&stream, request, &fds);
+        match &sent {
+            // Refused before anything was sent.
+            Err(error) if error.raw_os_error() == Some(libc::E2BIG) => {}
+            // Part of the request may have been sent, so nothing can follow it.
+            Err(_) => end(&mut self.process.lock().unwrap_or_else(PoisonError::into_inner)),
+            Ok(()) => {}
+        }
+        sent.map_err(in_time)
     }
 
     /// The launcher's process id.
@@ -90,6 +104,9 @@ fn end(process: &mut Child) {
 
 fn spawn(command: &LauncherCommand) -> Result<(Unready, UnixStream), ExecuteError> {
     let (ours, theirs) = UnixStream::pair().map_err(|source| setup("create a socket", source))?;
+    ours.set_read_timeout(Some(PATIENCE))
+        .and_then(|()| ours.set_write_timeout(Some(PATIENCE)))
+        .map_err(|source| setup("limit the wait for the launcher", source))?;
     let process = Command::new(&command.program)
         .arg0("cullet-launcher")
         .args(&command.args)
@@ -103,10 +120,18 @@ fn spawn(command: &LauncherCommand) -> Result<(Unready, UnixStream), ExecuteErro
 }
 
 fn ask(stream: &UnixStream, mode: &Mode) -> Result<Welcome, ExecuteError> {
-    send_frame(stream, mode, &[]).map_err(|source| setup("greet the launcher", source))?;
-    match recv_frame(stream).map_err(|source| setup("hear from the launcher", source))? {
+    send_frame(stream, mode, &[]).map_err(|source| setup("greet the launcher", in_time(source)))?;
+    match recv_frame(stream).map_err(|source| setup("hear from the launcher", in_time(source)))? {
         Some((welcome, _)) => Ok(welcome),
         None => Err(setup("hear from the launcher", io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+/// A socket whose time is up says that it would block.
+fn in_time(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "no answer in ten seconds"),
+        _ => error,
     }
 }
 
