@@ -91,7 +91,8 @@ pub(crate) struct StepRequest {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum StepReport {
     /// From the launcher, with a pidfd of the step's first process: when that process ends, all have ended.
-    Started,
+    /// Its number is for cullet having no descriptor free to receive the pidfd.
+    Started { pid: i32 },
     /// Nothing of the step ran.
     Failed(Fault),
     /// The step's main process ended.

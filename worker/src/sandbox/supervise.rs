@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::fault::Fault;
 use super::frame::{recv_packet, send_packet};
@@ -25,11 +27,17 @@ pub(super) struct Supervised {
     pub(super) is_namespace: bool,
 }
 
+/// How long a killed first process is waited for when only its number is known. Another process may have got
+/// that number meanwhile; what is left behind after this is not used anyway.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// What was learnt about the step so far.
 #[derive(Default)]
 struct Known {
     /// Readable once every process of the step is dead.
     processes: Option<OwnedFd>,
+    /// The first process, when its pidfd could not be received.
+    unwatched: Option<Pid>,
     ended: Option<(Ending, SystemTime, Duration)>,
     fault: Option<Fault>,
     /// The socket's other end is closed: nothing more will be told.
@@ -62,6 +70,7 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
             stop.lower();
         }
     }
+    known.see_off(channel);
     // Nobody is left to write: what the pipes hold is all there will be.
     pump.drain(log).map_err(|source| failed("read the output", source))?;
     known.conclude(&stopping, began, clock.elapsed())
@@ -102,7 +111,7 @@ fn is_readable(fd: BorrowedFd<'_>) -> bool {
 }
 
 impl Known {
-    /// Every process is dead, or none ever lived.
+    /// Every process is dead, or nothing more can be learnt.
     fn is_over(&self) -> bool {
         match &self.processes {
             Some(processes) => is_readable(processes.as_fd()),
@@ -114,7 +123,14 @@ impl Known {
     fn listen(&mut self, channel: BorrowedFd<'_>) {
         while !self.silent && is_readable(channel) {
             match recv_packet::<StepReport>(channel) {
-                Ok(Some((StepReport::Started, fds))) => self.processes = fds.into_iter().next(),
+                Ok(Some((StepReport::Started { pid }, fds))) => {
+                    self.processes = fds.into_iter().next();
+                    if self.processes.is_none() {
+                        // Its end could not be seen, so it must not go on.
+                        self.unwatched = Some(Pid::from_raw(pid));
+                        let _ = send_packet(channel, &Order::Kill, &[]);
+                    }
+                }
                 Ok(Some((StepReport::Failed(fault), _))) => self.fault = Some(fault),
                 Ok(Some((StepReport::Ended { ending, started_at, duration }, _))) => {
                     self.ended = Some((ending, started_at, duration));
@@ -144,12 +160,30 @@ impl Known {
         }
     }
 
+    /// Waits, for a while, for a first process that has no pidfd. It ends with its channel.
+    fn see_off(&self, channel: OwnedFd) {
+        drop(channel);
+        let Some(pid) = self.unwatched else { return };
+        let clock = Instant::now();
+        while kill(pid, None) != Err(nix::Error::ESRCH) && clock.elapsed() < FAREWELL {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn conclude(
         self,
         stopping: &Stopping,
         began: SystemTime,
         elapsed: Duration,
     ) -> Result<Ended, ExecuteError> {
+        if self.processes.is_none() {
+            // Whatever was told, processes may still write: nothing of it can be used.
+            return Err(match (self.fault, self.unwatched) {
+                (Some(fault), _) => fault.into(),
+                (None, Some(_)) => failed("watch the step's processes", nix::Error::EMFILE.into()),
+                (None, None) => failed("start it", io::ErrorKind::BrokenPipe.into()),
+            });
+        }
         if let Some(exit) = stopping.verdict() {
             let (started_at, duration) = self.ended.map_or((began, elapsed), |(_, at, ran)| (at, ran));
             return Ok((exit, started_at, duration));

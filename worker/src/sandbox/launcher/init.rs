@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -31,7 +31,7 @@ pub(super) struct StepFds {
 
 /// Everything process 1 does.
 pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> ! {
-    let Ok(channel) = keep_only(&fds) else {
+    let Ok((channel, alive)) = keep_only(&fds, launcher.alive()) else {
         // Without its socket this process cannot even say what is wrong; cullet sees it end.
         sys::exit_now(1);
     };
@@ -40,7 +40,7 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
         Launcher::Sandbox(_) => || (),
         Launcher::Plain => plain::end_all,
     };
-    let started = enter(launcher, request)
+    let started = enter(launcher, request, alive)
         .and_then(|workspace| Program::new(request, &workspace))
         .and_then(|program| start(&program, channel));
     let report = match started {
@@ -53,25 +53,41 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
 }
 
 /// Puts the descriptors where they belong and closes all others: the launcher's socket above all, whose end
-/// must be seen when the launcher dies.
-fn keep_only(fds: &StepFds) -> io::Result<BorrowedFd<'static>> {
+/// must be seen when the launcher dies. Returns the channel and the launcher's pidfd.
+fn keep_only(fds: &StepFds, alive: Option<&OwnedFd>) -> io::Result<(BorrowedFd<'static>, Option<OwnedFd>)> {
     const CHANNEL: RawFd = 3;
+    const ALIVE: RawFd = 4;
     let channel = fds.channel.try_clone()?;
+    // After the channel's, so that it is not made at its number.
+    let alive = alive.map(OwnedFd::try_clone).transpose()?;
     sys::duplicate_to(fds.stdout.as_fd(), 1)?;
     sys::duplicate_to(fds.stderr.as_fd(), 2)?;
     sys::duplicate_to(channel.as_fd(), CHANNEL)?;
-    sys::close_from(CHANNEL as libc::c_uint + 1)?;
-    // The object's descriptor is closed already, or it is the one that stays.
+    // The objects' descriptors are closed below, or they are the ones that stay.
     let _ = channel.into_raw_fd();
+    let mut first_unused = CHANNEL + 1;
+    let mut kept = None;
+    if let Some(alive) = alive.map(IntoRawFd::into_raw_fd) {
+        // SAFETY: it is open until close_from, and no longer owned by an object.
+        sys::duplicate_to(unsafe { BorrowedFd::borrow_raw(alive) }, ALIVE)?;
+        // SAFETY: descriptor 4 was just made, and no object that owns one of that number is used again.
+        kept = Some(unsafe { OwnedFd::from_raw_fd(ALIVE) });
+        first_unused = ALIVE + 1;
+    }
+    sys::close_from(first_unused.cast_unsigned())?;
     // SAFETY: descriptor 3 was made above and is never closed in this process.
-    Ok(unsafe { BorrowedFd::borrow_raw(CHANNEL) })
+    Ok((unsafe { BorrowedFd::borrow_raw(CHANNEL) }, kept))
 }
 
 /// Becomes what the step's program may start from; the answer is its workspace.
-fn enter(launcher: &Launcher, request: &StepRequest) -> Result<PathBuf, Fault> {
+fn enter(launcher: &Launcher, request: &StepRequest, alive: Option<OwnedFd>) -> Result<PathBuf, Fault> {
     match launcher {
         Launcher::Sandbox(prepared) => {
             isolate(prepared, request)?;
+            // The kernel tells only of a death that comes after it was asked to.
+            if alive.is_some_and(|launcher| has_ended(launcher.as_fd())) {
+                sys::exit_now(1);
+            }
             Ok(PathBuf::from("/workspace"))
         }
         Launcher::Plain => {
@@ -98,7 +114,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     step_root::pivot(&prepared.view)?;
     step_root::silence_stdin()?;
     privileges::drop_all(prepared.standing, &prepared.config, &machine.path())?;
-    // Changing user clears this, so it comes last; if the launcher was gone before, the channel says so.
+    // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
     match &prepared.filter {
         Some(program) => filter::install(program),
@@ -156,6 +172,11 @@ fn start(program: &Program, channel: BorrowedFd<'_>) -> Result<Running, Fault> {
     }
 }
 
+fn has_ended(process: BorrowedFd<'_>) -> bool {
+    let mut watched = [PollFd::new(process, PollFlags::POLLIN)];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 fn is_closed(channel: BorrowedFd<'_>) -> bool {
     let mut watched = [PollFd::new(channel, PollFlags::empty())];
     poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
@@ -176,8 +197,12 @@ impl Running {
                 PollFd::new(self.children.as_fd(), PollFlags::POLLIN),
                 PollFd::new(channel, PollFlags::POLLIN),
             ];
-            // A failing poll can only be an interrupted one here; looking again is right either way.
-            let _ = poll(&mut watched, PollTimeout::NONE);
+            match poll(&mut watched, PollTimeout::NONE) {
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                // The step took this process's descriptors away (prlimit), and with them all means to wait:
+                // asking again would never end.
+                Err(_) => end_step(launcher),
+            }
             if watched[1].revents().is_some_and(|events| !events.is_empty()) {
                 obey(recv_packet::<Order>(channel), launcher);
             }
@@ -207,10 +232,16 @@ fn obey(order: io::Result<Option<(Order, Vec<OwnedFd>)>>, launcher: &Launcher) {
             let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
         }
         (Ok(Some((Order::Terminate, _))), Launcher::Plain) => plain::ask_all(),
-        (_, Launcher::Sandbox(_)) => sys::exit_now(1),
-        (_, Launcher::Plain) => {
-            plain::end_all();
-            sys::exit_now(1)
-        }
+        _ => end_step(launcher),
     }
+}
+
+/// Ends this process and every other one of the step.
+fn end_step(launcher: &Launcher) -> ! {
+    match launcher {
+        // The kernel ends what is left of a pid namespace.
+        Launcher::Sandbox(_) => {}
+        Launcher::Plain => plain::end_all(),
+    }
+    sys::exit_now(1)
 }

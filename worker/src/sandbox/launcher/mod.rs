@@ -50,6 +50,8 @@ struct Prepared {
     view: View,
     own_proc: bool,
     filter: Option<BpfProgram>,
+    /// A pidfd of the launcher: its steps cannot see their parent's number.
+    alive: OwnedFd,
 }
 
 /// The whole life of the launcher process. Its standard input is the socket to cullet; it ends with that.
@@ -88,10 +90,15 @@ fn serve() -> Result<(), Fault> {
     // Steps' first processes report on their own sockets, so nobody waits for them: the kernel buries them.
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.during("ignore SIGCHLD")?;
-    while let Some((request, fds)) = recv_frame::<StepRequest>(&stream).during("read a request")? {
-        launcher.start(&request, fds);
+    loop {
+        match recv_frame::<StepRequest>(&stream) {
+            Ok(Some((request, fds))) => launcher.start(&request, fds),
+            Ok(None) => return Ok(()),
+            // Its descriptors are closed, which ends that step for cullet; the others go on.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {}
+            Err(error) => return Err(error).during("read a request"),
+        }
     }
-    Ok(())
 }
 
 /// Moves the socket away from standard input, so that steps cannot inherit it by number.
@@ -110,7 +117,8 @@ impl Prepared {
         let standing = footing::enter()?;
         let view = view::build(&config)?;
         let own_proc = proc_is_allowed(&view)?;
-        Ok(Self { standing, config, view, own_proc, filter: filter::compile()? })
+        let alive = sys::own_pidfd().during("watch the launcher")?;
+        Ok(Self { standing, config, view, own_proc, filter: filter::compile()?, alive })
     }
 }
 
@@ -121,6 +129,14 @@ impl Launcher {
                 Footing { owner: prepared.standing.owner(), own_proc: prepared.own_proc }
             }
             Self::Plain => Footing { owner: None, own_proc: false },
+        }
+    }
+
+    /// The pidfd that a step's first process looks at once.
+    fn alive(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Sandbox(prepared) => Some(&prepared.alive),
+            Self::Plain => None,
         }
     }
 
@@ -143,9 +159,9 @@ impl Launcher {
                 let fds = StepFds { stdout, stderr, channel };
                 init::main(self, request, fds)
             }
-            Ok(Cloned::Parent(pidfd, _)) => {
+            Ok(Cloned::Parent(pidfd, pid)) => {
                 // Cullet may have given up already; then its end is closed and the step ends by itself.
-                let _ = send_packet(channel.as_fd(), &StepReport::Started, &[pidfd.as_fd()]);
+                let _ = send_packet(channel.as_fd(), &StepReport::Started { pid }, &[pidfd.as_fd()]);
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);

@@ -72,6 +72,15 @@ pub(crate) fn clone_process(namespaces: libc::c_int) -> io::Result<Cloned> {
     Ok(Cloned::Parent(pidfd, pid as libc::pid_t))
 }
 
+/// A pidfd of this very process.
+pub(crate) fn own_pidfd() -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes numbers; the descriptor is owned right away.
+    unsafe {
+        let fd = check(libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0))?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
 /// Makes `number` refer to what `fd` refers to, kept across exec.
 pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     if fd.as_raw_fd() == number {
