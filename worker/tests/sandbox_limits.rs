@@ -60,3 +60,39 @@ both_users! {
         assert_eq!(run_in(&sandbox, &command(&["true"])).exit(), Exit::Code(0));
     }
 }
+
+/// A 32-bit program for x86 that exits with 0, as a shell's `printf` writes it.
+#[cfg(target_arch = "x86_64")]
+fn program_for_x86() -> String {
+    const BASE: u32 = 0x0804_8000;
+    const CODE: [u8; 9] = [0x31, 0xdb, 0x31, 0xc0, 0x40, 0xcd, 0x80, 0xeb, 0xfe];
+    let halves = |values: &[u16]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let mut bytes = b"\x7fELF\x01\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    bytes.extend(halves(&[2, 3]));
+    bytes.extend(words(&[1, BASE + 84, 52, 0, 0]));
+    bytes.extend(halves(&[52, 32, 1, 0, 0, 0]));
+    bytes.extend(words(&[1, 0, BASE, BASE, 84 + 9, 84 + 9, 5, 0x1000]));
+    bytes.extend(CODE);
+    bytes.iter().map(|byte| format!("\\{byte:03o}")).collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+both_users! {
+    fn programs_for_32_bits_end_with_sigsys() {
+        let script = format!("printf '{}' > /tmp/p; chmod +x /tmp/p; exec /tmp/p", program_for_x86());
+        let exit = support::run(&step(&script)).exit();
+        // 126: this kernel knows no 32-bit programs at all.
+        assert!(matches!(exit, Exit::Signal(31) | Exit::Code(126)), "{exit:?}");
+    }
+
+    fn the_numbers_of_x32_walk_around_nothing() {
+        let script = "import ctypes\n\
+                      libc = ctypes.CDLL(None, use_errno=True)\n\
+                      for call in (250, 321, 425, 165, 528):\n\
+                      \x20 print(libc.syscall(0x40000000 | call, 0, 0, 0, 0, 0), ctypes.get_errno())";
+        let outcome = support::run(&command(&["/usr/bin/python3", "-c", script]));
+        assert_eq!(outcome.ok(), ["-1 1"; 5].join("\n"));
+    }
+}

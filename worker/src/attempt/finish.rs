@@ -8,7 +8,7 @@ use cullet_digest::Digest;
 use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
-use super::reason::sentence;
+use super::reason::{killed_by, sentence};
 use super::worker::{exit_code, sees_network};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
@@ -136,8 +136,7 @@ fn judge(
             match exit {
                 Exit::TimedOut => AttemptReport::TimedOut { result, warnings },
                 Exit::Signal(signal) => {
-                    let reason = Some(format!("killed by signal {signal}"));
-                    AttemptReport::Failed { result, reason, warnings }
+                    AttemptReport::Failed { result, reason: Some(killed_by(signal)), warnings }
                 }
                 _ => AttemptReport::Failed { result, reason: None, warnings },
             }

@@ -23,6 +23,17 @@ pub(super) fn sentence(error: &(dyn Error + 'static)) -> String {
     }
 }
 
+/// The signal that ended a step, and what is known about its cause.
+pub(super) fn killed_by(signal: i32) -> String {
+    match signal {
+        libc::SIGSYS => format!(
+            "killed by signal {signal} (SIGSYS): the sandbox ends 32-bit programs and others of another \
+             architecture this way; use a native program, or the plain executor"
+        ),
+        _ => format!("killed by signal {signal}"),
+    }
+}
+
 /// What to do about it, where the cause knows less than we do.
 fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
@@ -35,4 +46,15 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
         next = cause.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_architecture_is_explained() {
+        assert!(killed_by(libc::SIGSYS).starts_with("killed by signal 31 (SIGSYS): the sandbox ends 32-bit"));
+        assert_eq!(killed_by(libc::SIGKILL), "killed by signal 9");
+    }
 }

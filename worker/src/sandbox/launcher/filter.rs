@@ -41,13 +41,35 @@ const REFUSED: [libc::c_long; 30] = [
     libc::SYS_lookup_dcookie,
 ];
 
+/// Set in the numbers of x32, a second set of calls that the kernel counts as the same architecture.
+#[cfg(target_arch = "x86_64")]
+const X32_BIT: i64 = 0x4000_0000;
+
+/// `kexec_load` in x32: the only one of the calls above with a number of its own there.
+#[cfg(target_arch = "x86_64")]
+const X32_KEXEC_LOAD: i64 = 528;
+
+/// The numbers to refuse. Programs of another architecture (32-bit ones) need no numbers: the compiled filter
+/// starts with a check that ends them with SIGSYS.
+#[cfg(target_arch = "x86_64")]
+fn numbers() -> impl Iterator<Item = i64> {
+    let x32 = REFUSED.into_iter().chain([X32_KEXEC_LOAD]).map(|call| call | X32_BIT);
+    REFUSED.into_iter().chain(x32)
+}
+
+/// The numbers to refuse.
+#[cfg(not(target_arch = "x86_64"))]
+fn numbers() -> impl Iterator<Item = i64> {
+    REFUSED.into_iter().map(i64::from)
+}
+
 /// The filter, compiled once and installed in every step; `None` on an architecture the compiler does not know.
 pub(super) fn compile() -> Result<Option<BpfProgram>, Fault> {
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(None);
     };
     let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+        numbers().map(|call| (call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)
         .and_then(BpfProgram::try_from)
