@@ -47,10 +47,10 @@ impl Disk {
         if let Some(total) = self.usage.total() {
             return Ok(total);
         }
-        let baseline = self.usage.baseline();
+        self.usage.flush();
         let mut total = 0;
         self.scan(&mut |entry| total += entry.charge)?;
-        self.usage.offer(total, &baseline);
+        self.usage.offer(total);
         Ok(total)
     }
 

@@ -27,7 +27,7 @@ impl DiskStore {
     /// Looks at every entry.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let mut stats = Stats { bound: self.disk.bound, live_runs: self.disk.runs(), ..Stats::default() };
-        let baseline = self.disk.usage.baseline();
+        self.disk.usage.flush();
         let mut oldest_ns = i64::MAX;
         self.disk.scan(&mut |entry| {
             oldest_ns = oldest_ns.min(entry.atime_ns);
@@ -46,7 +46,7 @@ impl DiskStore {
             stats.oldest_use_ms = Some(u64::try_from(oldest_ns / 1_000_000).unwrap_or(0));
         }
         if !self.is_read_only() {
-            self.disk.usage.offer(stats.blob_bytes + stats.result_bytes, &baseline);
+            self.disk.usage.offer(stats.blob_bytes + stats.result_bytes);
         }
         Ok(stats)
     }
