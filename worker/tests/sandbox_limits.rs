@@ -50,6 +50,17 @@ both_users! {
         with_open_files("a_low_soft_limit_is_raised", 64, 4096, run_two_hundred);
     }
 
+    fn a_launcher_that_does_not_answer_is_replaced() {
+        let sandbox = sandbox();
+        let launcher = nix::unistd::Pid::from_raw(sandbox.launcher_pid().cast_signed());
+        nix::sys::signal::kill(launcher, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        let clock = Instant::now();
+        let error = runtime().block_on(command(&["true"]).run_on(&sandbox)).unwrap_err();
+        assert!(error.to_string().contains("start it"), "{error}");
+        assert!((8..30).contains(&clock.elapsed().as_secs()), "{:?}", clock.elapsed());
+        assert_eq!(run_in(&sandbox, &command(&["true"])).exit(), Exit::Code(0));
+    }
+
     fn a_step_that_cripples_its_first_process_ends() {
         let sandbox = sandbox();
         let clock = Instant::now();

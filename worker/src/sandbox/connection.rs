@@ -17,7 +17,7 @@ use crate::ExecuteError;
 
 /// How long the launcher may let cullet wait, for its greeting or to take a request. It needs milliseconds; one
 /// that is stopped or stuck counts as dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running launcher. Dropping it ends the launcher and every step it started.
 #[derive(Debug)]
@@ -60,10 +60,15 @@ impl Connection {
             // Refused before anything was sent.
             Err(error) if error.raw_os_error() == Some(libc::E2BIG) => {}
             // Part of the request may have been sent, so nothing can follow it.
-            Err(_) => end(&mut self.process.lock().unwrap_or_else(PoisonError::into_inner)),
+            Err(_) => self.end(),
             Ok(()) => {}
         }
         sent.map_err(in_time)
+    }
+
+    /// Ends the launcher and every step it started.
+    pub(super) fn end(&self) {
+        end(&mut self.process.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The launcher's process id.

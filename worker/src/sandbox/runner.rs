@@ -89,7 +89,10 @@ impl Runner {
         let follow = tokio::task::spawn_blocking(move || {
             // Taken until the step's descriptors are closed, even when nobody waits for the step any more.
             let _room = room;
-            supervise(runner.begin(&prepare()?, timeout, stop)?, log.as_mut())
+            let step = runner.begin(&prepare()?, timeout, stop)?;
+            // The executor's end ends its launcher, and must not wait for this step.
+            drop(runner);
+            supervise(step, log.as_mut())
         });
         until_ended(follow, handle, cancel).await
     }
@@ -111,6 +114,7 @@ impl Runner {
             .send(request, [stdout.as_fd(), stderr.as_fd(), theirs.as_fd()])
             .map_err(|source| setup("hand over to the launcher", source))?;
         Ok(Supervised {
+            connection: Arc::downgrade(&connection),
             channel,
             pump,
             stop,

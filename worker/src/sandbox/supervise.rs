@@ -3,12 +3,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Weak;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use super::connection::{Connection, PATIENCE};
 use super::fault::Fault;
 use super::frame::{recv_packet, send_packet};
 use super::protocol::{Ending, Order, StepReport};
@@ -18,6 +20,8 @@ use crate::{ExecuteError, Exit, LogSink};
 
 /// A step that was handed to the launcher.
 pub(super) struct Supervised {
+    /// To end a launcher that does not answer.
+    pub(super) connection: Weak<Connection>,
     pub(super) channel: OwnedFd,
     pub(super) pump: Pump,
     pub(super) stop: StopSignal,
@@ -49,15 +53,23 @@ pub(crate) type Ended = (Exit, SystemTime, Duration);
 
 /// Blocks until no process of the step is left.
 pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
-    let Supervised { channel, mut pump, stop, timeout, grace, is_namespace } = step;
+    let Supervised { connection, channel, mut pump, stop, timeout, grace, is_namespace } = step;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut stopping = Stopping::new(clock, timeout, grace);
     let mut known = Known::default();
     while !known.is_over() {
-        wait(&channel, &pump, &stop, &known, stopping.patience(Instant::now()))
-            .map_err(|source| failed("wait", source))?;
+        let mut patience = stopping.patience(Instant::now());
+        if known.is_unanswered() {
+            patience = sooner(patience, PATIENCE.saturating_sub(clock.elapsed()));
+        }
+        wait(&channel, &pump, &stop, &known, patience).map_err(|source| failed("wait", source))?;
         pump.read(log).map_err(|source| failed("read the output", source))?;
         known.listen(channel.as_fd());
+        if known.is_unanswered() && clock.elapsed() >= PATIENCE {
+            // It took the request and did nothing about it.
+            connection.upgrade().inspect(|launcher| launcher.end());
+            break;
+        }
         if known.ended.is_none() {
             match stopping.next(Instant::now(), stop.is_raised()) {
                 Some(Stop::Ask) => drop(send_packet(channel.as_fd(), &Order::Terminate, &[])),
@@ -105,6 +117,15 @@ fn wait(
     }
 }
 
+/// Rounded up, so that the time is over when the wait is.
+fn sooner(patience: PollTimeout, other: Duration) -> PollTimeout {
+    let other = other.as_millis().saturating_add(1);
+    match patience.as_millis() {
+        Some(left) if u128::from(left) <= other => patience,
+        _ => PollTimeout::try_from(other).unwrap_or(PollTimeout::MAX),
+    }
+}
+
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let mut watched = [PollFd::new(fd, PollFlags::POLLIN)];
     poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
@@ -117,6 +138,11 @@ impl Known {
             Some(processes) => is_readable(processes.as_fd()),
             None => self.silent,
         }
+    }
+
+    /// Whether the launcher has said nothing about the step yet.
+    fn is_unanswered(&self) -> bool {
+        self.processes.is_none() && self.unwatched.is_none() && self.fault.is_none()
     }
 
     /// Takes in whatever has been told.
