@@ -49,10 +49,11 @@ pub enum OutputFault {
         /// The last one looked at.
         link: String,
     },
-    /// A link inside an output directory points to where no later step can follow it.
+    /// A link inside an output directory may point out of it, where nobody who gets the output can follow it.
     #[error(
-        "output '{output}' holds the symlink '{link}' to '{target}', outside the workspace; make it relative, \
-         replace it by what it points to, or leave it out"
+        "output '{output}' holds the symlink '{link}' to '{target}', which may lead outside the workspace or the \
+         output; make it relative, with '..' only at its beginning and not beyond the output, replace it by what \
+         it points to, or leave it out"
     )]
     EscapingLink {
         /// As declared.

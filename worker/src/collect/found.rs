@@ -90,11 +90,22 @@ impl Found {
         Ok(self.files.len() - 1)
     }
 
+    /// How many entries of a directory may be looked at: those that are still allowed if it is taken as a `whole`,
+    /// but what globs pass over counts for itself.
+    pub(super) fn room(&self, whole: bool) -> u64 {
+        self.limits.entries - if whole { self.entries.min(self.limits.entries) } else { 0 }
+    }
+
+    /// More entries than may be.
+    pub(super) fn too_many(&self) -> OutputFault {
+        OutputFault::TooMany { limit: self.limits.entries }
+    }
+
     /// Counts one more entry of any kind.
     pub(super) fn count(&mut self) -> Result<(), OutputFault> {
         self.entries += 1;
         match self.entries > self.limits.entries {
-            true => Err(OutputFault::TooMany { limit: self.limits.entries }),
+            true => Err(self.too_many()),
             false => Ok(()),
         }
     }

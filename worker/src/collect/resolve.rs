@@ -13,6 +13,9 @@ const WORKSPACE: &[u8] = b"/workspace";
 /// How many neighbours of a missing output are named: enough to see a typing error, short enough for a line.
 const MAX_NEARBY: usize = 8;
 
+/// How many neighbours are looked at for that: they have to be sorted, which takes memory.
+const MAX_LISTED: u64 = 100_000;
+
 /// What an output's path leads to.
 pub(super) enum Located {
     /// A file, and the directory it is in.
@@ -127,16 +130,22 @@ fn stays_inside(target: &[u8], depth: usize) -> Option<Vec<Vec<u8>>> {
     Some(names.map(<[u8]>::to_vec).collect())
 }
 
-/// Whether a link in a directory `depth` below the workspace, kept as a link, points into the workspace.
+/// Whether a link in a directory `depth` below the root of its output, kept as a link, points into that output,
+/// wherever the output is put. `..` may only lead: after the name of something that is itself a link it would
+/// climb from where that one points, and harmless links would add up to a harmful one.
 pub(super) fn is_harmless(target: &[u8], depth: usize) -> bool {
-    !target.starts_with(b"/") && stays_inside(target, depth).is_some()
+    let mut names = target.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".");
+    let climbs = names.by_ref().take_while(|name| *name == b"..").count();
+    !target.starts_with(b"/") && climbs <= depth && names.all(|name| name != b"..")
 }
 
 /// What a directory holds, in words.
 pub(super) fn nearby(view: &View<'_>, dir: &Cursor) -> Result<String, CollectError> {
     let place =
         if dir.path.is_empty() { "the workspace".to_owned() } else { format!("'{}'", shown(&dir.path)) };
-    let entries = view.list(dir)?;
+    let Some(entries) = view.list(dir, MAX_LISTED)? else {
+        return Ok(format!("{place} holds more than {MAX_LISTED} others"));
+    };
     if entries.is_empty() {
         return Ok(format!("{place} is empty"));
     }
@@ -157,11 +166,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_may_point_anywhere_in_the_workspace() {
-        for (target, depth) in [("x", 0), ("../x", 1), ("a/../../x", 1), ("./a//b", 0), ("..", 1), (".", 0)] {
+    fn links_may_point_anywhere_in_the_output() {
+        for (target, depth) in
+            [("x", 0), ("../x", 1), ("./.././../x/y", 2), ("./a//b", 0), ("..", 1), (".", 0), ("...", 0)]
+        {
             assert!(is_harmless(target.as_bytes(), depth), "{target} at {depth}");
         }
-        for (target, depth) in [("..", 0), ("../..", 1), ("a/../../x", 0), ("/etc", 5), ("/workspace/x", 5)] {
+        for (target, depth) in [
+            ("..", 0),
+            ("../..", 1),
+            ("a/..", 5),
+            ("a/../../x", 0),
+            ("../a/../x", 5),
+            ("a/b/./..", 5),
+            ("/etc", 5),
+            ("/workspace/x", 5),
+        ] {
             assert!(!is_harmless(target.as_bytes(), depth), "{target} at {depth}");
         }
     }

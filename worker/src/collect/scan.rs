@@ -59,7 +59,8 @@ impl<'a, 'b> Scan<'a, 'b> {
     }
 
     fn directory(&mut self, at: &Cursor, dir: usize, whole: bool) -> Result<(), CollectError> {
-        for (name, entry) in self.view.list(at)? {
+        let entries = self.view.list(at, self.found.room(whole))?;
+        for (name, entry) in entries.ok_or_else(|| self.found.too_many())? {
             let path = join(&at.path, &name);
             let taken = whole || self.globs.is_some_and(|globs| globs.matches(&path[self.base..]));
             if taken || self.leads_on(&path, &entry) {
@@ -145,7 +146,9 @@ impl<'a, 'b> Scan<'a, 'b> {
     }
 
     fn link(&self, at: &Cursor, name: &[u8], target: &[u8]) -> Result<String, OutputFault> {
-        let depth = at.path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count();
+        // Relative to the output: whoever gets it gets nothing of what was around it.
+        let below = at.path.get(self.base..).unwrap_or_default();
+        let depth = below.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count();
         if !is_harmless(target, depth) {
             let (link, target) = (shown(&join(&at.path, name)), shown(target));
             return Err(OutputFault::EscapingLink { output: globs::name(self.output), link, target });

@@ -45,9 +45,9 @@ impl View<'_> {
         found.map_err(|source| CollectError::Read { path: shown(&join(&at.path, name)), source })
     }
 
-    /// All entries, sorted.
-    pub(super) fn list(&self, at: &Cursor) -> Result<Vec<(Vec<u8>, Entry)>, CollectError> {
-        let found = self.workspace.list(&at.path, at.layers);
+    /// All entries, sorted; none where the step made more than `most` of them.
+    pub(super) fn list(&self, at: &Cursor, most: u64) -> Result<Option<Vec<(Vec<u8>, Entry)>>, CollectError> {
+        let found = self.workspace.list(&at.path, at.layers, most);
         found.map_err(|source| CollectError::Read { path: shown(&at.path), source })
     }
 

@@ -59,16 +59,17 @@ impl Listing {
         self.names.get(name).is_none_or(Slot::goes_on)
     }
 
-    /// Adds an entry of the layer at hand.
-    pub(super) fn add(&mut self, name: &[u8], layer: usize, raw: Raw) {
-        match self.names.get_mut(name) {
-            Some(slot) => slot.add(layer, raw),
-            None => {
-                let mut slot = Slot::default();
-                slot.add(layer, raw);
-                self.names.insert(name.to_vec(), slot);
-            }
+    /// Adds an entry of the layer at hand. True where that makes one more to be seen.
+    pub(super) fn add(&mut self, name: &[u8], layer: usize, raw: Raw) -> bool {
+        if let Some(slot) = self.names.get_mut(name) {
+            slot.add(layer, raw);
+            return false;
         }
+        let mut slot = Slot::default();
+        slot.add(layer, raw);
+        let seen = slot.entry.is_some();
+        self.names.insert(name.to_vec(), slot);
+        seen
     }
 
     /// What is seen, sorted by name.

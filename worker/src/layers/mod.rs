@@ -88,9 +88,15 @@ impl Workspace {
         Ok(merged.finish())
     }
 
-    /// Everything in the directory at `dir`, which has parts in `layers`, sorted by name.
-    pub(crate) fn list(&self, dir: &[u8], layers: LayerSet) -> io::Result<Vec<(Vec<u8>, Entry)>> {
-        let mut merged = merge::Listing::default();
+    /// Everything in the directory at `dir`, which has parts in `layers`, sorted by name. None where the step
+    /// made more than `most` of it: as many names as somebody likes would need as much memory.
+    pub(crate) fn list(
+        &self,
+        dir: &[u8],
+        layers: LayerSet,
+        most: u64,
+    ) -> io::Result<Option<Vec<(Vec<u8>, Entry)>>> {
+        let (mut merged, mut made) = (merge::Listing::default(), 0);
         for layer in layers.iter() {
             let part = self.open_dir(layer, dir)?;
             for found in Dir::read_from(&part)? {
@@ -100,10 +106,14 @@ impl Workspace {
                     continue;
                 }
                 let stat = rustix::fs::statat(&part, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                merged.add(name, layer, self.raw(layer, layers, &part, name, &stat)?);
+                let more = merged.add(name, layer, self.raw(layer, layers, &part, name, &stat)?);
+                made += u64::from(more && !self.layers[layer].shared);
+                if made > most {
+                    return Ok(None);
+                }
             }
         }
-        Ok(merged.finish())
+        Ok(Some(merged.finish()))
     }
 
     fn raw(

@@ -40,7 +40,7 @@ impl Fixture {
             }
             at = join(&at, name.as_bytes());
         }
-        let entries = workspace.list(&at, layers).unwrap();
+        let entries = workspace.list(&at, layers, 100).unwrap().unwrap();
         for (name, entry) in &entries {
             assert_eq!(workspace.entry(&at, layers, name).unwrap().as_ref(), Some(entry));
         }
@@ -124,4 +124,18 @@ fn locked_directories_of_the_step_are_opened_those_that_are_shared_stay_locked()
         fs::set_permissions(fixture.dir.path().join(path), none).unwrap();
     }
     assert_eq!(fixture.names("locked/deep"), ["file"]);
+}
+
+#[test]
+fn a_listing_ends_where_the_step_made_too_much() {
+    let fixture = Fixture::new();
+    for number in 0..10 {
+        fixture.file(&format!("lower/input-{number}"));
+        fixture.file(&format!("upper/output-{number}"));
+        fixture.file(&format!("upper/input-{number}"));
+    }
+    fixture.file("lower/another");
+    let workspace = fixture.workspace();
+    let list = |most| workspace.list(b"", workspace.root(), most).unwrap().map(|entries| entries.len());
+    assert_eq!((list(19), list(20)), (None, Some(21)), "inputs do not count");
 }

@@ -166,3 +166,26 @@ async fn a_file_held_open_outside_is_not_a_blob() {
     held.lock().unwrap().take().unwrap().write_all(b"POISON").unwrap();
     assert_eq!(fs::read(fixture.blob_path(&digest)).unwrap(), b"result");
 }
+
+#[tokio::test]
+async fn links_out_of_the_output_are_refused_although_they_stay_in_the_workspace() {
+    let fixture = Fixture::new();
+    let cases = [
+        ("out/a/b", "out/a/b/l", "../../../etc/passwd"),
+        ("out/a/b", "out/a/b/l", "../c"),
+        ("out", "out/up/m", "n/../../../etc/hosts"),
+        ("out", "out/up/m", "n/.."),
+        ("out/*", "out/m", "../.."),
+    ];
+    for (output, link, target) in cases {
+        let report = fixture.run(action(&[output]), move |sight| sight.link(link, target));
+        let reason = failed(report.await);
+        assert!(reason.contains("which may lead outside"), "{link} -> {target}: {reason}");
+    }
+    // The root of what globs match is the workspace.
+    let good =
+        [("out", "out/bin/tool", "../lib/x"), ("out/*", "out/m", "../sub/x"), ("out", "out/a/up", "..")];
+    for (output, link, target) in good {
+        succeeded(fixture.run(action(&[output]), move |sight| sight.link(link, target)).await);
+    }
+}

@@ -12,7 +12,7 @@ async fn files_and_directories_keep_contents_programs_links_and_empty_directorie
         sight.write("dist/a", "one");
         sight.write("dist/sub/b", "two");
         sight.link("dist/sub/c", "../a");
-        sight.link("dist/src", "../bin");
+        sight.link("dist/lib/libfoo.so", "libfoo.so.1");
         fs::create_dir(sight.upper.join("dist/empty")).unwrap();
         sight.write("bin/app", "#!");
         fs::set_permissions(sight.upper.join("bin/app"), fs::Permissions::from_mode(0o6711)).unwrap();
@@ -26,7 +26,8 @@ async fn files_and_directories_keep_contents_programs_links_and_empty_directorie
         ("/", ""),
         ("/a", "one"),
         ("/empty/", ""),
-        ("/src@", "../bin"),
+        ("/lib/", ""),
+        ("/lib/libfoo.so@", "libfoo.so.1"),
         ("/sub/", ""),
         ("/sub/b", "two"),
         ("/sub/c@", "../a"),
