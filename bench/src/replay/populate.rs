@@ -6,7 +6,7 @@ use std::path::Path;
 use cullet_cache::{ActionResult, Blob, LocalCache, LogStream, OpenOptions, Output, OutputKind};
 use cullet_coordinator::template::{Machine, output_path, step_action};
 use cullet_digest::{Digest, DigestFunction, Mount, TreeRef, assemble};
-use cullet_pipeline::plan::{InputFrom, Step};
+use cullet_pipeline::plan::{Input, InputFrom, Step};
 use cullet_source::{Scanner, SourceSpec};
 
 use super::pipeline::output_of;
@@ -19,8 +19,8 @@ const FUNCTION: DigestFunction = DigestFunction::Blake3;
 /// called in a key.
 pub(crate) fn populate(file: &Path, cache: &Path) -> Result<()> {
     let events = Run::new(file, cache).events(&["s0"])?;
-    let keys = events.iter().filter_map(|event| event["action_digest"].as_str());
-    let key = Digest::parse(FUNCTION, keys.last().ok_or("the first step has no key")?)?;
+    let mut keys = events.iter().filter_map(|event| event["action_digest"].as_str());
+    let key = Digest::parse(FUNCTION, keys.next_back().ok_or("the first step has no key")?)?;
     let cache = cullet_cache::open(&OpenOptions::new(cache))?;
     let machine = machine_of(&cache, &key)?;
     let model = cache.all_actions.get_blocking(&key)?.ok_or("the first step has no result")?;
@@ -29,13 +29,25 @@ pub(crate) fn populate(file: &Path, cache: &Path) -> Result<()> {
     let plan = cullet_pipeline::load("pipeline", &text).map_err(broken)?.plan(&[], &[]).map_err(broken)?;
     let sources = file.with_file_name("src");
     let source = Scanner::new(FUNCTION, None).scan(&SourceSpec::new(sources))?.subtree("")?;
-    let mut outputs: Vec<TreeRef> = Vec::with_capacity(plan.steps.len());
+    let mut filling =
+        Filling { cache, machine, model, source, outputs: Vec::with_capacity(plan.steps.len()) };
     for step in &plan.steps {
         let number: usize = step.name[1..].parse()?;
-        let output = add(&cache, step, &machine, &model, source, &outputs, &output_of(number))?;
-        outputs.push(output);
+        filling.add(step, &output_of(number))?;
     }
     Ok(())
+}
+
+/// A cache on its way.
+struct Filling {
+    cache: LocalCache,
+    machine: Machine,
+    /// What the result of a step looks like, but for its outputs.
+    model: ActionResult,
+    /// The only source.
+    source: TreeRef,
+    /// The output of each step so far.
+    outputs: Vec<TreeRef>,
 }
 
 /// The machine as the action of an executed step names it.
@@ -49,42 +61,48 @@ fn machine_of(cache: &LocalCache, key: &Digest) -> Result<Machine> {
     Ok(Machine { function: FUNCTION, host_image, executor: None })
 }
 
-/// Adds the result of one step, and everything that an execution leaves behind.
-fn add(
-    cache: &LocalCache,
-    step: &Step,
-    machine: &Machine,
-    model: &ActionResult,
-    source: TreeRef,
-    outputs: &[TreeRef],
-    text: &str,
-) -> Result<TreeRef> {
-    let mount = |input: &'_ cullet_pipeline::plan::Input| match &input.from {
-        InputFrom::Source { .. } => source,
-        InputFrom::Output(output) => outputs[output.step as usize],
-    };
-    let mounts: Vec<Mount<'_>> =
-        step.inputs.iter().map(|input| Mount { path: &input.path, tree: mount(input) }).collect();
-    let unread = |digest: &Digest| Err(format!("{digest} would have to be read"));
-    let assembled = assemble(FUNCTION, &mounts, unread).map_err(|error| format!("{error:?}"))?;
-    let mut action = step_action(step, machine);
-    action.input_root = assembled.root;
-    let action = action.encode(FUNCTION);
-    for (digest, bytes) in assembled.directories {
-        cache.disk.put_blocking(&digest, Blob::from(bytes))?;
+impl Filling {
+    /// Adds the result of one step, and everything else that an execution leaves behind.
+    fn add(&mut self, step: &Step, text: &str) -> Result<()> {
+        let action = self.action(step)?;
+        let digest = self.put(text.as_bytes().to_vec())?;
+        let tree = TreeRef::File { digest, executable: false };
+        let path = step.outputs.first().map(output_path).ok_or("a step has no output")?;
+        let result = ActionResult {
+            outputs: vec![Output { path, kind: OutputKind::Tree(tree) }],
+            stdout: LogStream::default(),
+            stderr: LogStream::default(),
+            ..self.model.clone()
+        };
+        self.cache.all_actions.put_blocking(&action, &result)?;
+        self.outputs.push(tree);
+        Ok(())
     }
-    cache.disk.put_blocking(&action.command_digest, Blob::from(action.command))?;
-    cache.disk.put_blocking(&action.digest, Blob::from(action.action))?;
-    let digest = FUNCTION.digest(text.as_bytes());
-    cache.disk.put_blocking(&digest, Blob::from(text.as_bytes().to_vec()))?;
-    let tree = TreeRef::File { digest, executable: false };
-    let path = step.outputs.first().map(output_path).ok_or("a step has no output")?;
-    let result = ActionResult {
-        outputs: vec![Output { path, kind: OutputKind::Tree(tree) }],
-        stdout: LogStream::default(),
-        stderr: LogStream::default(),
-        ..model.clone()
-    };
-    cache.all_actions.put_blocking(&action.digest, &result)?;
-    Ok(tree)
+
+    /// Stores the action and gives its digest.
+    fn action(&self, step: &Step) -> Result<Digest> {
+        let tree = |from: &InputFrom| match from {
+            InputFrom::Source { .. } => self.source,
+            InputFrom::Output(output) => self.outputs[output.step as usize],
+        };
+        let mount = |input: &'_ Input| (input.path.clone(), tree(&input.from));
+        let inputs: Vec<(String, TreeRef)> = step.inputs.iter().map(mount).collect();
+        let mounts: Vec<Mount<'_>> = inputs.iter().map(|(path, tree)| Mount { path, tree: *tree }).collect();
+        let unread = |digest: &Digest| Err(format!("{digest} would have to be read"));
+        let assembled = assemble(FUNCTION, &mounts, unread).map_err(|error| format!("{error:?}"))?;
+        let mut action = step_action(step, &self.machine);
+        action.input_root = assembled.root;
+        let action = action.encode(FUNCTION);
+        for (_, bytes) in assembled.directories {
+            self.put(bytes)?;
+        }
+        self.put(action.command)?;
+        self.put(action.action)
+    }
+
+    fn put(&self, bytes: Vec<u8>) -> Result<Digest> {
+        let digest = FUNCTION.digest(&bytes);
+        self.cache.disk.put_blocking(&digest, Blob::from(bytes))?;
+        Ok(digest)
+    }
 }

@@ -47,9 +47,9 @@ pub(super) struct Execution<'a> {
 impl Execution<'_> {
     /// Executes the run to its end.
     pub(super) fn execute(self, output: Option<Written>, watchers: Watchers) -> Result<RunEnd, CliError> {
-        // Two threads take turns at the session and the lookups; what blocks has threads of its own.
+        // One thread for the session and two for lookups; what blocks has threads of its own.
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(3)
             .enable_all()
             .build()
             .map_err(|error| CliError::infra("cannot start").because(error))?;
@@ -58,8 +58,11 @@ impl Execution<'_> {
             interrupt::listen(cancel.clone());
             let (run, capacity) = (self.run, self.capacity);
             let (spec, parts) = self.parts(output, watchers);
-            session::run(run, spec, capacity, parts, cancel)
-                .await
+            // As a task like the lookups and not on the calling thread: a step that waits for the one before
+            // is then looked up by the thread that runs the session, without waking another.
+            let session = tokio::spawn(session::run(run, spec, capacity, parts, cancel)).await;
+            session
+                .map_err(|error| CliError::infra("the run could not be decided").because(error))?
                 .map_err(|error| CliError::infra("the run could not be decided").because(error))
         });
         // A blocked thread that nobody waits for must not hold up the end.
