@@ -1,6 +1,7 @@
 //! An executor that is started when it is first needed: a run that the cache answers needs none.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cullet_worker::{ExecuteError, Execution, Launch, LogSink, StepExecutor};
@@ -8,18 +9,28 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 /// Makes an executor; blocks for some milliseconds.
-type Start = Box<dyn Fn() -> Result<Box<dyn StepExecutor>, ExecuteError> + Send + Sync>;
+type Start = dyn Fn() -> Result<Box<dyn StepExecutor>, ExecuteError> + Send + Sync;
 
 /// See the module.
 pub(super) struct LazyExecutor {
     name: &'static str,
-    start: Start,
+    start: Arc<Start>,
     executor: OnceCell<Box<dyn StepExecutor>>,
 }
 
 impl LazyExecutor {
-    pub(super) fn new(name: &'static str, start: Start) -> Self {
-        Self { name, start, executor: OnceCell::new() }
+    pub(super) fn new(name: &'static str, start: Box<Start>) -> Self {
+        Self { name, start: start.into(), executor: OnceCell::new() }
+    }
+
+    /// Off the async threads, which have other things to do meanwhile.
+    async fn begin(&self) -> Result<Box<dyn StepExecutor>, ExecuteError> {
+        let start = Arc::clone(&self.start);
+        let started = tokio::task::spawn_blocking(move || start()).await;
+        started.map_err(|error| ExecuteError::Setup {
+            action: "start the executor".to_owned(),
+            source: std::io::Error::other(error),
+        })?
     }
 }
 
@@ -41,7 +52,7 @@ impl StepExecutor for LazyExecutor {
         log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
-        let executor = self.executor.get_or_try_init(|| async { (self.start)() }).await?;
+        let executor = self.executor.get_or_try_init(|| self.begin()).await?;
         executor.execute(launch, log, cancel).await
     }
 }
