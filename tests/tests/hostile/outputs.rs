@@ -17,7 +17,7 @@ fn each_is_named_with_what_to_do_and_stores_nothing() {
         ),
         ("ln -s ../../etc o", "o/passwd", "outside the workspace"),
         ("mkdir o; ln -s /etc o/e", "o", "make it relative"),
-        ("mkdir d; ln -s ../../x d/e", "d/**", "outside the workspace"),
+        ("mkdir d; ln -s ../../x d/e", "d/**", "make it relative"),
         ("ln -s o o", "o", "more than 40 symlinks"),
         ("mkdir o; mkfifo o/f", "o", "'o/f' is a named pipe"),
         ("mkfifo o", "o", "'o' is a named pipe"),
@@ -49,7 +49,7 @@ steps:
     run: |
       mkdir -p o/empty o/sub
       ln -s nowhere o/dangling
-      ln -s ../.. o/sub/up
+      ln -s ../empty o/sub/up
       touch "o/$(printf 'new\nline')" o/-rf
       truncate -s 3M o/sparse
       echo x > o/locked
