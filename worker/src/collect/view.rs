@@ -7,7 +7,7 @@ use cullet_digest::{Digest, Directory};
 use tokio::runtime::Handle;
 
 use super::fault::{CollectError, shown};
-use crate::layers::{Entry, LayerSet, Workspace, join};
+use crate::layers::{Entries, Entry, LayerSet, Workspace, join};
 
 /// Reads the merged workspace.
 pub(super) struct View<'a> {
@@ -46,7 +46,7 @@ impl View<'_> {
     }
 
     /// All entries, sorted; none where the step made more than `most` of them.
-    pub(super) fn list(&self, at: &Cursor, most: u64) -> Result<Option<Vec<(Vec<u8>, Entry)>>, CollectError> {
+    pub(super) fn list(&self, at: &Cursor, most: u64) -> Result<Option<Entries>, CollectError> {
         let found = self.workspace.list(&at.path, at.layers, most);
         found.map_err(|source| CollectError::Read { path: shown(&at.path), source })
     }

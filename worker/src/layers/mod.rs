@@ -18,6 +18,9 @@ pub(crate) use beneath::{open_dir, open_dir_unlocking, proc_path};
 pub(crate) use entry::{Entry, FileEntry, LayerSet};
 pub(crate) use paths::{Place, Places, join};
 
+/// What a directory holds, by name.
+pub(crate) type Entries = Vec<(Vec<u8>, Entry)>;
+
 /// The merged view. Nothing changes below it while it is used.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -90,12 +93,7 @@ impl Workspace {
 
     /// Everything in the directory at `dir`, which has parts in `layers`, sorted by name. None where the step
     /// made more than `most` of it: as many names as somebody likes would need as much memory.
-    pub(crate) fn list(
-        &self,
-        dir: &[u8],
-        layers: LayerSet,
-        most: u64,
-    ) -> io::Result<Option<Vec<(Vec<u8>, Entry)>>> {
+    pub(crate) fn list(&self, dir: &[u8], layers: LayerSet, most: u64) -> io::Result<Option<Entries>> {
         let (mut merged, mut made) = (merge::Listing::default(), 0);
         for layer in layers.iter() {
             let part = self.open_dir(layer, dir)?;
