@@ -1,4 +1,5 @@
 //! Takes this machine's fingerprint again and again and says how long it takes: `fingerprint MEMORY [TIMES]`.
+#![allow(clippy::print_stdout, reason = "an example's output is its purpose")]
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -9,10 +9,11 @@ use cullet_digest::{DigestFunction, Hasher};
 
 /// The largest script whose home paths are normalised; wrappers are far smaller.
 const MAX_SCRIPT_BYTES: u64 = 64 << 10;
-/// Files above this stand for themselves by their size and three samples. Reading the few static libraries of a
-/// GPU toolkit would take longer than a first build; a compiler's output differs in its headers and tables.
-const MAX_WHOLE_BYTES: u64 = 128 << 20;
-const BUFFER_BYTES: usize = 256 << 10;
+/// Files above this stand for themselves by their size and three samples: reading a gigabyte of compilers before a
+/// first build is a second that nobody would understand. What makes two large programs or archives of the same
+/// size differ shows there: an ELF file's build id and an archive's index at its start, a zip file's at its end.
+const MAX_WHOLE_BYTES: u64 = 1 << 20;
+const SAMPLE_BYTES: usize = 64 << 10;
 
 /// The digest of a file's contents, in hexadecimal. In a script, the home directory is read as `~`: wrappers
 /// contain their own path.
@@ -26,22 +27,19 @@ pub(super) fn digest(path: &Path, size: u64, home: Option<&Path>) -> io::Result<
         }
         return Ok(DigestFunction::Blake3.digest(&bytes).hash_hex());
     }
+    if size <= MAX_WHOLE_BYTES {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        return Ok(DigestFunction::Blake3.digest(&bytes).hash_hex());
+    }
     let mut hasher = Hasher::new(DigestFunction::Blake3);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    if size > MAX_WHOLE_BYTES {
-        hasher.update(&size.to_le_bytes());
-        for offset in [0, size / 2, size - BUFFER_BYTES as u64] {
-            file.read_exact_at(&mut buffer, offset)?;
-            hasher.update(&buffer);
-        }
-        return Ok(hasher.finish().hash_hex());
+    let mut sample = vec![0; SAMPLE_BYTES];
+    hasher.update(&size.to_le_bytes());
+    for offset in [0, size / 2, size - SAMPLE_BYTES as u64] {
+        file.read_exact_at(&mut sample, offset)?;
+        hasher.update(&sample);
     }
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish().hash_hex()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    Ok(hasher.finish().hash_hex())
 }
 
 /// The text with the home directory written as `~`.

@@ -17,8 +17,9 @@ const RACY: Duration = Duration::from_secs(2);
 /// What every run reads.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Memory {
-    /// By path, what was read and the stamp it was read at.
-    pub(super) single: BTreeMap<PathBuf, (Stamp, Content)>,
+    /// By path, what was read and the stamp it was read at. Text compares several times faster than paths do; two
+    /// paths that only differ in what is no text have different inodes.
+    pub(super) single: BTreeMap<String, (Stamp, Content)>,
     /// By root, the digest of a whole tree and how to see that it still holds.
     pub(super) trees: BTreeMap<PathBuf, TreeMemory>,
 }
@@ -45,10 +46,12 @@ pub(super) struct TreeMemory {
     pub(super) stamps: String,
     /// The digest of the tree itself.
     pub(super) value: String,
-    /// For a tree too large to look at every file each time: its directories, and the digest of their stamps.
-    pub(super) dirs: Option<(Vec<PathBuf>, String)>,
-    /// When every file was last looked at, in seconds since 1970.
-    pub(super) checked_s: u64,
+    /// The directories and files to look at each time.
+    pub(super) watched: Vec<PathBuf>,
+    /// The digest of their stamps.
+    pub(super) watched_stamps: String,
+    /// When the watched ones are not all: the time of the last look at all of them, in seconds since 1970.
+    pub(super) checked_s: Option<u64>,
 }
 
 /// What changes when a file's contents or a directory's names do.

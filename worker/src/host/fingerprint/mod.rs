@@ -9,6 +9,7 @@ mod reader;
 mod system;
 mod tree;
 mod walk;
+mod watch;
 
 use std::path::Path;
 
@@ -42,8 +43,8 @@ pub struct FingerprintPart {
 /// taken at, and a second one with the extension `files` lies beside it. They are an optimisation: when they cannot
 /// be read or written the result is the same.
 ///
-/// With a memory, of a tree with more than some thousand files only the directories are looked at each time, and
-/// every file every ten minutes: a file that is overwritten in place there may be noticed that much later.
+/// With a memory, of a tree with some thousand files only directories are looked at each time, and every file every
+/// ten minutes: a file that is overwritten in place there may be noticed that much later.
 pub fn fingerprint(tools: &HostTools, memory: Option<&Path>) -> HostFingerprint {
     fingerprint_of(Path::new("/"), tools, memory)
 }

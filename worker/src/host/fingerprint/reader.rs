@@ -1,5 +1,6 @@
 //! Reading files, directories and trees, or remembering them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::content;
 use super::memory::{self, Content, Details, Memory, Stamp};
+use super::watch;
 
 /// Reads what has changed since the last time, and remembers the rest.
 pub(super) struct Reader {
@@ -17,18 +19,23 @@ pub(super) struct Reader {
     /// Read when a tree has changed, and not before.
     pub(super) details: Option<Details>,
     pub(super) now: Duration,
+    /// The remembered trees of which nothing that is watched has changed.
+    pub(super) unchanged: BTreeSet<PathBuf>,
 }
 
 impl Reader {
     /// A reader of the machine whose root directory is `root`; `file` keeps what it reads.
     pub(super) fn new(root: &Path, file: Option<&Path>) -> Self {
+        let (known, now): (Memory, _) = (memory::load(file), memory::now());
+        let unchanged = watch::unchanged(&known.trees, now.as_secs());
         Self {
             root: root.to_path_buf(),
             file: file.map(Path::to_path_buf),
-            known: memory::load(file),
+            known,
             seen: Memory::default(),
             details: None,
-            now: memory::now(),
+            now,
+            unchanged,
         }
     }
 
@@ -85,7 +92,7 @@ impl Reader {
         read: impl FnOnce() -> io::Result<Content>,
     ) -> Option<Content> {
         let stamp = Stamp::of(found);
-        let key = PathBuf::from(path);
+        let key = path.to_string_lossy().into_owned();
         if let Some((known, content)) = self.known.single.get(&key)
             && *known == stamp
         {

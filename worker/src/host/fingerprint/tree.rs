@@ -1,8 +1,10 @@
 //! The digest of a whole tree of files, from memory where nothing in it has changed.
 
 use std::fs;
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::thread;
 
 use cullet_digest::DigestFunction;
 
@@ -10,12 +12,7 @@ use super::content;
 use super::memory::{Stamp, TreeFiles, TreeMemory};
 use super::reader::Reader;
 use super::walk::{self, Entry, MAX_ENTRIES, Tree};
-
-/// Of a tree with more entries than this only the directories are looked at each time, which shows every file
-/// that was added, removed, renamed or replaced, but not one that was written in place.
-const MANY: usize = 1500;
-/// How long that may go on before every file is looked at again.
-const RECHECK_S: u64 = 600;
+use super::watch::{self, Watched};
 
 /// What of a tree counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,32 +26,16 @@ pub(super) enum Depth {
 /// The digest of the tree at `path` of the machine; `None` when there is no such directory, or nothing in it.
 pub(super) fn digest(reader: &mut Reader, path: &Path, depth: Depth, home: Option<&Path>) -> Option<String> {
     let root = reader.at(path);
-    if !fs::metadata(&root).ok()?.is_dir() {
-        return None;
-    }
-    let key = PathBuf::from(path);
-    let known = reader.known.trees.remove(&key);
-    let now_s = reader.now.as_secs();
-    if let Some(memory) = &known
-        && now_s.checked_sub(memory.checked_s).is_some_and(|age| age < RECHECK_S)
-        && let Some((dirs, stamps)) = &memory.dirs
-        && stamps_of_dirs(dirs).as_ref() == Some(stamps)
-    {
-        let value = memory.value.clone();
-        keep(reader, key, known?, None);
-        return present(value);
-    }
-    let levels = if let Depth::Shape(levels) = depth { levels } else { usize::MAX };
-    let tree = walk::walk(&root, levels);
-    let stamps = stamps_of_entries(&tree.entries);
-    let value = match &known {
-        Some(memory) if memory.stamps == stamps => memory.value.clone(),
-        _ => read(reader, &key, &tree, depth, home),
+    let known = reader.known.trees.get(&root).cloned();
+    let memory = match known {
+        Some(known) if reader.unchanged.contains(&root) => known,
+        known => match look(reader, &root, depth, home, known)? {
+            (memory, true) => memory,
+            (memory, false) => return present(memory.value),
+        },
     };
-    let memory = remember(reader, &tree, depth, stamps, value.clone());
-    if let Some(memory) = memory {
-        keep(reader, key, memory, known);
-    }
+    let value = memory.value.clone();
+    reader.seen.trees.insert(root, memory);
     present(value)
 }
 
@@ -63,47 +44,35 @@ fn present(value: String) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Carries a tree into the next memory. The old one goes back first, so that the two compare equal when nothing
-/// has changed.
-fn keep(reader: &mut Reader, key: PathBuf, memory: TreeMemory, known: Option<TreeMemory>) {
-    let before = known.unwrap_or_else(|| memory.clone());
-    // A fresh time alone is no reason to write the memory of a small tree.
-    let memory = match memory.dirs {
-        None if before.stamps == memory.stamps => before.clone(),
-        _ => memory,
-    };
-    reader.known.trees.insert(key.clone(), before);
-    reader.seen.trees.insert(key, memory);
-}
-
-fn remember(reader: &Reader, tree: &Tree, depth: Depth, stamps: String, value: String) -> Option<TreeMemory> {
-    let files = tree.entries.iter().filter(|entry| !entry.found.is_dir());
-    let mut every =
-        files.map(|entry| Stamp::of(&entry.found)).chain(tree.dirs.iter().map(|dir| dir.1.clone()));
-    if !every.all(|stamp| stamp.is_settled(reader.now)) {
+/// Looks at everything in the tree, and reads what has changed. The second says whether it may be remembered.
+fn look(
+    reader: &mut Reader,
+    root: &Path,
+    depth: Depth,
+    home: Option<&Path>,
+    known: Option<TreeMemory>,
+) -> Option<(TreeMemory, bool)> {
+    if !fs::metadata(root).ok()?.is_dir() {
         return None;
     }
-    let dirs = (tree.entries.len() > MANY || depth != Depth::Whole).then(|| {
-        let paths: Vec<PathBuf> = tree.dirs.iter().map(|dir| dir.0.clone()).collect();
-        (paths, digest_of_stamps(tree.dirs.iter().map(|dir| &dir.1)))
-    });
-    Some(TreeMemory { stamps, value, dirs, checked_s: reader.now.as_secs() })
-}
-
-fn stamps_of_dirs(dirs: &[PathBuf]) -> Option<String> {
-    let stamps: Option<Vec<Stamp>> =
-        dirs.iter().map(|dir| fs::metadata(dir).ok().map(|found| Stamp::of(&found))).collect();
-    Some(digest_of_stamps(stamps?.iter()))
-}
-
-fn digest_of_stamps<'a>(stamps: impl Iterator<Item = &'a Stamp>) -> String {
-    let mut bytes = Vec::new();
-    stamps.for_each(|stamp| stamp.append_to(&mut bytes));
-    DigestFunction::Blake3.digest(&bytes).hash_hex()
+    let levels = if let Depth::Shape(levels) = depth { levels } else { usize::MAX };
+    let tree = walk::walk(root, levels);
+    let stamps = stamps_of(&tree.entries);
+    let value = match known {
+        Some(memory) if memory.stamps == stamps => memory.value,
+        _ => read(reader, root, &tree, depth, home),
+    };
+    let Watched { paths, stamps: watched_stamps, all } = watch::watched(&tree, depth == Depth::Whole);
+    let checked_s = (!all).then_some(reader.now.as_secs());
+    let files =
+        tree.entries.iter().filter(|entry| !entry.found.is_dir()).map(|entry| Stamp::of(&entry.found));
+    let mut every = files.chain(tree.dirs.iter().map(|dir| dir.1.clone()));
+    let settled = every.all(|stamp| stamp.is_settled(reader.now));
+    Some((TreeMemory { stamps, value, watched: paths, watched_stamps, checked_s }, settled))
 }
 
 /// Directories count by their names alone: a change of their times that adds and removes nothing is none.
-fn stamps_of_entries(entries: &[Entry]) -> String {
+fn stamps_of(entries: &[Entry]) -> String {
     let mut bytes = Vec::with_capacity(entries.len() * 100);
     for entry in entries {
         bytes.extend(entry.name.as_bytes());
@@ -119,9 +88,8 @@ fn stamps_of_entries(entries: &[Entry]) -> String {
 
 /// The digest of the tree, with the files that have not changed taken from memory.
 fn read(reader: &mut Reader, key: &Path, tree: &Tree, depth: Depth, home: Option<&Path>) -> String {
-    let now = reader.now;
-    let known = if depth == Depth::Whole { reader.details().remove(key) } else { None }.unwrap_or_default();
-    let mut files = TreeFiles::new();
+    let whole = depth == Depth::Whole;
+    let files = if whole { files(reader, key, tree, home) } else { TreeFiles::new() };
     let mut lines = Vec::with_capacity(tree.entries.len() + 1);
     for entry in &tree.entries {
         let what = match depth {
@@ -129,18 +97,15 @@ fn read(reader: &mut Reader, key: &Path, tree: &Tree, depth: Depth, home: Option
             _ if entry.found.is_symlink() => link(&entry.path, home),
             _ if !entry.found.is_file() => "other".to_owned(),
             Depth::Shape(_) => format!("{} bytes", entry.found.len()),
-            Depth::Whole => {
-                let (stamp, digest) = file(entry, &known, home);
-                if stamp.is_settled(now) {
-                    files.insert(entry.name.clone(), (stamp, digest.clone()));
-                }
-                digest
-            }
+            Depth::Whole => files.get(&entry.name).map(|file| file.1.clone()).unwrap_or_default(),
         };
         lines.push(format!("{}\t{}\t{what}", entry.name, mode(entry)));
     }
-    if depth == Depth::Whole {
-        reader.details().insert(key.to_path_buf(), files);
+    if whole {
+        let now = reader.now;
+        let settled = files.into_iter().filter(|(_, (stamp, _))| stamp.is_settled(now));
+        let settled = settled.collect();
+        reader.details().insert(key.to_path_buf(), settled);
     }
     if lines.is_empty() {
         return String::new();
@@ -149,6 +114,31 @@ fn read(reader: &mut Reader, key: &Path, tree: &Tree, depth: Depth, home: Option
         lines.push("and more".to_owned());
     }
     DigestFunction::Blake3.digest(lines.join("\n").as_bytes()).hash_hex()
+}
+
+/// The digests of all files of a tree. Reading takes all cores: a first look reads some hundred megabytes.
+fn files(reader: &mut Reader, key: &Path, tree: &Tree, home: Option<&Path>) -> TreeFiles {
+    let known = reader.details().remove(key).unwrap_or_default();
+    let files: Vec<&Entry> = tree.entries.iter().filter(|entry| entry.found.is_file()).collect();
+    let digest = |chunk: &[&Entry]| -> Vec<(String, (Stamp, String))> {
+        chunk.iter().map(|entry| (entry.name.clone(), file(entry, &known, home))).collect()
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    // Fewer files than this are read before a thread has started.
+    let chunk = files.len().div_ceil(threads).max(64);
+    thread::scope(|scope| {
+        let (mut found, mut running) = (TreeFiles::new(), Vec::new());
+        for part in files.chunks(chunk) {
+            match thread::Builder::new().spawn_scoped(scope, || digest(part)) {
+                Ok(thread) => running.push((thread, part)),
+                Err(_) => found.extend(digest(part)),
+            }
+        }
+        for (thread, part) in running {
+            found.extend(thread.join().unwrap_or_else(|_| digest(part)));
+        }
+        found
+    })
 }
 
 fn file(entry: &Entry, known: &TreeFiles, home: Option<&Path>) -> (Stamp, String) {
