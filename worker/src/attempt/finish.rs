@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::{killed_by, sentence};
-use super::worker::{exit_code, sees_network};
+use super::worker::{exit_code, is_plain, sees_network};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
 use crate::executor::{Execution, Exit};
@@ -59,7 +59,8 @@ impl Finisher {
             working_directory: &action.working_directory,
             outputs: &action.outputs,
             // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
-            reachable: sees_network(action),
+            // A plain process shares the machine with whoever it hands a descriptor to.
+            reachable: sees_network(action) || is_plain(action),
             lenient: execution.exit != Exit::Code(0),
         };
         Collector { files: &**files, blobs: &**blobs, runtime, limits: self.config.outputs }.collect(&left)

@@ -161,8 +161,20 @@ fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
 
 /// Whether the step sees the machine's network.
 pub(super) fn sees_network(action: &Action) -> bool {
-    action.platform.iter().any(|(name, value)| name == NETWORK.0 && value == NETWORK.1)
+    has(action, NETWORK)
 }
+
+/// Whether nothing isolates the step.
+pub(super) fn is_plain(action: &Action) -> bool {
+    has(action, PLAIN)
+}
+
+fn has(action: &Action, (name, value): (&str, &str)) -> bool {
+    action.platform.iter().any(|(known, has)| known == name && has == value)
+}
+
+/// The platform property of an action that is executed as a plain process, so that its results stay apart.
+const PLAIN: (&str, &str) = ("executor", "plain");
 
 /// The platform property of an action whose step sees the network.
 pub const NETWORK: (&str, &str) = ("network", "full");

@@ -1,10 +1,13 @@
 //! Runs a test once more as a user without rights, when it was started as root.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Names the launcher that the plain user may execute; its presence also marks the second run.
 pub(crate) const LAUNCHER: &str = "CULLET_TEST_LAUNCHER";
@@ -32,19 +35,26 @@ fn again(test: &str) {
     };
     let program = copy(std::env::current_exe().unwrap(), "test");
     let launcher = copy(env!("CARGO_BIN_EXE_cullet-launcher").into(), "launcher");
-    let output = Command::new(program)
-        .args([test, "--exact", "--nocapture"])
-        .env(LAUNCHER, launcher)
-        .env("HOME", "/nonexistent")
-        .current_dir("/")
-        .uid(UID)
-        .gid(UID)
-        .output()
-        .unwrap();
+    let mut command = Command::new(program);
+    command.args([test, "--exact", "--nocapture"]).env(LAUNCHER, launcher).env("HOME", "/nonexistent");
+    command.current_dir("/").uid(UID).gid(UID);
+    let output = output(&mut command);
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "as a plain user: {said}");
     assert!(said.contains("1 passed"), "the test did not run as a plain user: {said}");
+}
+
+/// A test that forks at the wrong moment holds the copied program open for writing until it executes something
+/// itself: at most some milliseconds.
+fn output(command: &mut Command) -> Output {
+    for _ in 0..100 {
+        match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(Duration::from_millis(20)),
+            done => return done.unwrap(),
+        }
+    }
+    panic!("the copied program stays busy")
 }
 
 /// Defines tests that run as the caller and, when that is root, once more as a plain user.
