@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::Result;
+use crate::scale::Scale;
 
 /// What a process took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +21,13 @@ pub(crate) struct Sample {
     pub(crate) cpu: f64,
     /// Its largest resident set, in bytes.
     pub(crate) peak: f64,
+}
+
+impl Sample {
+    /// What a target in seconds is about.
+    pub(crate) const fn seconds(&self, scale: &Scale) -> f64 {
+        if scale.by_cpu { self.cpu } else { self.wall }
+    }
 }
 
 /// Runs a command `times` times and gives the median of each figure.

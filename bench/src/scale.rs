@@ -5,6 +5,10 @@
 pub(crate) struct Scale {
     /// Steps of the replayed pipelines: small, middle, large.
     pub(crate) steps: [usize; 3],
+    /// Up to so many steps are really executed to fill a cache.
+    pub(crate) executed: usize,
+    /// Whether processor time stands for wall clock, where a target is in seconds: for busy machines.
+    pub(crate) by_cpu: bool,
     /// Repetitions of a whole run of the small pipeline; larger ones get fewer.
     pub(crate) runs: usize,
     /// Repetitions of a fan of steps with a cold cache.
@@ -24,6 +28,8 @@ impl Scale {
     pub(crate) const fn full() -> Self {
         Self {
             steps: [1_000, 10_000, 100_000],
+            executed: 1_000,
+            by_cpu: false,
             runs: 21,
             fans: 7,
             launches: 100,
@@ -37,6 +43,8 @@ impl Scale {
     pub(crate) const fn quick() -> Self {
         Self {
             steps: [200, 1_000, 2_000],
+            executed: 100,
+            by_cpu: true,
             runs: 3,
             fans: 1,
             launches: 20,

@@ -21,20 +21,18 @@ const SECONDS: [(usize, f64); 2] = [(1_000, 0.15), (10_000, 1.0)];
 const GROWTH: f64 = 1.1;
 /// Bytes of memory for each further step.
 const BYTES_PER_STEP: f64 = 2048.0;
-/// Up to so many steps are really executed to fill the cache.
-const EXECUTED: usize = 1_000;
 
 pub(crate) fn run(scale: &Scale, report: &mut Report) -> Result<()> {
     let dir = tempfile::tempdir()?;
     report.heading("replay: every step is cached, whole process, warm page cache");
     let [small, middle, large] = scale.steps;
-    let base = replay(dir.path(), Shape::Layers, 1, scale.runs, report)?;
-    let first = replay(dir.path(), Shape::Layers, small, scale.runs, report)?;
-    replay(dir.path(), Shape::Layers, middle, scale.runs / 3, report)?;
+    let base = replay(dir.path(), Shape::Layers, 1, scale, report)?;
+    let first = replay(dir.path(), Shape::Layers, small, scale, report)?;
+    replay(dir.path(), Shape::Layers, middle, scale, report)?;
     for shape in [Shape::Chain, Shape::Fan] {
-        replay(dir.path(), shape, middle, scale.runs / 3, report)?;
+        replay(dir.path(), shape, middle, scale, report)?;
     }
-    let last = replay(dir.path(), Shape::Layers, large, scale.runs / 4, report)?;
+    let last = replay(dir.path(), Shape::Layers, large, scale, report)?;
     let times = large as f64 / small as f64;
     let growth = format!("time from {small} to {large} steps, against {times} times the former");
     report.compare(&growth, last.wall, first.wall * times, Target::AtMost(GROWTH), seconds);
@@ -50,10 +48,12 @@ pub(crate) fn run(scale: &Scale, report: &mut Report) -> Result<()> {
 }
 
 /// Measures one pipeline, in a cache of its own.
-fn replay(dir: &Path, shape: Shape, steps: usize, runs: usize, report: &mut Report) -> Result<Sample> {
+fn replay(dir: &Path, shape: Shape, steps: usize, scale: &Scale, report: &mut Report) -> Result<Sample> {
+    // Large ones vary less and take longer.
+    let runs = scale.runs.min(scale.runs * 2_000 / steps).max(3);
     let file = write(dir, shape, steps)?;
     let run = Run::new(&file, &dir.join(format!("cache-{}-{steps}", shape.name())));
-    if steps <= EXECUTED {
+    if steps <= scale.executed {
         run.events(&[])?;
     } else {
         let mut populating = Command::new(std::env::current_exe()?);
@@ -63,10 +63,12 @@ fn replay(dir: &Path, shape: Shape, steps: usize, runs: usize, report: &mut Repo
         }
     }
     run.expect_all_cached()?;
-    let sample = measure::median(&mut run.measured()?, runs.max(1))?;
+    let sample = measure::median(&mut run.measured()?, runs)?;
     let what = format!("{steps} steps, {}", shape.name());
     match SECONDS.iter().find(|(known, _)| *known == steps) {
-        Some((_, target)) => report.compare(&what, sample.wall, *target, Target::AtMost(1.0), seconds),
+        Some((_, target)) => {
+            report.compare(&what, sample.seconds(scale), *target, Target::AtMost(1.0), seconds)
+        }
         None => report.note(&format!("{what}: {}", seconds(sample.wall))),
     }
     let (cpu, peak) = (seconds(sample.cpu), sample.peak / f64::from(1 << 20));

@@ -60,8 +60,9 @@ fn unchanged(dir: &Path, scale: &Scale, report: &mut Report) -> Result<()> {
     status.once()?;
     let (status, scan, whole) =
         interleaved(scale.runs, [&mut status, &mut scan(&root, &cache)?, &mut run.measured()?])?;
-    report.compare("a scan against git status", scan.wall, status.wall, Target::AtMost(TARGET), seconds);
-    report.compare("cullet run against git status", whole.wall, status.wall, Target::AtMost(TARGET), seconds);
+    let [of_git, of_scan, of_run] = [status, scan, whole].map(|sample| sample.seconds(scale));
+    report.compare("a scan against git status", of_scan, of_git, Target::AtMost(TARGET), seconds);
+    report.compare("cullet run against git status", of_run, of_git, Target::AtMost(TARGET), seconds);
     let cpu = [status, scan, whole].map(|sample| seconds(sample.cpu));
     report.note(&format!("user and system time: git {}, scan {}, run {}", cpu[0], cpu[1], cpu[2]));
     Ok(())
