@@ -11,7 +11,7 @@ use crate::host::HostTools;
 
 /// Where a version manager keeps what it installed: what is shown of the home, the directory below it, and how many
 /// levels of names (tool, version) that has. Zero is an installation by itself.
-const VERSIONS: [(&str, &str, usize); 17] = [
+const VERSIONS: [(&str, &str, usize); 15] = [
     (".rbenv", "versions", 1),
     (".asdf", "installs", 2),
     (".volta", "tools/image", 2),
@@ -21,8 +21,6 @@ const VERSIONS: [(&str, &str, usize); 17] = [
     (".local/share/pipx/venvs", "", 1),
     (".sdkman/candidates/*", "", 1),
     (".nvm/versions/node/*", "", 0),
-    (".pyenv", "plugins", 1),
-    (".pyenv", "libexec", 0),
     ("miniconda3", "", 0),
     ("miniconda3", "envs", 1),
     ("miniforge3", "", 0),

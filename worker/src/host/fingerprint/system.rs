@@ -1,6 +1,7 @@
 //! The parts for the machine's own directories: all that steps see of them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cullet_digest::DigestFunction;
@@ -96,25 +97,20 @@ fn directory(reader: &mut Reader, path: &Path) -> Option<FingerprintPart> {
     whole(reader, path, if program { Depth::Whole } else { SHAPE })
 }
 
-/// A file, link or directory at a place where anything may be.
+/// A file, link or directory at a place where anything may be. Where a link leads is covered there, or hidden.
 fn entry(reader: &mut Reader, path: &Path, depth: Depth, parts: &mut Vec<FingerprintPart>) {
     let name = path.display().to_string();
-    if let Ok(target) = fs::read_link(reader.at(path)) {
+    let Ok(found) = fs::symlink_metadata(reader.at(path)) else { return };
+    if found.is_symlink() {
+        let target = fs::read_link(reader.at(path)).unwrap_or_default();
         parts.push(part(format!("link {name}"), target.display().to_string()));
-    }
-    // A link into the trees that are covered would be read twice, and one that leads elsewhere leads to nothing.
-    if is_link(&reader.at(path)) {
-        return;
-    }
-    if let Some(digest) = reader.file(path, None) {
-        parts.push(part(name, digest));
-    } else {
+    } else if found.is_dir() {
         parts.extend(whole(reader, path, depth));
+    } else if found.is_file() {
+        let executable = if found.mode() & 0o111 == 0 { "" } else { " (executable)" };
+        let digest = reader.file(path, None).unwrap_or_else(|| "unreadable".to_owned());
+        parts.push(part(format!("{name}{executable}"), digest));
     }
-}
-
-fn is_link(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
 pub(super) fn whole(reader: &mut Reader, path: &Path, depth: Depth) -> Option<FingerprintPart> {

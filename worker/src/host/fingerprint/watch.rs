@@ -17,7 +17,7 @@ use super::walk::Tree;
 /// machine has fewer.
 const MANY_FILES: usize = 2500;
 /// The most directories of such a tree that are looked at each time, level by level from its root.
-const MAX_DIRS: usize = 256;
+const MAX_DIRS: usize = 128;
 /// How long that may go on before every file is looked at again.
 const RECHECK_S: u64 = 600;
 /// Looking at a file takes a microsecond or two. More threads than this cost more to start than they save.
