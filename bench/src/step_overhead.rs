@@ -41,13 +41,20 @@ pub(crate) fn run(scale: &Scale, report: &mut Report) -> Result<()> {
     }
     if scale.by_cpu {
         // Other programs only ever add: the best says most of a busy machine.
-        [&mut bare, &mut steps, &mut default].map(|times| times.sort_by(f64::total_cmp));
-        [&mut bare, &mut steps, &mut default].map(|times| times.truncate(1));
+        for times in [&mut bare, &mut steps, &mut default] {
+            times.sort_by(f64::total_cmp);
+            times.truncate(1);
+        }
     }
     let (bare, steps, default) = (middle(bare), middle(steps), middle(default));
     report.compare("a step with --jobs 1, over a bare launch", steps, bare, Target::AtMost(TARGET), seconds);
     let fan = format!("a run of {FAN} with all processors, a step, against BuildKit's published figure");
-    report.compare(&fan, default, BUILDKIT, Target::AtMost(0.1), seconds);
+    if scale.by_cpu {
+        // Another machine's figure means nothing to a busy one.
+        report.note(&format!("{fan}: {} / {}", seconds(default), seconds(BUILDKIT)));
+    } else {
+        report.compare(&fan, default, BUILDKIT, Target::AtMost(0.1), seconds);
+    }
     Ok(())
 }
 
