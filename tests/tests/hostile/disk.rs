@@ -94,6 +94,7 @@ fn no_space_for_the_cache() {
     expect(&with_cache_on(&disk, &checkout, &["run"]), 0, &["1 executed"]);
     shell(disk.path(), "head -c 9000000 /dev/zero > filler || true");
     expect(&with_cache_on(&disk, &checkout, &["run", "--no-cache"]), 3, &words[..2]);
+    expect(&with_cache_on(&disk, &checkout, &["run"]), 0, &["0 executed", "1 cached"]);
     shell(disk.path(), "rm filler");
     expect(&with_cache_on(&disk, &checkout, &["cache", "verify"]), 0, &["everything is right"]);
     expect(&with_cache_on(&disk, &checkout, &["run"]), 0, &["0 executed", "1 cached"]);

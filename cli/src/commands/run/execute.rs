@@ -42,6 +42,8 @@ pub(super) struct Execution<'a> {
     pub(super) run: RunId,
     pub(super) spec: RunSpec,
     pub(super) capacity: Capacity,
+    /// Not even a lease could be written: the disk of the cache, where steps would work, is full.
+    pub(super) full: bool,
 }
 
 impl Execution<'_> {
@@ -112,6 +114,10 @@ impl Execution<'_> {
         };
         let executor = executor(self.run_config.executor, &self.prepared.tools, self.config, watchers);
         // Where nothing can be executed, the cache may still have all the answers.
+        if self.full {
+            let reason = StoreError::NoSpace { path: self.config.cache_dir.clone() }.to_string();
+            return LocalWorkers::new(Err(reason), blobs, WORKER);
+        }
         let worker = Worker::new(worker_config, executor, stores);
         let worker = worker.map_err(|error| match self.cache.disk.is_read_only() {
             true => StoreError::ReadOnly { path: self.config.cache_dir.clone() }.to_string(),

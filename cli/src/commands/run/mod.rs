@@ -14,6 +14,7 @@ mod watchers;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::submission::{RunOptions, run_spec};
 use cullet_pipeline::Plan;
@@ -69,7 +70,7 @@ fn execute_plan(
     plan: Arc<Plan>,
 ) -> Result<ExitStatus, CliError> {
     let cache = cullet_cache::open(&config.run_cache_options())?;
-    let _live = cache.live_run()?;
+    let live = live_run(&cache)?;
     let base = base_directory(&args.pipeline.file);
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = execute::capacity(run_config);
@@ -89,7 +90,9 @@ fn execute_plan(
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
     let written = args.output.clone().map(Written::to);
-    let execution = Execution { config, run_config, cache: &cache, prepared, plan, run, spec, capacity };
+    let full = live.is_none();
+    let execution =
+        Execution { config, run_config, cache: &cache, prepared, plan, run, spec, capacity, full };
     let end = execution.execute(written.clone(), watchers.clone())?;
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });
@@ -99,6 +102,16 @@ fn execute_plan(
         diagnostics::report(&format!("warning: the cache could not be brought below its bound: {error}\n"));
     }
     Ok(exit_status(&end))
+}
+
+/// Protects what the run uses from being evicted. On a full disk that cannot be written down; the cache may still
+/// have all the answers, and an entry that disappears meanwhile is made again.
+fn live_run(cache: &LocalCache) -> Result<Option<LiveRun>, CliError> {
+    match cache.live_run() {
+        Ok(live) => Ok(Some(live)),
+        Err(StoreError::NoSpace { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Sources are relative to the directory of the pipeline file.
