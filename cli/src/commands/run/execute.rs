@@ -113,17 +113,18 @@ impl Execution<'_> {
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
         let executor = executor(self.run_config.executor, &self.prepared.tools, self.config, watchers);
-        // Where nothing can be executed, the cache may still have all the answers.
-        if self.full {
-            let reason = StoreError::NoSpace { path: self.config.cache_dir.clone() }.to_string();
-            return LocalWorkers::new(Err(reason), blobs, WORKER);
-        }
-        let worker = Worker::new(worker_config, executor, stores);
-        let worker = worker.map_err(|error| match self.cache.disk.is_read_only() {
-            true => StoreError::ReadOnly { path: self.config.cache_dir.clone() }.to_string(),
-            false => describe(&error),
-        });
-        LocalWorkers::new(worker, blobs, WORKER)
+        let (full, read_only) = (self.full, self.cache.disk.is_read_only());
+        let cache_dir = self.config.cache_dir.clone();
+        let make = move || {
+            if full {
+                return Err(StoreError::NoSpace { path: cache_dir }.to_string());
+            }
+            Worker::new(worker_config, executor, stores).map_err(|error| match read_only {
+                true => StoreError::ReadOnly { path: cache_dir }.to_string(),
+                false => describe(&error),
+            })
+        };
+        LocalWorkers::new(make, blobs, WORKER)
     }
 }
 

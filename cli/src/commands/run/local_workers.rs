@@ -1,7 +1,7 @@
 //! The machine itself as the run's only worker.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cullet_cache::{ActionResult, BlobStore};
@@ -17,21 +17,29 @@ use tokio_util::sync::CancellationToken;
 use super::reports;
 
 /// Runs attempts in this process.
-#[derive(Debug)]
 pub(super) struct LocalWorkers {
-    /// Or why nothing can be executed, which a run that the cache answers need not know.
-    worker: Result<Arc<Worker>, String>,
+    /// Or why nothing can be executed. Made when something is to be executed: it needs a directory of its own,
+    /// and a run that the cache answers needs neither.
+    worker: LazyLock<Made, Make>,
     blobs: Arc<dyn BlobStore>,
     running: Running,
     name: &'static str,
 }
 
+type Made = Result<Arc<Worker>, String>;
+type Make = Box<dyn FnOnce() -> Made + Send>;
+
 /// How to stop what is running. As many as steps fit on this machine.
 type Running = Arc<Mutex<BTreeMap<(StepId, AttemptId), CancellationToken>>>;
 
 impl LocalWorkers {
-    pub(super) fn new(worker: Result<Worker, String>, blobs: Arc<dyn BlobStore>, name: &'static str) -> Self {
-        Self { worker: worker.map(Arc::new), blobs, running: Running::default(), name }
+    pub(super) fn new(
+        make: impl FnOnce() -> Result<Worker, String> + Send + 'static,
+        blobs: Arc<dyn BlobStore>,
+        name: &'static str,
+    ) -> Self {
+        let worker = LazyLock::new(Box::new(|| make().map(Arc::new)) as Make);
+        Self { worker, blobs, running: Running::default(), name }
     }
 }
 
@@ -41,7 +49,8 @@ impl Workers for LocalWorkers {
         let cancel = CancellationToken::new();
         let key = (start.id, start.attempt);
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key, cancel.clone());
-        let (worker, blobs, running) = (self.worker.clone(), self.blobs.clone(), Arc::clone(&self.running));
+        let (blobs, running) = (self.blobs.clone(), Arc::clone(&self.running));
+        let worker = (*self.worker).clone();
         tokio::spawn(async move {
             let finished = match worker {
                 Ok(worker) => execute(&worker, &*blobs, start, sender.clone(), cancel).await,
