@@ -77,6 +77,18 @@ impl Stamp {
         }
     }
 
+    /// As [`Stamp::of`], from the call that looks relative to an open directory.
+    pub(super) fn of_stat(found: &rustix::fs::Stat) -> Self {
+        Self {
+            device: found.st_dev,
+            inode: found.st_ino,
+            mode: found.st_mode,
+            size: u64::try_from(found.st_size).unwrap_or(0),
+            mtime: (found.st_mtime, i64::try_from(found.st_mtime_nsec).unwrap_or(0)),
+            ctime: (found.st_ctime, i64::try_from(found.st_ctime_nsec).unwrap_or(0)),
+        }
+    }
+
     /// Whether the stamp is old enough at `now` to be trusted later.
     pub(super) fn is_settled(&self, now: Duration) -> bool {
         let changed = Duration::from_secs(u64::try_from(self.mtime.0.max(self.ctime.0)).unwrap_or(0));

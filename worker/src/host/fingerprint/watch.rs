@@ -1,13 +1,14 @@
 //! Which remembered trees are as they were: what is looked at on every run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use cullet_digest::DigestFunction;
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::memory::{Stamp, TreeMemory};
 use super::walk::Tree;
@@ -50,11 +51,22 @@ pub(super) fn watched(tree: &Tree, contents: bool) -> Watched {
 }
 
 /// The digest of the stamps of all these; `None` when one is missing.
+///
+/// Thousands of files are looked at on every run, most of them in one directory after the other: looking from an
+/// open directory saves the kernel the way to it.
 fn stamps(paths: &[PathBuf]) -> Option<String> {
     let mut bytes = Vec::with_capacity(paths.len() * 64);
+    let mut open: Option<(&Path, OwnedFd)> = None;
     for path in paths {
+        let (parent, name) = (path.parent()?, path.file_name()?);
+        if open.as_ref().is_none_or(|(known, _)| *known != parent) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            open = Some((parent, rustix::fs::open(parent, flags, Mode::empty()).ok()?));
+        }
+        let (_, directory) = open.as_ref()?;
         // No link is among them but the root of a tree may be one.
-        Stamp::of(&fs::metadata(path).ok()?).append_to(&mut bytes);
+        let found = rustix::fs::statat(directory, name, AtFlags::empty()).ok()?;
+        Stamp::of_stat(&found).append_to(&mut bytes);
     }
     Some(DigestFunction::Blake3.digest(&bytes).hash_hex())
 }
