@@ -48,7 +48,10 @@ pub(crate) fn prepare(
 
 /// The digest of this machine's toolchain. Its parts are kept, so that `why` can say later what changed.
 fn host_image(config: &Config, tools: &HostTools) -> String {
-    let host = fingerprint(tools, Some(&config.cache_dir.join("host").join("memory")));
+    let dir = config.cache_dir.join("host");
+    // In a read-only cache everything is read again each time; the fingerprint is the same.
+    let _ = std::fs::create_dir_all(&dir);
+    let host = fingerprint(tools, Some(&dir.join("memory")));
     let path = parts_file(config, &host.digest);
     if !path.exists() {
         // Only `why` would miss it, and it does so in words.
@@ -62,7 +65,6 @@ const MACHINES: usize = 50;
 
 fn keep_parts(path: &Path, host: &HostFingerprint) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(dir)?;
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     std::fs::write(&draft, serde_json::to_vec(host)?)?;
     std::fs::rename(&draft, path)?;
