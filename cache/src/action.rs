@@ -15,6 +15,11 @@ const GLOBS: &str = "cullet:output-globs";
 /// Marks an output path that may be missing.
 const OPTIONAL: &str = "cullet:output-optional";
 
+/// The platform property of an action whose process sees the machine's network.
+pub const NETWORK: (&str, &str) = ("network", "full");
+/// The platform property of an action that nothing isolates, so that its results stay apart.
+pub const PLAIN: (&str, &str) = ("executor", "plain");
+
 /// A process, its inputs, and the machine it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -99,6 +104,11 @@ impl Action {
         };
         let action = message.encode_to_vec();
         EncodedAction { digest: function.digest(&action), action, command_digest, command }
+    }
+
+    /// Whether the platform has this property with this value.
+    pub fn requires(&self, (name, value): (&str, &str)) -> bool {
+        self.platform.iter().any(|(known, has)| known == name && has == value)
     }
 
     fn command(&self) -> reapi::Command {

@@ -91,13 +91,10 @@ impl Resolver {
 
     /// Answers a question. Trouble with the cache is a miss, never a failure of the run.
     pub async fn resolve(&self, question: Question) -> Answer {
-        let assembled = match self.input_root(&question).await {
-            Ok(assembled) => assembled,
+        let Made { action, encoded, assembled } = match self.make(&question).await {
+            Ok(made) => made,
             Err(resolution) => return Answer { resolution, action: None, note: None },
         };
-        let mut action = self.templates.template(question.step);
-        action.input_root = assembled.root;
-        let encoded = action.encode(self.function);
         let key = encoded.digest;
         let mut note = None;
         if !question.bypass_cache && !action.do_not_cache {
@@ -123,19 +120,17 @@ impl Resolver {
     /// Stores an action again that was stored before and whose directories may be lost since. What cannot be
     /// stored shows when the action is executed.
     pub async fn restore(&self, question: &Question) {
-        let Ok(assembled) = self.input_root(question).await else { return };
-        let mut action = self.templates.template(question.step);
-        action.input_root = assembled.root;
-        let encoded = action.encode(self.function);
+        let Ok(Made { encoded, assembled, .. }) = self.make(question).await else { return };
         let _ = self.store(assembled, encoded).await;
     }
 
-    /// The key of a step, without looking it up.
-    pub async fn action(&self, question: &Question) -> Result<Action, Resolution> {
+    /// The action of a step whose inputs are known, and what has to be stored before it can be executed.
+    async fn make(&self, question: &Question) -> Result<Made, Resolution> {
         let assembled = self.input_root(question).await?;
         let mut action = self.templates.template(question.step);
         action.input_root = assembled.root;
-        Ok(action)
+        let encoded = action.encode(self.function);
+        Ok(Made { action, encoded, assembled })
     }
 
     async fn input_root(&self, question: &Question) -> Result<Assembled, Resolution> {
@@ -190,6 +185,13 @@ impl Resolver {
         self.blobs.put(&action.command_digest, Blob::from(action.command)).await?;
         self.blobs.put(&action.digest, Blob::from(action.action)).await
     }
+}
+
+/// An action with its stored form and its input root.
+struct Made {
+    action: Action,
+    encoded: EncodedAction,
+    assembled: Assembled,
 }
 
 #[derive(Debug, thiserror::Error)]

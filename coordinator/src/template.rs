@@ -1,5 +1,6 @@
 //! From a step of a plan to the action it will be, but for its input root.
 
+use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{Action, OutputPath};
 use cullet_digest::DigestFunction;
 use cullet_pipeline::plan::{self, Network, OutputPattern};
@@ -101,10 +102,10 @@ fn platform(step: &plan::Step, machine: &Machine) -> Vec<(String, String)> {
         ("image".to_owned(), image),
     ];
     if step.network == Network::Full {
-        properties.push(("network".to_owned(), "full".to_owned()));
+        properties.push((NETWORK.0.to_owned(), NETWORK.1.to_owned()));
     }
     if let Some(executor) = &machine.executor {
-        properties.push(("executor".to_owned(), executor.clone()));
+        properties.push((PLAIN.0.to_owned(), executor.clone()));
     }
     properties
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{ActionResult, Output};
 use cullet_digest::Digest;
 use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::{killed_by, sentence};
-use super::worker::{exit_code, is_plain, sees_network};
+use super::worker::exit_code;
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
 use crate::executor::{Execution, Exit};
@@ -60,7 +61,7 @@ impl Finisher {
             outputs: &action.outputs,
             // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
             // A plain process shares the machine with whoever it hands a descriptor to.
-            reachable: sees_network(action) || is_plain(action),
+            reachable: action.requires(NETWORK) || action.requires(PLAIN),
             lenient: execution.exit != Exit::Code(0),
         };
         Collector { files: &**files, blobs: &**blobs, runtime, limits: self.config.outputs }.collect(&left)

@@ -18,4 +18,4 @@ pub use local_files::{LocalFiles, NoSourceFiles, SourceFiles};
 pub(crate) use remove::remove_tree;
 pub use report::AttemptReport;
 pub(crate) use session::{ScratchDir, Session, report};
-pub use worker::{Attempt, NETWORK, Worker, WorkerError};
+pub use worker::{Attempt, Worker, WorkerError};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cullet_cache::Action;
+use cullet_cache::action::NETWORK;
 use cullet_digest::Digest;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -154,30 +155,10 @@ fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
         working_directory: action.working_directory.clone(),
         inputs: inputs.path().to_owned(),
         scratch: scratch.step(),
-        network: sees_network(action),
+        network: action.requires(NETWORK),
         timeout: action.timeout,
     }
 }
-
-/// Whether the step sees the machine's network.
-pub(super) fn sees_network(action: &Action) -> bool {
-    has(action, NETWORK)
-}
-
-/// Whether nothing isolates the step.
-pub(super) fn is_plain(action: &Action) -> bool {
-    has(action, PLAIN)
-}
-
-fn has(action: &Action, (name, value): (&str, &str)) -> bool {
-    action.platform.iter().any(|(known, has)| known == name && has == value)
-}
-
-/// The platform property of an action that is executed as a plain process, so that its results stay apart.
-const PLAIN: (&str, &str) = ("executor", "plain");
-
-/// The platform property of an action whose step sees the network.
-pub const NETWORK: (&str, &str) = ("network", "full");
 
 fn infra(error: &(dyn std::error::Error + 'static)) -> AttemptReport {
     AttemptReport::Infra { reason: sentence(error), result: None }
