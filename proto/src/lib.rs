@@ -1,4 +1,31 @@
-//! Wire types only. [`reapi`] holds the messages of the Remote Execution API v2 that Cullet stores and sends;
-//! nothing here has behaviour, and nothing past a boundary of the program takes these types.
+//! Wire types only. [`reapi`] holds the messages of the Remote Execution API v2 that Cullet stores and sends, [`v1`]
+//! those of `cullet.v1`, [`raft`] what coordinators say to each other. Nothing here has behaviour, and nothing past a
+//! boundary of the program takes these types.
 
+pub mod bytestream;
 pub mod reapi;
+
+/// `cullet.v1`, from `proto/cullet/v1`.
+pub mod v1 {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        reason = "made from .proto files, which have the documentation"
+    )]
+    tonic::include_proto!("cullet.v1");
+}
+
+/// `cullet.raft.v1`, from `proto/cullet/raft/v1`.
+pub mod raft {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        reason = "made from .proto files, which have the documentation"
+    )]
+    tonic::include_proto!("cullet.raft.v1");
+}
+
+/// The encoded descriptors of [`v1`] and [`raft`], for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

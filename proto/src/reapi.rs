@@ -3,6 +3,8 @@
 
 use prost_types::{Any, Duration, Timestamp};
 
+pub mod storage;
+
 /// A hash in lower-case hexadecimal and a size in bytes.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Digest {

@@ -1,0 +1,60 @@
+//! Makes Rust of the `.proto` files with a compiler that is itself Rust, so that nobody needs `protoc`.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use prost::Message as _;
+use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
+
+const FILES: [&str; 4] = [
+    "cullet/v1/runs.proto",
+    "cullet/v1/workers.proto",
+    "cullet/v1/cluster.proto",
+    "cullet/raft/v1/raft.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    standard_services();
+    Ok(())
+}
+
+/// Services of published APIs. Their messages are declared in Rust (`src/reapi`, `src/bytestream.rs`), so that bytes
+/// are not copied where the input allows it; here are only the names of the methods.
+fn standard_services() {
+    let storage = Service::builder()
+        .package("build.bazel.remote.execution.v2")
+        .name("ContentAddressableStorage")
+        .method(unary("FindMissingBlobs", "find_missing_blobs", STORAGE))
+        .method(unary("BatchUpdateBlobs", "batch_update_blobs", STORAGE))
+        .method(unary("BatchReadBlobs", "batch_read_blobs", STORAGE))
+        .build();
+    let bytes = Service::builder()
+        .package("google.bytestream")
+        .name("ByteStream")
+        .method(method("Read", "read", BYTES).server_streaming().build())
+        .method(method("Write", "write", BYTES).client_streaming().build())
+        .method(unary("QueryWriteStatus", "query_write_status", BYTES))
+        .build();
+    Builder::new().compile(&[storage, bytes]);
+}
+
+const STORAGE: &str = "crate::reapi::storage";
+const BYTES: &str = "crate::bytestream";
+
+fn method(route: &str, name: &str, module: &str) -> MethodBuilder {
+    Method::builder()
+        .name(name)
+        .route_name(route)
+        .input_type(format!("{module}::{route}Request"))
+        .output_type(format!("{module}::{route}Response"))
+        .codec_path("tonic_prost::ProstCodec")
+}
+
+fn unary(route: &str, name: &str, module: &str) -> Method {
+    method(route, name, module).build()
+}

@@ -1,0 +1,138 @@
+//! Messages of `ContentAddressableStorage` in `build.bazel.remote.execution.v2`. Field numbers are those of the
+//! published API, version 2.3.
+
+use prost::bytes::Bytes;
+use prost_types::Any;
+
+use super::Digest;
+
+/// Which of these blobs are not there?
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct FindMissingBlobsRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The blobs.
+    #[prost(message, repeated, tag = "2")]
+    pub blob_digests: Vec<Digest>,
+    /// A value of `DigestFunction`; 0 where the digest's length tells.
+    #[prost(int32, tag = "3")]
+    pub digest_function: i32,
+}
+
+/// Those that are not there.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct FindMissingBlobsResponse {
+    /// The blobs.
+    #[prost(message, repeated, tag = "2")]
+    pub missing_blob_digests: Vec<Digest>,
+}
+
+/// Small blobs to store.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct BatchUpdateBlobsRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The blobs.
+    #[prost(message, repeated, tag = "2")]
+    pub requests: Vec<BlobUpdate>,
+    /// A value of `DigestFunction`; 0 where the digest's length tells.
+    #[prost(int32, tag = "5")]
+    pub digest_function: i32,
+}
+
+/// One blob to store: `BatchUpdateBlobsRequest.Request`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct BlobUpdate {
+    /// Its name.
+    #[prost(message, optional, tag = "1")]
+    pub digest: Option<Digest>,
+    /// Its bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: Bytes,
+    /// A value of `Compressor`; 0 for none.
+    #[prost(int32, tag = "3")]
+    pub compressor: i32,
+}
+
+/// What came of each.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BatchUpdateBlobsResponse {
+    /// In any order.
+    #[prost(message, repeated, tag = "1")]
+    pub responses: Vec<BlobUpdated>,
+}
+
+/// What came of one: `BatchUpdateBlobsResponse.Response`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BlobUpdated {
+    /// Its name.
+    #[prost(message, optional, tag = "1")]
+    pub digest: Option<Digest>,
+    /// What came of it.
+    #[prost(message, optional, tag = "2")]
+    pub status: Option<Status>,
+}
+
+/// Small blobs to read.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct BatchReadBlobsRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The blobs.
+    #[prost(message, repeated, tag = "2")]
+    pub digests: Vec<Digest>,
+    /// Values of `Compressor` that the client understands.
+    #[prost(int32, repeated, tag = "3")]
+    pub acceptable_compressors: Vec<i32>,
+    /// A value of `DigestFunction`; 0 where the digest's length tells.
+    #[prost(int32, tag = "4")]
+    pub digest_function: i32,
+}
+
+/// What was read.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BatchReadBlobsResponse {
+    /// In any order.
+    #[prost(message, repeated, tag = "1")]
+    pub responses: Vec<BlobRead>,
+}
+
+/// One of them: `BatchReadBlobsResponse.Response`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BlobRead {
+    /// Its name.
+    #[prost(message, optional, tag = "1")]
+    pub digest: Option<Digest>,
+    /// Its bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: Bytes,
+    /// What came of it.
+    #[prost(message, optional, tag = "3")]
+    pub status: Option<Status>,
+    /// A value of `Compressor`; 0 for none.
+    #[prost(int32, tag = "4")]
+    pub compressor: i32,
+}
+
+/// `google.rpc.Status`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Status {
+    /// A gRPC status code; 0 where all is well.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// More, by type.
+    #[prost(message, repeated, tag = "3")]
+    pub details: Vec<Any>,
+}
+
+/// Clients and servers of `ContentAddressableStorage`.
+pub mod service {
+    #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
+    tonic::include_proto!("build.bazel.remote.execution.v2.ContentAddressableStorage");
+}
