@@ -1,5 +1,6 @@
 //! From a plan and the trees of its sources to what the core takes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cullet_cache::Action;
@@ -7,7 +8,7 @@ use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
 use cullet_digest::TreeRef;
 use cullet_pipeline::plan::{self, InputFrom, Plan};
 
-use crate::template::{Machine, Templates, output_paths_of, output_position, step_action};
+use crate::template::{Machine, Templates, action, output_paths_of, output_position};
 
 /// How a run is to be run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,100 +26,160 @@ pub struct RunOptions {
     pub memory_bytes: u64,
 }
 
-/// A plan that makes its actions when they are needed, so that 100,000 of them need not be kept.
+/// A run to submit.
+#[derive(Debug)]
+pub struct Submission {
+    /// What the core decides about.
+    pub spec: RunSpec,
+    /// What executing it needs to know.
+    pub templates: PlanTemplates,
+}
+
+/// The steps of a plan that make their actions when they are needed, so that 100,000 of them need not be kept.
 #[derive(Debug)]
 pub struct PlanTemplates {
-    plan: Arc<Plan>,
+    steps: Vec<StepTemplate>,
+    outputs: Vec<plan::RunOutput>,
     machine: Machine,
 }
 
-impl PlanTemplates {
-    /// Templates of `plan` on `machine`.
-    pub const fn new(plan: Arc<Plan>, machine: Machine) -> Self {
-        Self { plan, machine }
+/// What is left of a step when the core has its part.
+#[derive(Debug)]
+struct StepTemplate {
+    run: plan::Run,
+    outputs: Arc<[plan::Output]>,
+    settings: Arc<plan::Settings>,
+}
+
+impl StepTemplate {
+    fn action(&self, machine: &Machine) -> Action {
+        action(&self.run, &self.outputs, &self.settings, machine)
     }
 }
 
 impl Templates for PlanTemplates {
     fn template(&self, step: u32) -> Action {
-        step_action(&self.plan.steps[step as usize], &self.machine)
+        self.steps[step as usize].action(&self.machine)
     }
 
     fn outputs(&self, step: u32) -> Vec<String> {
-        output_paths_of(&self.plan.steps[step as usize])
+        output_paths_of(&self.steps[step as usize].outputs)
     }
 
     fn reports(&self, step: u32) -> Vec<String> {
-        self.plan.steps[step as usize].reports.iter().map(|report| report.path.clone()).collect()
+        self.steps[step as usize].settings.reports.iter().map(|report| report.path.clone()).collect()
     }
 
     fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let deliverable = |output: &plan::RunOutput| {
             let plan::OutputRef { step, output: position } = output.from;
-            let position = output_position(&self.plan.steps[step as usize], position);
-            (output.path.clone(), step, position)
+            (output.path.clone(), step, output_position(&self.steps[step as usize].outputs, position))
         };
-        self.plan.outputs.iter().map(deliverable).collect()
+        self.outputs.iter().map(deliverable).collect()
     }
 }
 
-/// The specification of a run. `source_tree(source, subpath)` gives the tree of a part of a source.
-pub fn run_spec<E>(
-    plan: &Plan,
-    machine: &Machine,
+/// Divides a plan into what the core decides about and what executing needs, and keeps nothing of it twice.
+/// `source_tree(source, subpath)` gives the tree of a part of a source.
+///
+/// # Errors
+/// Of `source_tree`.
+pub fn submission<E>(
+    plan: Plan,
+    machine: Machine,
     options: RunOptions,
-    mut source_tree: impl FnMut(u32, &str) -> Result<TreeRef, E>,
-) -> Result<RunSpec, E> {
-    let mut steps = Vec::with_capacity(plan.steps.len());
-    for step in &plan.steps {
-        steps.push(step_spec(plan, step, machine, options, &mut source_tree)?);
-    }
+    source_tree: impl FnMut(u32, &str) -> Result<TreeRef, E>,
+) -> Result<Submission, E> {
     let mut deliver: Vec<u32> = Vec::new();
     if options.deliver {
         deliver.extend(plan.outputs.iter().map(|output| output.from.step));
         deliver.sort_unstable();
         deliver.dedup();
     }
-    Ok(RunSpec {
-        pipeline: plan.name.as_str().into(),
+    let mut steps = Vec::with_capacity(plan.steps.len());
+    let templates = Vec::with_capacity(plan.steps.len());
+    let mut dividing = Dividing { machine, options, trees: Trees::new(source_tree), templates };
+    for step in plan.steps {
+        steps.push(dividing.step(step)?);
+    }
+    let spec = RunSpec {
+        pipeline: plan.name.into(),
         steps,
         keep_going: options.keep_going,
         deliver: deliver.into(),
-    })
+    };
+    let Dividing { machine, templates, .. } = dividing;
+    Ok(Submission { spec, templates: PlanTemplates { steps: templates, outputs: plan.outputs, machine } })
 }
 
-fn step_spec<E>(
-    plan: &Plan,
-    step: &plan::Step,
-    machine: &Machine,
-    options: RunOptions,
-    source_tree: &mut impl FnMut(u32, &str) -> Result<TreeRef, E>,
-) -> Result<StepSpec, E> {
-    let mut inputs = Vec::with_capacity(step.inputs.len());
-    for input in &step.inputs {
-        let source = match &input.from {
-            InputFrom::Source { source, subpath } => InputSource::Tree(source_tree(*source, subpath)?),
-            InputFrom::Output(output) => {
-                let producer = &plan.steps[output.step as usize];
-                InputSource::Output { step: output.step, output: output_position(producer, output.output) }
-            }
-        };
-        inputs.push(InputSpec { path: input.path.as_str().into(), source });
+/// How many parts of sources are remembered; most pipelines have a dozen.
+const TREES: usize = 4096;
+
+/// Trees of sources. Each that is asked for often is there once.
+struct Trees<F> {
+    find: F,
+    known: BTreeMap<(u32, Arc<str>), Arc<TreeRef>>,
+}
+
+impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Trees<F> {
+    const fn new(find: F) -> Self {
+        Self { find, known: BTreeMap::new() }
     }
-    Ok(StepSpec {
-        name: step.name.as_str().into(),
-        command: step_action(step, machine).encode(machine.function).command_digest,
-        inputs: inputs.into(),
-        after: step.needs.as_slice().into(),
-        outputs: step.outputs.len() as u16,
-        cpu_millis: step.resources.cpu_millis.min(options.cpu_millis),
-        memory_bytes: step.resources.memory_bytes.min(options.memory_bytes),
-        timeout_ms: step.timeout.as_millis() as u64,
-        retry_failure: step.retries.failure,
-        retry_infra: step.retries.infra,
-        effects: step.effects,
-        allow_failure: step.allow_failure,
-        bypass_cache: options.no_cache,
-        skip: step.skip.as_deref().map(Into::into),
-    })
+
+    fn get(&mut self, source: u32, subpath: Arc<str>) -> Result<Arc<TreeRef>, E> {
+        let part = (source, subpath);
+        if let Some(known) = self.known.get(&part) {
+            return Ok(Arc::clone(known));
+        }
+        let tree = Arc::new((self.find)(part.0, &part.1)?);
+        if self.known.len() < TREES {
+            self.known.insert(part, Arc::clone(&tree));
+        }
+        Ok(tree)
+    }
+}
+
+/// A plan on its way.
+struct Dividing<F> {
+    machine: Machine,
+    options: RunOptions,
+    trees: Trees<F>,
+    /// Of the steps so far, which all later ones may use.
+    templates: Vec<StepTemplate>,
+}
+
+impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
+    fn step(&mut self, step: plan::Step) -> Result<StepSpec, E> {
+        let mut inputs = Vec::with_capacity(step.inputs.len());
+        for input in step.inputs {
+            let source = match input.from {
+                InputFrom::Source { source, subpath } => InputSource::Tree(self.trees.get(source, subpath)?),
+                InputFrom::Output(plan::OutputRef { step, output }) => {
+                    let output = output_position(&self.templates[step as usize].outputs, output);
+                    InputSource::Output { step, output }
+                }
+            };
+            inputs.push(InputSpec { path: input.path, source });
+        }
+        let template = StepTemplate { run: step.run, outputs: step.outputs, settings: step.settings };
+        let settings = &template.settings;
+        let spec = StepSpec {
+            name: step.name,
+            command: template.action(&self.machine).encode(self.machine.function).command_digest,
+            inputs: inputs.into(),
+            after: step.needs,
+            outputs: template.outputs.len() as u16,
+            cpu_millis: settings.resources.cpu_millis.min(self.options.cpu_millis),
+            memory_bytes: settings.resources.memory_bytes.min(self.options.memory_bytes),
+            timeout_ms: settings.timeout.as_millis() as u64,
+            retry_failure: settings.retries.failure,
+            retry_infra: settings.retries.infra,
+            effects: settings.effects,
+            allow_failure: settings.allow_failure,
+            bypass_cache: self.options.no_cache,
+            skip: step.skip,
+        };
+        self.templates.push(template);
+        Ok(spec)
+    }
 }

@@ -3,7 +3,7 @@
 use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{Action, OutputPath};
 use cullet_digest::DigestFunction;
-use cullet_pipeline::plan::{self, Network, OutputPattern};
+use cullet_pipeline::plan::{self, Network, Output, OutputPattern, Settings};
 
 /// What only executing a run needs to know of its steps. Called often and from several tasks at once.
 pub trait Templates: Send + Sync {
@@ -33,31 +33,36 @@ pub struct Machine {
 
 /// The action of a plan's step.
 pub fn step_action(step: &plan::Step, machine: &Machine) -> Action {
+    action(&step.run, &step.outputs, &step.settings, machine)
+}
+
+/// The action of a step of which this is known.
+pub(crate) fn action(run: &plan::Run, outputs: &[Output], settings: &Settings, machine: &Machine) -> Action {
     Action {
-        arguments: step.arguments.clone(),
-        env: step.env.clone(),
+        arguments: run.arguments(),
+        env: settings.env.clone(),
         working_directory: String::new(),
-        outputs: output_paths(step),
+        outputs: output_paths(outputs, settings),
         input_root: machine.function.digest(b""),
-        platform: platform(step, machine),
-        timeout: step.timeout,
-        do_not_cache: step.effects,
+        platform: platform(settings, machine),
+        timeout: settings.timeout,
+        do_not_cache: settings.effects,
         salt: Vec::new(),
     }
 }
 
 /// The paths of a step's declared outputs, sorted: two steps with one action share results by position, whatever
 /// names they have for them.
-pub fn output_paths_of(step: &plan::Step) -> Vec<String> {
-    let mut paths: Vec<String> = step.outputs.iter().map(output_path).collect();
+pub fn output_paths_of(outputs: &[Output]) -> Vec<String> {
+    let mut paths: Vec<String> = outputs.iter().map(output_path).collect();
     paths.sort_unstable();
     paths
 }
 
-/// The position in [`output_paths_of`] of an output of a plan's step.
-pub fn output_position(step: &plan::Step, output: u32) -> u16 {
-    let path = output_path(&step.outputs[output as usize]);
-    let before = step.outputs.iter().filter(|other| output_path(other) < path).count();
+/// The position in [`output_paths_of`] of one of a step's outputs.
+pub fn output_position(outputs: &[Output], output: u32) -> u16 {
+    let path = output_path(&outputs[output as usize]);
+    let before = outputs.iter().filter(|other| output_path(other) < path).count();
     // The core refuses a specification with more than it can number.
     u16::try_from(before).unwrap_or(u16::MAX)
 }
@@ -70,14 +75,14 @@ pub fn output_path(output: &plan::Output) -> String {
     }
 }
 
-fn output_paths(step: &plan::Step) -> Vec<OutputPath> {
-    let declared = step.outputs.iter().map(|output| OutputPath {
+fn output_paths(outputs: &[Output], settings: &Settings) -> Vec<OutputPath> {
+    let declared = outputs.iter().map(|output| OutputPath {
         path: output_path(output),
         globs: matches!(output.pattern, OutputPattern::Globs(_)),
         optional: false,
     });
     let mut paths: Vec<OutputPath> = declared.collect();
-    for report in &step.reports {
+    for report in &settings.reports {
         if !paths.iter().any(|output| output.path == report.path) {
             // A step that failed early has no report, and that is not what it should be blamed for.
             paths.push(OutputPath { path: report.path.clone(), globs: true, optional: true });
@@ -90,8 +95,8 @@ fn output_paths(step: &plan::Step) -> Vec<OutputPath> {
 /// outputs are collected. Raised whenever one of them changes, because results made before may then differ.
 const ENVIRONMENT: &str = "1";
 
-fn platform(step: &plan::Step, machine: &Machine) -> Vec<(String, String)> {
-    let image = match &step.image {
+fn platform(settings: &Settings, machine: &Machine) -> Vec<(String, String)> {
+    let image = match &settings.image {
         plan::Image::Host => format!("host:{}", machine.host_image),
         plan::Image::Reference(reference) => reference.clone(),
     };
@@ -101,7 +106,7 @@ fn platform(step: &plan::Step, machine: &Machine) -> Vec<(String, String)> {
         ("environment".to_owned(), ENVIRONMENT.to_owned()),
         ("image".to_owned(), image),
     ];
-    if step.network == Network::Full {
+    if settings.network == Network::Full {
         properties.push((NETWORK.0.to_owned(), NETWORK.1.to_owned()));
     }
     if let Some(executor) = &machine.executor {

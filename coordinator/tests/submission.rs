@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
-use cullet_coordinator::submission::{PlanTemplates, RunOptions, run_spec};
+use cullet_coordinator::submission::{RunOptions, Submission, submission};
 use cullet_coordinator::template::{Machine, Templates as _, step_action};
 use cullet_core::spec::InputSource;
 use cullet_digest::{DigestFunction, TreeRef};
@@ -29,6 +28,11 @@ fn options() -> RunOptions {
     RunOptions { cpu_millis: 2000, memory_bytes: 1 << 30, deliver: true, ..RunOptions::default() }
 }
 
+fn submitted(plan: Plan) -> Submission {
+    submission(plan, machine(), options(), |_, _| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b""))))
+        .unwrap()
+}
+
 #[test]
 fn identical_actions_number_their_outputs_alike_whatever_these_are_called() {
     let plan = plan(
@@ -37,12 +41,10 @@ fn identical_actions_number_their_outputs_alike_whatever_these_are_called() {
     );
     let action = |step: usize| step_action(&plan.steps[step], &machine()).encode(F).digest;
     assert_eq!(action(0), action(1));
-    let spec =
-        run_spec(&plan, &machine(), options(), |_, _| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b""))));
-    let sources: Vec<_> = spec.unwrap().steps[2].inputs.iter().map(|input| input.source.clone()).collect();
+    let Submission { spec, templates } = submitted(plan);
+    let sources: Vec<_> = spec.steps[2].inputs.iter().map(|input| input.source.clone()).collect();
     let x_of = |step| InputSource::Output { step, output: 0 };
     assert_eq!(sources, [x_of(0), x_of(1)]);
-    let templates = PlanTemplates::new(Arc::new(plan), machine());
     assert_eq!(templates.outputs(0), ["x", "y"]);
     assert_eq!(templates.outputs(1), ["x", "y"]);
 }
@@ -50,9 +52,7 @@ fn identical_actions_number_their_outputs_alike_whatever_these_are_called() {
 #[test]
 fn a_step_never_asks_for_more_than_there_is() {
     let plan = plan("  big: { run: make, resources: { cpu: 64, memory: 1TiB } }\n");
-    let spec =
-        run_spec(&plan, &machine(), options(), |_, _| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b""))));
-    let step = &spec.unwrap().steps[0];
+    let step = &submitted(plan).spec.steps[0];
     assert_eq!((step.cpu_millis, step.memory_bytes), (2000, 1 << 30));
 }
 

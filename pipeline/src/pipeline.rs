@@ -1,7 +1,5 @@
 //! A checked pipeline file.
 
-use std::sync::Arc;
-
 use crate::compile::{Request, compile};
 use crate::decode::Cx;
 use crate::diag::{Diagnostics, Sink};
@@ -10,9 +8,9 @@ use crate::yaml::{Tree, parse};
 
 /// A pipeline file without errors. It keeps the file as a compact tree; drop it once it is planned.
 #[derive(Debug, Clone)]
-pub struct Pipeline {
+pub struct Pipeline<'t> {
     file: String,
-    text: Arc<str>,
+    text: &'t str,
     tree: Tree,
     warnings: Diagnostics,
 }
@@ -22,16 +20,16 @@ pub struct Pipeline {
 ///
 /// # Errors
 /// All problems of the file, if any of them is an error.
-pub fn load(file_name: &str, text: &str) -> Result<Pipeline, Diagnostics> {
-    let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(text).into();
+pub fn load<'t>(file_name: &str, text: &'t str) -> Result<Pipeline<'t>, Diagnostics> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let sink = Sink::default();
-    let tree = parse(&text, &sink);
+    let tree = parse(text, &sink);
     if let Some(tree) = &tree {
-        let cx = Cx { sink: &sink, text: &text };
+        let cx = Cx { sink: &sink, text };
         compile(cx, tree.root(), &Request::Check);
     }
     let failed = sink.has_errors();
-    let diagnostics = sink.finish(file_name, &text);
+    let diagnostics = sink.finish(file_name, text);
     match tree {
         Some(tree) if !failed => {
             Ok(Pipeline { file: file_name.to_owned(), text, tree, warnings: diagnostics })
@@ -40,7 +38,7 @@ pub fn load(file_name: &str, text: &str) -> Result<Pipeline, Diagnostics> {
     }
 }
 
-impl Pipeline {
+impl Pipeline<'_> {
     /// What looks wrong but is not an error.
     #[must_use]
     pub fn warnings(&self) -> &Diagnostics {
@@ -54,11 +52,11 @@ impl Pipeline {
     /// Unknown parameters and targets, and what the parameters' values make wrong.
     pub fn plan(&self, params: &[(String, String)], targets: &[String]) -> Result<Plan, Diagnostics> {
         let sink = Sink::default();
-        let cx = Cx { sink: &sink, text: &self.text };
+        let cx = Cx { sink: &sink, text: self.text };
         let plan = compile(cx, self.tree.root(), &Request::Plan { params, targets });
         match plan {
             Some(plan) if !sink.has_errors() => Ok(plan),
-            _ => Err(sink.finish(&self.file, &self.text)),
+            _ => Err(sink.finish(&self.file, self.text)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a checked pipeline asks for, with parameters, matrices and expressions resolved: the only part of this
 //! crate that the rest of Cullet builds on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The position of a step in [`Plan::steps`]. A step's dependencies always have a smaller one.
@@ -32,26 +33,56 @@ pub struct Source {
     pub exclude: Vec<String>,
 }
 
-/// One step, ready to be keyed once its inputs are known.
+/// One step, ready to be keyed once its inputs are known. A plan can have a million of them: what instances of a
+/// matrix have in common is kept once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// Unique in the plan: the name in the file, followed by its matrix values where it has some, as in
     /// `test[shard=2]`.
-    pub name: String,
+    pub name: Box<str>,
     /// Line in the pipeline file, from 1.
     pub line: u32,
+    /// What is executed.
+    pub run: Run,
+    /// Sorted by path, no two colliding.
+    pub inputs: Box<[Input]>,
+    /// Sorted by name.
+    pub outputs: Arc<[Output]>,
+    /// Steps that must succeed first although nothing of theirs is an input. Sorted.
+    pub needs: Box<[StepIndex]>,
+    /// Why it will not run, where its `if` says so.
+    pub skip: Option<Box<str>>,
+    /// Everything else.
+    pub settings: Arc<Settings>,
+}
+
+/// What a step executes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// A script for `/bin/sh -eu -c`.
+    Script(Box<str>),
+    /// A program and its arguments.
+    Arguments(Box<[Box<str>]>),
+}
+
+impl Run {
+    /// The program and its arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Script(script) => ["/bin/sh", "-eu", "-c", script].map(str::to_owned).into(),
+            Self::Arguments(arguments) => arguments.iter().map(|argument| argument.to_string()).collect(),
+        }
+    }
+}
+
+/// How a step is executed. Instances of a step mostly have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
     /// What its root is made of.
     pub image: Image,
-    /// The program and its arguments; a script has become `/bin/sh -eu -c SCRIPT`.
-    pub arguments: Vec<String>,
     /// Declared variables, sorted by name.
     pub env: Vec<(String, String)>,
-    /// Sorted by path, no two colliding.
-    pub inputs: Vec<Input>,
-    /// Sorted by name.
-    pub outputs: Vec<Output>,
-    /// Steps that must succeed first although nothing of theirs is an input. Sorted.
-    pub needs: Vec<StepIndex>,
     /// What it takes of its worker while it runs.
     pub resources: Resources,
     /// When to stop it.
@@ -64,8 +95,6 @@ pub struct Step {
     pub effects: bool,
     /// Its failure does not fail the run; what needs it is still skipped.
     pub allow_failure: bool,
-    /// Why it will not run, where its `if` says so.
-    pub skip: Option<String>,
     /// Reports among its files that the summary reads.
     pub reports: Vec<Report>,
     /// Keys that are valid but that this version cannot execute. `run` refuses the plan while any step has one.
@@ -85,7 +114,7 @@ pub enum Image {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// Relative to `/workspace`, normalised; empty for `/workspace` itself.
-    pub path: String,
+    pub path: Arc<str>,
     /// What is there.
     pub from: InputFrom,
 }
@@ -98,7 +127,7 @@ pub enum InputFrom {
         /// Position in [`Plan::sources`].
         source: u32,
         /// Relative to the source's root, normalised; empty for all of it.
-        subpath: String,
+        subpath: Arc<str>,
     },
     /// An output of an earlier step.
     Output(OutputRef),

@@ -85,7 +85,7 @@ impl Filling {
             InputFrom::Source { .. } => self.source,
             InputFrom::Output(output) => self.outputs[output.step as usize],
         };
-        let mount = |input: &'_ Input| (input.path.clone(), tree(&input.from));
+        let mount = |input: &'_ Input| (input.path.to_string(), tree(&input.from));
         let inputs: Vec<(String, TreeRef)> = step.inputs.iter().map(mount).collect();
         let mounts: Vec<Mount<'_>> = inputs.iter().map(|(path, tree)| Mount { path, tree: *tree }).collect();
         let unread = |digest: &Digest| Err(format!("{digest} would have to be read"));

@@ -42,7 +42,7 @@ pub fn read(file: &Path) -> Result<String, CliError> {
 ///
 /// # Errors
 /// All its problems.
-pub fn load(file: &Path, text: &str) -> Result<Pipeline, Diagnostics> {
+pub fn load<'t>(file: &Path, text: &'t str) -> Result<Pipeline<'t>, Diagnostics> {
     cullet_pipeline::load(&file.display().to_string(), text)
 }
 

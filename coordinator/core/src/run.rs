@@ -123,10 +123,10 @@ impl Run {
     pub fn resolved_inputs(&self, step: StepIndex) -> Option<impl Iterator<Item = (&str, TreeRef)>> {
         self.steps.get(step as usize)?;
         let inputs = &self.spec.steps.get(step as usize)?.inputs;
-        let tree = |source: &InputSource| match *source {
-            InputSource::Tree(tree) => Some(tree),
+        let tree = |source: &InputSource| match source {
+            InputSource::Tree(tree) => Some(**tree),
             InputSource::Output { step, output } => {
-                self.steps.get(step as usize)?.outputs.get(usize::from(output)).copied()
+                self.steps.get(*step as usize)?.outputs.get(usize::from(*output)).copied()
             }
         };
         if inputs.iter().any(|input| tree(&input.source).is_none()) {

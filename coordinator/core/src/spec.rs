@@ -1,6 +1,8 @@
 //! What a submitter asks for, reduced to what deciding needs. Whatever only executing needs stands behind the
 //! digest of the step's Command.
 
+use std::sync::Arc;
+
 use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +57,8 @@ pub struct StepSpec {
 /// One input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Relative to the input root; empty for the root itself.
-    pub path: Box<str>,
+    /// Relative to the input root; empty for the root itself. Shared, as thousands of steps have the same.
+    pub path: Arc<str>,
     /// What lies there.
     pub source: InputSource,
 }
@@ -64,8 +66,8 @@ pub struct InputSpec {
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputSource {
-    /// Known when the run was submitted.
-    Tree(TreeRef),
+    /// Known when the run was submitted; mostly the same source for all steps.
+    Tree(Arc<TreeRef>),
     /// An output of an earlier step.
     Output {
         /// The step.

@@ -46,7 +46,7 @@ impl<'a> Compiler<'a> {
         found.sort_by(|(a, first), (b, second)| (&a.path, first).cmp(&(&b.path, second)));
         for [(a, first), (b, second)] in found.array_windows() {
             if a.path == b.path {
-                let path = if a.path.is_empty() { "." } else { &a.path };
+                let path = if a.path.is_empty() { "." } else { &*a.path };
                 let problem = Diagnostic::error(*second, format!("two inputs are at `{path}`"));
                 self.cx.sink.push(problem.label(*first, "the other one"));
             }
@@ -58,13 +58,15 @@ impl<'a> Compiler<'a> {
         match reference::input(text)? {
             InputRef::Source { name, subdir } => {
                 let from = self.source(name, subdir)?;
-                Ok(vec![Input { path: path.to_owned(), from }])
+                Ok(vec![Input { path: self.shared.text(path), from }])
             }
             InputRef::Output { step, output } => {
                 self.not_itself(user, &step)?;
                 let outputs = self.output_refs(&step, output)?;
-                let input =
-                    |(suffix, from)| Input { path: below(path, suffix), from: InputFrom::Output(from) };
+                let input = |(suffix, from)| {
+                    let path = self.shared.text(&below(path, suffix));
+                    Input { path, from: InputFrom::Output(from) }
+                };
                 Ok(outputs.into_iter().map(input).collect())
             }
         }
@@ -76,7 +78,7 @@ impl<'a> Compiler<'a> {
         };
         self.sources.list[source as usize].used.set(true);
         let subpath = subdir.map(RelativePath::parse).transpose()?.unwrap_or_default();
-        Ok(InputFrom::Source { source, subpath })
+        Ok(InputFrom::Source { source, subpath: self.shared.text(&subpath) })
     }
 
     fn no_source(&self, name: &str) -> Complaint {

@@ -8,6 +8,7 @@ mod order;
 mod outputs;
 mod params;
 mod reference;
+mod shared;
 mod sources;
 mod step;
 mod steps;
@@ -25,6 +26,7 @@ use crate::yaml::{Kind, Node};
 
 use images::Images;
 use params::Params;
+use shared::Shared;
 use sources::Sources;
 use steps::Steps;
 
@@ -48,6 +50,7 @@ struct Compiler<'a> {
     images: Images<'a>,
     sources: Sources<'a>,
     steps: Steps<'a>,
+    shared: Shared,
     /// Inputs and needs resolved so far; see [`inputs::MOST_EDGES`].
     edges: Cell<usize>,
     /// Memory that the texts of the steps take, so far.
@@ -66,7 +69,9 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let images = Images::new(cx, document.images, &params);
     let sources = Sources::new(cx, document.sources, &params);
     let steps = Steps::new(cx, document.steps);
-    let compiler = Compiler { cx, params, images, sources, steps, edges: Cell::new(0), bytes: Cell::new(0) };
+    let shared = Shared::new();
+    let (edges, bytes) = (Cell::new(0), Cell::new(0));
+    let compiler = Compiler { cx, params, images, sources, steps, shared, edges, bytes };
     let roots = compiler.targets(request);
     let keep = matches!(request, Request::Plan { .. });
     let (mut plan, index_of) = compiler.order(&roots, keep);

@@ -1,5 +1,6 @@
 //! One instance of a step, resolved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
@@ -8,13 +9,27 @@ use super::steps::InstanceScope;
 use crate::decode::{Decode, Field, Lazy, Named, Scalar};
 use crate::diag::Diagnostic;
 use crate::expr::{self, Complaint};
-use crate::plan::{Image, Input, InputFrom, Network, Resources, Retries, Step};
+use crate::plan::{self, Image, Input, InputFrom, Network, Resources, Retries, Settings, Step};
 use crate::scalar::{Text, VariableName};
 use crate::syntax::{RetriesDef, Run, StepDef};
 use crate::yaml::{Kind, Node};
 
 /// How much of a condition is quoted where it is why a step was skipped, in characters: two lines of a terminal.
 const SHOWN_CONDITION: usize = 160;
+
+/// What a step has that says nothing.
+pub(super) const DEFAULTS: Settings = Settings {
+    image: Image::Host,
+    env: Vec::new(),
+    resources: RESOURCES,
+    timeout: TIMEOUT,
+    retries: RETRIES,
+    network: Network::None,
+    effects: false,
+    allow_failure: false,
+    reports: Vec::new(),
+    unsupported: Vec::new(),
+};
 
 /// How long a step may take unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -44,28 +59,36 @@ impl<'a> Compiler<'a> {
         };
         let at = Resolving { step: named, scope };
         let mut step = self.blank(instance, named.key.span().line);
+        let mut settings = Settings::clone(&step.settings);
         // Beyond these bounds nothing is resolved any more, only the order of what was.
         let within = self.edges.get() <= MOST_EDGES && self.bytes.get() <= MOST_BYTES;
         if within && let Some(definition) = StepDef::decode(self.cx, named.body) {
             self.fill(&mut step, &at, &definition);
-            self.count_bytes(&step, named.key);
+            self.settings(&mut settings, &at, &definition);
+            self.count_bytes(&step, &settings, named.key);
+            step.settings = self.shared.settings(settings);
         }
         let mut before: Vec<u32> = step.inputs.iter().filter_map(producer).collect();
         before.sort_unstable();
         before.dedup();
-        step.needs.retain(|need| before.binary_search(need).is_err());
+        let needs = step.needs.iter().copied();
+        step.needs = needs.filter(|need| before.binary_search(need).is_err()).collect();
         before.extend(&step.needs);
         before.sort_unstable();
         Resolved { step, before }
     }
 
-    fn count_bytes(&self, step: &Step, key: Node<'a>) {
-        let arguments = step.arguments.iter();
-        let texts = arguments.chain(step.env.iter().flat_map(|(name, value)| [name, value]));
-        let paths =
-            step.inputs.iter().map(|input| &input.path).chain(step.outputs.iter().map(|out| &out.name));
+    fn count_bytes(&self, step: &Step, settings: &Settings, key: Node<'a>) {
+        let script: usize = match &step.run {
+            plan::Run::Script(script) => script.len() + 64,
+            plan::Run::Arguments(arguments) => arguments.iter().map(|argument| argument.len() + 64).sum(),
+        };
+        let env = settings.env.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let inputs = step.inputs.iter().map(|input| &*input.path);
+        let outputs = step.outputs.iter().map(|output| output.name.as_str());
         // Beside its characters, a string takes its place in a list and in the heap.
-        let bytes: usize = texts.chain(paths).map(|text| text.len() + 64).sum();
+        let bytes: usize = env.chain(inputs).chain(outputs).map(|text| text.len() + 64).sum();
+        let bytes = bytes + script;
         let before = self.bytes.get();
         self.bytes.set(before + bytes);
         if before <= MOST_BYTES && before + bytes > MOST_BYTES {
@@ -77,69 +100,63 @@ impl<'a> Compiler<'a> {
 
     fn blank(&self, instance: u32, line: u32) -> Step {
         Step {
-            name: self.steps.name(instance),
+            name: self.steps.name(instance).into(),
             line,
-            image: Image::Host,
-            arguments: Vec::new(),
-            env: Vec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            needs: Vec::new(),
-            resources: RESOURCES,
-            timeout: TIMEOUT,
-            retries: RETRIES,
-            network: Network::None,
-            effects: false,
-            allow_failure: false,
+            run: plan::Run::Arguments(Box::default()),
+            inputs: Box::default(),
+            outputs: self.shared.outputs(Vec::new()),
+            needs: Box::default(),
             skip: None,
-            reports: Vec::new(),
-            unsupported: Vec::new(),
+            settings: Arc::clone(&self.shared.defaults),
         }
     }
 
     fn fill(&self, step: &mut Step, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
-        if let Some(run) = &definition.run {
-            step.arguments = self.run(at, &run.value).unwrap_or_default();
-        }
-        if let Some(env) = &definition.env {
-            step.env = self.env(at, &env.value);
+        if let Some(run) = definition.run.as_ref().and_then(|run| self.run(at, &run.value)) {
+            step.run = run;
         }
         if let Some(inputs) = &definition.inputs {
-            step.inputs = self.inputs(at, &inputs.value);
+            step.inputs = self.inputs(at, &inputs.value).into();
         }
         if let Some(outputs) = &definition.outputs {
-            step.outputs = self.outputs(at, &outputs.value);
+            step.outputs = self.shared.outputs(self.outputs(at, &outputs.value));
         }
         if let Some(needs) = &definition.needs {
-            step.needs = self.needs(at, &needs.value);
-        }
-        if let Some(reports) = definition.reports.as_ref().and_then(|field| field.value.junit.as_ref()) {
-            step.reports = self.reports(at, &reports.value);
+            step.needs = self.needs(at, &needs.value).into();
         }
         if let Some(condition) = &definition.condition {
-            step.skip = self.skip(at, condition.value);
+            step.skip = self.skip(at, condition.value).map(Into::into);
         }
-        self.limits(step, at, definition);
-        self.effects(step, definition);
-        self.unsupported(step, at, definition);
     }
 
-    fn limits(&self, step: &mut Step, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
+    fn settings(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
+        if let Some(env) = &definition.env {
+            settings.env = self.env(at, &env.value);
+        }
+        if let Some(reports) = definition.reports.as_ref().and_then(|field| field.value.junit.as_ref()) {
+            settings.reports = self.reports(at, &reports.value);
+        }
+        self.limits(settings, at, definition);
+        self.effects(settings, definition);
+        self.unsupported(settings, at, definition);
+    }
+
+    fn limits(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
         let resources = definition.resources.as_ref().map(|field| &field.value);
-        self.set(&mut step.resources.cpu_millis, at, resources.and_then(|map| map.cpu.as_ref()));
-        self.set(&mut step.resources.memory_bytes, at, resources.and_then(|map| map.memory.as_ref()));
-        self.set(&mut step.timeout, at, definition.timeout.as_ref());
-        self.set(&mut step.network, at, definition.network.as_ref());
-        self.set(&mut step.effects, at, definition.effects.as_ref());
-        self.set(&mut step.allow_failure, at, definition.allow_failure.as_ref());
+        self.set(&mut settings.resources.cpu_millis, at, resources.and_then(|map| map.cpu.as_ref()));
+        self.set(&mut settings.resources.memory_bytes, at, resources.and_then(|map| map.memory.as_ref()));
+        self.set(&mut settings.timeout, at, definition.timeout.as_ref());
+        self.set(&mut settings.network, at, definition.network.as_ref());
+        self.set(&mut settings.effects, at, definition.effects.as_ref());
+        self.set(&mut settings.allow_failure, at, definition.allow_failure.as_ref());
         match definition.retries.as_ref().map(|field| &field.value) {
             None => {}
             Some(RetriesDef::Failure(count)) => {
-                step.retries.failure = count.get(self.cx, &at.scope).unwrap_or_default();
+                settings.retries.failure = count.get(self.cx, &at.scope).unwrap_or_default();
             }
             Some(RetriesDef::Full(map)) => {
-                self.set(&mut step.retries.failure, at, map.failure.as_ref());
-                self.set(&mut step.retries.infra, at, map.infra.as_ref());
+                self.set(&mut settings.retries.failure, at, map.failure.as_ref());
+                self.set(&mut settings.retries.infra, at, map.infra.as_ref());
             }
         }
     }
@@ -156,23 +173,23 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    pub(super) fn run(&self, at: &Resolving<'_, 'a>, run: &Run<'a>) -> Option<Vec<String>> {
+    pub(super) fn run(&self, at: &Resolving<'_, 'a>, run: &Run<'a>) -> Option<plan::Run> {
         match run {
             Run::Script(lazy) => {
                 let script = lazy.get(self.cx, &at.scope)?;
                 if script.trim().is_empty() {
                     self.cx.error(lazy.node, Complaint::new("there is nothing to run"));
                 }
-                Some(vec!["/bin/sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script])
+                Some(plan::Run::Script(script.into()))
             }
             Run::Arguments(node, lazies) => {
-                let get = |lazy: &Lazy<'a, _>| lazy.get(self.cx, &at.scope);
-                let arguments: Vec<String> = lazies.iter().filter_map(get).collect();
+                let get = |lazy: &Lazy<'a, _>| lazy.get(self.cx, &at.scope).map(Into::into);
+                let arguments: Box<[Box<str>]> = lazies.iter().filter_map(get).collect();
                 let program = lazies.first().map(|lazy| lazy.node.text());
                 if node.len() == 0 || program.is_some_and(|text| text.trim().is_empty()) {
                     self.cx.error(*node, Complaint::new("there is no program to run"));
                 }
-                Some(arguments)
+                Some(plan::Run::Arguments(arguments))
             }
         }
     }
@@ -215,12 +232,14 @@ impl<'a> Compiler<'a> {
     }
 
     /// A step that acts on the outside world is not started again by anything but a person.
-    fn effects(&self, step: &mut Step, definition: &StepDef<'a>) {
-        if !step.effects {
+    fn effects(&self, settings: &mut Settings, definition: &StepDef<'a>) {
+        if !settings.effects {
             return;
         }
-        let wanted =
-            definition.retries.as_ref().filter(|_| step.retries.failure > 0 || step.retries.infra > 0);
+        let wanted = definition
+            .retries
+            .as_ref()
+            .filter(|_| settings.retries.failure > 0 || settings.retries.infra > 0);
         if let Some(retries) = wanted {
             let problem = Diagnostic::error(
                 retries.key.span(),
@@ -228,7 +247,7 @@ impl<'a> Compiler<'a> {
             );
             self.cx.sink.push(problem.help("leave `retries` out".to_owned()));
         }
-        step.retries = Retries { failure: 0, infra: 0 };
+        settings.retries = Retries { failure: 0, infra: 0 };
         if let Some(outputs) = &definition.outputs {
             let message = "outputs of a step with `effects: true` are never cached";
             self.warn(outputs.key, message.to_owned(), "make them in a step of their own, without `effects`");

@@ -7,35 +7,40 @@ use super::inputs::Resolving;
 use crate::decode::{Field, Lazy, Named, Scalar};
 use crate::diag::Diagnostic;
 use crate::expr::Complaint;
-use crate::plan::{Image, Step, Unsupported};
+use crate::plan::{Image, Settings, Unsupported};
 use crate::scalar::{AbsolutePath, check_name};
 use crate::syntax::{SecretDef, ServiceDef, StepDef};
 use crate::yaml::Node;
 
 impl<'a> Compiler<'a> {
-    pub(super) fn unsupported(&self, step: &mut Step, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
+    pub(super) fn unsupported(
+        &self,
+        settings: &mut Settings,
+        at: &Resolving<'_, 'a>,
+        definition: &StepDef<'a>,
+    ) {
         if let Some(image) = &definition.image {
             let text = image.value.get(self.cx, &at.scope);
             if let Some(image) = text.and_then(|text| self.image(image.value.node, &text)) {
-                step.image = image;
+                settings.image = image;
             }
-            if step.image != Image::Host {
-                step.unsupported.push(unsupported(image.key));
+            if settings.image != Image::Host {
+                settings.unsupported.push(unsupported(image.key));
             }
         }
         if let Some(caches) = &definition.caches {
             self.caches(at, &caches.value);
-            step.unsupported.push(unsupported(caches.key));
+            settings.unsupported.push(unsupported(caches.key));
         }
         if let Some(services) = &definition.services {
             self.services(at, &services.value);
-            step.unsupported.push(unsupported(services.key));
+            settings.unsupported.push(unsupported(services.key));
         }
         if let Some(secrets) = &definition.secrets {
             self.secrets(at, &secrets.value);
-            step.unsupported.push(unsupported(secrets.key));
+            settings.unsupported.push(unsupported(secrets.key));
         }
-        step.unsupported.sort_by_key(|unsupported| (unsupported.line, unsupported.column));
+        settings.unsupported.sort_by_key(|unsupported| (unsupported.line, unsupported.column));
     }
 
     fn caches<S: Scalar<Value = String>>(&self, at: &Resolving<'_, 'a>, defined: &Named<'a, Lazy<'a, S>>) {

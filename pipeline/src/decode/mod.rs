@@ -5,8 +5,6 @@ mod collection;
 mod lazy;
 mod object;
 
-use std::sync::Arc;
-
 use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::diag::{Diagnostic, Sink};
@@ -21,7 +19,7 @@ pub(crate) use object::{Field, missing, object, unknown_key};
 #[derive(Clone, Copy)]
 pub(crate) struct Cx<'a> {
     pub(crate) sink: &'a Sink,
-    pub(crate) text: &'a Arc<str>,
+    pub(crate) text: &'a str,
 }
 
 impl<'a> Cx<'a> {

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::suggest::Suggester;
 use super::{Diagnostic, Diagnostics, SHOWN, Severity, Span};
@@ -78,8 +77,8 @@ impl Sink {
         self.suggester.closest(name, candidates).map(|best| format!("did you mean `{best}`?"))
     }
 
-    /// Everything found, in the order of the file.
-    pub(crate) fn finish(self, file: &str, text: &Arc<str>) -> Diagnostics {
+    /// Everything found, in the order of the file. The text is only kept where there is something to show of it.
+    pub(crate) fn finish(self, file: &str, text: &str) -> Diagnostics {
         let mut list = self.list.into_inner();
         list.sort_by_key(|problem| problem.span);
         let omitted = list.len().saturating_sub(SHOWN) + self.uncounted.get();
@@ -90,6 +89,7 @@ impl Sink {
             list.sort_by_key(|problem| problem.span);
         }
         list.truncate(SHOWN);
-        Diagnostics { file: file.to_owned(), text: Arc::clone(text), list, omitted }
+        let text = if list.is_empty() { "" } else { text };
+        Diagnostics { file: file.to_owned(), text: text.into(), list, omitted }
     }
 }

@@ -56,8 +56,8 @@ fn aliases_that_deepen() {
 fn aliases_that_help() {
     let yaml = "cullet: 1\nsteps:\n  a: { run: x, env: &env { A: b } }\n  c: { run: y, env: *env }\n";
     let plan = plan(yaml, &[], &[]);
-    assert_eq!(plan.steps[0].env, plan.steps[1].env);
-    assert_eq!(plan.steps[1].env, [("A".to_owned(), "b".to_owned())]);
+    assert_eq!(plan.steps[0].settings.env, plan.steps[1].settings.env);
+    assert_eq!(plan.steps[1].settings.env, [("A".to_owned(), "b".to_owned())]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn more_problems_than_anyone_reads() {
 #[test]
 fn byte_order_mark_and_line_ends() {
     let pipeline = loaded("\u{feff}cullet: 1\r\nsteps:\r\n  a:\r\n    run: |\r\n      one\r\n      two\r\n");
-    assert_eq!(pipeline.plan(&[], &[]).unwrap().steps[0].arguments[3], "one\ntwo\n");
+    assert_eq!(pipeline.plan(&[], &[]).unwrap().steps[0].run.arguments()[3], "one\ntwo\n");
     check("\u{feff}cullet: 1\r\nsteps: {}\r\n", "2:1: error: a pipeline needs at least one step\n");
 }
 

@@ -48,11 +48,11 @@ outputs: { app: build.bin, reports: test.report }
 "#;
 
 fn step<'p>(plan: &'p Plan, name: &str) -> &'p Step {
-    plan.steps.iter().find(|step| step.name == name).unwrap_or_else(|| panic!("no step {name}"))
+    plan.steps.iter().find(|step| &*step.name == name).unwrap_or_else(|| panic!("no step {name}"))
 }
 
 fn names(plan: &Plan) -> Vec<&str> {
-    plan.steps.iter().map(|step| step.name.as_str()).collect()
+    plan.steps.iter().map(|step| &*step.name).collect()
 }
 
 /// Each input as `path <- origin`.
@@ -73,9 +73,12 @@ fn every_key_arrives() {
     assert_eq!(plan.name, "app");
     let build = step(&plan, "build");
     assert_eq!(build.line, 20);
-    assert_eq!(build.image, Image::Reference("docker.io/library/rust:1".to_owned()));
-    assert_eq!(build.arguments, ["/bin/sh", "-eu", "-c", "make -j4 release"]);
-    assert_eq!(build.env, [("A", "release-x"), ("Z", "last")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+    assert_eq!(build.settings.image, Image::Reference("docker.io/library/rust:1".to_owned()));
+    assert_eq!(build.run.arguments(), ["/bin/sh", "-eu", "-c", "make -j4 release"]);
+    assert_eq!(
+        build.settings.env,
+        [("A", "release-x"), ("Z", "last")].map(|(n, v)| (n.to_owned(), v.to_owned()))
+    );
     let outputs: Vec<(&str, &OutputPattern)> =
         build.outputs.iter().map(|output| (output.name.as_str(), &output.pattern)).collect();
     let globs = |globs: &[&str]| OutputPattern::Globs(globs.iter().map(|glob| (*glob).to_owned()).collect());
@@ -87,18 +90,18 @@ fn every_key_arrives() {
             ("docs", &globs(&["doc/**", "LICENSE"])),
         ]
     );
-    assert_eq!(build.resources, Resources { cpu_millis: 500, memory_bytes: 3 << 29 });
-    assert_eq!(build.timeout, Duration::from_secs(5400));
-    assert_eq!(build.network, Network::Full);
+    assert_eq!(build.settings.resources, Resources { cpu_millis: 500, memory_bytes: 3 << 29 });
+    assert_eq!(build.settings.timeout, Duration::from_secs(5400));
+    assert_eq!(build.settings.network, Network::Full);
     let unsupported: Vec<(&str, u32, u32)> =
-        build.unsupported.iter().map(|u| (u.key.as_str(), u.line, u.column)).collect();
+        build.settings.unsupported.iter().map(|u| (u.key.as_str(), u.line, u.column)).collect();
     assert_eq!(unsupported, [("image", 21, 5), ("caches", 25, 5)]);
     let test = step(&plan, "test[shard=2,os=mac]");
-    assert_eq!(test.arguments, ["bin/app", "2", "5", "1.10", "true"]);
-    assert!(test.allow_failure);
-    assert_eq!(test.retries, Retries { failure: 1, infra: 3 });
+    assert_eq!(test.run.arguments(), ["bin/app", "2", "5", "1.10", "true"]);
+    assert!(test.settings.allow_failure);
+    assert_eq!(test.settings.retries, Retries { failure: 1, infra: 3 });
     let reports: Vec<(ReportFormat, &str)> =
-        test.reports.iter().map(|r| (r.format, r.path.as_str())).collect();
+        test.settings.reports.iter().map(|r| (r.format, r.path.as_str())).collect();
     assert_eq!(reports, [(ReportFormat::Junit, "r-*.xml"), (ReportFormat::Junit, "x.xml")]);
 }
 
@@ -106,14 +109,19 @@ fn every_key_arrives() {
 fn defaults_are_those_of_the_documentation() {
     let plan = plan(YAML, &[], &["lint"]);
     let [lint] = plan.steps.as_slice() else { panic!("{:?}", names(&plan)) };
-    assert_eq!(lint.arguments[3], "lint --${{ x }}");
-    assert_eq!(lint.image, Image::Host);
-    assert_eq!(lint.resources, Resources { cpu_millis: 1000, memory_bytes: 0 });
-    assert_eq!(lint.timeout, Duration::from_secs(3600));
-    assert_eq!(lint.retries, Retries { failure: 0, infra: 3 });
-    assert_eq!(lint.network, Network::None);
-    assert!(!lint.effects && !lint.allow_failure && lint.skip.is_none() && lint.unsupported.is_empty());
-    assert!(lint.env.is_empty() && lint.outputs.is_empty() && lint.needs.is_empty());
+    assert_eq!(lint.run.arguments()[3], "lint --${{ x }}");
+    assert_eq!(lint.settings.image, Image::Host);
+    assert_eq!(lint.settings.resources, Resources { cpu_millis: 1000, memory_bytes: 0 });
+    assert_eq!(lint.settings.timeout, Duration::from_secs(3600));
+    assert_eq!(lint.settings.retries, Retries { failure: 0, infra: 3 });
+    assert_eq!(lint.settings.network, Network::None);
+    assert!(
+        !lint.settings.effects
+            && !lint.settings.allow_failure
+            && lint.skip.is_none()
+            && lint.settings.unsupported.is_empty()
+    );
+    assert!(lint.settings.env.is_empty() && lint.outputs.is_empty() && lint.needs.is_empty());
     assert!(plan.outputs.is_empty());
 }
 
@@ -129,7 +137,7 @@ fn what_is_needed_comes_first() {
     }
     assert_eq!(names(&plan)[..3], ["lint", "build", "test[shard=1,os=linux]"]);
     // What is an input is no need any more.
-    assert_eq!(step(&plan, "test[shard=1,os=linux]").needs, [0]);
+    assert_eq!(step(&plan, "test[shard=1,os=linux]").needs[..], [0]);
     assert_eq!(step(&plan, "deploy").needs.len(), 2);
 }
 
@@ -167,13 +175,14 @@ fn targets_bring_what_they_need_and_no_more() {
 
 #[test]
 fn conditions_follow_the_parameters() {
-    let skip = |params: &[&str]| step(&plan(YAML, params, &["deploy"]), "deploy").skip.clone();
+    let skip =
+        |params: &[&str]| step(&plan(YAML, params, &["deploy"]), "deploy").skip.as_deref().map(str::to_owned);
     assert_eq!(skip(&[]), None);
     let reason = Some("`if` is false: params.profile == 'release' && !params.fast".to_owned());
     assert_eq!(skip(&["profile=debug"]), reason);
     assert_eq!(skip(&["fast=true"]), reason);
     let effects = plan(YAML, &[], &["deploy"]);
-    assert_eq!(step(&effects, "deploy").retries, Retries { failure: 0, infra: 0 });
+    assert_eq!(step(&effects, "deploy").settings.retries, Retries { failure: 0, infra: 0 });
 }
 
 #[track_caller]

@@ -25,7 +25,7 @@ pub(crate) fn lines(problems: &Diagnostics) -> String {
 
 /// A pipeline that must be right.
 #[track_caller]
-pub(crate) fn loaded(yaml: &str) -> Pipeline {
+pub(crate) fn loaded(yaml: &str) -> Pipeline<'_> {
     load("f", yaml).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 

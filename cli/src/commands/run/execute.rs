@@ -9,12 +9,11 @@ use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::resolve::{Incompleteness, Resolver, describe};
 use cullet_coordinator::session::{self, Capacity, SessionParts};
-use cullet_coordinator::submission::PlanTemplates;
+use cullet_coordinator::submission::Submission;
 use cullet_coordinator::workers::Delivery;
 use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::Digest;
-use cullet_pipeline::Plan;
 use cullet_worker::StepExecutor;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
@@ -38,9 +37,8 @@ pub(super) struct Execution<'a> {
     pub(super) run_config: &'a RunConfig,
     pub(super) cache: &'a LocalCache,
     pub(super) prepared: Prepared,
-    pub(super) plan: Arc<Plan>,
     pub(super) run: RunId,
-    pub(super) spec: RunSpec,
+    pub(super) submission: Submission,
     pub(super) capacity: Capacity,
     /// Not even a lease could be written: the disk of the cache, where steps would work, is full.
     pub(super) full: bool,
@@ -77,7 +75,6 @@ impl Execution<'_> {
         let sources = self.prepared.sources.clone();
         let blobs: Arc<dyn BlobStore> =
             Arc::new(SourceBlobs { sources: sources.clone(), cache: cache.blobs.clone() });
-        let templates = Arc::new(PlanTemplates::new(self.plan.clone(), self.prepared.machine.clone()));
         let stores = Stores {
             blobs: blobs.clone(),
             actions: cache.actions.clone(),
@@ -88,14 +85,11 @@ impl Execution<'_> {
             Some(written) => Arc::new(OutputDir { written, blobs: blobs.clone(), disk: cache.disk.clone() }),
             None => Arc::new(NoDelivery),
         };
-        let resolver = Resolver::new(
-            FUNCTION,
-            blobs.clone(),
-            cache.actions.clone(),
-            templates.clone(),
-            incompleteness(cache),
-        );
-        let workers = self.workers(stores, blobs, watchers.clone());
+        let workers = self.workers(stores, blobs.clone(), watchers.clone());
+        let Submission { spec, templates } = self.submission;
+        let templates = Arc::new(templates);
+        let resolver =
+            Resolver::new(FUNCTION, blobs, cache.actions.clone(), templates.clone(), incompleteness(cache));
         let parts = SessionParts {
             driver: DirectDriver::default(),
             resolver: Arc::new(resolver),
@@ -104,7 +98,7 @@ impl Execution<'_> {
             delivery,
             events: Box::new(watchers),
         };
-        (self.spec, parts)
+        (spec, parts)
     }
 
     fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {

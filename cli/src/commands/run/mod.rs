@@ -12,11 +12,10 @@ pub(crate) mod sources;
 mod watchers;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
-use cullet_coordinator::submission::{RunOptions, run_spec};
+use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
 
 use super::pipeline_file;
@@ -46,13 +45,15 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     };
     drop(text);
     diagnostics::report(&warnings.render(color));
+    // They hold the text, and the run is long.
+    drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
-    execute_plan(args, config, &run_config, Arc::new(plan))
+    execute_plan(args, config, &run_config, plan)
 }
 
 /// Keys that are valid and that this version cannot execute are refused, never ignored.
 fn refuse_unsupported(plan: &Plan, file: &Path) -> Result<(), CliError> {
-    let mut found = plan.steps.iter().flat_map(|step| &step.unsupported);
+    let mut found = plan.steps.iter().flat_map(|step| &step.settings.unsupported);
     let Some(first) = found.next() else { return Ok(()) };
     let place = format!("{}:{}:{}", file.display(), first.line, first.column);
     let more = match found.count() {
@@ -67,7 +68,7 @@ fn execute_plan(
     args: &RunArgs,
     config: &Config,
     run_config: &RunConfig,
-    plan: Arc<Plan>,
+    plan: Plan,
 ) -> Result<ExitStatus, CliError> {
     let cache = cullet_cache::open(&config.run_cache_options())?;
     let live = live_run(&cache)?;
@@ -81,10 +82,11 @@ fn execute_plan(
         cpu_millis: capacity.cpu_millis,
         memory_bytes: capacity.memory_bytes,
     };
-    let subtree = |source: u32, subpath: &str| prepared.sources.subtree(&plan, source, subpath);
-    let spec = run_spec(&plan, &prepared.machine, options, subtree).map_err(prepare::unreadable)?;
+    let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
+    let submission =
+        submission(plan, prepared.machine.clone(), options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
-    let mut watchers = watchers::start(config, run_config, args, run, &plan)?;
+    let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline)?;
     for text in prepared.sources.warnings() {
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
@@ -92,7 +94,7 @@ fn execute_plan(
     let written = args.output.clone().map(Written::to);
     let full = live.is_none();
     let execution =
-        Execution { config, run_config, cache: &cache, prepared, plan, run, spec, capacity, full };
+        Execution { config, run_config, cache: &cache, prepared, run, submission, capacity, full };
     let end = execution.execute(written.clone(), watchers.clone())?;
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });

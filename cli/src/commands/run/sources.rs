@@ -14,6 +14,8 @@ use cullet_worker::SourceFiles;
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
     trees: Arc<Vec<SourceTree>>,
+    /// In the pipeline.
+    names: Arc<[String]>,
 }
 
 /// Why the sources of a run cannot be used.
@@ -53,13 +55,14 @@ impl Sources {
                 .map_err(|error| SourcesError::Scan { name: source.name.clone(), source: error })
         };
         let trees: Result<Vec<_>, _> = plan.sources.iter().map(scan).collect();
-        Ok(Self { trees: Arc::new(trees?) })
+        let names = plan.sources.iter().map(|source| source.name.clone()).collect();
+        Ok(Self { trees: Arc::new(trees?), names })
     }
 
     /// A part of a source.
-    pub(crate) fn subtree(&self, plan: &Plan, source: u32, subpath: &str) -> Result<TreeRef, SourcesError> {
+    pub(crate) fn subtree(&self, source: u32, subpath: &str) -> Result<TreeRef, SourcesError> {
         self.trees[source as usize].subtree(subpath).map_err(|error| SourcesError::Subtree {
-            name: plan.sources[source as usize].name.clone(),
+            name: self.names[source as usize].clone(),
             subpath: subpath.to_owned(),
             source: error,
         })

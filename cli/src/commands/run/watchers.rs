@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::{Event, EventSink};
 use cullet_core::RunId;
-use cullet_pipeline::Plan;
 
 use crate::args::RunArgs;
 use crate::config::{Config, RunConfig};
@@ -43,7 +42,7 @@ pub(super) fn start(
     run_config: &RunConfig,
     args: &RunArgs,
     run: RunId,
-    plan: &Plan,
+    pipeline: &str,
 ) -> Result<Watchers, CliError> {
     let style = config.terminal.stdout_style(config.color);
     let mut list: Vec<Box<dyn Observer>> =
@@ -51,7 +50,7 @@ pub(super) fn start(
     let file = std::path::absolute(&args.pipeline.file).unwrap_or_else(|_| args.pipeline.file.clone());
     let meta = Meta {
         run: run.to_string(),
-        pipeline: plan.name.clone(),
+        pipeline: pipeline.to_owned(),
         file: file.to_string_lossy().into_owned(),
         started_at_ms: now_ms(),
         targets: args.targets.clone(),

@@ -33,7 +33,7 @@ fn step(index: usize, raw: &RawStep) -> StepSpec {
         needs.map(move |need| u32::from(need.0) % index as u32)
     };
     let output = |step| InputSpec { path: "x".into(), source: InputSource::Output { step, output: 0 } };
-    let source = InputSpec { path: "src".into(), source: InputSource::Tree(tree("source")) };
+    let source = InputSpec { path: "src".into(), source: InputSource::Tree(tree("source").into()) };
     let one_in = |n: u8, with: u8| raw.traits % n == with;
     StepSpec {
         inputs: needs(true).map(output).chain(one_in(3, 0).then_some(source)).collect(),

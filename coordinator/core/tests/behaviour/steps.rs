@@ -33,7 +33,7 @@ pub(crate) fn step(name: &str) -> StepSpec {
 
 /// A step that reads the first output of others and, at `src`, a source.
 pub(crate) fn reads(name: &str, producers: &[u32]) -> StepSpec {
-    let source = InputSpec { path: "src".into(), source: InputSource::Tree(tree("source")) };
+    let source = InputSpec { path: "src".into(), source: InputSource::Tree(tree("source").into()) };
     let outputs = producers.iter().map(|&step| InputSpec {
         path: format!("in{step}").into(),
         source: InputSource::Output { step, output: 0 },
