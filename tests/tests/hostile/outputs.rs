@@ -86,3 +86,24 @@ fn outputs_that_meet_are_refused_before_anything_runs() {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
     expect(&user.cullet(&checkout, ["run"]), 2, &["cullet.yaml:3", "o/p"]);
 }
+
+#[test]
+fn links_that_were_in_the_inputs_are_held_to_the_same_rule() {
+    let text = "cullet: 1\nsources: { given: given }\nsteps:\n  \
+                bad: { inputs: { in: given }, run: 'true', outputs: { o: in } }\n  \
+                good: { inputs: { in: given }, run: 'rm in/out/away', outputs: { o: in } }\n  \
+                part: { inputs: { in: given }, run: 'true', outputs: { o: in/sub } }\n";
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
+    checkout.write("given/file", "sand\n");
+    shell(
+        checkout.path(),
+        "cd given && mkdir -p out sub/deep && ln -s /etc out/away && ln -s ../../file sub/deep/up",
+    );
+    let run = user.run_with(&checkout, ["--keep-going"]);
+    assert_eq!(run.exit_code, 1, "{}", run.stderr);
+    let reason = |step: &str| run.steps[step].reason.as_deref().unwrap_or_default();
+    assert!(reason("bad").contains("'in/out/away' to '/etc'"), "{}", reason("bad"));
+    assert!(reason("part").contains("'in/sub/deep/up' to '../../file'"), "{}", reason("part"));
+    assert_eq!(run.steps["good"].status, "succeeded", "{}", run.stderr);
+    expect_right_cache(&user, &checkout);
+}

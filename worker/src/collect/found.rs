@@ -6,6 +6,7 @@ use cullet_digest::{Digest, NodeName};
 
 use super::OutputLimits;
 use super::fault::{OutputFault, shown};
+use super::input_links::InputLinks;
 use crate::layers::{FileEntry, Place, Places, join};
 
 /// Files and directories of all outputs.
@@ -19,6 +20,8 @@ pub(super) struct Found {
     pub(super) files: Vec<FoundFile>,
     /// Of all files to be hashed, in bytes.
     pub(super) bytes: u64,
+    /// Links of the inputs that outputs take over.
+    pub(super) input_links: InputLinks,
     entries: u64,
     limits: OutputLimits,
     inodes: HashMap<(usize, u64), usize>,
@@ -63,8 +66,16 @@ pub(super) enum DirRef {
 
 impl Found {
     pub(super) fn new(limits: OutputLimits) -> Self {
-        let (places, inodes) = (Places::default(), HashMap::new());
-        Self { places, dirs: Vec::new(), files: Vec::new(), bytes: 0, entries: 0, limits, inodes }
+        Self {
+            places: Places::default(),
+            dirs: Vec::new(),
+            files: Vec::new(),
+            bytes: 0,
+            input_links: InputLinks::default(),
+            entries: 0,
+            limits,
+            inodes: HashMap::new(),
+        }
     }
 
     /// Adds a directory.

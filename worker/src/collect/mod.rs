@@ -6,6 +6,7 @@ mod adopt;
 mod fault;
 mod found;
 mod globs;
+mod input_links;
 mod resolve;
 mod scan;
 mod trees;

@@ -130,13 +130,35 @@ fn stays_inside(target: &[u8], depth: usize) -> Option<Vec<Vec<u8>>> {
     Some(names.map(<[u8]>::to_vec).collect())
 }
 
-/// Whether a link in a directory `depth` below the root of its output, kept as a link, points into that output,
-/// wherever the output is put. `..` may only lead: after the name of something that is itself a link it would
-/// climb from where that one points, and harmless links would add up to a harmful one.
-pub(super) fn is_harmless(target: &[u8], depth: usize) -> bool {
-    let mut names = target.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".");
-    let climbs = names.by_ref().take_while(|name| *name == b"..").count();
-    !target.starts_with(b"/") && climbs <= depth && names.all(|name| name != b"..")
+/// How deep below the root of an output a directory has to be so that none of its links leads out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Needs {
+    /// At least so many levels.
+    Depth(usize),
+    /// No depth is enough.
+    Elsewhere,
+}
+
+impl Needs {
+    /// What a link that is kept as a link needs to point into its output, wherever the output is put. `..` may
+    /// only lead: after the name of something that is itself a link it would climb from where that one points,
+    /// and harmless links would add up to a harmful one.
+    pub(super) fn of(target: &[u8]) -> Self {
+        let mut names = target.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".");
+        let climbs = names.by_ref().take_while(|name| *name == b"..").count();
+        match !target.starts_with(b"/") && names.all(|name| name != b"..") {
+            true => Self::Depth(climbs),
+            false => Self::Elsewhere,
+        }
+    }
+
+    /// The same, for the depth of the directory above.
+    pub(super) fn seen_from_above(self) -> Self {
+        match self {
+            Self::Depth(depth) => Self::Depth(depth.saturating_sub(1)),
+            Self::Elsewhere => Self::Elsewhere,
+        }
+    }
 }
 
 /// What a directory holds, in words.
@@ -170,7 +192,7 @@ mod tests {
         for (target, depth) in
             [("x", 0), ("../x", 1), ("./.././../x/y", 2), ("./a//b", 0), ("..", 1), (".", 0), ("...", 0)]
         {
-            assert!(is_harmless(target.as_bytes(), depth), "{target} at {depth}");
+            assert!(Needs::of(target.as_bytes()) <= Needs::Depth(depth), "{target} at {depth}");
         }
         for (target, depth) in [
             ("..", 0),
@@ -182,7 +204,7 @@ mod tests {
             ("/etc", 5),
             ("/workspace/x", 5),
         ] {
-            assert!(!is_harmless(target.as_bytes(), depth), "{target} at {depth}");
+            assert!(Needs::of(target.as_bytes()) > Needs::Depth(depth), "{target} at {depth}");
         }
     }
 

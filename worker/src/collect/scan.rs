@@ -6,7 +6,8 @@ use cullet_digest::{Digest, NodeName};
 use super::fault::{CollectError, OutputFault, shown};
 use super::found::{DirRef, FileRef, Found};
 use super::globs::{self, Globs};
-use super::resolve::is_harmless;
+use super::input_links::Escaping;
+use super::resolve::Needs;
 use super::view::{Cursor, View};
 use crate::layers::{Entry, FileEntry, LayerSet, join};
 
@@ -136,6 +137,7 @@ impl<'a, 'b> Scan<'a, 'b> {
         taken: bool,
     ) -> Result<DirRef, CollectError> {
         if let Some(digest) = self.view.untouched(at, name, layers).filter(|_| taken) {
+            self.taken_over(at, name, digest)?;
             return Ok(DirRef::Known(digest));
         }
         let place = self.found.places.child(self.found.dirs[dir].place, name);
@@ -145,15 +147,32 @@ impl<'a, 'b> Scan<'a, 'b> {
         Ok(DirRef::Found(child))
     }
 
+    /// Checks the links of a directory that comes from the inputs as it was.
+    fn taken_over(&mut self, at: &Cursor, name: &[u8], digest: Digest) -> Result<(), CollectError> {
+        let (path, depth) = (join(&at.path, name), self.depth(at) + 1);
+        match self.found.input_links.escaping(self.view, &path, digest, depth)? {
+            Some(link) => Err(self.refuse(link).into()),
+            None => Ok(()),
+        }
+    }
+
     fn link(&self, at: &Cursor, name: &[u8], target: &[u8]) -> Result<String, OutputFault> {
-        // Relative to the output: whoever gets it gets nothing of what was around it.
-        let below = at.path.get(self.base..).unwrap_or_default();
-        let depth = below.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count();
-        if !is_harmless(target, depth) {
+        if Needs::of(target) > Needs::Depth(self.depth(at)) {
             let (link, target) = (shown(&join(&at.path, name)), shown(target));
-            return Err(OutputFault::EscapingLink { output: globs::name(self.output), link, target });
+            return Err(self.refuse(Escaping { link, target }));
         }
         self.text(at, name, target)
+    }
+
+    /// Relative to the output: whoever gets it gets nothing of what was around it.
+    fn depth(&self, at: &Cursor) -> usize {
+        let below = at.path.get(self.base..).unwrap_or_default();
+        below.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).count()
+    }
+
+    fn refuse(&self, link: Escaping) -> OutputFault {
+        let Escaping { link, target } = link;
+        OutputFault::EscapingLink { output: globs::name(self.output), link, target }
     }
 
     fn text(&self, at: &Cursor, name: &[u8], bytes: &[u8]) -> Result<String, OutputFault> {

@@ -8,7 +8,7 @@ use cullet_digest::TreeRef;
 use cullet_worker::{AttemptReport, Exit};
 use rustix::fs::{FileType, Mode, OFlags};
 
-use crate::fixture::{FUNCTION, Fixture, action, failed, run, succeeded, tree};
+use crate::fixture::{Entry, FUNCTION, Fixture, action, failed, run, succeeded, tree};
 
 #[tokio::test]
 async fn links_out_of_the_workspace_are_refused_by_name() {
@@ -188,4 +188,40 @@ async fn links_out_of_the_output_are_refused_although_they_stay_in_the_workspace
     for (output, link, target) in good {
         succeeded(fixture.run(action(&[output]), move |sight| sight.link(link, target)).await);
     }
+}
+
+#[tokio::test]
+async fn links_of_untouched_inputs_keep_to_the_same_rule() {
+    let fixture = Fixture::new();
+    // The link of `in/b/c` stays inside of `in` and leads out of `in/b`.
+    let deep = fixture.directory(&[("up", Entry::Link("../../x"))]).await;
+    let middle = fixture.directory(&[("c", Entry::Dir(deep)), ("d", Entry::Dir(deep))]).await;
+    let top = fixture.directory(&[("a", Entry::Dir(middle)), ("b", Entry::Dir(middle))]).await;
+    let absolute = fixture.directory(&[("etc", Entry::Link("/etc"))]).await;
+    let winding = fixture.directory(&[("w", Entry::Link("n/../x"))]).await;
+    let (absolute, winding) = (("abs", Entry::Dir(absolute)), ("wind", Entry::Dir(winding)));
+    let bad = fixture.directory(&[absolute, winding]).await;
+    let root = fixture.directory(&[("in", Entry::Dir(top)), ("bad", Entry::Dir(bad))]).await;
+    let run = |output: &str, edit: Option<&'static str>| {
+        let mut action = action(&[output]);
+        action.input_root = root;
+        fixture.run(action, move |sight| edit.into_iter().for_each(|path| sight.write(path, "x")))
+    };
+    let cases = [
+        ("in/b", "/up' to '../../x'"),
+        ("bad", "' to '"),
+        ("bad/a*", "'bad/abs/etc' to '/etc'"),
+        ("bad/w*", "'bad/wind/w' to 'n/../x'"),
+        ("**", "' to '"),
+    ];
+    for (output, expected) in cases {
+        for edit in [None, Some("in/other"), Some("in/b/c/other"), Some("bad/abs/other")] {
+            let reason = failed(run(output, edit).await);
+            assert!(reason.contains(expected) && reason.contains("which may lead"), "{output}: {reason}");
+        }
+    }
+    // The root of what globs match is the workspace.
+    succeeded(run("in/b/*", None).await);
+    let kept = succeeded(run("in", None).await);
+    assert_eq!(tree(&kept, "in").digest(), top, "what was checked is handed out as it was");
 }
