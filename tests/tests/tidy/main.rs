@@ -9,6 +9,7 @@
 
 mod arrows;
 mod attributes;
+mod dependencies;
 mod documents;
 mod external;
 mod functions;
@@ -16,6 +17,7 @@ mod leftovers;
 mod length;
 mod manifests;
 mod metadata;
+mod policy;
 mod repository;
 mod safety;
 mod tree;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use semver::Version;
 use serde_json::Value;
 
 /// How one package uses another.
@@ -22,6 +23,14 @@ pub(crate) enum Kind {
 pub(crate) struct Package {
     /// Its name.
     pub(crate) name: String,
+    /// Which one.
+    pub(crate) version: Version,
+    /// An SPDX expression, where it has one.
+    pub(crate) license: Option<String>,
+    /// Where it comes from; none for a directory.
+    pub(crate) source: Option<String>,
+    /// Dependencies that may have any version, and whether they are directories.
+    pub(crate) wildcards: Vec<(String, bool)>,
     /// The directory below the repository's root, for a member of the workspace.
     pub(crate) member_dir: Option<String>,
     /// What it uses: ids and how.
@@ -33,8 +42,14 @@ pub(crate) type Graph = BTreeMap<String, Package>;
 
 /// Asks Cargo. Only this platform's part of the graph: the rest need not be downloaded.
 pub(crate) fn load(root: &Path) -> Graph {
+    load_for(root, &[host_triple()])
+}
+
+/// The graph for all of these platforms together.
+pub(crate) fn load_for(root: &Path, platforms: &[String]) -> Graph {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--filter-platform", &host_triple()])
+        .args(["metadata", "--format-version", "1"])
+        .args(platforms.iter().flat_map(|platform| ["--filter-platform", platform]))
         .current_dir(root)
         .output()
         .unwrap();
@@ -60,12 +75,24 @@ fn graph(metadata: &Value) -> Graph {
             let member_dir = members
                 .contains(&&package["id"])
                 .then(|| manifest.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
-            let name = package["name"].as_str().unwrap().to_owned();
-            (
-                id.to_owned(),
-                Package { name, member_dir, uses: uses.get(id).map_or_else(Vec::new, |node| arrows(node)) },
-            )
+            let text = |key: &str| package[key].as_str().map(str::to_owned);
+            let package = Package {
+                name: text("name").unwrap(),
+                version: text("version").unwrap().parse().unwrap(),
+                license: text("license"),
+                source: text("source"),
+                wildcards: wildcards(package),
+                member_dir,
+                uses: uses.get(id).map_or_else(Vec::new, |node| arrows(node)),
+            };
+            (id.to_owned(), package)
         })
+        .collect()
+}
+
+fn wildcards(package: &Value) -> Vec<(String, bool)> {
+    let any = array(&package["dependencies"]).filter(|dependency| dependency["req"] == "*");
+    any.map(|dependency| (dependency["name"].as_str().unwrap().to_owned(), dependency["path"].is_string()))
         .collect()
 }
 
@@ -94,6 +121,10 @@ pub(crate) fn planted(arrows: &[(&str, &str, Kind)]) -> Graph {
     let mut graph = Graph::new();
     let package = |name: &str| Package {
         name: name.to_owned(),
+        version: Version::new(0, 1, 0),
+        license: Some("MIT".to_owned()),
+        source: None,
+        wildcards: Vec::new(),
         member_dir: name.starts_with("cullet").then(|| name.to_owned()),
         uses: Vec::new(),
     };

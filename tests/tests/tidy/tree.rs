@@ -3,7 +3,8 @@
 use super::repository::{self, SourceFile};
 use super::violation::Violation;
 use super::{
-    arrows, attributes, documents, external, functions, leftovers, length, manifests, metadata, safety,
+    arrows, attributes, dependencies, documents, external, functions, leftovers, length, manifests, metadata,
+    policy, safety,
 };
 
 fn files() -> Vec<SourceFile> {
@@ -35,6 +36,13 @@ fn crates_know_each_other_as_the_architecture_says() {
 #[test]
 fn pure_crates_reach_nothing_impure() {
     pass(external::check(&metadata::load(&cullet_tests::repository_root())));
+}
+
+#[test]
+fn dependencies_are_what_the_policy_allows() {
+    let policy = policy::Policy::read(text(&files(), "deny.toml"));
+    let graph = metadata::load_for(&cullet_tests::repository_root(), &policy.graph.targets);
+    pass(dependencies::check(&graph, &policy));
 }
 
 #[test]
