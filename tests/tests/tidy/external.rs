@@ -22,7 +22,11 @@ const UNREACHABLE: &[(&str, &[&str], &str)] = &[
         &["tokio", "tonic", "nix", "rustix", "object_store"],
         "the language is a pure function of the file",
     ),
-    ("proto", &["object_store", "openraft", "nix", "rustix"], "wire types and the stubs of their services only"),
+    (
+        "proto",
+        &["object_store", "openraft", "nix", "rustix"],
+        "wire types and the stubs of their services only",
+    ),
     ("source", &["tokio", "tonic", "object_store"], "reading a tree is blocking work on its own threads"),
 ];
 /// External crates that only one crate of ours names, and which.
