@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cullet_worker::host::{HostFingerprint, HostTools, fingerprint};
+use cullet_worker::host::{HostFingerprint, HostTools, fingerprint, look};
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -125,4 +125,34 @@ fn the_tools_of_this_machine_have_one() {
     println!("warm: {fastest:?}, {} parts", warm.parts.len());
     assert_eq!(cold, warm);
     assert!(warm.parts.iter().any(|part| part.name == "architecture"));
+}
+
+#[test]
+fn a_look_is_discovery_and_fingerprint() {
+    // Not below /tmp, whose directories are never shown.
+    let base = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (home, memory) = (home(base.path(), "u"), base.path().join("memory"));
+    let path = format!("{0}/.cargo/bin:{0}/later:/usr/bin", home.display());
+    let both = || {
+        let tools = HostTools::discover(&path, Some(&home));
+        let fingerprint = fingerprint(&tools, None);
+        (tools, fingerprint)
+    };
+    let remembered = || look(&path, Some(&home), Some(&memory));
+    std::thread::sleep(Duration::from_millis(3100));
+    let before = remembered();
+    assert_eq!((remembered(), both()), (before.clone(), before.clone()));
+    assert!(before.0.binds.contains(&home.join(".rustup")));
+    // Of another path or home, nothing is known.
+    assert_eq!(look("/usr/bin", Some(&home), Some(&memory)).0, HostTools::discover("/usr/bin", Some(&home)));
+    assert_eq!(look(&path, None, Some(&memory)).0, HostTools::discover(&path, None));
+    assert_eq!(remembered(), before);
+    write(&home.join(".cargo/bin/cargo"), "PROXY");
+    let after = remembered();
+    assert_eq!(after.1.changed_since(&before.1), ["tools ~/.cargo/bin"]);
+    // A directory of the path that was not there.
+    write(&home.join("later/tool"), "x");
+    let after = remembered();
+    assert!(after.0.path.contains(&home.join("later").display().to_string()));
+    assert_eq!(after, both());
 }

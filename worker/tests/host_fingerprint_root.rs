@@ -205,6 +205,77 @@ fn the_memory_sees_a_file_that_is_overwritten_in_place() {
 }
 
 #[test]
+fn the_memory_sees_every_kind_of_change() {
+    type Change = fn(&Machine);
+    let changes: [(&str, Change); 15] = [
+        ("an overwritten program", |machine| machine.write("usr/bin/mawk", "BEFORE")),
+        ("a program more", |machine| machine.write("usr/bin/unpackaged", "x")),
+        ("a program less", |machine| fs::remove_file(machine.root().join("usr/bin/gawk")).unwrap()),
+        ("a right to execute", |machine| {
+            let file = machine.root().join("usr/local/script");
+            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+        ("an alternative", |machine| machine.link("etc/alternatives/awk", "/usr/bin/gawk")),
+        ("a directory's link", |machine| machine.link("bin", "usr/sbin")),
+        ("a library", |machine| machine.write("usr/lib/triplet/libnew.so", "x")),
+        ("a directory that was not there", |machine| machine.write("usr/local/new/file", "x")),
+        ("a file that was not there", |machine| machine.write("etc/npmrc", "x")),
+        ("a link that was not there", |machine| machine.link("lib64", "usr/lib64")),
+        ("another package database", |machine| machine.write("var/lib/rpm/Packages", "x")),
+        ("an updated package", |machine| machine.write("var/lib/dpkg/status", "BEFORE")),
+        ("a version more", |machine| machine.write("home/u/.rbenv/versions/3.4.0/bin/ruby", "x")),
+        ("a choice that was not there", |machine| machine.write("home/u/.rbenv/version", "3.3.0")),
+        ("a package of a language", |machine| {
+            machine.write("home/u/.rbenv/versions/3.3.0/lib/ruby/gems/3.3.0/gems/rake-13.0/rake.rb", "x");
+        }),
+    ];
+    let machines: Vec<Machine> = changes.iter().map(|_| Machine::new()).collect();
+    // Times of what changed just now are not trusted.
+    std::thread::sleep(Duration::from_millis(3100));
+    for ((what, change), machine) in changes.iter().zip(&machines) {
+        let before = machine.remembered();
+        let looks = machine.base.path().join("memory.looks");
+        let written = fs::metadata(&looks).unwrap().modified().unwrap();
+        assert_eq!(machine.remembered(), before);
+        assert_eq!(fs::metadata(&looks).unwrap().modified().unwrap(), written, "recalled");
+        change(machine);
+        let after = machine.remembered();
+        assert_ne!(after, before, "{what}");
+        assert_eq!(after, machine.take(), "{what}");
+    }
+}
+
+#[test]
+fn a_damaged_memory_is_none() {
+    let machine = Machine::new();
+    std::thread::sleep(Duration::from_millis(3100));
+    let before = machine.remembered();
+    let files = ["memory", "memory.files", "memory.looks"].map(|name| machine.base.path().join(name));
+    for file in &files {
+        let whole = fs::read(file).unwrap();
+        for place in (0..whole.len()).step_by(whole.len() / 20) {
+            let mut turned = whole.clone();
+            turned[place] ^= 0x04;
+            // It would hold, and nothing else would be read.
+            let _ = fs::remove_file(&files[2]);
+            fs::write(file, &turned).unwrap();
+            assert_eq!(machine.remembered(), before, "{} at {place}", file.display());
+        }
+        fs::write(file, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(machine.remembered(), before, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_memory_for_some_tools_is_none_for_others() {
+    let mut machine = Machine::new();
+    std::thread::sleep(Duration::from_millis(3100));
+    let before = machine.remembered();
+    machine.tools.path.reverse();
+    assert_eq!(machine.remembered().changed_since(&before), ["search path"]);
+}
+
+#[test]
 fn a_memory_of_one_machine_is_no_memory_of_another() {
     let (one, other) = (Machine::new(), Machine::new());
     other.write("usr/bin/mawk", "another");

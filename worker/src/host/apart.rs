@@ -5,29 +5,32 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::env::SYSTEM_PATH;
+use super::looks::Looks;
 use super::seen::apart;
 
 /// The directories to show: those where a directory of `PATH` lies, or where a link in one leads.
-pub(super) fn find(path: &[String]) -> BTreeSet<PathBuf> {
+pub(super) fn find(path: &[String], looks: &mut Looks) -> BTreeSet<PathBuf> {
     let mut found: BTreeSet<PathBuf> = path.iter().filter_map(|dir| apart(Path::new(dir))).collect();
     // Most machines have nothing there, and reading a few hundred links would be for nothing.
-    if !["/opt", "/nix", "/gnu"].iter().any(|dir| has_entries(Path::new(dir))) {
+    if !["/opt", "/nix", "/gnu"].map(|dir| has_entries(Path::new(dir), looks)).contains(&true) {
         return found;
     }
     let mut searched = BTreeSet::new();
     for dir in path.iter().map(String::as_str).chain(SYSTEM_PATH) {
-        if let Ok(dir) = fs::canonicalize(dir)
+        if let Some(dir) = looks.canonical(Path::new(dir))
             && searched.insert(dir.clone())
         {
+            // Which links are in it, and where they lead, changes only together with it.
+            looks.metadata(&dir);
             found.extend(links_of(&dir));
         }
     }
-    found.retain(|dir| dir.is_dir());
+    found.retain(|dir| looks.is_dir(dir));
     found
 }
 
-fn has_entries(dir: &Path) -> bool {
-    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
+fn has_entries(dir: &Path, looks: &mut Looks) -> bool {
+    looks.metadata(dir).is_some() && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn links_of(dir: &Path) -> impl Iterator<Item = PathBuf> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::apart;
 use super::env::SYSTEM_PATH;
 use super::home::companions;
+use super::looks::Looks;
 
 /// Entries of `/` below which nothing is ever shown, whatever `PATH` says: they are the step's own.
 const STEPS_OWN: [&str; 5] = ["proc", "sys", "dev", "tmp", "workspace"];
@@ -30,13 +31,18 @@ impl HostTools {
     /// Looks through the caller's `PATH`. A directory is left out when showing it would show too much: the home
     /// directory itself or one above it.
     pub fn discover(path: &str, home: Option<&Path>) -> Self {
+        Self::discover_with(path, home, &mut Looks::default())
+    }
+
+    /// As [`HostTools::discover`], with every look that it takes written down.
+    pub(super) fn discover_with(path: &str, home: Option<&Path>, looks: &mut Looks) -> Self {
         // A service account's home may be `/`, which is nobody's in particular.
         let home = home.filter(|home| home.is_absolute() && home.parent().is_some());
         let mut tools = Self { home: home.map(Path::to_path_buf), ..Self::default() };
         let mut binds = BTreeSet::new();
         for entry in path.split(':') {
             let dir = normal(Path::new(entry));
-            if !may_be_shown(&dir, home) || !dir.is_dir() {
+            if !may_be_shown(&dir, home) || !looks.is_dir(&dir) {
                 continue;
             }
             let Some(text) = dir.to_str() else { continue };
@@ -44,19 +50,19 @@ impl HostTools {
                 continue;
             }
             tools.path.push(text.to_owned());
-            tools.add_companions(&dir, &mut binds);
+            tools.add_companions(&dir, &mut binds, looks);
             binds.insert(dir);
         }
-        binds.extend(apart::find(&tools.path));
+        binds.extend(apart::find(&tools.path, looks));
         tools.binds = binds.into_iter().collect();
         tools
     }
 
-    fn add_companions(&mut self, dir: &Path, binds: &mut BTreeSet<PathBuf>) {
+    fn add_companions(&mut self, dir: &Path, binds: &mut BTreeSet<PathBuf>, looks: &mut Looks) {
         let Some(home) = &self.home else { return };
         let Ok(relative) = dir.strip_prefix(home) else { return };
         let found = companions(home, relative);
-        binds.extend(found.dirs.into_iter().filter(|dir| dir.is_dir()));
+        binds.extend(found.dirs.into_iter().filter(|dir| looks.is_dir(dir)));
         if let Some(variable) = found.env
             && !self.env.contains(&variable)
         {

@@ -6,7 +6,7 @@ use cullet_coordinator::template::Machine;
 use cullet_digest::DigestFunction;
 use cullet_pipeline::Plan;
 use cullet_source::Scanner;
-use cullet_worker::host::{HostFingerprint, HostTools, fingerprint};
+use cullet_worker::host::{self, HostFingerprint, HostTools};
 
 use super::sources::{Sources, SourcesError};
 use crate::config::{Config, Executor};
@@ -32,32 +32,31 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, CliError> {
     let scanner =
         Scanner::new(FUNCTION, Some(config.cache_dir.join("stat"))).skipping([config.cache_dir.clone()]);
-    let tools = config.host_tools();
-    let (host_image, sources) = std::thread::scope(|scope| {
-        let machine = scope.spawn(|| host_image(config, &tools));
-        let sources = Sources::scan(&scanner, plan, base);
-        (machine.join(), sources)
+    let ((tools, host_image), sources) = std::thread::scope(|scope| {
+        let sources = scope.spawn(|| Sources::scan(&scanner, plan, base));
+        (look(config), sources.join())
     });
+    let sources = sources.map_err(|_| CliError::infra("the sources could not be looked at"))?;
     let machine = Machine {
         function: FUNCTION,
-        host_image: host_image.map_err(|_| CliError::infra("the machine's tools could not be looked at"))?,
+        host_image,
         executor: (executor == Executor::Plain).then(|| "plain".to_owned()),
     };
     Ok(Prepared { machine, tools, sources: sources.map_err(unreadable)? })
 }
 
-/// The digest of this machine's toolchain. Its parts are kept, so that `why` can say later what changed.
-fn host_image(config: &Config, tools: &HostTools) -> String {
+/// This machine's tools and the digest of them. Its parts are kept, so that `why` can say later what changed.
+fn look(config: &Config) -> (HostTools, String) {
     let dir = config.cache_dir.join("host");
     // In a read-only cache everything is read again each time; the fingerprint is the same.
     let _ = std::fs::create_dir_all(&dir);
-    let host = fingerprint(tools, Some(&dir.join("memory")));
+    let (tools, host) = host::look(&config.path, config.home.as_deref(), Some(&dir.join("memory")));
     let path = parts_file(config, &host.digest);
     if !path.exists() {
         // Only `why` would miss it, and it does so in words.
         let _ = keep_parts(&path, &host);
     }
-    host.digest
+    (tools, host.digest)
 }
 
 /// Machines that are remembered: a machine is another one after each update of its packages.

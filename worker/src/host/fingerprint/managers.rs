@@ -1,6 +1,5 @@
 //! The parts for installations below a home directory: what the tool directories bring with them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::FingerprintPart;
@@ -70,7 +69,7 @@ fn versions(
     for name in reader.names(dir) {
         let path = dir.join(&name);
         // Such as sdkman's `current`.
-        if let Ok(target) = fs::read_link(reader.at(&path)) {
+        if let Some(target) = reader.link(&path) {
             parts.push(part(format!("link {}", shown(&path, tools)), shown(&target, tools)));
         } else {
             versions(reader, tools, &path, levels - 1, parts);
@@ -81,7 +80,7 @@ fn versions(
 /// One installed version: what it says about itself, its programs, and its libraries by name. There is a part
 /// even when all that is empty, so that the name counts.
 fn installation(reader: &mut Reader, tools: &HostTools, root: &Path) -> Option<FingerprintPart> {
-    if !reader.at(root).is_dir() {
+    if !reader.is_dir(root) {
         return None;
     }
     let mut lines = installation_lines(reader, root, tools);
@@ -117,7 +116,7 @@ fn rustup(reader: &mut Reader, tools: &HostTools, parts: &mut Vec<FingerprintPar
         parts.push(part(format!("rust toolchain {name}"), digest_of(&lines)));
     }
     // The rest of the settings is about paths of this machine and how rustup updates itself.
-    let settings = fs::read_to_string(reader.at(&root.join("settings.toml"))).unwrap_or_default();
+    let settings = reader.text(&root.join("settings.toml"));
     if let Some(line) = settings.lines().find(|line| line.starts_with("default_toolchain")) {
         parts.push(part("rust default", line.to_owned()));
     }

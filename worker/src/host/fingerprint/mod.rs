@@ -11,13 +11,13 @@ mod tree;
 mod walk;
 mod watch;
 
-use std::path::Path;
-
 use cullet_digest::DigestFunction;
 use serde::{Deserialize, Serialize};
 
-use self::reader::Reader;
 use super::HostTools;
+pub(super) use memory::{load, store};
+pub(super) use reader::Reader;
+pub(super) use watch::Watched;
 
 /// The identity of a machine's software. It contains no path below a home directory, no time, no host name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,23 +37,9 @@ pub struct FingerprintPart {
     pub value: String,
 }
 
-/// Takes the fingerprint of this machine with these tools.
-///
-/// Files are read once: `memory` names a file that keeps digests next to the size, times and inode they were
-/// taken at, and a second one with the extension `files` lies beside it. They are an optimisation: when they cannot
-/// be read or written the result is the same.
-///
-/// With a memory, of a tree with some thousand files only directories are looked at each time, and every file every
-/// ten minutes: a file that is overwritten in place there may be noticed that much later.
-pub fn fingerprint(tools: &HostTools, memory: Option<&Path>) -> HostFingerprint {
-    fingerprint_of(Path::new("/"), tools, memory)
-}
-
-/// Takes the fingerprint of the machine whose root directory is `root`; all paths of `tools` are below it.
-pub fn fingerprint_of(root: &Path, tools: &HostTools, memory: Option<&Path>) -> HostFingerprint {
-    let mut reader = Reader::new(root, memory);
-    let parts = parts::all(&mut reader, tools);
-    reader.finish();
+/// What `reader` finds to be the fingerprint of a machine with these tools.
+pub(super) fn take(reader: &mut Reader, tools: &HostTools) -> HostFingerprint {
+    let parts = parts::all(reader, tools);
     HostFingerprint { digest: digest_of(&parts), parts }
 }
 
@@ -70,8 +56,12 @@ impl HostFingerprint {
     }
 }
 
+/// Another text for each set of rules for what a fingerprint is made of and how it is remembered, so that what was
+/// found by other rules is neither shared nor believed.
+const RULES: &str = "cullet host 2\n";
+
 fn digest_of(parts: &[FingerprintPart]) -> String {
-    let mut text = String::from("cullet host 2\n");
+    let mut text = String::from(RULES);
     for part in parts {
         // Lengths keep two different lists from ever giving the same text.
         text.push_str(&format!("{} {} {} {}\n", part.name.len(), part.name, part.value.len(), part.value));

@@ -1,6 +1,5 @@
 //! The parts for the machine's own directories: all that steps see of them.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -44,9 +43,9 @@ pub(super) fn all(reader: &mut Reader, parts: &mut Vec<FingerprintPart>) {
     for name in seen::SYSTEM.iter().filter(|name| **name != "usr") {
         let path = Path::new("/").join(name);
         // On most machines a link to /usr, whose text says all.
-        match fs::read_link(reader.at(&path)) {
-            Ok(target) => parts.push(part(path.display().to_string(), target.display().to_string())),
-            Err(_) => parts.extend(directory(reader, &path)),
+        match reader.link(&path) {
+            Some(target) => parts.push(part(path.display().to_string(), target.display().to_string())),
+            None => parts.extend(directory(reader, &path)),
         }
     }
     usr(reader, parts);
@@ -100,9 +99,9 @@ fn directory(reader: &mut Reader, path: &Path) -> Option<FingerprintPart> {
 /// A file, link or directory at a place where anything may be. Where a link leads is covered there, or hidden.
 fn entry(reader: &mut Reader, path: &Path, depth: Depth, parts: &mut Vec<FingerprintPart>) {
     let name = path.display().to_string();
-    let Ok(found) = fs::symlink_metadata(reader.at(path)) else { return };
+    let Some(found) = reader.symlink_metadata(path) else { return };
     if found.is_symlink() {
-        let target = fs::read_link(reader.at(path)).unwrap_or_default();
+        let target = reader.link(path).unwrap_or_default();
         parts.push(part(format!("link {name}"), target.display().to_string()));
     } else if found.is_dir() {
         parts.extend(whole(reader, path, depth));

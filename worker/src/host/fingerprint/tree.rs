@@ -9,10 +9,11 @@ use std::thread;
 use cullet_digest::DigestFunction;
 
 use super::content;
-use super::memory::{Stamp, TreeFiles, TreeMemory};
+use super::memory::{TreeFiles, TreeMemory};
 use super::reader::Reader;
 use super::walk::{self, Entry, MAX_ENTRIES, Tree};
-use super::watch::{self, Watched};
+use super::watch;
+use crate::host::stamp::Stamp;
 
 /// What of a tree counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,11 @@ pub(super) fn digest(reader: &mut Reader, path: &Path, depth: Depth, home: Optio
     let memory = match known {
         Some(known) if reader.unchanged.contains(&root) => known,
         known => match look(reader, &root, depth, home, known)? {
-            (memory, true) => memory,
-            (memory, false) => return present(memory.value),
+            Looked { memory: Some(memory), .. } => memory,
+            Looked { value, memory: None } => {
+                reader.restless = true;
+                return present(value);
+            }
         },
     };
     let value = memory.value.clone();
@@ -44,15 +48,23 @@ fn present(value: String) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Looks at everything in the tree, and reads what has changed. The second says whether it may be remembered.
+/// A tree as it is now, and what may be remembered of it: nothing when it changed just now.
+struct Looked {
+    value: String,
+    memory: Option<TreeMemory>,
+}
+
+/// Looks at everything in the tree, and reads what has changed; none when there is no directory.
 fn look(
     reader: &mut Reader,
     root: &Path,
     depth: Depth,
     home: Option<&Path>,
     known: Option<TreeMemory>,
-) -> Option<(TreeMemory, bool)> {
-    if !fs::metadata(root).ok()?.is_dir() {
+) -> Option<Looked> {
+    if !root.is_dir() {
+        // Looked at again only where there is none: a tree's own looks begin with its root.
+        reader.looks.is_dir(root);
         return None;
     }
     let levels = if let Depth::Shape(levels) = depth { levels } else { usize::MAX };
@@ -62,13 +74,14 @@ fn look(
         Some(memory) if memory.stamps == stamps => memory.value,
         _ => read(reader, root, &tree, depth, home),
     };
-    let Watched { paths, stamps: watched_stamps, all } = watch::watched(&tree, depth == Depth::Whole);
-    let checked_s = (!all).then_some(reader.now.as_secs());
+    let watched = watch::watched(&tree, depth == Depth::Whole, reader.now.as_secs());
     let files =
         tree.entries.iter().filter(|entry| !entry.found.is_dir()).map(|entry| Stamp::of(&entry.found));
     let mut every = files.chain(tree.dirs.iter().map(|dir| dir.1.clone()));
     let settled = every.all(|stamp| stamp.is_settled(reader.now));
-    Some((TreeMemory { stamps, value, watched: paths, watched_stamps, checked_s }, settled))
+    let memory = watched.filter(|_| settled);
+    let memory = memory.map(|watched| TreeMemory { stamps, value: value.clone(), watched });
+    Some(Looked { value, memory })
 }
 
 /// Directories count by their names alone: a change of their times that adds and removes nothing is none.

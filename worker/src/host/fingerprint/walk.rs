@@ -3,8 +3,8 @@
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
-use super::memory::Stamp;
 use crate::host::seen;
+use crate::host::stamp::Stamp;
 
 /// The most entries of one tree that are looked at, in the order of their paths level by level. A language's
 /// installation has some ten thousand.
@@ -55,8 +55,9 @@ pub(super) fn walk(root: &Path, levels: usize) -> Tree {
 /// happens to list it.
 fn read(dir: &Path, prefix: &str, tree: &mut Tree, next: &mut Vec<(String, PathBuf)>) {
     let Ok(found) = fs::metadata(dir) else { return };
-    let Ok(listing) = fs::read_dir(dir) else { return };
+    // One that may not be read as well: its stamp shows when it may.
     tree.dirs.push((dir.to_path_buf(), Stamp::of(&found)));
+    let Ok(listing) = fs::read_dir(dir) else { return };
     let mut entries: Vec<Entry> = listing
         .filter_map(Result::ok)
         .filter_map(|entry| {
