@@ -110,7 +110,7 @@ pub struct TestSummary {
 pub struct Note {
     /// `info` or `warning`.
     pub level: String,
-    /// [`Note::RERUN`] where it says why something is executed; none otherwise.
+    /// [`Note::RERUN`] or [`Note::RETRY`]; none for anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The step it is about, if any.
@@ -123,6 +123,8 @@ pub struct Note {
 impl Note {
     /// The kind of a note that says why a step is executed although its key did not change.
     pub const RERUN: &str = "rerun";
+    /// The kind of a note that says why another attempt of a step follows.
+    pub const RETRY: &str = "retry";
 }
 
 /// See [`Event::RunFinished`].

@@ -117,13 +117,6 @@ impl Resolver {
         Answer { resolution: Resolution::Miss { action: key }, action: Some(Arc::new(action)), note }
     }
 
-    /// Stores an action again that was stored before and whose directories may be lost since. What cannot be
-    /// stored shows when the action is executed.
-    pub async fn restore(&self, question: &Question) {
-        let Ok(Made { encoded, assembled, .. }) = self.make(question).await else { return };
-        let _ = self.store(assembled, encoded).await;
-    }
-
     /// The action of a step whose inputs are known, and what has to be stored before it can be executed.
     async fn make(&self, question: &Question) -> Result<Made, Resolution> {
         let assembled = self.input_root(question).await?;

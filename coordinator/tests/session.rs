@@ -80,6 +80,30 @@ async fn a_lost_input_is_made_again_and_said_once() {
 }
 
 #[tokio::test]
+async fn a_lost_input_root_is_stored_again_and_uses_up_no_retry() {
+    let world = World { evict: &["b"], retry_infra: 0, ..World::default() };
+    let outcome = world.run(&[step("a", "print 1", &[]), step("b", "print 2", &[0])]).await;
+    assert_eq!((outcome.end.status.as_str(), outcome.end.executed), ("succeeded", 2));
+    assert_eq!(outcome.started, ["a", "b", "b"]);
+    let note = "trying again (attempt 2): its inputs could not be read from the cache";
+    assert_eq!(outcome.notes(), [note]);
+}
+
+#[tokio::test]
+async fn a_retry_is_announced_with_its_reason() {
+    let world = World { refuse: &["a"], retry_infra: 1, ..World::default() };
+    let outcome = world.run(&[step("a", "print 1", &[])]).await;
+    assert_eq!((outcome.end.status.as_str(), outcome.started.len()), ("succeeded", 2));
+    assert_eq!(outcome.notes(), ["trying again (attempt 2): no launcher"]);
+    let note = outcome.events.iter().position(|event| matches!(event, Event::Note(_)));
+    let again = outcome
+        .events
+        .iter()
+        .position(|event| matches!(event, Event::StepStarted(start) if start.attempt == 2));
+    assert!(note < again, "why comes before what");
+}
+
+#[tokio::test]
 async fn lost_outputs_are_made_again_before_the_run_ends() {
     let world = World { deliver: true, ..World::default() };
     *world.delivery.lose.lock().unwrap() = 1;

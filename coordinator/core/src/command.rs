@@ -156,10 +156,11 @@ pub enum AttemptOutcome {
         /// For people.
         reason: Box<str>,
     },
-    /// Inputs could not be read, so nothing was started; their producers run again. See
-    /// [`Resolution::InputLost`].
+    /// Inputs could not be read, so the step has no result; their producers run again, and its action is made
+    /// again. No failure, and no retry is used up. See [`Resolution::InputLost`].
     InputLost {
-        /// Positions in [`crate::spec::StepSpec::inputs`].
+        /// Positions in [`crate::spec::StepSpec::inputs`]; none where the directories that hold them together
+        /// are lost.
         inputs: Box<[u16]>,
     },
 }

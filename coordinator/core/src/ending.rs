@@ -65,6 +65,14 @@ impl Ending {
         Self::because(StepStatus::Cancelled, reason)
     }
 
+    /// For people: how an attempt failed that is followed by another.
+    pub(crate) fn describe(&self) -> String {
+        match self.exit_code {
+            Some(code) => format!("it failed with exit code {code}"),
+            None => format!("it {}", self.status.as_predicate()),
+        }
+    }
+
     /// The same end for a step that waited for an identical one.
     pub(crate) fn for_follower(&self, saved_ms: u64) -> Self {
         let cached = self.status == StepStatus::Succeeded;

@@ -46,6 +46,9 @@ pub struct Run {
     /// As many as in the specification, or none if that was refused.
     pub(crate) steps: Box<[Step]>,
     pub(crate) graph: Graph,
+    /// For each step that waits, how many of its dependencies have not succeeded; 0 for all others. Apart from
+    /// the steps, so that counting down touches little memory.
+    pub(crate) pending: Box<[u32]>,
     /// How many steps are not at their end.
     pub(crate) unfinished: u32,
     pub(crate) counts: Counts,
@@ -188,6 +191,7 @@ impl Run {
             self.landed.insert(action, step);
         }
         kept.phase = StepPhase::Finished(ending.status);
+        self.pending[step as usize] = 0;
         kept.stale = false;
         kept.stopping = false;
         kept.cached = ending.cached;

@@ -54,7 +54,8 @@ pub struct StepView<'a> {
     pub saved_ms: u64,
     /// How often it was run again because its outputs were lost.
     pub rewinds: u8,
-    /// For people: why it was skipped or stopped, what the machines did, why its action could not be made.
+    /// For people: why it was skipped or stopped, what the machines did, why its action could not be made; of a
+    /// step that is tried again, why.
     pub reason: Option<&'a str>,
 }
 
@@ -80,8 +81,8 @@ pub(crate) struct Step {
     pub(crate) failures: u8,
     pub(crate) infra_failures: u8,
     pub(crate) rewinds: u8,
-    /// In phase `Waiting`: how many dependencies have not succeeded.
-    pub(crate) pending: u32,
+    /// How often its action was made again because its inputs were lost.
+    pub(crate) remakes: u8,
     /// Steps on the longest chain of dependents that starts here, itself included.
     pub(crate) rank: u32,
     pub(crate) attempt: AttemptId,
@@ -99,7 +100,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn new(pending: u32, rank: u32) -> Self {
+    pub(crate) fn new(rank: u32) -> Self {
         Self {
             phase: StepPhase::Waiting,
             stale: false,
@@ -109,7 +110,7 @@ impl Step {
             failures: 0,
             infra_failures: 0,
             rewinds: 0,
-            pending,
+            remakes: 0,
             rank,
             attempt: 0,
             exit_code: None,
@@ -129,6 +130,10 @@ impl Step {
             StepPhase::Finished(status) => Some(status),
             _ => None,
         }
+    }
+
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.phase, StepPhase::Waiting)
     }
 
     pub(crate) const fn succeeded(&self) -> bool {

@@ -80,6 +80,7 @@ impl<D: Driver> Session<D> {
         digest: Digest,
     ) {
         let name = self.step_name(id.step);
+        self.announce_retry(id.step, attempt, &name);
         self.parts.events.event(&Event::StepStarted(StepStart {
             step: name.clone(),
             attempt,
@@ -89,13 +90,6 @@ impl<D: Driver> Session<D> {
             self.refuse(id, attempt, epoch);
             return;
         };
-        if attempt > 1
-            && let Some(question) = self.question(id.step, true)
-        {
-            // The directories of its input root come from no step that could be run again: where they are lost,
-            // only this brings them back.
-            self.parts.resolver.restore(&question).await;
-        }
         let templates = &self.parts.templates;
         let start = StartAttempt {
             id,
@@ -138,6 +132,19 @@ impl<D: Driver> Session<D> {
         let name = self.step_name(step);
         let text = format!("outputs of {name} can no longer be read from the cache: running it again");
         self.warn(Some(Note::RERUN), Some(name), text);
+    }
+
+    /// Says why a step is started again. One that is run again for its lost outputs was announced as such.
+    fn announce_retry(&mut self, step: StepIndex, attempt: AttemptId, name: &str) {
+        let view = self.core_run().and_then(|run| run.step(step));
+        let Some(reason) = view.and_then(|view| view.reason).filter(|_| attempt > 1) else { return };
+        let note = Note {
+            level: "warning".to_owned(),
+            kind: Some(Note::RETRY.to_owned()),
+            step: Some(name.to_owned()),
+            text: format!("trying again (attempt {attempt}): {reason}"),
+        };
+        self.parts.events.event(&Event::Note(note));
     }
 
     /// Says a sentence, unless it was said before.

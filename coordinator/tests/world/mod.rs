@@ -120,6 +120,10 @@ struct FakeWorkers {
     log: Arc<Mutex<Vec<String>>>,
     /// Names of steps whose next attempt says that its first input is lost.
     lose: Mutex<BTreeSet<String>>,
+    /// Names of steps whose input root is gone when their next attempt begins.
+    evict: Mutex<BTreeSet<String>>,
+    /// Names of steps whose next attempt the machine fails.
+    refuse: Mutex<BTreeSet<String>>,
 }
 
 #[async_trait]
@@ -129,11 +133,17 @@ impl Workers for FakeWorkers {
         let stop = CancellationToken::new();
         self.stops.lock().unwrap().insert(start.id, stop.clone());
         let lost = self.lose.lock().unwrap().remove(&start.name);
+        let refused = self.refuse.lock().unwrap().remove(&start.name);
         let memory = self.memory.clone();
+        if self.evict.lock().unwrap().remove(&start.name) {
+            memory.blobs.lock().unwrap().remove(&start.action.input_root).expect("it was stored");
+        }
         tokio::spawn(async move {
             let script = start.action.arguments[0].clone();
             let outcome = match script.split_once(' ') {
                 _ if lost => AttemptOutcome::InputLost { inputs: [0].into() },
+                _ if refused => AttemptOutcome::Infra { reason: "no launcher".into() },
+                _ if !memory.has(&start.action.input_root) => AttemptOutcome::InputLost { inputs: [].into() },
                 Some(("print", text)) => {
                     AttemptOutcome::Succeeded { outputs: [memory.keep(&start, text)].into() }
                 }
@@ -170,6 +180,11 @@ impl Workers for FakeWorkers {
 }
 
 impl Memory {
+    /// A directory that is empty is never stored.
+    fn has(&self, root: &Digest) -> bool {
+        *root == F.digest(b"") || self.blobs.lock().unwrap().contains_key(root)
+    }
+
     fn keep(&self, start: &StartAttempt, text: &str) -> TreeRef {
         let digest = F.digest(text.as_bytes());
         self.blobs.lock().unwrap().insert(digest, Bytes::copy_from_slice(text.as_bytes()));
@@ -247,6 +262,10 @@ impl Outcome {
     }
 }
 
+fn names(names: &[&str]) -> Mutex<BTreeSet<String>> {
+    Mutex::new(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) memory: Arc<Memory>,
@@ -255,6 +274,9 @@ pub(crate) struct World {
     pub(crate) keep_going: bool,
     pub(crate) deliver: bool,
     pub(crate) lose: &'static [&'static str],
+    pub(crate) evict: &'static [&'static str],
+    pub(crate) refuse: &'static [&'static str],
+    pub(crate) retry_infra: u8,
     /// How many blobs of every result are missing.
     pub(crate) incomplete: Option<usize>,
 }
@@ -268,7 +290,9 @@ impl World {
             memory: self.memory.clone(),
             stops: Mutex::default(),
             log: log.clone(),
-            lose: Mutex::new(self.lose.iter().map(|name| (*name).to_owned()).collect()),
+            lose: names(self.lose),
+            evict: names(self.evict),
+            refuse: names(self.refuse),
         };
         let parts = SessionParts {
             driver: DirectDriver::default(),
@@ -310,7 +334,7 @@ impl World {
             memory_bytes: 0,
             timeout_ms: 60_000,
             retry_failure: 0,
-            retry_infra: 1,
+            retry_infra: self.retry_infra,
             effects: step.effects,
             allow_failure: false,
             bypass_cache: false,

@@ -167,7 +167,8 @@ fn succeeded(result: ActionResult, start: &StartAttempt, finished: &mut Finished
     }
 }
 
-/// Which inputs hold the paths that could not be read: those with the longest path in front of them.
+/// Which inputs hold the paths that could not be read: those with the longest path in front of them. None where
+/// it is the directories around the inputs that are lost.
 fn lost_inputs(lost: &LostInputs, start: &StartAttempt) -> AttemptOutcome {
     let mut inputs: Vec<u16> = Vec::new();
     for LostInput { path, .. } in &lost.inputs {
@@ -180,10 +181,6 @@ fn lost_inputs(lost: &LostInputs, start: &StartAttempt) -> AttemptOutcome {
     }
     inputs.sort_unstable();
     inputs.dedup();
-    if inputs.is_empty() {
-        let reason = format!("{} of its inputs can no longer be read from the cache", lost.inputs.len());
-        return AttemptOutcome::Infra { reason: reason.into() };
-    }
     AttemptOutcome::InputLost { inputs: inputs.into() }
 }
 

@@ -57,6 +57,7 @@ impl Transition<'_> {
         let step = &mut run.steps[id.step as usize];
         step.failures = step.failures.saturating_add(1);
         if again && may_retry(step.failures, allowed) {
+            step.reason = Some(ending.describe().into());
             return self.make_ready(id);
         }
         self.share(id, &ending);
@@ -70,6 +71,7 @@ impl Transition<'_> {
         let step = &mut run.steps[id.step as usize];
         step.infra_failures = step.infra_failures.saturating_add(1);
         if again && may_retry(step.infra_failures, allowed) {
+            step.reason = Some(reason.into());
             return self.make_ready(id);
         }
         self.finish(id, Ending::infra(reason));

@@ -32,13 +32,13 @@ impl Transition<'_> {
     }
 
     fn unlock(&mut self, id: StepId) {
-        let Some(Run { steps, graph, .. }) = self.state.runs.get_mut(&id.run) else { return };
+        let Some(Run { pending, graph, .. }) = self.state.runs.get_mut(&id.run) else { return };
         let mut opened = Vec::new();
         for &dependent in graph.dependents(id.step) {
-            let step = &mut steps[dependent as usize];
-            if step.phase == StepPhase::Waiting {
-                step.pending -= 1;
-                if step.pending == 0 {
+            let left = &mut pending[dependent as usize];
+            if *left > 0 {
+                *left -= 1;
+                if *left == 0 {
                     opened.push(dependent);
                 }
             }

@@ -12,13 +12,30 @@ use crate::{Effect, StepId, StepIndex, StepPhase};
 /// is broken, and running the step for ever would hide it.
 const MAX_REWINDS: u8 = 3;
 
+/// The same for what no step makes: sources and the directories that hold a step's inputs together.
+const MAX_REMAKES: u8 = 3;
+
+/// What it takes to read a step's inputs again.
+struct Remedy {
+    /// Steps to run again.
+    producers: BTreeSet<StepId>,
+    /// Whether its action is to be made again, which stores its directories.
+    remake: bool,
+}
+
 impl Transition<'_> {
-    /// A resolving or running step could not read some of its inputs (positions in its specification).
+    /// A resolving or running step could not read some of its inputs (positions in its specification; none for
+    /// what holds them together).
     pub(super) fn input_lost(&mut self, id: StepId, inputs: &[u16]) {
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
         if !run.steps[id.step as usize].stale {
-            match run.producers(id.step, inputs) {
-                Ok(producers) => self.rewind_all(producers),
+            match run.remedy(id.step, inputs) {
+                Ok(Remedy { producers, remake }) => {
+                    let step = &mut run.steps[id.step as usize];
+                    step.reason = remake.then(|| "its inputs could not be read from the cache".into());
+                    step.remakes += u8::from(remake);
+                    self.rewind_all(producers);
+                }
                 Err(reason) => return self.finish(id, Ending::infra(reason)),
             }
         }
@@ -56,9 +73,10 @@ impl Transition<'_> {
     }
 
     fn producer_rewound(&mut self, id: StepId) {
-        let Some(step) = self.step(id) else { return };
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let step = &mut run.steps[id.step as usize];
         match step.phase {
-            StepPhase::Waiting => step.pending += 1,
+            StepPhase::Waiting => run.pending[id.step as usize] += 1,
             StepPhase::Ready => {
                 self.vacate(id);
                 self.await_inputs(id);
@@ -71,29 +89,34 @@ impl Transition<'_> {
 }
 
 impl Run {
-    /// The steps to run again so that these inputs come back, or why that cannot be.
-    fn producers(&self, step: StepIndex, inputs: &[u16]) -> Result<BTreeSet<StepId>, String> {
-        if inputs.is_empty() {
-            return Err("inputs could not be read, and nobody said which".to_owned());
-        }
+    /// What brings these inputs back, or why nothing does.
+    fn remedy(&self, step: StepIndex, inputs: &[u16]) -> Result<Remedy, String> {
         let spec = self.step_spec(step);
-        let mut producers = BTreeSet::new();
+        let mut remedy = Remedy { producers: BTreeSet::new(), remake: inputs.is_empty() };
+        let spent = self.steps[step as usize].remakes >= MAX_REMAKES;
+        if remedy.remake && spent {
+            return Err(format!("its input root was lost {} times", MAX_REMAKES + 1));
+        }
         for &position in inputs {
             let Some(input) = spec.inputs.get(usize::from(position)) else {
                 return Err(format!("input {position} could not be read, and there is none"));
             };
             let path = if input.path.is_empty() { "." } else { &*input.path };
             let InputSource::Output { step: producer, .. } = input.source else {
-                return Err(format!("its input '{path}' is a source that can no longer be read"));
+                if spent {
+                    return Err(format!("its input '{path}' is a source that can no longer be read"));
+                }
+                remedy.remake = true;
+                continue;
             };
             if self.steps[producer as usize].succeeded()
                 && let Some(reason) = self.cannot_rewind(producer)
             {
                 return Err(format!("its input '{path}' is lost: {reason}"));
             }
-            producers.insert(self.step_id(producer));
+            remedy.producers.insert(self.step_id(producer));
         }
-        Ok(producers)
+        Ok(remedy)
     }
 
     /// Why a step that succeeded must not be run again, or nothing.

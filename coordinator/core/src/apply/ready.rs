@@ -25,7 +25,7 @@ impl Transition<'_> {
         let step = &mut run.steps[id.step as usize];
         step.stale = false;
         step.phase = StepPhase::Waiting;
-        step.pending = pending;
+        run.pending[id.step as usize] = pending;
         if let Some(producer) = lost {
             self.endings.push_back((id, Ending::skipped(run.needs_reason(producer))));
         } else if pending == 0 {

@@ -28,7 +28,8 @@ impl Transition<'_> {
             return;
         }
         run.graph = Graph::new(spec);
-        run.steps = new_steps(spec, &run.graph);
+        run.pending = pending(spec);
+        run.steps = run.graph.ranks().into_iter().map(Step::new).collect();
         run.unfinished = run.steps.len() as u32;
         self.state.runs.insert(id, run);
         self.open(id, spec);
@@ -41,10 +42,15 @@ impl Transition<'_> {
             let id = StepId { run, step };
             if let Some(reason) = &step_spec.skip {
                 self.finish(id, Ending::skipped(reason.clone()));
-            } else if self.step(id).is_some_and(|step| step.pending == 0) {
+            } else if self.waits_for_nothing(id) {
                 self.resolve(id);
             }
         }
+    }
+
+    fn waits_for_nothing(&self, id: StepId) -> bool {
+        let run = self.state.runs.get(&id.run);
+        run.is_some_and(|run| run.pending[id.step as usize] == 0 && run.steps[id.step as usize].is_waiting())
     }
 }
 
@@ -55,6 +61,7 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         order,
         steps: Box::default(),
         graph: Graph::default(),
+        pending: Box::default(),
         unfinished: 0,
         counts: Counts::default(),
         phase: RunPhase::Active,
@@ -68,12 +75,12 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
     }
 }
 
-fn new_steps(spec: &RunSpec, graph: &Graph) -> Box<[Step]> {
+/// How many dependencies each step has.
+fn pending(spec: &RunSpec) -> Box<[u32]> {
     let mut needed: Vec<StepIndex> = Vec::new();
-    let ranks = graph.ranks();
-    let step = |(spec, rank)| {
-        dependencies(spec, &mut needed);
-        Step::new(needed.len() as u32, rank)
+    let count = |step| {
+        dependencies(step, &mut needed);
+        needed.len() as u32
     };
-    spec.steps.iter().zip(ranks).map(step).collect()
+    spec.steps.iter().map(count).collect()
 }

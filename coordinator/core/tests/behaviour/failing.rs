@@ -129,3 +129,18 @@ fn retries_end_whatever_is_allowed() {
     }
     assert_eq!(core.fail("a"), ["a Failed", "run 1 Failed"]);
 }
+
+#[test]
+fn a_step_that_is_tried_again_says_why() {
+    let mut core = Core::with_cpus(1);
+    core.submit(1, run([StepSpec { retry_failure: 2, retry_infra: 1, ..step("a") }]));
+    core.miss("a");
+    core.infra("a");
+    assert_eq!(core.reason("a"), "no space");
+    core.fail("a");
+    assert_eq!(core.reason("a"), "it failed with exit code 3");
+    core.done("a", AttemptOutcome::TimedOut);
+    assert_eq!(core.reason("a"), "it timed out");
+    core.succeed("a");
+    assert_eq!(core.reason("a"), "");
+}

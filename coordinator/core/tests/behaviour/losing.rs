@@ -121,18 +121,45 @@ fn an_answer_that_is_late_does_not_rewind_what_was_made_again() {
 }
 
 #[test]
-fn a_lost_source_is_nobodys_to_make_again() {
-    let mut core = reader_runs([step("a"), reads("b", &[0])]);
-    assert_eq!(core.lost("b", &[0, 1]), ["b InfraFailed", "run 1 InfraFailed"]);
-    assert_eq!(core.reason("b"), "its input 'src' is a source that can no longer be read");
+fn what_no_step_makes_is_stored_again_and_uses_up_no_retry() {
+    for inputs in [&[][..], &[1]] {
+        let mut core = reader_runs([step("a"), reads("b", &[0])]);
+        assert_eq!(core.lost("b", inputs), ["resolve b"]);
+        assert_eq!(core.reason("b"), "its inputs could not be read from the cache");
+        assert_eq!(core.miss("b"), ["start b#2@2 on 1"]);
+        assert_eq!(core.succeed("b"), ["b Succeeded", "run 1 Succeeded"]);
+        assert_eq!(core.view("b").reason, None);
+    }
 }
 
 #[test]
-fn a_loss_without_a_name_is_the_machines_failure() {
-    for inputs in [&[][..], &[9]] {
+fn a_source_is_stored_again_while_the_lost_output_beside_it_is_made_again() {
+    let mut core = reader_runs([step("a"), reads("b", &[0])]);
+    assert_eq!(core.lost("b", &[0, 1]), ["rewound a", "resolve a anew"]);
+    core.miss("a");
+    assert_eq!(core.succeed("a"), ["a Succeeded", "resolve b"]);
+}
+
+#[test]
+fn what_is_lost_each_time_it_is_stored_fails_the_step_in_the_end() {
+    for (inputs, reason) in [
+        (&[][..], "its input root was lost 4 times"),
+        (&[1], "its input 'src' is a source that can no longer be read"),
+    ] {
         let mut core = reader_runs([step("a"), reads("b", &[0])]);
+        for _ in 0..3 {
+            assert_eq!(core.lost("b", inputs), ["resolve b"]);
+            core.miss("b");
+        }
         assert_eq!(core.lost("b", inputs), ["b InfraFailed", "run 1 InfraFailed"]);
+        assert_eq!(core.reason("b"), reason);
     }
+}
+
+#[test]
+fn an_input_that_does_not_exist_is_the_machines_failure() {
+    let mut core = reader_runs([step("a"), reads("b", &[0])]);
+    assert_eq!(core.lost("b", &[9]), ["b InfraFailed", "run 1 InfraFailed"]);
 }
 
 #[test]
