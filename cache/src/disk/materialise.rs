@@ -19,6 +19,11 @@ use super::name::EntryName;
 use super::store::{Disk, DiskStore, is_the_empty_blob};
 use crate::StoreError;
 
+/// How often a blob that is there is linked. Whoever stores the same blob at the same moment replaces its inode, and
+/// the kernel refuses to link one that has just lost its last name as if it were not there. Each try that ends so
+/// has met one more of them, and there are never many: they look first whether the blob is there.
+const LINK_TRIES: usize = 8;
+
 impl DiskStore {
     /// Makes `dest`, which must not exist, a hard link to the blob; a copy with the same attributes where that
     /// cannot be (another filesystem, too many links, a cache of another user). Only for places where nothing
@@ -34,11 +39,15 @@ impl DiskStore {
         let name = EntryName::variant(digest, executable);
         let disk = &*self.disk;
         let linked = disk.at(Area::Cas, digest.function(), &name, |base| {
-            Ok(match rustix::fs::linkat(base, name.path(), CWD, dest, AtFlags::empty()) {
-                // Of the blob, or of the directory of `dest`; asked apart below.
-                Err(Errno::NOENT) if !disk.exists(digest) => return Err(Errno::NOENT),
-                outcome => outcome,
-            })
+            for _ in 1..LINK_TRIES {
+                match rustix::fs::linkat(base, name.path(), CWD, dest, AtFlags::empty()) {
+                    // Of the blob, or of the directory of `dest`; asked apart below.
+                    Err(Errno::NOENT) if !disk.exists(digest) => return Err(Errno::NOENT),
+                    Err(Errno::NOENT) => {}
+                    outcome => return Ok(outcome),
+                }
+            }
+            Ok(rustix::fs::linkat(base, name.path(), CWD, dest, AtFlags::empty()))
         })?;
         match linked {
             Some(Ok(())) => Ok(()),

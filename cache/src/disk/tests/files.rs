@@ -160,6 +160,31 @@ fn a_link_shares_the_inode_of_its_mode() {
 }
 
 #[test]
+fn links_are_made_while_others_store_the_same_blob() {
+    let (dir, store) = store();
+    let threads = 4;
+    let start = std::sync::Barrier::new(threads);
+    for round in 0..200 {
+        let (source, text) = (dir.path().join(format!("source-{round}")), format!("text {round}"));
+        fs::write(&source, &text).unwrap();
+        let digest = FUNCTION.digest(text.as_bytes());
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (store, source, start) = (&store, &source, &start);
+                let dest = dir.path().join(format!("link-{round}-{thread}"));
+                scope.spawn(move || {
+                    start.wait();
+                    store.ingest_copy(&digest, source).unwrap();
+                    store.link_to(&digest, false, &dest).unwrap();
+                });
+            }
+        });
+    }
+    let nowhere = store.link_to(&FUNCTION.digest(b"text 0"), false, &dir.path().join("no/such/place"));
+    assert!(matches!(nowhere, Err(StoreError::Io { .. })), "{nowhere:?}");
+}
+
+#[test]
 fn a_damaged_executable_variant_is_made_again() {
     let (dir, store) = store();
     let digest = put(&store, "program");
