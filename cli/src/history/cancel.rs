@@ -105,7 +105,7 @@ mod tests {
         for started in [None, Some(1)] {
             let (_recorder, run) = run(&store, &other, started);
             assert!(matches!(cancel(&run), Err(CancelError::Elsewhere { .. })));
-            std::fs::remove_dir_all(dir.path().join(&run.meta().run)).unwrap();
+            std::fs::remove_file(dir.path().join(format!("{}.jsonl", run.meta().run))).unwrap();
         }
         assert!(other.try_wait().unwrap().is_none());
         other.kill().unwrap();

@@ -12,17 +12,16 @@ pub(super) struct Lock {
     _file: File,
 }
 
-impl Lock {
-    /// Takes the lock if nobody has it.
-    pub(super) fn try_exclusive(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+/// Takes the lock on an open file if nobody has it; whether it did. Given back when the file is closed.
+pub(super) fn try_exclusive(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
     }
+}
 
+impl Lock {
     /// Takes the lock, waiting for whoever has it. Only for locks that are held for milliseconds.
     pub(super) fn exclusive(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;

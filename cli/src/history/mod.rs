@@ -1,4 +1,4 @@
-//! What is remembered of runs: for each a directory with what it was and what happened, and for each pipeline
+//! What is remembered of runs: for each a file with what it was and what happened, and for each pipeline
 //! the newest keys of its steps.
 //!
 //! Logs are not copied here: they stay in the cache, named by the results that the events name.

@@ -1,16 +1,13 @@
 //! Keeps the history bounded.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::lock::Lock;
-use super::run::{EVENTS, LOCK, META};
+use super::{lock, run};
 
-/// Begins the name of a run's directory that is not complete.
+/// Begins the name of a run's file that is not complete.
 pub(super) const NEW: &str = ".new-";
-/// Begins the name of a directory that is being removed.
-const OLD: &str = ".old-";
 
 /// Runs kept: weeks of one person's work.
 const RUNS: usize = 200;
@@ -26,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 const STAMP: &str = ".pruned";
 
 struct Candidate {
-    dir: PathBuf,
+    path: PathBuf,
     changed_ms: u64,
     bytes: u64,
 }
@@ -43,44 +40,44 @@ pub(super) fn prune_if_due(runs: &Path, now_ms: u64) {
     }
 }
 
-/// Removes what is over the bounds, oldest first, and what a dead process left half made.
+/// Removes what is over the bounds, oldest first, what a dead process left half made, and in time what is no run.
 fn prune(runs: &Path, now_ms: u64, keep: usize, bytes: u64) {
+    let old = |changed_ms: u64| now_ms.saturating_sub(changed_ms) > AGE.as_millis() as u64;
     let mut candidates = Vec::new();
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
-        let (dir, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        if name.starts_with(OLD) {
-            let _ = fs::remove_dir_all(&dir);
-        } else if name.starts_with(NEW) {
-            remove(&dir);
-        } else if let Some(changed_ms) = changed_ms(&dir.join(META)) {
-            let bytes = fs::metadata(dir.join(EVENTS)).map_or(0, |meta| meta.len());
-            candidates.push(Candidate { dir, changed_ms, bytes });
+        let (path, file) = (entry.path(), entry.file_name());
+        let file = file.to_string_lossy();
+        let Some(changed_ms) = changed_ms(&path) else { continue };
+        if run::name(&file).is_some() {
+            let bytes = entry.metadata().map_or(0, |found| found.len());
+            candidates.push(Candidate { path, changed_ms, bytes });
+        } else if file.starts_with(NEW) || (old(changed_ms) && file != STAMP) {
+            remove(&path);
         }
     }
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.changed_ms));
     let mut total = 0;
     for (position, run) in candidates.iter().enumerate() {
         total += run.bytes;
-        let old = now_ms.saturating_sub(run.changed_ms) > AGE.as_millis() as u64;
-        if position > 0 && (position >= keep || old || total > bytes) {
-            remove(&run.dir);
+        if position > 0 && (position >= keep || old(run.changed_ms) || total > bytes) {
+            remove(&run.path);
         }
     }
 }
 
-/// Removes the directory of a run that nobody executes. Renamed first, so that nobody sees half of it.
-fn remove(dir: &Path) {
-    let Ok(Some(_lock)) = Lock::try_exclusive(&dir.join(LOCK)) else { return };
-    let Some(name) = dir.file_name() else { return };
-    let gone = dir.with_file_name(format!("{OLD}{}", name.to_string_lossy()));
-    if fs::rename(dir, &gone).is_ok() {
-        let _ = fs::remove_dir_all(&gone);
+/// Removes what nobody holds: the process that executes a run holds its file.
+fn remove(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    if !lock::try_exclusive(&file).unwrap_or(false) {
+        return;
+    }
+    if fs::remove_file(path).is_err() {
+        let _ = fs::remove_dir_all(path);
     }
 }
 
 fn changed_ms(path: &Path) -> Option<u64> {
-    let changed = fs::metadata(path).ok()?.modified().ok()?;
+    let changed = fs::symlink_metadata(path).ok()?.modified().ok()?;
     let since = changed.duration_since(std::time::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_millis()).ok()
 }
@@ -113,23 +110,31 @@ mod tests {
             drop(record(&store, run));
         }
         prune(dir.path(), now_ms(), 2, u64::MAX);
-        assert_eq!(names(dir.path()), ["a", "c", "d"]);
+        assert_eq!(names(dir.path()), ["a.jsonl", "c.jsonl", "d.jsonl"]);
         drop(live);
         prune(dir.path(), now_ms(), 2, u64::MAX);
-        assert_eq!(names(dir.path()), ["c", "d"]);
+        assert_eq!(names(dir.path()), ["c.jsonl", "d.jsonl"]);
         let later = now_ms() + 31 * 24 * 3_600_000;
         prune(dir.path(), later, 2, u64::MAX);
-        assert_eq!(names(dir.path()), ["d"], "the last run stays however old it is");
+        assert_eq!(names(dir.path()), ["d.jsonl"], "the last run stays however old it is");
     }
 
     #[test]
     fn what_a_crash_left_half_made_goes() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [".new-x", ".old-y"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
-            fs::write(dir.path().join(name).join(EVENTS), "x").unwrap();
-        }
+        fs::write(dir.path().join(".new-x"), "x").unwrap();
         prune_if_due(dir.path(), now_ms());
+        assert_eq!(names(dir.path()), [STAMP]);
+    }
+
+    #[test]
+    fn what_is_no_run_goes_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("dir/below")).unwrap();
+        fs::write(dir.path().join("file"), "x").unwrap();
+        prune_if_due(dir.path(), now_ms());
+        assert_eq!(names(dir.path()), [STAMP, "dir", "file"]);
+        prune(dir.path(), now_ms() + 31 * 24 * 3_600_000, 2, u64::MAX);
         assert_eq!(names(dir.path()), [STAMP]);
     }
 }

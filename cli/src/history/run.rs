@@ -10,12 +10,12 @@ use serde::Deserialize;
 use super::{HistoryError, Meta, lock};
 use crate::ui::duration;
 
-/// What the run was started as.
-pub(super) const META: &str = "meta.json";
-/// What happened, one event a line.
-pub(super) const EVENTS: &str = "events.jsonl";
-/// Locked by the process that executes the run.
-pub(super) const LOCK: &str = "lock";
+/// Ends the name of a run's file. Its first line is the [`Meta`], and every other an event; the process that executes
+/// the run holds a lock on it.
+const SUFFIX: &str = ".jsonl";
+
+/// Bytes that the first line can have: a command line has at most 2 MiB, and each may be escaped.
+const FIRST: u64 = 16 << 20;
 
 /// Bytes at the end of the events in which the end of the run is looked for; it is about 250 bytes long.
 const END: u64 = 4096;
@@ -23,7 +23,7 @@ const END: u64 = 4096;
 /// A run of the past, or one that another process executes.
 #[derive(Debug, Clone)]
 pub struct StoredRun {
-    dir: PathBuf,
+    path: PathBuf,
     meta: Meta,
 }
 
@@ -49,12 +49,26 @@ impl RunState {
     }
 }
 
+/// Where the run called `name` is.
+pub(super) fn path(runs: &Path, name: &str) -> PathBuf {
+    runs.join(format!("{name}{SUFFIX}"))
+}
+
+/// The name of the run whose file this is; none for the file of something else.
+pub(super) fn name(file: &str) -> Option<&str> {
+    file.strip_suffix(SUFFIX).filter(|name| !name.starts_with('.'))
+}
+
 impl StoredRun {
-    pub(super) fn open(dir: &Path) -> Result<Self, HistoryError> {
-        let path = dir.join(META);
-        let text = std::fs::read(&path).map_err(HistoryError::io("read", &path))?;
-        let meta = serde_json::from_slice(&text).map_err(|source| HistoryError::Damaged { path, source })?;
-        Ok(Self { dir: dir.to_owned(), meta })
+    pub(super) fn open(path: PathBuf) -> Result<Self, HistoryError> {
+        let file = File::open(&path).map_err(HistoryError::io("read", &path))?;
+        let mut first = Vec::new();
+        let read = BufReader::with_capacity(1 << 10, file.take(FIRST)).read_until(b'\n', &mut first);
+        read.map_err(HistoryError::io("read", &path))?;
+        match serde_json::from_slice(&first) {
+            Ok(meta) => Ok(Self { path, meta }),
+            Err(source) => Err(HistoryError::Damaged { path, source }),
+        }
     }
 
     /// What it was started as.
@@ -64,7 +78,7 @@ impl StoredRun {
 
     /// Whether its process lives.
     pub fn is_live(&self) -> bool {
-        lock::is_held(&self.dir.join(LOCK))
+        lock::is_held(&self.path)
     }
 
     /// Where it is. Cheap: the events are not read but for their end.
@@ -79,7 +93,7 @@ impl StoredRun {
     }
 
     fn end(&self) -> Option<RunEnd> {
-        let mut file = File::open(self.dir.join(EVENTS)).ok()?;
+        let mut file = File::open(&self.path).ok()?;
         let length = file.seek(SeekFrom::End(0)).ok()?;
         file.seek(SeekFrom::Start(length.saturating_sub(END))).ok()?;
         let mut tail = Vec::new();
@@ -114,14 +128,17 @@ impl StoredRun {
 
     /// Gives every line of the events so far, without its newline.
     pub fn lines(&self, mut each: impl FnMut(&[u8])) -> Result<(), HistoryError> {
-        let path = self.dir.join(EVENTS);
-        let file = File::open(&path).map_err(HistoryError::io("read", &path))?;
+        let path = &self.path;
+        let file = File::open(path).map_err(HistoryError::io("read", path))?;
         let mut reader = BufReader::with_capacity(64 << 10, file);
         let mut line = Vec::new();
+        let mut first = true;
         loop {
             line.clear();
-            reader.read_until(b'\n', &mut line).map_err(HistoryError::io("read", &path))?;
+            reader.read_until(b'\n', &mut line).map_err(HistoryError::io("read", path))?;
             match line.strip_suffix(b"\n") {
+                // What the run was started as.
+                Some(_) if first => first = false,
                 Some(whole) => each(whole),
                 None => return Ok(()),
             }

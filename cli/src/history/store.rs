@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{HistoryError, StoredRun};
+use super::{HistoryError, StoredRun, run};
 
 /// Names shown where a name is not enough.
 const CANDIDATES: usize = 5;
@@ -32,8 +32,7 @@ impl Store {
     pub fn runs(&self) -> Result<Vec<StoredRun>, HistoryError> {
         let names = self.names()?;
         // One that is damaged, or pruned right now, must not hide the others.
-        let mut runs: Vec<StoredRun> =
-            names.iter().filter_map(|name| StoredRun::open(&self.dir.join(name)).ok()).collect();
+        let mut runs: Vec<StoredRun> = names.iter().filter_map(|name| self.open_run(name).ok()).collect();
         runs.sort_by(|a, b| {
             let key = |run: &StoredRun| (run.meta().started_at_ms, run.meta().run.clone());
             key(b).cmp(&key(a))
@@ -54,8 +53,8 @@ impl Store {
             self.names()?.into_iter().filter(|run| !name.is_empty() && run.starts_with(name)).collect();
         match found.len() {
             0 => Err(HistoryError::Unknown { name: name.to_owned() }),
-            1 => StoredRun::open(&self.dir.join(&found[0])),
-            _ if found.iter().any(|run| run == name) => StoredRun::open(&self.dir.join(name)),
+            1 => self.open_run(&found[0]),
+            _ if found.iter().any(|run| run == name) => self.open_run(name),
             _ => {
                 found.sort();
                 found.truncate(CANDIDATES);
@@ -70,8 +69,12 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(HistoryError::io("read", &self.dir)(error)),
         };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(names.filter(|name| !name.starts_with('.')).collect())
+        let files = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(files.filter_map(|file| run::name(&file).map(str::to_owned)).collect())
+    }
+
+    fn open_run(&self, name: &str) -> Result<StoredRun, HistoryError> {
+        StoredRun::open(run::path(&self.dir, name))
     }
 }
 

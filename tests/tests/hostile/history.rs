@@ -37,8 +37,11 @@ fn garbage_instead_of_events() {
     let (user, checkout) = (User::new(), checkout());
     user.run(&checkout).assert_success();
     let garbage = b"\xff\x00{\"event\":\n\x1b[31mred\n{}\n[[[[\n\n";
-    for file in files(&user.cache().join("runs")).iter().filter(|file| file.ends_with("events.jsonl")) {
-        overwrite(file, garbage);
+    for file in files(&user.cache().join("runs")).iter().filter(|file| file.extension().is_some()) {
+        let whole = std::fs::read(file).unwrap();
+        // What the run was started as is the first line.
+        let first = whole.split_inclusive(|byte| *byte == b'\n').next().unwrap();
+        overwrite(file, &[first, garbage].concat());
     }
     expect(&user.cullet(&checkout, ["runs"]), 0, &["interrupted"]);
     expect(&user.cullet(&checkout, ["status"]), 0, &["interrupted"]);
@@ -58,8 +61,8 @@ fn garbage_instead_of_everything() {
     let (user, checkout) = (User::new(), checkout());
     user.run(&checkout).assert_success();
     files(&user.cache().join("runs")).iter().for_each(|file| overwrite(file, b"\xffgarbage"));
-    std::fs::create_dir(user.cache().join("runs/neither")).unwrap();
-    std::fs::write(user.cache().join("runs/nor"), "").unwrap();
+    std::fs::create_dir(user.cache().join("runs/neither.jsonl")).unwrap();
+    std::fs::write(user.cache().join("runs/nor.jsonl"), "").unwrap();
     for command in [&["runs"][..], &["status"], &["logs"], &["why", "a[i=1]"]] {
         let output = user.cullet(&checkout, command.iter().copied());
         assert!(matches!(output.status.code(), Some(0 | 2 | 3)), "{command:?}: {}", said(&output));

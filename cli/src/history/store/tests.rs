@@ -77,12 +77,13 @@ fn a_torn_last_line_is_passed_over() {
     recorder.event(&start("abc"), at(1000));
     recorder.event(&Event::RunFinished(end("abc")), at(1000));
     drop(recorder);
-    let path = dir.path().join("abc/events.jsonl");
+    let path = dir.path().join("abc.jsonl");
     let whole = std::fs::read(&path).unwrap();
-    for cut in 1..whole.len() {
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for cut in first..whole.len() {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let run = store.find(None).unwrap();
-        let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+        let lines = whole[first..cut].iter().filter(|byte| **byte == b'\n').count();
         assert_eq!(events(&run).len(), lines, "cut at {cut}");
         assert_eq!(run.state(), RunState::Interrupted, "cut at {cut}");
     }
@@ -114,7 +115,7 @@ fn a_damaged_run_hides_no_other() {
     let store = Store::open(dir.path());
     drop(record(&store, "good", 1));
     drop(record(&store, "bad", 2));
-    std::fs::write(dir.path().join("bad/meta.json"), "{").unwrap();
+    std::fs::write(dir.path().join("bad.jsonl"), "{").unwrap();
     assert_eq!(store.find(None).unwrap().meta().run, "good");
     assert!(matches!(store.find(Some("bad")), Err(HistoryError::Damaged { .. })));
 }
