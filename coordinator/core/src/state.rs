@@ -10,7 +10,7 @@ use crate::ready::ReadyQueue;
 use crate::run::Run;
 use crate::step::Step;
 use crate::workers::{WorkerView, Workers};
-use crate::{Effect, Epoch, LogCommand, RunId, StepId, hash};
+use crate::{Effect, Epoch, LogCommand, RunId, StepId, WorkerId, hash};
 
 /// The state that a log of commands leads to. Serialising it makes a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,13 @@ impl State {
     /// All workers, by number.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.workers.views()
+    }
+
+    /// The worker that is kept free for a large step, with the processor (in thousandths) and the memory that it
+    /// asks for.
+    pub fn reserved(&self) -> Option<(WorkerId, u32, u64)> {
+        let reservation = self.ready.reservation()?;
+        Some((reservation.worker, reservation.demand.cpu_millis, reservation.demand.memory_bytes))
     }
 
     /// How many commands changed nothing because they were late, repeated or about something unknown.

@@ -9,7 +9,14 @@ use crate::{Effect, StepPhase};
 impl Transition<'_> {
     /// Starts whatever there is room for, and ends what no worker has room for at all.
     pub(super) fn assign(&mut self) {
+        if self.state.ready.is_empty() {
+            return;
+        }
         let schedule = schedule(&self.state.ready, &self.state.workers);
+        self.state.ready.reserve(schedule.reservation);
+        for demand in schedule.passed {
+            self.state.ready.pass(demand);
+        }
         for assignment in &schedule.assignments {
             self.start(assignment);
         }
@@ -22,6 +29,7 @@ impl Transition<'_> {
         let id = assignment.step.place.id;
         let at = self.at;
         self.state.ready.remove(assignment.demand, &assignment.step);
+        self.state.ready.served(assignment.demand);
         self.state.workers.take(assignment.worker, id, assignment.demand);
         self.state.last_epoch += 1;
         let epoch = self.state.last_epoch;

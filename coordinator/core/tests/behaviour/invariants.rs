@@ -253,7 +253,8 @@ fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bo
             state.workers().all(|worker| {
                 let cpu_millis = u64::from(worker.cpu_millis).saturating_sub(worker.used_cpu_millis);
                 let memory_bytes = worker.memory_bytes.saturating_sub(worker.used_memory_bytes);
-                cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes
+                let full = cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes;
+                full || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
             })
         }
         StepPhase::Running => {
