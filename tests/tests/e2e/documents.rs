@@ -22,6 +22,16 @@ fn pipelines_of_this_repository_are_valid() {
 }
 
 #[test]
+fn the_pipeline_of_this_repository_checks_what_the_test_script_checks() {
+    let text = std::fs::read_to_string(repository_root().join("cullet.yaml")).unwrap();
+    let output = User::new().cullet(&Checkout::of_pipeline(&text), ["graph"]);
+    let graph = String::from_utf8_lossy(&output.stdout);
+    for step in ["format", "clippy", "documentation", "test[crate=core]"] {
+        assert!(graph.lines().any(|line| line.split(' ').next() == Some(step)), "{step} is not in:\n{graph}");
+    }
+}
+
+#[test]
 fn the_pipeline_of_the_readme_is_valid() {
     let readme = std::fs::read_to_string(repository_root().join("README.md")).unwrap();
     let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
