@@ -15,6 +15,7 @@ pub mod disk;
 pub mod error;
 pub mod fallback;
 pub mod local;
+pub mod log_order;
 pub mod memory;
 pub mod memory_actions;
 mod offload;
@@ -34,6 +35,7 @@ pub use disk::{
 pub use error::StoreError;
 pub use fallback::Fallback;
 pub use local::{LocalCache, open};
+pub use log_order::{KnownLog, LogCursor, NextBytes, Stream};
 pub use memory::MemoryStore;
 pub use memory_actions::MemoryActionCache;
 pub use verifying::Verifying;

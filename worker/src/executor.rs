@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+pub use cullet_cache::Stream;
 use tokio_util::sync::CancellationToken;
 
 /// A process to run, with everything around it decided.
@@ -53,15 +54,6 @@ pub enum Exit {
     TimedOut,
     /// Stopped because somebody asked.
     Cancelled,
-}
-
-/// Which of its two streams a process wrote to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// Takes what a process prints, in the order in which it was read. Called from one thread; the process is

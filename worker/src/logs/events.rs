@@ -1,5 +1,6 @@
 //! Who wants to see lines as they are printed.
 
+use super::LogTape;
 use crate::executor::Stream;
 
 /// Receives the lines of one attempt while it runs, in the order in which they were read. It is called from
@@ -9,6 +10,11 @@ pub trait LogEvents: Send + 'static {
     /// Bytes that are no UTF-8 are replaced; `\r\n` and a lone `\r` end a line as `\n` does. Other control
     /// characters are left as they are: whoever shows them to a person must defuse them.
     fn lines(&mut self, stream: Stream, text: &str);
+
+    /// What others read the log from while the step runs, byte by byte. Asked for once, before the step starts.
+    fn tape(&self) -> Option<LogTape> {
+        None
+    }
 }
 
 /// The longest line text that is passed on in one piece, in bytes. Far beyond what anybody reads as a line,

@@ -33,6 +33,16 @@ impl Interleaving {
         }
     }
 
+    /// The runs so far.
+    pub(crate) fn runs(&self) -> &[u32] {
+        &self.runs
+    }
+
+    /// Whether no more is recorded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// The runs, or none where saying nothing says the same.
     pub(crate) fn finish(self) -> Vec<u32> {
         if self.runs.len() <= 2 { Vec::new() } else { self.runs }

@@ -1,32 +1,32 @@
 //! The sink that a step's output goes into.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::interleaving::Interleaving;
 use super::lines::LineCutter;
 use super::stream::{Captured, StreamLog};
-use super::{LogEvents, events};
+use super::{LogEvents, LogTape, events};
 use crate::executor::{LogSink, Stream};
 
 /// Keeps what one attempt prints, and passes it on line by line.
+#[derive(Debug)]
 pub(crate) struct Recorder {
-    // The executor owns the sink, so what it gathered is reached from both sides. Never contended: one thread
-    // writes while the process lives, and the attempt takes it when the process is gone.
-    state: Arc<Mutex<Option<State>>>,
+    // The executor owns the sink, so what it gathered is reached from both sides. One thread writes while the
+    // process lives, the attempt takes it when the process is gone, and readers look in.
+    tape: LogTape,
 }
 
-struct State {
-    stdout: OneStream,
-    stderr: OneStream,
-    order: Interleaving,
+pub(super) struct State {
+    pub(super) stdout: OneStream,
+    pub(super) stderr: OneStream,
+    pub(super) order: Interleaving,
     events: Box<dyn LogEvents>,
     /// Kept between calls only to spare its allocation.
     text: String,
 }
 
-struct OneStream {
-    log: StreamLog,
+pub(super) struct OneStream {
+    pub(super) log: StreamLog,
     lines: LineCutter,
 }
 
@@ -47,36 +47,41 @@ impl Recorder {
         let stream =
             |name| OneStream { log: StreamLog::new(dir.join(name), limit), lines: LineCutter::default() };
         let (stdout, stderr) = (stream("stdout"), stream("stderr"));
-        let state = State { stdout, stderr, order: Interleaving::default(), events, text: String::new() };
-        Self { state: Arc::new(Mutex::new(Some(state))) }
+        let tape = events.tape().unwrap_or_default();
+        tape.begin(State { stdout, stderr, order: Interleaving::default(), events, text: String::new() });
+        Self { tape }
     }
 
     /// The end that the executor writes into.
     pub(crate) fn sink(&self) -> Box<dyn LogSink> {
-        Box::new(Sink { state: Arc::clone(&self.state) })
+        Box::new(Sink { tape: self.tape.clone() })
     }
 
     /// Ends both streams. What a sink still receives later goes nowhere.
     pub(crate) fn finish(&self) -> Option<Recorded> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(state.finish())
+        self.tape.end()
+    }
+}
+
+impl Drop for Recorder {
+    /// An attempt that was abandoned prints nothing more.
+    fn drop(&mut self) {
+        self.tape.close();
     }
 }
 
 struct Sink {
-    state: Arc<Mutex<Option<State>>>,
+    tape: LogTape,
 }
 
 impl LogSink for Sink {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Some(state) = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            state.write(stream, bytes);
-        }
+        self.tape.write(stream, bytes);
     }
 }
 
 impl State {
-    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let one = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -96,7 +101,7 @@ impl State {
         self.text.shrink_to(4 * events::MAX_LINE_BYTES);
     }
 
-    fn finish(mut self) -> Recorded {
+    pub(super) fn finish(mut self) -> Recorded {
         self.stdout.lines.finish(&mut self.text);
         self.emit(Stream::Stdout);
         self.stderr.lines.finish(&mut self.text);
@@ -109,14 +114,10 @@ impl State {
     }
 }
 
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     struct Seen(Arc<Mutex<Vec<(Stream, String)>>>);

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
+use bytes::Bytes;
+
 /// Up to this many bytes stand in the action result itself: most steps print less, and then cost no blob.
 pub(crate) const INLINE_BYTES: usize = 4 << 10;
 /// Bytes gathered before they are written to the file: the size of a pipe, so one write for each full read.
@@ -22,6 +24,15 @@ pub(crate) struct StreamLog {
     buffer: Vec<u8>,
     file: Option<File>,
     trouble: Option<io::Error>,
+}
+
+/// One stream for those who read it when it is complete.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// Short, or the end of what could not be stored.
+    Bytes(Bytes),
+    /// In a file that may be nowhere any more, and its length.
+    File(File, u64),
 }
 
 /// One stream when it is complete.
@@ -68,6 +79,26 @@ impl StreamLog {
             self.flush();
         }
         (self.captured(), note.len())
+    }
+
+    /// How many bytes there are, so far.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// How many of them are in the file.
+    pub(super) fn flushed(&self) -> u64 {
+        self.stored - self.buffer.len() as u64
+    }
+
+    /// The rest.
+    pub(super) fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The file once more, where there is one.
+    pub(super) fn reopen(&self) -> Option<io::Result<File>> {
+        self.file.as_ref().map(File::try_clone)
     }
 
     fn append(&mut self, bytes: &[u8]) {
@@ -118,6 +149,30 @@ impl StreamLog {
                 Captured::Salvaged { tail, trouble }
             }
         }
+    }
+}
+
+impl Kept {
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, len) => *len,
+        }
+    }
+
+    /// All of a file that nobody writes to any more.
+    pub(super) fn of_file(file: File) -> Self {
+        match file.metadata() {
+            Ok(metadata) => Self::File(file, metadata.len()),
+            Err(_) => Self::default(),
+        }
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
     }
 }
 
