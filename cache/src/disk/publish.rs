@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use cullet_digest::{Digest, DigestFunction};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::attributes;
@@ -59,8 +59,8 @@ impl Disk {
         let scratch = self.layout.scratch()?;
         let name = scratch.fresh();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(scratch.fd(), &*name, flags, attributes::mode(executable))
-            .map_err(|error| self.error("create", scratch.path().join(&name), error.into()))?;
+        let fd = rustix::fs::openat(scratch.drafts(), &*name, flags, attributes::mode(executable))
+            .map_err(|error| self.draft_error("create a file in", error.into()))?;
         Ok(Draft { file: fd.into(), scratch, name: Some(name) })
     }
 
@@ -102,7 +102,7 @@ impl Disk {
         name: &EntryName,
     ) -> Result<(), StoreError> {
         if let Some(made) = draft.name.take() {
-            let from = draft.scratch.fd();
+            let from = draft.scratch.drafts();
             self.move_in(area, function, name, |base| rustix::fs::renameat(from, &*made, base, name.path()))
                 .inspect_err(|_| draft.scratch.remove(&made))?;
         }
@@ -121,7 +121,7 @@ impl Disk {
         let base = self.layout.bases().get(area, function).ok_or_else(read_only)?;
         let mut outcome = operation(base);
         if outcome == Err(Errno::NOENT) {
-            outcome = match rustix::fs::mkdirat(base, name.shard(), Mode::from_raw_mode(0o755)) {
+            outcome = match make_shard(self.layout.scratch()?, base, name) {
                 Ok(()) | Err(Errno::EXIST) => operation(base),
                 Err(error) => Err(error),
             };
@@ -162,5 +162,46 @@ impl Disk {
             Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(self.failed("remove", area, function, name, error)),
         }
+    }
+}
+
+/// Made among the drafts and moved from there: where ext4 is slow to make anything, it would be so in `base`.
+fn make_shard(
+    scratch: &Scratch,
+    base: std::os::fd::BorrowedFd<'_>,
+    name: &EntryName,
+) -> rustix::io::Result<()> {
+    const MODE: Mode = Mode::from_raw_mode(0o755);
+    let (drafts, made) = (scratch.drafts(), scratch.fresh());
+    rustix::fs::mkdirat(drafts, &*made, MODE)?;
+    let moved = rustix::fs::renameat_with(drafts, &*made, base, name.shard(), RenameFlags::NOREPLACE);
+    let Err(error) = moved else { return Ok(()) };
+    let _ = rustix::fs::unlinkat(drafts, &*made, AtFlags::REMOVEDIR);
+    match error {
+        Errno::EXIST => Err(error),
+        // Not every filesystem can move without replacing.
+        _ => rustix::fs::mkdirat(base, name.shard(), MODE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
+    #[test]
+    fn a_shard_that_another_process_has_made_meanwhile_stays() {
+        let [tmp, base] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let scratch = Scratch::create(tmp.path()).unwrap();
+        let dir = File::open(base.path()).unwrap();
+        let name = EntryName::of_hash(&[0xab; 32], false);
+        let shard = base.path().join("ab");
+        make_shard(&scratch, dir.as_fd(), &name).unwrap();
+        let made = fs::metadata(&shard).unwrap();
+        assert_eq!(make_shard(&scratch, dir.as_fd(), &name), Err(Errno::EXIST));
+        assert_eq!(fs::metadata(&shard).unwrap().ino(), made.ino());
+        let drafts = fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(fs::read_dir(drafts).unwrap().count(), 0);
     }
 }

@@ -4,10 +4,13 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+
+use super::spread::spread;
 
 /// `tmp/<pid>-<number>`. The lock on the directory itself tells others that it is in use; the kernel drops it
 /// when the process ends, however it ends.
@@ -15,6 +18,8 @@ use rustix::io::Errno;
 pub(super) struct Scratch {
     fd: OwnedFd,
     path: PathBuf,
+    /// Where drafts are made, once there are some; none where it cannot be made.
+    drafts: OnceLock<Option<OwnedFd>>,
     next: AtomicU64,
 }
 
@@ -35,7 +40,7 @@ impl Scratch {
                 Err(error) => return Err(error),
             }
             if let Some(fd) = lock(&path)? {
-                return Ok(Self { fd, path, next: AtomicU64::new(0) });
+                return Ok(Self { fd, path, drafts: OnceLock::new(), next: AtomicU64::new(0) });
             }
         }
         Err(io::Error::other("no free name for a temporary directory"))
@@ -59,17 +64,29 @@ impl Scratch {
         self.next.fetch_add(1, Ordering::Relaxed).to_string()
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    /// A directory for drafts. One of its own, made when it is first asked for, because many files are made in
+    /// it; see [`spread`].
+    pub(super) fn drafts(&self) -> BorrowedFd<'_> {
+        let made = self.drafts.get_or_init(|| self.make_drafts().ok());
+        made.as_ref().unwrap_or(&self.fd).as_fd()
+    }
+
+    fn make_drafts(&self) -> rustix::io::Result<OwnedFd> {
+        spread(&self.fd);
+        // ext4 places it by its name, which therefore differs between processes.
+        let name = format!("drafts-{}", std::process::id());
+        rustix::fs::mkdirat(&self.fd, &*name, Mode::from_raw_mode(0o755))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, &*name, flags, Mode::empty())
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes a file; it may be gone already.
+    /// Removes a draft; it may be gone already.
     pub(super) fn remove(&self, name: &str) {
-        let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(self.drafts(), name, AtFlags::empty());
     }
 }
 
@@ -114,5 +131,21 @@ mod tests {
         let path = alive.path().to_owned();
         drop(alive);
         assert!(!path.exists());
+    }
+    #[test]
+    fn drafts_are_made_in_one_directory_that_goes_with_the_rest() {
+        let tmp = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(tmp.path()).unwrap();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+        for name in ["a", "b"] {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+            rustix::fs::openat(scratch.drafts(), name, flags, Mode::RUSR).unwrap();
+        }
+        scratch.remove("a");
+        let below = |dir: &Path| fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+        let [drafts] = &*below(scratch.path()) else { panic!("one directory") };
+        assert_eq!(below(drafts), [drafts.join("b")]);
+        drop(scratch);
+        assert_eq!(below(tmp.path()), Vec::<PathBuf>::new());
     }
 }

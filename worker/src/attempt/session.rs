@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cullet_cache::disk::spread;
 use rustix::fs::{FlockOperation, flock};
 
 use super::remove::{remove_contents, remove_tree};
@@ -52,7 +53,10 @@ impl Session {
             if let Some(held) = create_locked(&lock)? {
                 make_dir(&dir)?;
                 make_dir(&dir.join("inputs"))?;
-                make_dir(&dir.join("attempts"))?;
+                let attempts = dir.join("attempts");
+                make_dir(&attempts)?;
+                // An overlay makes and removes seven inodes for every step.
+                spread(File::open(attempts)?);
                 let (next, free) = (AtomicU64::new(0), Mutex::default());
                 return Ok(Arc::new(Self { dir, lock, next, free, _held: held }));
             }
@@ -71,7 +75,9 @@ impl Session {
         if let Some(path) = free {
             return Ok(ScratchDir { path, reusable: false, session: Arc::clone(self) });
         }
-        let path = self.dir.join("attempts").join(self.number());
+        // With the process in it, because ext4 places it by its name.
+        let name = format!("{}-{}", std::process::id(), self.number());
+        let path = self.dir.join("attempts").join(name);
         make_dir(&path)?;
         let scratch = ScratchDir { path, reusable: false, session: Arc::clone(self) };
         let step = scratch.step();

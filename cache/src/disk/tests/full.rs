@@ -60,8 +60,9 @@ fn a_disk_full_of_other_things_is_an_error_that_says_what_to_do() {
 
     assert!(!store.has(&digest).unwrap());
     assert!(store.has(&kept).unwrap(), "the run holds it");
-    let left = fs::read_dir(disk.0.path().join("tmp")).unwrap().map(|entry| entry.unwrap().path());
-    assert!(left.into_iter().all(|dir| fs::read_dir(dir).unwrap().next().is_none()), "no half files stay");
+    let below = |dir: PathBuf| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let drafts = below(disk.0.path().join("tmp")).flat_map(below);
+    assert_eq!(drafts.flat_map(below).next(), None, "no half files stay");
     fs::remove_file(filler).unwrap();
     store.put_bytes_blocking(&digest, &bytes).unwrap();
     assert_eq!(store.verify(false, &mut |_| {}).unwrap().damaged, []);
