@@ -9,6 +9,19 @@ use cullet_tests::{Checkout, Outcome, User};
 #[test]
 fn ctrl_c_cancels_and_leaves_nothing_behind() {
     let marker = format!("32{:06}", std::process::id());
+    cancelled_by(&["-INT"], &marker);
+}
+
+/// Closing a terminal may send it twice, which must not count as a second Ctrl-C.
+#[test]
+fn a_terminal_that_goes_away_cancels() {
+    let marker = format!("33{:06}", std::process::id());
+    let outcome = cancelled_by(&["-HUP", "-HUP"], &marker);
+    let said = |event: &serde_json::Value| event["text"].as_str().is_some_and(|text| text.contains("SIGHUP"));
+    assert_eq!(outcome.events.iter().filter(|event| said(event)).count(), 1);
+}
+
+fn cancelled_by(signals: &[&str], marker: &str) -> Outcome {
     let text = format!(
         "cullet: 1\nname: slow\nsteps:\n  quick: {{ run: 'true' }}\n  \
          slow: {{ needs: [quick], run: 'sleep {marker}' }}\n  after: {{ needs: [slow], run: 'true' }}\n"
@@ -16,15 +29,19 @@ fn ctrl_c_cancels_and_leaves_nothing_behind() {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
     let mut command = user.command(checkout.path(), ["run", "--progress", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until(|| sleeping(&marker));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    wait_until(|| sleeping(marker));
+    for signal in signals {
+        // The second finds the process gone where the first was quick.
+        let _ = Command::new("kill").args([signal, &*child.id().to_string()]).stderr(Stdio::null()).status();
+    }
     let outcome = Outcome::of(&child.wait_with_output().unwrap());
     assert_eq!(outcome.exit_code, 130, "{}", outcome.stderr);
     assert_eq!(outcome.steps["quick"].status, "succeeded");
     assert_eq!(outcome.steps["slow"].status, "cancelled");
-    assert!(!sleeping(&marker));
+    assert!(!sleeping(marker));
     let last = outcome.events.last().unwrap();
     assert_eq!((last["event"].as_str(), last["status"].as_str()), (Some("run_finished"), Some("cancelled")));
+    outcome
 }
 
 fn sleeping(marker: &str) -> bool {

@@ -55,7 +55,7 @@ impl Execution<'_> {
             .map_err(|error| CliError::infra("cannot start").because(error))?;
         let end = runtime.block_on(async {
             let cancel = CancellationToken::new();
-            interrupt::listen(cancel.clone());
+            interrupt::listen(cancel.clone(), watchers.clone());
             let (run, capacity) = (self.run, self.capacity);
             let (spec, parts) = self.parts(output, watchers);
             // As a task like the lookups and not on the calling thread: a step that waits for the one before

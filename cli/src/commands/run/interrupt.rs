@@ -1,29 +1,72 @@
-//! Ctrl-C: once cancels, twice kills.
+//! Ctrl-C: once cancels, twice kills. A terminal that goes away cancels as well.
 
-use tokio::signal::unix::{SignalKind, signal};
+use cullet_coordinator::event::Note;
+use cullet_coordinator::{Event, EventSink as _};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::watchers::Watchers;
 use crate::error::ExitStatus;
 
-/// Listens for SIGINT and SIGTERM until the runtime ends. The first cancels the run, the second ends the
-/// process at once: the launcher of the steps sees that and kills whatever is left.
-pub(super) fn listen(cancel: CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+/// Listens for signals until the runtime ends. The first SIGINT or SIGTERM cancels the run, the second ends the
+/// process at once: the launcher of the steps sees that and kills whatever is left. SIGHUP cancels, however often it
+/// comes (closing a terminal may send it twice), unless whoever started this wants it ignored, as `nohup` does.
+pub(super) fn listen(cancel: CancellationToken, watchers: Watchers) {
+    let (Ok(interrupt), Ok(terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if cancel.is_cancelled() {
-                crate::ui::abandon();
-                std::process::exit(i32::from(ExitStatus::Interrupted.code()));
-            }
-            cancel.cancel();
+    tokio::spawn(until_killed(interrupt, terminate, cancel.clone()));
+    if ignores_hangup(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+        return;
+    }
+    if let Ok(hangup) = signal(SignalKind::hangup()) {
+        tokio::spawn(until_hung_up(hangup, cancel, watchers));
+    }
+}
+
+async fn until_killed(mut interrupt: Signal, mut terminate: Signal, cancel: CancellationToken) {
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    });
+        if cancel.is_cancelled() {
+            crate::ui::abandon();
+            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+        }
+        cancel.cancel();
+    }
+}
+
+async fn until_hung_up(mut hangup: Signal, cancel: CancellationToken, mut watchers: Watchers) {
+    let mut said = false;
+    while hangup.recv().await.is_some() {
+        if !said && !cancel.is_cancelled() {
+            let text =
+                "the terminal went away (SIGHUP): cancelling; start it with `nohup` to go on without one";
+            let (level, text) = ("warning".to_owned(), text.to_owned());
+            watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
+        }
+        said = true;
+        cancel.cancel();
+    }
+}
+
+/// Whether SIGHUP, the lowest bit, is in the set of ignored signals; see proc(5).
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & 1 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_hangup_is_seen() {
+        assert!(ignores_hangup("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n"));
+        assert!(!ignores_hangup(""));
+    }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cullet_cache::{Blob, BlobStore, StoreError};
 use cullet_digest::{Digest, TreeRef};
 use cullet_pipeline::Plan;
-use cullet_source::{Scanner, SourceSpec, SourceTree};
+use cullet_source::{ScanWarning, Scanner, SourceSpec, SourceTree};
 use cullet_worker::SourceFiles;
 
 /// The trees of a plan's sources, in the plan's order.
@@ -70,8 +70,40 @@ impl Sources {
 
     /// What the scans want a person to know.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.trees.iter().flat_map(|tree| tree.warnings().iter().map(ToString::to_string))
+        let names = self.names.iter();
+        self.trees.iter().zip(names).flat_map(|(tree, name)| in_short(name, tree.warnings()))
     }
+}
+
+/// Links that are named; a tree that has more of them has a whole directory of them, and it is enough to say where.
+const NAMED_LINKS: usize = 3;
+
+/// The warnings of one source, with many links that lead out of it in one sentence.
+fn in_short(name: &str, warnings: &[ScanWarning]) -> Vec<String> {
+    let is_link = |warning: &&ScanWarning| matches!(warning, ScanWarning::SymlinkLeavesSource { .. });
+    let (links, others): (Vec<_>, Vec<_>) = warnings.iter().partition(is_link);
+    if links.len() <= NAMED_LINKS {
+        return warnings.iter().map(ToString::to_string).collect();
+    }
+    let mut more = 0;
+    let mut sentences = Vec::new();
+    for warning in others {
+        match warning {
+            ScanWarning::More(count) => more += count,
+            other => sentences.push(other.to_string()),
+        }
+    }
+    let named = links.iter().filter_map(|link| match link {
+        ScanWarning::SymlinkLeavesSource { path, target } => Some(format!("{path} (to {target})")),
+        _ => None,
+    });
+    let named: Vec<String> = named.take(NAMED_LINKS).collect();
+    let count = links.len() as u64 + more;
+    sentences.push(format!(
+        "{count} symbolic links lead out of source '{name}', where a step finds something else or nothing, such as {}",
+        named.join(", ")
+    ));
+    sentences
 }
 
 impl SourceFiles for Sources {
@@ -115,5 +147,25 @@ impl BlobStore for SourceBlobs {
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.cache.put(digest, blob).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(number: u64) -> ScanWarning {
+        ScanWarning::SymlinkLeavesSource { path: format!("l{number}"), target: "/x".to_owned() }
+    }
+
+    #[test]
+    fn many_links_are_one_sentence() {
+        let few: Vec<_> = (0..3).map(link).collect();
+        assert_eq!(in_short("src", &few).len(), 3);
+        let many: Vec<_> = (0..100).map(link).chain([ScanWarning::More(20)]).collect();
+        let said = in_short("src", &many);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("120 symbolic links lead out of source 'src'"), "{said:?}");
+        assert!(said[0].ends_with("such as l0 (to /x), l1 (to /x), l2 (to /x)"), "{said:?}");
     }
 }
