@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use cullet_digest::Digest;
 
 /// The bytes of one blob, where they are. A store hands out what costs it least; whoever receives it chooses
 /// whether to hold the bytes, stream them, or link the file.
@@ -69,4 +70,10 @@ impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes.into())
     }
+}
+
+/// Whether this is the empty blob, which every store has, stored or not. A digest of size 0 with another hash
+/// names nothing.
+pub(crate) fn is_the_empty_blob(digest: &Digest) -> bool {
+    digest.is_empty() && *digest == digest.function().digest(b"")
 }

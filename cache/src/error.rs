@@ -68,6 +68,32 @@ pub enum StoreError {
         /// How many live runs other than those of this process.
         runs: usize,
     },
+    /// A place elsewhere failed, or refused.
+    #[error("cannot {action} {place}")]
+    Remote {
+        /// What was attempted, such as `read from`.
+        action: &'static str,
+        /// Where: an address or a location, without credentials.
+        place: String,
+        /// Why not.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A place elsewhere did not answer in time.
+    #[error("{place} did not answer within {after_ms} ms")]
+    Deadline {
+        /// Where.
+        place: String,
+        /// How long was waited, in milliseconds.
+        after_ms: u64,
+    },
+    /// A location is not one, or not one that can be used.
+    #[error("'{location}' cannot be a shared cache: {reason}")]
+    Location {
+        /// As it was given, without what follows the host or directory.
+        location: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}", .path.display())]
     Io {
@@ -81,6 +107,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A failure elsewhere.
+    pub(crate) fn remote(
+        action: &'static str,
+        place: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Remote { action, place: place.to_owned(), source: Arc::from(source.into()) }
+    }
+
+    /// A place that let a deadline pass.
+    pub(crate) fn deadline(place: &str, after: std::time::Duration) -> Self {
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        Self::Deadline { place: place.to_owned(), after_ms }
+    }
+
     /// Sorts an I/O error into its kind.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         let path = path.into();

@@ -4,8 +4,10 @@
 pub mod action;
 pub mod action_cache;
 pub mod action_result;
+mod arriving;
 pub mod blob;
 pub mod blob_store;
+mod blocking;
 mod children;
 pub mod completeness;
 #[cfg(any(test, feature = "conformance"))]
@@ -14,11 +16,21 @@ pub mod discard;
 pub mod disk;
 pub mod error;
 pub mod fallback;
+pub mod forgiving;
+pub mod grpc;
 pub mod local;
 pub mod log_order;
 pub mod memory;
 pub mod memory_actions;
+pub mod object;
 mod offload;
+pub mod origin;
+mod pause;
+mod receive;
+pub mod shared;
+mod single_flight;
+mod spool;
+pub mod tiers;
 pub mod verifying;
 pub mod wire;
 
@@ -34,9 +46,15 @@ pub use disk::{
 };
 pub use error::StoreError;
 pub use fallback::Fallback;
+pub use forgiving::Forgiving;
+pub use grpc::{GrpcOptions, GrpcStore, StorageLimits, StorageServices};
 pub use local::{LocalCache, open};
 pub use log_order::{KnownLog, LogCursor, NextBytes, Stream};
 pub use memory::MemoryStore;
 pub use memory_actions::MemoryActionCache;
+pub use object::{Location, ObjectActions, ObjectBlobs, ObjectOptions};
+pub use origin::{Origin, Pieces};
+pub use shared::SharedCache;
+pub use tiers::{NoPeers, Peers, SharedBlobs, Tiers, TiersOptions, Uploaded};
 pub use verifying::Verifying;
 pub use wire::ActionResultError;

@@ -16,9 +16,9 @@ const HEADER: usize = MAGIC.len() + CHECKSUM + SIZE;
 
 /// The most a record may have: 64 MiB, far above any result (outputs are named, not contained), so a damaged
 /// length cannot make us read a huge file.
-pub(super) const LIMIT: u64 = 64 << 20;
+pub(crate) const LIMIT: u64 = 64 << 20;
 
-pub(super) fn encode(action: &Digest, result: &ActionResult) -> Vec<u8> {
+pub(crate) fn encode(action: &Digest, result: &ActionResult) -> Vec<u8> {
     let payload = result.encode();
     let mut record = Vec::with_capacity(HEADER + payload.len());
     record.extend_from_slice(MAGIC);
@@ -29,7 +29,7 @@ pub(super) fn encode(action: &Digest, result: &ActionResult) -> Vec<u8> {
 }
 
 /// The result, unless the record is torn, flipped, of another action, or of a form we do not know.
-pub(super) fn decode(action: &Digest, record: &Bytes) -> Option<ActionResult> {
+pub(crate) fn decode(action: &Digest, record: &Bytes) -> Option<ActionResult> {
     let (header, payload) = record.split_at_checked(HEADER)?;
     let (magic, header) = header.split_at(MAGIC.len());
     let (sum, size) = header.split_at(CHECKSUM);

@@ -15,7 +15,7 @@ use super::spread::spread;
 /// `tmp/<pid>-<number>`. The lock on the directory itself tells others that it is in use; the kernel drops it
 /// when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     fd: OwnedFd,
     path: PathBuf,
     /// Where drafts are made, once there are some; none where it cannot be made.
@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 100;
 
 impl Scratch {
     /// Makes and locks a directory below `tmp`.
-    pub(super) fn create(tmp: &Path) -> io::Result<Self> {
+    pub(crate) fn create(tmp: &Path) -> io::Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         for _ in 0..ATTEMPTS {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl Scratch {
     }
 
     /// Removes what dead processes left. Best effort: what cannot be removed now is tried by the next process.
-    pub(super) fn sweep(tmp: &Path) {
+    pub(crate) fn sweep(tmp: &Path) {
         let Ok(entries) = fs::read_dir(tmp) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             match lock(&path) {
@@ -80,7 +80,7 @@ impl Scratch {
         rustix::fs::openat(&self.fd, &*name, flags, Mode::empty())
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

@@ -1,0 +1,151 @@
+//! Resource names of `ByteStream`, as REAPI spells them:
+//!
+//! ```text
+//! {instance}/blobs/{function}/{hash}/{size}                       to read
+//! {instance}/uploads/{uuid}/blobs/{function}/{hash}/{size}{/…}    to write; what follows is ignored
+//! ```
+//!
+//! The function is left out for SHA-256, and the instance with its slash where it is empty.
+
+use std::fmt;
+
+use cullet_digest::{Digest, DigestFunction};
+
+/// A blob as a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resource {
+    pub(crate) instance: String,
+    /// The name of an upload, where it is one.
+    pub(crate) upload: Option<String>,
+    pub(crate) digest: Digest,
+}
+
+/// Longest resource name and longest name of an upload. REAPI asks for a UUID, which has 36 characters.
+const LONGEST: usize = 1024;
+const LONGEST_UPLOAD: usize = 64;
+
+/// Segments that REAPI forbids in an instance name, which is what makes these names unambiguous.
+const KEYWORDS: [&str; 8] = [
+    "blobs",
+    "uploads",
+    "actions",
+    "actionResults",
+    "operations",
+    "capabilities",
+    "compressed-blobs",
+    "encoded-blobs",
+];
+
+impl Resource {
+    /// Reads a name, or says what is wrong with it.
+    pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
+        if name.len() > LONGEST {
+            return Err("it is longer than 1024 bytes");
+        }
+        let segments: Vec<&str> = name.split('/').collect();
+        let keyword = segments
+            .iter()
+            .position(|segment| KEYWORDS.contains(segment))
+            .ok_or("it has neither /blobs/ nor /uploads/")?;
+        let (instance, rest) = segments.split_at(keyword);
+        if instance.iter().any(|segment| segment.is_empty()) {
+            return Err("its instance name has an empty part");
+        }
+        let instance = instance.join("/");
+        match rest {
+            ["blobs", digest @ ..] => {
+                let (digest, after) = parse_digest(digest)?;
+                if !after.is_empty() {
+                    return Err("something follows the size");
+                }
+                Ok(Self { instance, upload: None, digest })
+            }
+            ["uploads", upload, "blobs", digest @ ..] => {
+                if upload.is_empty() || upload.len() > LONGEST_UPLOAD {
+                    return Err("the name of an upload has 1 to 64 characters");
+                }
+                let (digest, _) = parse_digest(digest)?;
+                Ok(Self { instance, upload: Some((*upload).to_owned()), digest })
+            }
+            ["compressed-blobs", ..] | ["uploads", _, "compressed-blobs", ..] => {
+                Err("compressed blobs are not supported")
+            }
+            _ => Err("it is neither {instance}/blobs/… nor {instance}/uploads/{uuid}/blobs/…"),
+        }
+    }
+}
+
+fn parse_digest<'a>(segments: &'a [&'a str]) -> Result<(Digest, &'a [&'a str]), &'static str> {
+    let (function, segments) = match segments.split_first() {
+        Some((first, rest)) if first.len() < 64 => {
+            (first.parse().map_err(|_| "its digest function is neither blake3 nor sha256")?, rest)
+        }
+        _ => (DigestFunction::Sha256, segments),
+    };
+    let [hash, size, after @ ..] = segments else { return Err("it lacks a hash or a size") };
+    let digest = Digest::parse(function, &format!("{hash}/{size}"))
+        .map_err(|_| "its hash is not 64 lower-case hexadecimal digits, or its size is no number of bytes")?;
+    Ok((digest, after))
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.instance.is_empty() {
+            write!(f, "{}/", self.instance)?;
+        }
+        if let Some(upload) = &self.upload {
+            write!(f, "uploads/{upload}/")?;
+        }
+        match self.digest.function() {
+            DigestFunction::Sha256 => write!(f, "blobs/{}", self.digest),
+            function => write!(f, "blobs/{function}/{}", self.digest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_printing_and_parsing() {
+        for function in DigestFunction::ALL {
+            for instance in ["", "main", "a/b"] {
+                for upload in [None, Some("0-0-0".to_owned())] {
+                    let digest = function.digest(b"hello");
+                    let resource = Resource { instance: instance.to_owned(), upload, digest };
+                    assert_eq!(Resource::parse(&resource.to_string()), Ok(resource));
+                }
+            }
+        }
+        let hash = DigestFunction::Sha256.digest(b"hello").hash_hex();
+        let with_metadata = Resource::parse(&format!("uploads/u/blobs/{hash}/5/out/file.o")).unwrap();
+        assert_eq!(with_metadata.digest.size(), 5);
+        let named = Resource::parse(&format!("blobs/sha256/{hash}/5")).unwrap();
+        assert_eq!(named.digest.function(), DigestFunction::Sha256);
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let hash = DigestFunction::Sha256.digest(b"hello").hash_hex();
+        for name in [
+            String::new(),
+            "blobs".to_owned(),
+            format!("blobs/{hash}"),
+            format!("blobs/{hash}/-1"),
+            format!("blobs/{hash}/5/more"),
+            format!("blobs/{}/5", hash.to_uppercase()),
+            format!("blobs/md5/{hash}/5"),
+            format!("/blobs/{hash}/5"),
+            format!("a//blobs/{hash}/5"),
+            format!("uploads//blobs/{hash}/5"),
+            format!("uploads/u/{hash}/5"),
+            format!("uploads/{}/blobs/{hash}/5", "u".repeat(65)),
+            format!("compressed-blobs/zstd/{hash}/5"),
+            format!("actions/blobs/{hash}/5"),
+            format!("{}/blobs/{hash}/5", "i".repeat(1024)),
+        ] {
+            assert!(Resource::parse(&name).is_err(), "{name}");
+        }
+    }
+}

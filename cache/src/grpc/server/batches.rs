@@ -1,0 +1,142 @@
+//! `ContentAddressableStorage`.
+
+use bytes::Bytes;
+use cullet_digest::{Digest, DigestFunction};
+use cullet_proto::reapi::storage::service::content_addressable_storage_server::ContentAddressableStorage;
+use cullet_proto::reapi::storage::{
+    BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
+    BlobRead, BlobUpdate, BlobUpdated, FindMissingBlobsRequest, FindMissingBlobsResponse,
+    Status as WireStatus,
+};
+use futures_util::{StreamExt as _, stream};
+use tonic::{Request, Response, Status};
+
+use super::StorageServices;
+use super::services::{digest, function};
+use crate::StoreError;
+use crate::grpc::{BATCH, wire};
+use crate::offload::offload;
+
+/// Blobs of one batch that are read or written at the same time. A shared directory syncs each, which is mostly
+/// waiting.
+const AT_ONCE: usize = 16;
+
+#[async_trait::async_trait]
+impl ContentAddressableStorage for StorageServices {
+    async fn find_missing_blobs(
+        &self,
+        request: Request<FindMissingBlobsRequest>,
+    ) -> Result<Response<FindMissingBlobsResponse>, Status> {
+        let request = request.into_inner();
+        self.check_instance(&request.instance_name)?;
+        let function = function(request.digest_function)?;
+        let asked: Result<Vec<Digest>, Status> =
+            request.blob_digests.iter().map(|blob| digest(function, blob)).collect();
+        let missing = self.store.find_missing(&asked?).await.map_err(|error| wire::status(&error))?;
+        let missing_blob_digests = missing.iter().map(wire::to_wire).collect();
+        Ok(Response::new(FindMissingBlobsResponse { missing_blob_digests }))
+    }
+
+    async fn batch_update_blobs(
+        &self,
+        request: Request<BatchUpdateBlobsRequest>,
+    ) -> Result<Response<BatchUpdateBlobsResponse>, Status> {
+        let request = request.into_inner();
+        self.check_instance(&request.instance_name)?;
+        self.writable()?;
+        let function = function(request.digest_function)?;
+        let responses = stream::iter(request.requests)
+            .map(|update| self.update(function, update))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        Ok(Response::new(BatchUpdateBlobsResponse { responses }))
+    }
+
+    async fn batch_read_blobs(
+        &self,
+        request: Request<BatchReadBlobsRequest>,
+    ) -> Result<Response<BatchReadBlobsResponse>, Status> {
+        let request = request.into_inner();
+        self.check_instance(&request.instance_name)?;
+        let function = function(request.digest_function)?;
+        let asked: Result<Vec<Digest>, Status> =
+            request.digests.iter().map(|blob| digest(function, blob)).collect();
+        let asked = asked?;
+        let bytes = asked.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size() + OVERHEAD));
+        if bytes > BATCH {
+            let what =
+                format!("these blobs have more than {BATCH} bytes together: read large ones as streams");
+            return Err(Status::invalid_argument(what));
+        }
+        let _permit = self.begin_read()?;
+        let responses =
+            stream::iter(asked).map(|blob| self.read_one(blob)).buffer_unordered(AT_ONCE).collect().await;
+        Ok(Response::new(BatchReadBlobsResponse { responses }))
+    }
+}
+
+/// What a blob takes in a message besides its bytes: a digest, a status and their tags.
+const OVERHEAD: u64 = 256;
+
+impl StorageServices {
+    async fn update(&self, function: DigestFunction, update: BlobUpdate) -> BlobUpdated {
+        let outcome = self.try_update(function, &update).await;
+        BlobUpdated { digest: update.digest, status: Some(wire_status(outcome.err())) }
+    }
+
+    async fn try_update(&self, function: DigestFunction, update: &BlobUpdate) -> Result<(), Status> {
+        if update.compressor != 0 {
+            return Err(Status::invalid_argument("compressed blobs are not supported"));
+        }
+        let named = update.digest.as_ref().ok_or_else(|| Status::invalid_argument("a blob has no digest"))?;
+        let digest = digest(function, named)?;
+        let failed = |error| wire::status(&error);
+        check(digest, update.data.clone()).await.map_err(failed)?;
+        self.store.put(&digest, update.data.clone().into()).await.map_err(failed)
+    }
+
+    async fn read_one(&self, digest: Digest) -> BlobRead {
+        let (data, error) = match self.try_read(&digest).await {
+            Ok(data) => (data, None),
+            Err(error) => (Bytes::new(), Some(wire::status(&error))),
+        };
+        BlobRead {
+            digest: Some(wire::to_wire(&digest)),
+            data,
+            status: Some(wire_status(error)),
+            compressor: 0,
+        }
+    }
+
+    async fn try_read(&self, digest: &Digest) -> Result<Bytes, StoreError> {
+        let blob = match self.store.get(digest).await {
+            // It was damaged and is gone now; who asks wants to know whether it is there.
+            Err(StoreError::Mismatch { .. }) => return Err(StoreError::NotFound { digest: *digest }),
+            found => found?,
+        };
+        offload(move || blob.into_bytes().map_err(|error| StoreError::io("read", "a blob", error))).await
+    }
+}
+
+/// Whether the bytes are those of the digest.
+async fn check(expected: Digest, bytes: Bytes) -> Result<(), StoreError> {
+    let function = expected.function();
+    let actual = if bytes.len() <= SMALL {
+        function.digest(&bytes)
+    } else {
+        offload(move || Ok(function.digest(&bytes))).await?
+    };
+    if actual == expected { Ok(()) } else { Err(StoreError::Mismatch { expected, actual }) }
+}
+
+/// Hashed inline: a few tens of microseconds.
+const SMALL: usize = 64 << 10;
+
+fn wire_status(error: Option<Status>) -> WireStatus {
+    error.map_or_else(WireStatus::default, |status| WireStatus {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}

@@ -1,0 +1,13 @@
+//! The server's side: a store as `ContentAddressableStorage` and `ByteStream`.
+//!
+//! Coordinators serve the shared store with it, workers their local disk, to read from only. What is uploaded is
+//! checked here, whatever the store does: a blob with a wrong size or wrong bytes is INVALID_ARGUMENT, and nothing
+//! is stored.
+
+mod batches;
+mod read;
+mod services;
+mod uploads;
+mod write;
+
+pub use services::{StorageLimits, StorageServices};

@@ -1,0 +1,178 @@
+//! Uploads under way: what has arrived of blobs that are not whole yet.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cullet_digest::Digest;
+use tonic::Status;
+
+use super::StorageLimits;
+use crate::StoreError;
+use crate::arriving::{Arrived, Arriving};
+use crate::grpc::resource::Resource;
+use crate::grpc::wire;
+use crate::offload::offload;
+use crate::spool::Spool;
+
+/// Uploads by name. Bounded in number and in the bytes they announce; one that nobody goes on with expires.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    spool: Spool,
+    most: usize,
+    most_bytes: u64,
+    idle: Duration,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    uploads: HashMap<Key, Upload>,
+    announced: u64,
+}
+
+/// The name that a client gave, and the blob: a name that two clients happen to choose does not mix their bytes.
+type Key = (String, Digest);
+
+#[derive(Debug)]
+struct Upload {
+    arriving: Arc<Mutex<Option<Arriving>>>,
+    /// Whether a client is writing it right now.
+    busy: bool,
+    used: Instant,
+}
+
+/// The right to write one upload; given back when dropped, so that it can be gone on with.
+#[derive(Debug)]
+pub(super) struct Writing {
+    uploads: Arc<Uploads>,
+    key: Key,
+    arriving: Arc<Mutex<Option<Arriving>>>,
+}
+
+impl Uploads {
+    pub(super) fn new(spool: &Path, limits: &StorageLimits) -> Result<Self, StoreError> {
+        Ok(Self {
+            spool: Spool::open(spool)?,
+            most: limits.uploads,
+            most_bytes: limits.upload_bytes,
+            idle: limits.idle,
+            held: Mutex::default(),
+        })
+    }
+
+    /// How many bytes of an upload have arrived, if it is known.
+    pub(super) fn committed(&self, resource: &Resource) -> Option<u64> {
+        let key = key(resource)?;
+        let arriving = {
+            let mut held = self.lock();
+            self.expire(&mut held);
+            Arc::clone(&held.uploads.get(&key)?.arriving)
+        };
+        let arriving = arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(arriving.as_ref().map_or(0, Arriving::len))
+    }
+
+    /// Starts an upload, or goes on with it.
+    pub(super) fn begin(self: &Arc<Self>, resource: &Resource) -> Result<Writing, Status> {
+        let key = key(resource).ok_or_else(|| Status::invalid_argument("a blob is written as an upload"))?;
+        let mut held = self.lock();
+        self.expire(&mut held);
+        if let Some(upload) = held.uploads.get_mut(&key) {
+            if upload.busy {
+                return Err(Status::aborted("this upload is being written already"));
+            }
+            upload.busy = true;
+            let arriving = Arc::clone(&upload.arriving);
+            return Ok(Writing { uploads: Arc::clone(self), key, arriving });
+        }
+        let size = resource.digest.size();
+        if size > self.most_bytes {
+            return Err(Status::out_of_range(format!("blobs have at most {} bytes here", self.most_bytes)));
+        }
+        if held.uploads.len() >= self.most || held.announced.saturating_add(size) > self.most_bytes {
+            return Err(Status::resource_exhausted("too much is being uploaded here; try again later"));
+        }
+        let arriving = Arriving::new(&resource.digest, self.spool.path());
+        let arriving = Arc::new(Mutex::new(Some(arriving.map_err(|error| wire::status(&error))?)));
+        held.announced += size;
+        let upload = Upload { arriving: Arc::clone(&arriving), busy: true, used: Instant::now() };
+        held.uploads.insert(key.clone(), upload);
+        Ok(Writing { uploads: Arc::clone(self), key, arriving })
+    }
+
+    fn expire(&self, held: &mut Held) {
+        let Held { uploads, announced } = held;
+        uploads.retain(|(_, digest), upload| {
+            let keep = upload.busy || upload.used.elapsed() < self.idle;
+            if !keep {
+                *announced -= digest.size();
+            }
+            keep
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        // Uploads and what they announce change together, without anything in between that could panic.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writing {
+    /// How many bytes have arrived.
+    pub(super) fn committed(&self) -> u64 {
+        self.lock().as_ref().map_or(0, Arriving::len)
+    }
+
+    /// Takes the next bytes. The write goes on to its end even if the client goes away meanwhile.
+    pub(super) async fn append(&self, piece: Bytes) -> Result<(), StoreError> {
+        let arriving = Arc::clone(&self.arriving);
+        offload(move || {
+            let mut arriving = arriving.lock().unwrap_or_else(PoisonError::into_inner);
+            arriving.as_mut().map_or(Ok(()), |arriving| arriving.append(&piece))
+        })
+        .await
+    }
+
+    /// The blob, if its bytes are those of its digest. Nothing can be added afterwards, nor gone on with.
+    pub(super) fn finish(self) -> Result<Option<Arrived>, StoreError> {
+        let arriving = self.lock().take();
+        self.forget();
+        arriving.map(Arriving::finish).transpose()
+    }
+
+    /// Gives the upload up: what arrived is not the blob.
+    pub(super) fn forget(&self) {
+        let mut held = self.uploads.lock();
+        if held.uploads.get(&self.key).is_some_and(|upload| self.is(upload)) {
+            held.uploads.remove(&self.key);
+            held.announced -= self.key.1.size();
+        }
+    }
+
+    /// Whether it is still this upload that has the name.
+    fn is(&self, upload: &Upload) -> bool {
+        Arc::ptr_eq(&self.arriving, &upload.arriving)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arriving>> {
+        // After a panic in the middle of a write the count and the bytes may differ, which the digest finds.
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let mut held = self.uploads.lock();
+        if let Some(upload) = held.uploads.get_mut(&self.key).filter(|upload| self.is(upload)) {
+            upload.busy = false;
+            upload.used = Instant::now();
+        }
+    }
+}
+
+fn key(resource: &Resource) -> Option<Key> {
+    resource.upload.clone().map(|name| (name, resource.digest))
+}

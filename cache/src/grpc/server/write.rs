@@ -1,0 +1,137 @@
+//! `ByteStream`.
+
+use std::sync::Arc;
+
+use cullet_digest::Digest;
+use cullet_proto::bytestream::service::byte_stream_server::ByteStream;
+use cullet_proto::bytestream::{
+    QueryWriteStatusRequest, QueryWriteStatusResponse, ReadRequest, WriteRequest, WriteResponse,
+};
+use tokio::time::timeout;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::StorageServices;
+use super::read;
+use super::uploads::Writing;
+use crate::StoreError;
+use crate::grpc::resource::Resource;
+use crate::grpc::wire;
+
+#[async_trait::async_trait]
+impl ByteStream for StorageServices {
+    type ReadStream = read::Pieces;
+
+    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
+        self.begin(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn write(
+        &self,
+        request: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
+        let uploads = self.writable()?;
+        let mut pieces = request.into_inner();
+        let first = self.next(&mut pieces).await?;
+        let first = first.ok_or_else(|| Status::invalid_argument("the stream has no message"))?;
+        let resource = self.resource(&first.resource_name)?;
+        if self.has(&resource.digest).await? {
+            // As REAPI wants it: the client may stop sending what is there.
+            return Ok(written(resource.digest.size()));
+        }
+        let writing = Arc::clone(uploads).begin(&resource)?;
+        let digest = resource.digest;
+        let whole = match self.take(&writing, &resource, first, &mut pieces).await {
+            Ok(whole) => whole,
+            // What arrived can never become the blob.
+            Err(status) if status.code() == tonic::Code::InvalidArgument => {
+                writing.forget();
+                return Err(status);
+            }
+            Err(status) => return Err(status),
+        };
+        if !whole {
+            return Ok(written(writing.committed()));
+        }
+        self.store(&digest, writing).await.map_err(|error| wire::status(&error))?;
+        Ok(written(digest.size()))
+    }
+
+    async fn query_write_status(
+        &self,
+        request: Request<QueryWriteStatusRequest>,
+    ) -> Result<Response<QueryWriteStatusResponse>, Status> {
+        let uploads = self.writable()?;
+        let resource = self.resource(&request.into_inner().resource_name)?;
+        let size = resource.digest.size();
+        let (committed, complete) = if self.has(&resource.digest).await? {
+            (size, true)
+        } else {
+            let unknown = || Status::not_found("there is no such upload: it was never begun, or has expired");
+            (uploads.committed(&resource).ok_or_else(unknown)?, false)
+        };
+        Ok(Response::new(QueryWriteStatusResponse { committed_size: as_i64(committed), complete }))
+    }
+}
+
+impl StorageServices {
+    /// Takes pieces until the last one. Whether that one said that it was.
+    async fn take(
+        &self,
+        writing: &Writing,
+        resource: &Resource,
+        first: WriteRequest,
+        pieces: &mut Streaming<WriteRequest>,
+    ) -> Result<bool, Status> {
+        let name = first.resource_name.clone();
+        let mut next = Some(first);
+        while let Some(piece) = next {
+            if !piece.resource_name.is_empty() && piece.resource_name != name {
+                return Err(Status::invalid_argument("the resource name changes within the stream"));
+            }
+            if u64::try_from(piece.write_offset) != Ok(writing.committed()) {
+                // No reason to forget what has arrived.
+                let what =
+                    format!("the next byte is number {}, not {}", writing.committed(), piece.write_offset);
+                return Err(Status::failed_precondition(what));
+            }
+            writing.append(piece.data).await.map_err(|error| wire::status(&error))?;
+            if piece.finish_write {
+                return if writing.committed() == resource.digest.size() {
+                    Ok(true)
+                } else {
+                    let (is, shall) = (writing.committed(), resource.digest.size());
+                    Err(Status::invalid_argument(format!(
+                        "the blob ends after {is} bytes instead of {shall}"
+                    )))
+                };
+            }
+            next = self.next(pieces).await?;
+        }
+        Ok(false)
+    }
+
+    async fn next(&self, pieces: &mut Streaming<WriteRequest>) -> Result<Option<WriteRequest>, Status> {
+        let late = |_| Status::deadline_exceeded("the next piece did not come in time");
+        timeout(self.limits.idle, pieces.message()).await.map_err(late)?
+    }
+
+    async fn store(&self, digest: &Digest, writing: Writing) -> Result<(), StoreError> {
+        match writing.finish()? {
+            Some(arrived) => self.store.put(digest, arrived.open()?).await,
+            None => Err(StoreError::NotFound { digest: *digest }),
+        }
+    }
+
+    async fn has(&self, digest: &Digest) -> Result<bool, Status> {
+        let missing = self.store.find_missing(std::slice::from_ref(digest)).await;
+        Ok(missing.map_err(|error| wire::status(&error))?.is_empty())
+    }
+}
+
+fn written(bytes: u64) -> Response<WriteResponse> {
+    Response::new(WriteResponse { committed_size: as_i64(bytes) })
+}
+
+fn as_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

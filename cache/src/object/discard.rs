@@ -1,0 +1,44 @@
+//! Deleting objects that are not what their name says.
+
+use cullet_digest::{Digest, Hasher};
+use futures_util::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use tokio::runtime::Handle;
+
+use super::{ObjectBlobs, get};
+use crate::blob::is_the_empty_blob;
+use crate::{Discard, StoreError, blocking};
+
+impl ObjectBlobs {
+    /// Reads the object once more: what arrived wrong may have been damaged on its way.
+    pub(super) async fn delete_if_damaged(&self, digest: &Digest) -> Result<(), StoreError> {
+        if is_the_empty_blob(digest) {
+            return Ok(());
+        }
+        let hashed = async {
+            let mut pieces = get::pieces(&self.place, digest, 0).await?;
+            let mut hasher = Hasher::new(digest.function());
+            while let Some(piece) = pieces.try_next().await? {
+                hasher.update(&piece);
+            }
+            Ok(hasher.finish())
+        };
+        match hashed.await {
+            Ok(actual) if actual != *digest => {}
+            Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        tracing::warn!(blob = %digest.short(), place = self.place.name(), "a damaged blob is deleted");
+        let path = self.place.blob(digest);
+        self.place.request("delete from", self.place.objects.delete(&path)).await.map(drop)
+    }
+}
+
+impl Discard for ObjectBlobs {
+    fn discard(&self, digest: &Digest) -> Result<(), StoreError> {
+        let no_runtime = |error| StoreError::remote("reach", self.place.name(), error);
+        let runtime = Handle::try_current().map_err(no_runtime)?;
+        let (store, of) = (self.clone(), *digest);
+        blocking::wait(&runtime, async move { store.delete_if_damaged(&of).await })?
+    }
+}

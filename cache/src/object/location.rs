@@ -1,0 +1,119 @@
+//! Where objects are kept, as a user writes it.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::StoreError;
+
+/// A place for objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// `file:///DIR`, or just an absolute or relative path.
+    Directory(PathBuf),
+    /// `s3://BUCKET/PREFIX`; the prefix may be empty.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What comes before every key, without a `/` at either end.
+        prefix: String,
+    },
+}
+
+impl FromStr for Location {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return if text.is_empty() {
+                Err(refuse(text, "it is empty: name a directory or s3://BUCKET/PREFIX"))
+            } else {
+                Ok(Self::Directory(text.into()))
+            };
+        };
+        match scheme {
+            "file" => directory(text, rest),
+            "s3" => bucket(rest),
+            _ => Err(refuse(&format!("{scheme}://"), "use a directory, file:///DIR or s3://BUCKET/PREFIX")),
+        }
+    }
+}
+
+fn directory(text: &str, path: &str) -> Result<Location, StoreError> {
+    if !path.starts_with('/') {
+        return Err(refuse(text, "a file URL has three slashes, then the directory: file:///DIR"));
+    }
+    if path.contains('%') {
+        return Err(refuse(text, "a file URL with % is not understood: write the path without file://"));
+    }
+    Ok(Location::Directory(path.into()))
+}
+
+fn bucket(rest: &str) -> Result<Location, StoreError> {
+    // Never repeated in a message: somebody may have written a secret there.
+    if rest.contains('@') {
+        return Err(refuse(
+            "s3://…@…",
+            "credentials do not belong into it: set AWS_ACCESS_KEY_ID and its like",
+        ));
+    }
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let shown = format!("s3://{rest}");
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if bucket.is_empty() || !bucket.bytes().all(allowed) {
+        return Err(refuse(
+            &shown,
+            "it has no bucket of letters, digits, '.', '-' and '_': s3://BUCKET/PREFIX",
+        ));
+    }
+    let prefix = prefix.trim_end_matches('/');
+    let unusable = |part: &str| matches!(part, "" | "." | "..") || part.contains(['?', '#', '%']);
+    if !prefix.is_empty() && prefix.split('/').any(unusable) {
+        return Err(refuse(&shown, "its prefix has an empty part, '.', '..' or one with '?', '#' or '%'"));
+    }
+    Ok(Location::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+}
+
+fn refuse(location: &str, reason: &str) -> StoreError {
+    StoreError::Location { location: location.to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_read_as_they_are_written() {
+        let directory = |path: &str| Location::Directory(path.into());
+        let s3 = |bucket: &str, prefix: &str| Location::S3 { bucket: bucket.into(), prefix: prefix.into() };
+        for (text, expected) in [
+            ("/srv/cullet", directory("/srv/cullet")),
+            ("shared", directory("shared")),
+            ("file:///srv/cullet", directory("/srv/cullet")),
+            ("s3://bucket", s3("bucket", "")),
+            ("s3://bucket/", s3("bucket", "")),
+            ("s3://my-bucket.eu/team/cullet/", s3("my-bucket.eu", "team/cullet")),
+        ] {
+            assert_eq!(text.parse::<Location>().unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_location_is_refused_with_what_to_do() {
+        for text in [
+            "",
+            "file://srv",
+            "file:///a%20b",
+            "s3://",
+            "s3:///prefix",
+            "s3://b/a//b",
+            "s3://b/../c",
+            "s3://b/c?d",
+            "gs://bucket",
+            "http://host/",
+        ] {
+            assert!(matches!(text.parse::<Location>(), Err(StoreError::Location { .. })), "{text}");
+        }
+        let error = "s3://key:secret@bucket/".parse::<Location>().unwrap_err().to_string();
+        assert!(error.contains("AWS_ACCESS_KEY_ID") && !error.contains("secret"), "{error}");
+    }
+}

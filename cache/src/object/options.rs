@@ -1,0 +1,32 @@
+//! How to reach a place for objects.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to reach a place for objects, and how patient to be with it.
+#[derive(Debug, Clone)]
+pub struct ObjectOptions {
+    /// The variables `AWS_*` as the AWS tools know them: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` and so on. Others are ignored.
+    pub variables: BTreeMap<String, String>,
+    /// A directory for large blobs on their way from a bucket.
+    pub spool: PathBuf,
+    /// How long one request may take, and how long an operation waits for the next answer. A request carries at
+    /// most [`super::place::PART`] bytes, so the default needs 0.3 MiB a second.
+    pub deadline: Duration,
+    /// How often a request that failed for a passing reason is sent again.
+    pub retries: u32,
+}
+
+impl ObjectOptions {
+    /// The usual: no variables, half a minute, three retries.
+    pub fn new(spool: impl Into<PathBuf>) -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            spool: spool.into(),
+            deadline: Duration::from_secs(30),
+            retries: 3,
+        }
+    }
+}

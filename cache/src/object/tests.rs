@@ -1,0 +1,226 @@
+//! Objects in a real directory, and in a bucket that does not answer.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cullet_digest::{Digest, DigestFunction};
+use futures_util::TryStreamExt as _;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{ActionCache, ActionResult, Blob, BlobStore, Origin as _, SharedCache, StoreError, conformance};
+
+/// The whole stack, which lives as long as its directory.
+#[derive(Debug)]
+struct Stack(SharedCache, #[expect(dead_code, reason = "dropped last")] TempDir);
+
+#[async_trait]
+impl BlobStore for Stack {
+    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        self.0.blobs.find_missing(digests).await
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
+        self.0.blobs.get(digest).await
+    }
+
+    async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
+        self.0.blobs.put(digest, blob).await
+    }
+}
+
+#[async_trait]
+impl ActionCache for Stack {
+    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        self.0.actions.get(action).await
+    }
+
+    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        self.0.actions.put(action, result).await
+    }
+
+    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
+        self.0.actions.remove(action).await
+    }
+}
+
+fn open(dir: &Path) -> SharedCache {
+    let location = format!("file://{}", dir.join("shared").display());
+    SharedCache::open(&location, &ObjectOptions::new(dir.join("spool"))).unwrap()
+}
+
+fn stack() -> Stack {
+    let dir = tempfile::tempdir().unwrap();
+    Stack(open(dir.path()), dir)
+}
+
+fn blob(len: usize) -> (Digest, Bytes) {
+    let bytes: Bytes = (0..len).map(|index| (index * 7 % 251) as u8).collect::<Vec<u8>>().into();
+    (DigestFunction::Blake3.digest(&bytes), bytes)
+}
+
+/// A blob in a file, as stores hand out large ones.
+fn as_file(dir: &Path, bytes: &[u8]) -> Blob {
+    let path = dir.join("source");
+    std::fs::write(&path, bytes).unwrap();
+    Blob::File { file: std::fs::File::open(&path).unwrap(), path, len: bytes.len() as u64 }
+}
+
+fn object(dir: &Path, area: &str, digest: &Digest) -> std::path::PathBuf {
+    let hash = digest.hash_hex();
+    dir.join("shared").join(area).join("blake3").join(&hash[..2]).join(format!("{hash}-{}", digest.size()))
+}
+
+#[tokio::test]
+async fn a_directory_is_a_blob_store_and_an_action_cache() {
+    conformance::blob_store(stack).await;
+    conformance::action_cache(stack).await;
+}
+
+#[tokio::test]
+async fn large_blobs_travel_in_parts_and_only_whole_ones_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    let (digest, bytes) = blob((2 * place::PART + 12_345) as usize);
+    cache.blobs.put(&digest, as_file(dir.path(), &bytes)).await.unwrap();
+    assert_eq!(cache.blobs.get(&digest).await.unwrap().into_bytes().unwrap(), bytes);
+    cache.blobs.put(&digest, as_file(dir.path(), &bytes)).await.unwrap();
+
+    for offset in [0, 5, place::PART, digest.size() - 1, digest.size()] {
+        let pieces = cache.objects.open(&digest, offset).await.unwrap();
+        let pieces: Vec<Bytes> = pieces.try_collect().await.unwrap();
+        assert_eq!(pieces.concat(), bytes[offset as usize..], "{offset}");
+    }
+    let (other, _) = blob(digest.size() as usize + 1);
+    for wrong in [&other, &digest] {
+        let mut changed = bytes.to_vec();
+        changed[9_000_000] ^= 1;
+        let refused = cache.blobs.put(wrong, as_file(dir.path(), &changed)).await;
+        assert!(matches!(refused, Err(StoreError::Mismatch { expected, .. }) if expected == *wrong));
+    }
+    assert_eq!(cache.blobs.find_missing(&[digest, other]).await.unwrap(), [other]);
+    let stray = std::fs::read_dir(object(dir.path(), "cas", &digest).parent().unwrap()).unwrap().count();
+    assert_eq!(stray, 1, "nothing half-made stays");
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_said_once_deleted_and_can_be_put_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    for len in [100, 1 << 20] {
+        let (digest, bytes) = blob(len);
+        cache.blobs.put(&digest, bytes.clone().into()).await.unwrap();
+        let path = object(dir.path(), "cas", &digest);
+        std::fs::write(&path, vec![0; len]).unwrap();
+        assert!(matches!(cache.blobs.get(&digest).await, Err(StoreError::Mismatch { .. })), "{len}");
+        assert!(matches!(cache.blobs.get(&digest).await, Err(StoreError::NotFound { .. })), "{len}");
+        cache.blobs.put(&digest, bytes.clone().into()).await.unwrap();
+        assert_eq!(cache.blobs.get(&digest).await.unwrap().into_bytes().unwrap(), bytes);
+        // One of another length is none, and is replaced.
+        std::fs::write(&path, vec![0; len / 2]).unwrap();
+        assert_eq!(cache.blobs.find_missing(&[digest]).await.unwrap(), [digest]);
+        assert!(matches!(cache.blobs.get(&digest).await, Err(StoreError::NotFound { .. })), "{len}");
+        cache.blobs.put(&digest, bytes.clone().into()).await.unwrap();
+        assert_eq!(cache.blobs.get(&digest).await.unwrap().into_bytes().unwrap(), bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_result_is_a_miss_and_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    let action = DigestFunction::Blake3.digest(b"action");
+    cache.actions.put(&action, &conformance::result("text")).await.unwrap();
+    let path = object(dir.path(), "ac", &action);
+    let mut record = std::fs::read(&path).unwrap();
+    *record.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, record).unwrap();
+    assert_eq!(cache.actions.get(&action).await.unwrap(), None);
+    cache.actions.put(&action, &conformance::result("again")).await.unwrap();
+    assert_eq!(cache.actions.get(&action).await.unwrap(), Some(conformance::result("again")));
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_written_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    cache.probe().await.unwrap();
+    let (digest, bytes) = blob(1000);
+    // A file where a directory has to be: refused for root as well.
+    std::fs::write(dir.path().join("shared/cas/sha256"), "in the way").unwrap();
+    let sha256 = DigestFunction::Sha256.digest(&bytes);
+    let error = cache.blobs.put(&sha256, bytes.clone().into()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Remote { .. }), "{error:?}");
+    assert!(error.to_string().contains("shared"), "{error}");
+    cache.blobs.put(&digest, bytes.into()).await.unwrap();
+    let read_only = std::fs::Permissions::from_mode(0o555);
+    std::fs::set_permissions(dir.path().join("shared/cas/blake3"), read_only).unwrap();
+    assert!(cache.blobs.get(&digest).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_directory_refuses_and_keeps_nothing_half_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounted = dir.path().join("shared");
+    std::fs::create_dir(&mounted).unwrap();
+    let flags = rustix::mount::MountFlags::NOSUID;
+    if rustix::mount::mount("tmpfs", &mounted, "tmpfs", flags, Some(c"size=4m")).is_err() {
+        return; // Only who may mount can have a small filesystem.
+    }
+    let cache = open(dir.path());
+    let (digest, bytes) = blob(20 << 20);
+    for blob in [Blob::from(bytes.clone()), as_file(dir.path(), &bytes)] {
+        let refused = cache.blobs.put(&digest, blob).await;
+        assert!(matches!(refused, Err(StoreError::Remote { .. })), "{refused:?}");
+        assert_eq!(cache.blobs.find_missing(&[digest]).await.unwrap(), [digest]);
+    }
+    let (small, bytes) = blob(3 << 20);
+    cache.blobs.put(&small, bytes.into()).await.unwrap();
+    drop(cache);
+    rustix::mount::unmount(&mounted, rustix::mount::UnmountFlags::DETACH).unwrap();
+}
+
+#[tokio::test]
+async fn readers_of_a_bucket_share_one_deadline_and_lookups_are_misses() {
+    // Accepts connections and never says a word.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let held = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = silent.accept().await {
+            connections.push(connection);
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let variables = [
+        ("AWS_ENDPOINT_URL", format!("http://{address}")),
+        ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+    ];
+    let options = ObjectOptions {
+        variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        deadline: Duration::from_millis(200),
+        retries: 1,
+        ..ObjectOptions::new(dir.path())
+    };
+    let cache = Arc::new(SharedCache::open("s3://bucket/prefix", &options).unwrap());
+    let (digest, bytes) = blob(1000);
+    let started = Instant::now();
+    for failed in [
+        cache.blobs.get(&digest).await.map(drop),
+        cache.blobs.find_missing(&[digest]).await.map(drop),
+        cache.blobs.put(&digest, bytes.into()).await,
+    ] {
+        let error = failed.unwrap_err();
+        assert!(matches!(error, StoreError::Remote { .. } | StoreError::Deadline { .. }), "{error:?}");
+        assert!(error.to_string().contains("s3://bucket/prefix"), "{error}");
+    }
+    assert_eq!(cache.actions.get(&digest).await.unwrap(), None, "trouble is a miss");
+    // Five waits of at most two attempts each, with room for a busy machine.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    held.abort();
+}

@@ -1,0 +1,91 @@
+//! Bringing a blob to the local disk.
+
+use std::sync::Arc;
+
+use cullet_digest::Digest;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::Inner;
+use crate::arriving::Arrived;
+use crate::offload::offload;
+use crate::{Origin, StoreError};
+
+/// Peers that are asked for one blob. Past a few, the shared store is the better bet.
+const MOST_ASKED: usize = 4;
+
+/// Peers that are asked at the same time: a second one, so that one that is slow costs little.
+const ASKED_AT_ONCE: usize = 2;
+
+impl Inner {
+    /// From a peer, or else from the shared store.
+    pub(super) async fn bring(&self, digest: &Digest) -> Result<(), StoreError> {
+        // Never closed, so the permit always comes.
+        let _permit = self.permits.acquire().await;
+        if self.disk.has(digest)? {
+            return Ok(());
+        }
+        if let Some(arrived) = self.from_peers(digest).await? {
+            return self.keep(digest, arrived).await;
+        }
+        match self.from_shared.receive(&*self.shared, digest).await {
+            Ok(arrived) => self.keep(digest, arrived).await,
+            Err(error) => {
+                if let StoreError::Mismatch { .. } = error {
+                    let (shared, of) = (Arc::clone(&self.shared), *digest);
+                    offload(move || shared.discard(&of)).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The blob from the first peer that sends it whole; none where no peer does.
+    async fn from_peers(&self, digest: &Digest) -> Result<Option<Arrived>, StoreError> {
+        let mut waiting = self.peers.holders(digest).into_iter().take(MOST_ASKED);
+        let ask = |peer: Arc<dyn Origin>| async move {
+            let answer = self.from_peer.ask(&*peer, digest).await;
+            (peer, answer)
+        };
+        let mut asked: FuturesUnordered<_> = waiting.by_ref().take(ASKED_AT_ONCE).map(ask).collect();
+        while let Some((peer, answer)) = asked.next().await {
+            let received = match answer {
+                Ok(answer) => self.from_peer.receive_rest(&*peer, digest, answer).await,
+                Err(error) => Err(error),
+            };
+            let error = match received {
+                Ok(arrived) => return Ok(Some(arrived)),
+                Err(error) if is_ours(&error) => return Err(error),
+                Err(error) => error,
+            };
+            if let StoreError::Mismatch { .. } = error {
+                tracing::warn!(blob = %digest.short(), peer = peer.place(), "a peer sent wrong bytes");
+            } else {
+                tracing::debug!(blob = %digest.short(), peer = peer.place(), %error, "a peer did not help");
+            }
+            asked.extend(waiting.next().map(ask));
+        }
+        Ok(None)
+    }
+
+    /// Makes what arrived a blob of the local disk: by a rename where it is a file.
+    async fn keep(&self, digest: &Digest, arrived: Arrived) -> Result<(), StoreError> {
+        let (disk, expected) = (Arc::clone(&self.disk), *digest);
+        match arrived {
+            Arrived::Bytes(bytes) => disk.put_bytes_blocking(digest, &bytes),
+            Arrived::File { path, .. } => {
+                offload(move || {
+                    let actual = disk.adopt_file(&path, expected.function())?;
+                    if actual == expected { Ok(()) } else { Err(StoreError::Mismatch { expected, actual }) }
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// Trouble with this machine, which another peer does not cure.
+fn is_ours(error: &StoreError) -> bool {
+    use StoreError::{Io, NoSpace, OverBound, ReadOnly};
+    matches!(error, Io { .. } | NoSpace { .. } | OverBound { .. } | ReadOnly { .. })
+}

@@ -1,0 +1,88 @@
+//! Bringing what a result names to the shared store.
+
+use std::collections::HashSet;
+
+use cullet_digest::Digest;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::Tiers;
+use crate::{ActionResult, BlobStore as _, StoreError};
+
+/// What an upload came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Uploaded {
+    /// Blobs that were missing.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Digests in one question.
+const BATCH: usize = 1024;
+
+/// Blobs that are sent at the same time. A shared directory syncs each, which is mostly waiting.
+const AT_ONCE: usize = 16;
+
+/// Directories in one result, as for checking whether it is complete.
+const MOST_DIRECTORIES: usize = 1 << 20;
+
+impl Tiers {
+    /// Sends everything that a result names to the shared store, as far as that lacks it: files, logs, and everything
+    /// in output directories. Afterwards the result may be recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where a blob is neither here nor there. What was sent by then stays.
+    pub async fn upload(&self, result: &ActionResult) -> Result<Uploaded, StoreError> {
+        let mut uploaded = Uploaded::default();
+        let mut seen: HashSet<Digest> = HashSet::new();
+        let mut batch: Vec<Digest> = result.digests().filter(|digest| seen.insert(*digest)).collect();
+        let mut waiting: Vec<Digest> = result.directories().collect();
+        let mut directories: HashSet<Digest> = waiting.iter().copied().collect();
+        while let Some(directory) = waiting.pop() {
+            let children = self.inner.children.read(self, &directory).await?;
+            let children = children.ok_or(StoreError::NotFound { digest: directory })?;
+            batch.extend(children.files.iter().filter(|file| seen.insert(**file)));
+            for child in &children.directories {
+                if directories.insert(*child) {
+                    batch.push(*child);
+                    waiting.push(*child);
+                }
+            }
+            if directories.len() > MOST_DIRECTORIES {
+                return Err(StoreError::TooLarge { digest: directory, limit: MOST_DIRECTORIES as u64 });
+            }
+            if batch.len() >= BATCH {
+                uploaded += self.upload_blobs(&std::mem::take(&mut batch)).await?;
+            }
+        }
+        uploaded += self.upload_blobs(&batch).await?;
+        Ok(uploaded)
+    }
+
+    /// Sends those of these blobs to the shared store that it lacks.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where a blob is neither here nor there.
+    pub async fn upload_blobs(&self, digests: &[Digest]) -> Result<Uploaded, StoreError> {
+        let mut uploaded = Uploaded::default();
+        for question in digests.chunks(BATCH) {
+            let missing = self.inner.shared.find_missing(question).await?;
+            for digest in &missing {
+                uploaded += Uploaded { blobs: 1, bytes: digest.size() };
+            }
+            let sends = missing.into_iter().map(|digest| async move {
+                let blob = self.inner.local.get(&digest).await?;
+                self.inner.shared.put(&digest, blob).await
+            });
+            stream::iter(sends).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        }
+        Ok(uploaded)
+    }
+}
+
+impl std::ops::AddAssign for Uploaded {
+    fn add_assign(&mut self, other: Self) {
+        self.blobs += other.blobs;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
