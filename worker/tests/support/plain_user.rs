@@ -1,13 +1,10 @@
 //! Runs a test once more as a user without rights, when it was started as root.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::thread::sleep;
-use std::time::Duration;
+use std::process::Command;
 
 /// Names the launcher that the plain user may execute; its presence also marks the second run.
 pub(crate) const LAUNCHER: &str = "CULLET_TEST_LAUNCHER";
@@ -29,7 +26,9 @@ fn again(test: &str) {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = |from: PathBuf, name: &str| {
         let to = dir.path().join(name);
-        fs::copy(from, &to).unwrap();
+        // Another process has to write it: one that a test forks meanwhile would keep it open for writing until it
+        // executes something itself, and a program that is written to cannot be executed.
+        assert!(Command::new("cp").args([&from, &to]).status().unwrap().success());
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
         to
     };
@@ -38,23 +37,11 @@ fn again(test: &str) {
     let mut command = Command::new(program);
     command.args([test, "--exact", "--nocapture"]).env(LAUNCHER, launcher).env("HOME", "/nonexistent");
     command.current_dir("/").uid(UID).gid(UID);
-    let output = output(&mut command);
+    let output = command.output().unwrap();
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "as a plain user: {said}");
     assert!(said.contains("1 passed"), "the test did not run as a plain user: {said}");
-}
-
-/// A test that forks at the wrong moment holds the copied program open for writing until it executes something
-/// itself: at most some milliseconds.
-fn output(command: &mut Command) -> Output {
-    for _ in 0..100 {
-        match command.output() {
-            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(Duration::from_millis(20)),
-            done => return done.unwrap(),
-        }
-    }
-    panic!("the copied program stays busy")
 }
 
 /// Defines tests that run as the caller and, when that is root, once more as a plain user.
