@@ -60,7 +60,7 @@ impl Snapshots {
                     if !is_covered {
                         return Err(error);
                     }
-                    damaged.push(path);
+                    damaged.push((path, error));
                     files.pop();
                 }
                 Err(error) => return Err(error),
@@ -68,15 +68,11 @@ impl Snapshots {
         }
         if newest.as_ref().map(|snapshot| snapshot.last.index) < purged {
             let path = names::snapshot(dir, purged.unwrap_or(0), 0);
-            return Err(Error::corrupt(
-                &path,
-                0,
-                0,
-                "the log was purged to here, and no good snapshot covers it",
-            ));
+            let missing = || Error::corrupt(&path, 0, 0, "the log was purged to here, and it is missing");
+            return Err(damaged.into_iter().next().map_or_else(missing, |(_, error)| error));
         }
         let aside = dir.join(DAMAGED);
-        for path in &damaged {
+        for (path, _) in &damaged {
             disk.rename(path, &aside).map_err(Error::io("rename", path))?;
         }
         let kept = Mutex::new(Kept { newest, files });

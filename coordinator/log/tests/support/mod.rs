@@ -112,6 +112,15 @@ impl Model {
         (&self.entries, &self.purged, &self.vote) == (&other.entries, &other.purged, &other.vote)
     }
 
+    /// All of the acknowledged, and of the attempted everything, nothing, or the first of its entries.
+    pub fn is_between(&self, acknowledged: &Self, attempted: &Self) -> bool {
+        let has = |of: &Self, (index, entry): (&u64, &Entry)| of.entries.get(index) == Some(entry);
+        let is_prefix = (&self.purged, &self.vote) == (&acknowledged.purged, &acknowledged.vote)
+            && acknowledged.entries.iter().all(|entry| has(self, entry))
+            && self.entries.iter().all(|entry| has(attempted, entry));
+        is_prefix || self.same(acknowledged) || self.same(attempted)
+    }
+
     pub fn next(&self) -> u64 {
         let purged = self.purged.as_ref().map_or(0, |id| id.index + 1);
         self.entries.keys().next_back().map_or(purged, |index| index + 1)

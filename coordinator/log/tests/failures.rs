@@ -1,0 +1,124 @@
+//! A disk that fails once is not asked again; a full one is, when there is space.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use cullet_raft_log::simulation::{Faults, FaultyDisk};
+use cullet_raft_log::{Error, Log};
+use support::{DIR, IDENTITY, Model, Step, entry, history, id, open, wait};
+
+#[test]
+fn after_one_failed_sync_nothing_is_acknowledged_and_nothing_acknowledged_is_lost() {
+    for seed in 0..200 {
+        let steps = history(seed, 12);
+        let disk = FaultyDisk::new(seed);
+        let failures = Arc::default();
+        let log = open_remembering(&disk, &failures);
+        disk.set_faults(Faults { fail_sync: Some(disk.syncs() + seed % 9), ..Faults::default() });
+        let mut model = Model::default();
+        let (mut attempted, mut failed) = (model.clone(), false);
+        for step in &steps {
+            let result = model.perform(&log, *step);
+            if result.is_ok() && matches!(step, Step::Commit) {
+                // Promises nothing.
+                continue;
+            }
+            assert!(!failed || result.is_err() || model.after(*step).same(&model), "seed {seed}: {step:?}");
+            if !failed {
+                attempted = model.after(*step);
+                failed = result.is_err();
+            }
+            if !failed {
+                model = attempted.clone();
+            }
+        }
+        let failures = failures.lock().unwrap();
+        assert_eq!(failures.len(), usize::from(failed), "seed {seed}");
+        if let Some(first) = failures.first() {
+            assert!(matches!(first, Error::Io { action: "sync", .. }), "{first}");
+            for error in [log.read(0..1, 1).unwrap_err(), wait(|done| log.flush(done)).unwrap_err()] {
+                assert!(
+                    matches!(&error, Error::Failed { first } if first.to_string().contains("sync")),
+                    "{error}"
+                );
+            }
+        }
+        drop(log);
+        // The page cache still has what the device does not: it must not be believed.
+        let disk = disk.restart();
+        let found = Model::of(&open(&disk).unwrap());
+        let again = Model::of(&open(&disk.power_cut()).unwrap());
+        assert!(again.same(&found), "seed {seed}");
+        assert!(found.is_between(&model, &attempted), "seed {seed}: {found:?}");
+    }
+}
+
+fn open_remembering(disk: &FaultyDisk, failures: &Arc<Mutex<Vec<Error>>>) -> Log {
+    let told = support::remember(failures);
+    Log::open(Arc::new(disk.clone()), DIR.as_ref(), IDENTITY, support::small(), told).unwrap()
+}
+
+fn fill(disk: &FaultyDisk, free: usize) {
+    let used: usize = disk.paths().iter().map(|path| disk.get(path).unwrap().len()).sum();
+    disk.set_faults(Faults { capacity_bytes: Some(used + free), ..Faults::default() });
+}
+
+#[test]
+fn a_full_disk_takes_nothing_back_and_works_again_when_it_has_space() {
+    for seed in 0..300 {
+        let disk = FaultyDisk::new(seed);
+        let failures = Arc::default();
+        let log = open_remembering(&disk, &failures);
+        let mut model = Model::default();
+        let mut full = 0;
+        for (at, step) in history(seed, 30).into_iter().enumerate() {
+            match at % 6 {
+                2 => fill(&disk, (seed as usize * 37) % 1200),
+                5 => disk.set_faults(Faults::default()),
+                _ => (),
+            }
+            let before = model.clone();
+            match model.perform(&log, step) {
+                Ok(()) => model = model.after(step),
+                Err(Error::Full { .. }) => full += 1,
+                // A snapshot may be there although the purge after it found no space.
+                Err(Error::StaleSnapshot { .. }) => (),
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+            let found = Model::of(&log);
+            let first_entries =
+                matches!(step, Step::Append(..)) && found.entries.len() >= before.entries.len();
+            assert!(found.same(&model) || first_entries, "seed {seed}: {step:?}");
+            model = Model { term: model.term + 1, ..found };
+        }
+        assert!(full > 0 || seed % 3 != 0 || seed > 30, "seed {seed} was never full");
+        assert_eq!(failures.lock().unwrap().len(), 0, "seed {seed}");
+        drop(log);
+        assert!(Model::of(&open(&disk.power_cut()).unwrap()).same(&model), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_truncation_that_found_no_space_is_undone() {
+    let disk = FaultyDisk::new(1);
+    let log = open(&disk).unwrap();
+    wait(|done| log.append((0..5).map(|index| entry(index, 1, 10)).collect(), done)).unwrap();
+    let before = Model::of(&log);
+    fill(&disk, 20);
+    let error = wait(|done| log.truncate_after(Some(id(2, 1)), done)).unwrap_err();
+    assert!(matches!(error, Error::Full { .. }), "{error}");
+    assert!(error.to_string().contains("free some space"));
+    assert!(Model::of(&log).same(&before));
+    let error = wait(|done| log.save_vote("vote".into(), done)).unwrap_err();
+    assert!(matches!(error, Error::Full { .. }), "{error}");
+    assert_eq!(log.vote(), None);
+    disk.set_faults(Faults::default());
+    wait(|done| log.save_vote("vote".into(), done)).unwrap();
+    wait(|done| log.truncate_after(Some(id(2, 1)), done)).unwrap();
+    drop(log);
+    let log = open(&disk.power_cut()).unwrap();
+    assert_eq!((log.vote().unwrap(), log.last()), ("vote".into(), Some(id(2, 1))));
+}
