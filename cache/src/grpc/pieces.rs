@@ -74,7 +74,7 @@ impl Readable {
                             .map_err(|error| StoreError::io("read", &*path, error))
                     })
                 };
-                stream::iter(offsets.map(Ok)).and_then(move |offset| read(offset)).boxed()
+                stream::iter(offsets.map(Ok)).and_then(read).boxed()
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Bringing a blob to the local disk.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cullet_digest::Digest;
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::Inner;
+use super::{Inner, MOST_DIRECTORIES, Tiers};
 use crate::arriving::Arrived;
 use crate::offload::offload;
 use crate::{Origin, StoreError};
@@ -25,7 +26,7 @@ impl Inner {
         if self.disk.has(digest)? {
             return Ok(());
         }
-        if let Some(arrived) = self.from_peers(digest).await? {
+        if let Some(arrived) = self.ask_peers(digest).await? {
             return self.keep(digest, arrived).await;
         }
         match self.from_shared.receive(&*self.shared, digest).await {
@@ -41,7 +42,7 @@ impl Inner {
     }
 
     /// The blob from the first peer that sends it whole; none where no peer does.
-    async fn from_peers(&self, digest: &Digest) -> Result<Option<Arrived>, StoreError> {
+    async fn ask_peers(&self, digest: &Digest) -> Result<Option<Arrived>, StoreError> {
         let mut waiting = self.peers.holders(digest).into_iter().take(MOST_ASKED);
         let ask = |peer: Arc<dyn Origin>| async move {
             let answer = self.from_peer.ask(&*peer, digest).await;
@@ -88,4 +89,43 @@ impl Inner {
 fn is_ours(error: &StoreError) -> bool {
     use StoreError::{Io, NoSpace, OverBound, ReadOnly};
     matches!(error, Io { .. } | NoSpace { .. } | OverBound { .. } | ReadOnly { .. })
+}
+
+impl Tiers {
+    /// Brings a directory and everything below it to the local disk, many blobs at the same time.
+    ///
+    /// # Errors
+    /// As for [`Tiers::fetch`], about whichever blob failed first. [`StoreError::TooLarge`] for a tree with more
+    /// directories than are ever made.
+    pub async fn fetch_tree(&self, root: &Digest) -> Result<(), StoreError> {
+        let mut directories: HashSet<Digest> = HashSet::from([*root]);
+        let mut files: HashSet<Digest> = HashSet::new();
+        let mut level = vec![*root];
+        while !level.is_empty() {
+            self.fetch_all(level.iter().copied()).await?;
+            let mut below = Vec::new();
+            for directory in level {
+                let children = self.inner.children.read(self, &directory).await?;
+                let children = children.ok_or(StoreError::NotFound { digest: directory })?;
+                files.extend(children.files.iter());
+                below.extend(children.directories.iter().filter(|child| directories.insert(**child)));
+            }
+            if directories.len() > MOST_DIRECTORIES {
+                return Err(StoreError::TooLarge { digest: *root, limit: MOST_DIRECTORIES as u64 });
+            }
+            level = below;
+        }
+        self.fetch_all(files).await
+    }
+
+    /// Brings blobs to the local disk, many at the same time.
+    ///
+    /// # Errors
+    /// As for [`Tiers::fetch`], about whichever blob failed first.
+    pub async fn fetch_all(&self, digests: impl IntoIterator<Item = Digest>) -> Result<(), StoreError> {
+        // Twice as many as are let through, so that somebody always waits.
+        let at_once = self.inner.fetches.saturating_mul(2).max(1);
+        let fetches = digests.into_iter().map(|digest| async move { self.fetch(&digest).await });
+        stream::iter(fetches).buffer_unordered(at_once).try_collect::<()>().await
+    }
 }

@@ -34,6 +34,9 @@ pub trait SharedBlobs: BlobStore + Origin + Discard {}
 
 impl<T: BlobStore + Origin + Discard> SharedBlobs for T {}
 
+/// Directories in one tree, as for checking whether a result is complete.
+const MOST_DIRECTORIES: usize = 1 << 20;
+
 /// How patient to be with the tiers.
 #[derive(Debug, Clone)]
 pub struct TiersOptions {
@@ -73,6 +76,7 @@ struct Inner {
     shared: Arc<dyn SharedBlobs>,
     from_peer: Patience,
     from_shared: Patience,
+    fetches: usize,
     permits: Semaphore,
     flights: SingleFlight<Result<(), StoreError>>,
     children: ChildrenCache,
@@ -100,6 +104,7 @@ impl Tiers {
             shared,
             from_peer: patience(options.peer_deadline, 0),
             from_shared: patience(options.shared_deadline, options.retries),
+            fetches: options.fetches,
             permits: Semaphore::new(options.fetches),
             flights: SingleFlight::default(),
             children: ChildrenCache::default(),
@@ -132,6 +137,15 @@ impl Tiers {
         }
         let (tiers, of) = (self.clone(), *digest);
         blocking::wait(&self.inner.runtime, async move { tiers.fetch(&of).await })?
+    }
+
+    /// [`Tiers::fetch_tree`] for callers that block, on threads that are not the runtime's.
+    ///
+    /// # Errors
+    /// As for [`Tiers::fetch_tree`].
+    pub fn fetch_tree_local(&self, root: &Digest) -> Result<(), StoreError> {
+        let (tiers, of) = (self.clone(), *root);
+        blocking::wait(&self.inner.runtime, async move { tiers.fetch_tree(&of).await })?
     }
 }
 

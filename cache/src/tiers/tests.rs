@@ -239,6 +239,18 @@ async fn an_upload_brings_the_closure_of_a_result_and_nothing_twice() {
     shared.actions.put(&action, &result).await.unwrap();
     assert!(shared.actions.get(&action).await.unwrap().is_some(), "it is complete there");
 
+    let other = Arc::new(DiskStore::open(&OpenOptions::new(dir.path().join("other"))).unwrap());
+    let elsewhere =
+        Tiers::new(other.clone(), Arc::new(NoPeers), shared.objects.clone(), &options, Handle::current());
+    let elsewhere = elsewhere.unwrap();
+    let fetched = tokio::task::spawn_blocking(move || elsewhere.fetch_tree_local(&root)).await.unwrap();
+    fetched.unwrap();
+    assert_eq!(
+        other.stats().unwrap().blobs,
+        1502,
+        "the files and two directories, not the rest of the result"
+    );
+
     let lost = ActionResult { stdout: LogStream::Blob(blob(77).0), ..result };
     assert!(matches!(tiers.upload(&lost).await, Err(StoreError::NotFound { .. })));
 }

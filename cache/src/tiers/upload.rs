@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::Tiers;
+use super::{MOST_DIRECTORIES, Tiers};
 use crate::{ActionResult, BlobStore as _, StoreError};
 
 /// What an upload came to.
@@ -22,9 +22,6 @@ const BATCH: usize = 1024;
 
 /// Blobs that are sent at the same time. A shared directory syncs each, which is mostly waiting.
 const AT_ONCE: usize = 16;
-
-/// Directories in one result, as for checking whether it is complete.
-const MOST_DIRECTORIES: usize = 1 << 20;
 
 impl Tiers {
     /// Sends everything that a result names to the shared store, as far as that lacks it: files, logs, and everything

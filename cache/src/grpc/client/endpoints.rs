@@ -108,7 +108,7 @@ impl Endpoints {
                 return Err(error);
             }
             self.failed(&server);
-            if attempt as usize % self.servers.len() == 0 {
+            if (attempt as usize).is_multiple_of(self.servers.len()) {
                 pauses.pause().await;
             }
         }

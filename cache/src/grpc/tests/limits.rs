@@ -94,11 +94,7 @@ async fn an_upload_can_be_broken_off_asked_about_and_gone_on_with() {
 #[tokio::test]
 async fn uploads_are_bounded_in_number_and_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = StorageLimits {
-        uploads: 2,
-        upload_bytes: 3 << 20,
-        ..StorageLimits::default()
-    };
+    let limits = StorageLimits { uploads: 2, upload_bytes: 3 << 20, ..StorageLimits::default() };
     let services = StorageServices::read_write(memory(), &dir.path().join("server"), limits).unwrap();
     let server = Served::run(services);
     let begin = |name: &'static str, len: usize| {
@@ -116,8 +112,7 @@ async fn uploads_are_bounded_in_number_and_bytes() {
 #[tokio::test]
 async fn an_upload_that_nobody_goes_on_with_expires() {
     let dir = tempfile::tempdir().unwrap();
-    let limits =
-        StorageLimits { uploads: 1, idle: Duration::from_millis(300), ..StorageLimits::default() };
+    let limits = StorageLimits { uploads: 1, idle: Duration::from_millis(300), ..StorageLimits::default() };
     let services = StorageServices::read_write(memory(), &dir.path().join("server"), limits).unwrap();
     let server = Served::run(services);
     let (digest, bytes) = blob(1 << 20);
