@@ -5,15 +5,20 @@ mod limits;
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use self::server::Served;
 use super::*;
-use crate::{Blob, BlobStore, MemoryStore, StoreError, Verifying, conformance};
+use crate::{
+    Blob, BlobStore, DiskStore, MemoryStore, OpenOptions, Origin, Peers, StoreError, Tiers, TiersOptions,
+    Verifying, conformance,
+};
 
 /// A client with its server and directory.
 #[derive(Debug)]
@@ -108,4 +113,44 @@ async fn an_upload_sends_what_is_missing_in_batches() {
     assert!(matches!(lost, Err(StoreError::NotFound { digest }) if digest == nowhere));
     let batch = vec![blob(10), (digests[3], Bytes::from_static(b"wrong"))];
     assert!(matches!(client.put_batch(batch).await, Err(StoreError::Mismatch { .. })));
+}
+
+/// One machine that has blobs.
+#[derive(Debug)]
+struct One(GrpcStore);
+
+impl Peers for One {
+    fn holders(&self, _: &Digest) -> Vec<Arc<dyn Origin>> {
+        vec![Arc::new(self.0.clone())]
+    }
+}
+
+#[tokio::test]
+async fn a_machine_fetches_from_the_disk_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = |name: &str| Arc::new(DiskStore::open(&OpenOptions::new(dir.path().join(name))).unwrap());
+    let (theirs, ours) = (disk("theirs"), disk("ours"));
+    let checked = Arc::new(Verifying::new(theirs.clone(), theirs.clone()));
+    let server = Served::run(StorageServices::read_only(checked, StorageLimits::default()));
+    let patient = GrpcOptions { deadline: Duration::from_secs(10), ..GrpcOptions::peer(dir.path()) };
+    let peer = One(GrpcStore::connect(&[server.url()], &patient).unwrap());
+    let options = TiersOptions { peer_deadline: Duration::from_secs(10), ..TiersOptions::default() };
+    let shared = memory();
+    let tiers =
+        Tiers::new(ours.clone(), Arc::new(peer), shared.clone(), &options, Handle::current()).unwrap();
+    for len in [10, 300_000, 9 << 20] {
+        let (digest, bytes) = blob(len);
+        theirs.put(&digest, bytes.into()).await.unwrap();
+        tiers.fetch(&digest).await.unwrap();
+        assert!(ours.has(&digest).unwrap());
+    }
+    // What it has under the name is not the blob any more: noticed there, and the shared store has it.
+    let (digest, bytes) = blob(400_000);
+    theirs.put(&digest, bytes.clone().into()).await.unwrap();
+    let Blob::File { path, .. } = theirs.get(&digest).await.unwrap() else { panic!("expected a file") };
+    std::fs::write(path, vec![0; 400_000]).unwrap();
+    assert!(matches!(tiers.fetch(&digest).await, Err(StoreError::NotFound { .. })));
+    shared.put(&digest, bytes.into()).await.unwrap();
+    tiers.fetch(&digest).await.unwrap();
+    assert_eq!(ours.verify(false, &mut |_| {}).unwrap().damaged, []);
 }

@@ -12,13 +12,13 @@ async fn an_upload_goes_on_where_the_connection_broke() {
     let dir = tempfile::tempdir().unwrap();
     let store = memory();
     let server = Served::start(store.clone(), &dir);
-    let cutting = Cutting::start(server.address, &[6 << 20, 100_000, 9 << 20]).await;
+    // Each time another 6 MiB arrive: without going on, four attempts would never reach the end.
+    let cuts = &[6 << 20, 6 << 20, 6 << 20, 6 << 20, 6 << 20, 6 << 20];
+    let cutting = Cutting::start(server.address, cuts).await;
     let client = GrpcStore::connect(&[format!("http://{}", cutting.address)], &options(&dir)).unwrap();
     let (digest, bytes) = blob(24 << 20);
     client.put(&digest, bytes.clone().into()).await.unwrap();
     assert_eq!(store.get(&digest).await.unwrap().into_bytes().unwrap(), bytes);
-    // 15 MiB were lost with the connections; sent all over again they would have been cut once more.
-    assert!(client.find_missing(&[digest]).await.unwrap().is_empty());
 }
 
 #[tokio::test]
