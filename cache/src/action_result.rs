@@ -40,6 +40,19 @@ impl ActionResult {
         outputs.chain(logs)
     }
 
+    /// The outputs at these paths, in that order; none unless the process exited 0 and left a file or directory at
+    /// each.
+    pub fn trees_at(&self, paths: &[String]) -> Option<Box<[TreeRef]>> {
+        let find = |path: &String| {
+            let output = self.outputs.iter().find(|output| output.path == *path)?;
+            match output.kind {
+                OutputKind::Tree(tree) => Some(tree),
+                OutputKind::Symlink(_) => None,
+            }
+        };
+        (self.exit_code == 0).then(|| paths.iter().map(find).collect()).flatten()
+    }
+
     /// The root directories among [`ActionResult::digests`].
     pub fn directories(&self) -> impl Iterator<Item = Digest> {
         self.outputs.iter().filter_map(|output| match output.kind {

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cullet_cache::{
-    Action, ActionCache, ActionResult, Blob, BlobStore, EncodedAction, OutputKind, StoreError,
-};
+use cullet_cache::{Action, ActionCache, Blob, BlobStore, EncodedAction, StoreError};
 use cullet_core::{Resolution, StepIndex};
 use cullet_digest::{
     AssembleError, Assembled, Digest, DigestFunction, Directory, DirectoryError, Mount, TreeRef, assemble,
@@ -100,7 +98,7 @@ impl Resolver {
         if !question.bypass_cache && !action.do_not_cache {
             match self.actions.get(&key).await {
                 Ok(Some(result)) => {
-                    if let Some(outputs) = declared_outputs(&result, &question.outputs) {
+                    if let Some(outputs) = result.trees_at(&question.outputs) {
                         let saved_ms = result.duration_ms;
                         let resolution = Resolution::Hit { action: key, outputs, saved_ms };
                         return Answer { resolution, action: None, note: None };
@@ -207,18 +205,6 @@ fn lost(question: &Question, wanted: &Digest, error: &ReadDirectoryError) -> Res
         return Resolution::Trouble { reason: describe(error).into() };
     }
     Resolution::InputLost { inputs: inputs.into() }
-}
-
-/// The trees of the declared outputs; none where the result lacks one, so that it must not be used.
-pub fn declared_outputs(result: &ActionResult, paths: &[String]) -> Option<Box<[TreeRef]>> {
-    let find = |path: &String| {
-        let output = result.outputs.iter().find(|output| output.path == *path)?;
-        match output.kind {
-            OutputKind::Tree(tree) => Some(tree),
-            OutputKind::Symlink(_) => None,
-        }
-    };
-    (result.exit_code == 0).then(|| paths.iter().map(find).collect()).flatten()
 }
 
 /// An error with its causes in one line.

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod collect;
+pub mod conclusion;
 pub mod executor;
 pub mod host;
 pub mod input_root;
@@ -10,6 +11,7 @@ mod layers;
 pub mod logs;
 pub mod plain;
 mod pump;
+pub mod remote;
 pub mod sandbox;
 mod stopping;
 
@@ -17,5 +19,6 @@ pub use attempt::{
     Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
 };
 pub use collect::{CollectError, OutputFault, OutputLimits};
+pub use conclusion::{Conclusion, Declared, Outcome};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
 pub use input_root::{InputError, LostInput, LostInputs};

@@ -5,7 +5,7 @@ use std::error::Error;
 use cullet_cache::StoreError;
 
 /// An error and everything that caused it, in one line.
-pub(super) fn sentence(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -4,8 +4,10 @@
 //! themselves, because the totals that tools put into attributes differ in what they include.
 
 mod parse;
+mod summary;
 
 pub use parse::parse_junit;
+pub use summary::{TestSummary, summarise};
 
 /// How large a report may be: far beyond real ones, which hold at most the output of the tests.
 pub const MAX_REPORT_BYTES: usize = 64 << 20;

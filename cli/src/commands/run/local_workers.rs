@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cullet_cache::{ActionResult, BlobStore};
-use cullet_coordinator::resolve::declared_outputs;
+use cullet_cache::BlobStore;
+use cullet_coordinator::event;
 use cullet_coordinator::workers::{Finished, Report, StartAttempt, Workers};
 use cullet_core::{AttemptId, AttemptOutcome, StepId, WorkerId};
-use cullet_worker::attempt::{Attempt, AttemptReport, Worker};
+use cullet_worker::attempt::{Attempt, Worker};
+use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{LostInput, LostInputs, Stream};
+use cullet_worker::{Conclusion, Declared, Outcome, Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-
-use super::reports;
 
 /// Runs attempts in this process.
 pub(super) struct LocalWorkers {
@@ -109,79 +108,44 @@ async fn execute(
     };
     let lines = Lines { id: start.id, sender: sender.clone() };
     let report = worker.run(attempt, lines, cancel).await;
-    let mut finished = open_end(&start);
-    for text in conclude(report, &start, &mut finished) {
+    let declared = Declared { outputs: &start.outputs, inputs: &start.inputs, reports: &start.reports };
+    let conclusion = Conclusion::of(report, declared, blobs).await;
+    // Every reason not to record it is a note.
+    let recorded = matches!(conclusion.outcome, Outcome::Succeeded { .. })
+        && conclusion.notes.is_empty()
+        && !start.action.do_not_cache;
+    for text in &conclusion.notes {
         // Nobody listens any more once the session is dropped.
-        let _ = sender.send(Report::Note { id: start.id, text }).await;
+        let _ = sender.send(Report::Note { id: start.id, text: text.clone() }).await;
     }
-    if let Some(result) = &finished.result {
-        finished.duration_ms = result.duration_ms;
-        finished.tests = reports::read(result, &start.reports, blobs).await;
-    }
-    finished
+    Finished { recorded, ..finished(&start, conclusion) }
 }
 
-/// The worker's words in the core's, and what else a person should be told.
-fn conclude(report: AttemptReport, start: &StartAttempt, finished: &mut Finished) -> Vec<String> {
-    let (outcome, warnings) = match report {
-        AttemptReport::Succeeded { result, warnings } => {
-            // Every reason not to record it is a warning.
-            finished.recorded = warnings.is_empty() && !start.action.do_not_cache;
-            (succeeded(result, start, finished), warnings)
-        }
-        AttemptReport::Failed { result, reason, warnings } => {
-            finished.reason = reason;
-            let exit_code = result.exit_code;
-            finished.exit_code = Some(exit_code);
-            finished.result = Some(result);
-            (AttemptOutcome::Failed { exit_code }, warnings)
-        }
-        AttemptReport::TimedOut { result, warnings } => {
-            let after = crate::ui::duration::human(start.action.timeout);
-            finished.reason = Some(format!("its timeout is {after}"));
-            finished.result = Some(result);
-            (AttemptOutcome::TimedOut, warnings)
-        }
-        AttemptReport::Cancelled { result } => {
-            finished.result = result;
-            (AttemptOutcome::Cancelled, Vec::new())
-        }
-        AttemptReport::Infra { reason, result } => {
-            finished.result = result;
-            (AttemptOutcome::Infra { reason: reason.into() }, Vec::new())
-        }
-        AttemptReport::InputLost(lost) => (lost_inputs(&lost, start), Vec::new()),
-    };
-    finished.outcome = outcome;
-    warnings
-}
-
-fn succeeded(result: ActionResult, start: &StartAttempt, finished: &mut Finished) -> AttemptOutcome {
-    let outputs = declared_outputs(&result, &start.outputs);
-    finished.exit_code = Some(0);
-    finished.result = Some(result);
-    match outputs {
-        Some(outputs) => AttemptOutcome::Succeeded { outputs },
-        // The worker promises all of them; a result without one must not unlock anything.
-        None => AttemptOutcome::Infra { reason: "the result lacks a declared output".into() },
+/// The worker's words in the core's.
+fn finished(start: &StartAttempt, conclusion: Conclusion) -> Finished {
+    let Conclusion { outcome, duration_ms, exit_code, reason, result, tests, notes: _ } = conclusion;
+    let after = || format!("its timeout is {}", crate::ui::duration::human(start.action.timeout));
+    Finished {
+        reason: reason.or_else(|| (outcome == Outcome::TimedOut).then(after)),
+        outcome: match outcome {
+            Outcome::Succeeded { outputs } => AttemptOutcome::Succeeded { outputs },
+            Outcome::Failed { exit_code } => AttemptOutcome::Failed { exit_code },
+            Outcome::TimedOut => AttemptOutcome::TimedOut,
+            Outcome::Cancelled => AttemptOutcome::Cancelled,
+            Outcome::Infra { reason } => AttemptOutcome::Infra { reason: reason.into() },
+            Outcome::InputLost { inputs } => AttemptOutcome::InputLost { inputs },
+        },
+        duration_ms,
+        exit_code,
+        result,
+        tests: tests.map(|TestSummary { tests, failed, skipped, failures }| event::TestSummary {
+            tests,
+            failed,
+            skipped,
+            failures,
+        }),
+        ..open_end(start)
     }
-}
-
-/// Which inputs hold the paths that could not be read: those with the longest path in front of them. None where
-/// it is the directories around the inputs that are lost.
-fn lost_inputs(lost: &LostInputs, start: &StartAttempt) -> AttemptOutcome {
-    let mut inputs: Vec<u16> = Vec::new();
-    for LostInput { path, .. } in &lost.inputs {
-        let holds = |input: &str| {
-            input.is_empty()
-                || path.strip_prefix(input).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let holder = (0u16..).zip(&start.inputs).filter(|(_, (input, _))| holds(input));
-        inputs.extend(holder.max_by_key(|(_, (input, _))| input.len()).map(|(index, _)| index));
-    }
-    inputs.sort_unstable();
-    inputs.dedup();
-    AttemptOutcome::InputLost { inputs: inputs.into() }
 }
 
 /// Passes lines on to the session. A session that lags makes the step's pipe fill up: a step never prints

@@ -6,7 +6,6 @@ mod interrupt;
 mod lazy_executor;
 mod local_workers;
 pub(crate) mod prepare;
-mod reports;
 mod run_id;
 pub(crate) mod sources;
 mod watchers;

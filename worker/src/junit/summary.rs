@@ -1,23 +1,33 @@
 //! The JUnit reports among a step's outputs.
 
 use cullet_cache::{ActionResult, BlobStore, OutputKind};
-use cullet_coordinator::event::TestSummary;
 use cullet_digest::{Digest, Directory, TreeRef};
-use cullet_worker::junit;
 
-/// The largest report that is read, in bytes: thousands of tests with their output.
-const MAX_REPORT_BYTES: u64 = 64 << 20;
+use super::{MAX_REPORT_BYTES, TestFailure, TestReport, parse_junit};
 
 /// The most files of reports that are read for one step. Test runners that write one for each class have
 /// hundreds.
 const MAX_REPORTS: usize = 10_000;
 
 /// The most failed tests that are named.
-const MAX_FAILURES: usize = 100;
+const MAX_NAMES: usize = 100;
 
-/// Adds up the reports. A report that cannot be read or understood counts as absent: the exit code of the step
-/// is what decides.
-pub(super) async fn read(
+/// The test reports of a step, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestSummary {
+    /// Tests that ran or were skipped.
+    pub tests: u64,
+    /// Failed tests, errors included.
+    pub failed: u64,
+    /// Skipped tests.
+    pub skipped: u64,
+    /// Names of failed tests, at most 100.
+    pub failures: Vec<String>,
+}
+
+/// Adds up the reports at `paths`. A report that cannot be read or understood counts as absent: the exit code of
+/// the step is what decides.
+pub async fn summarise(
     result: &ActionResult,
     paths: &[String],
     blobs: &dyn BlobStore,
@@ -28,23 +38,23 @@ pub(super) async fn read(
         let OutputKind::Tree(tree) = output.kind else { continue };
         for digest in files(tree, blobs).await {
             let Some(bytes) = small_blob(&digest, blobs).await else { continue };
-            if let Ok(report) = junit::parse_junit(&bytes) {
-                add(summary.get_or_insert_default(), report);
+            if let Ok(report) = parse_junit(&bytes) {
+                add(summary.get_or_insert_default(), &report);
             }
         }
     }
     summary
 }
 
-fn add(summary: &mut TestSummary, report: junit::TestReport) {
+fn add(summary: &mut TestSummary, report: &TestReport) {
     summary.tests += report.tests;
     summary.failed += report.failed;
     summary.skipped += report.skipped;
-    let room = MAX_FAILURES - summary.failures.len();
+    let room = MAX_NAMES - summary.failures.len();
     summary.failures.extend(report.failures.iter().map(full_name).take(room));
 }
 
-fn full_name(failure: &junit::TestFailure) -> String {
+fn full_name(failure: &TestFailure) -> String {
     match failure.suite.as_str() {
         "" => failure.name.clone(),
         suite => format!("{suite} > {}", failure.name),
@@ -71,7 +81,7 @@ async fn files(tree: TreeRef, blobs: &dyn BlobStore) -> Vec<Digest> {
 }
 
 async fn small_blob(digest: &Digest, blobs: &dyn BlobStore) -> Option<bytes::Bytes> {
-    if digest.size() > MAX_REPORT_BYTES {
+    if digest.size() > MAX_REPORT_BYTES as u64 {
         return None;
     }
     blobs.get(digest).await.ok()?.into_bytes().ok()

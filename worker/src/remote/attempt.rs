@@ -1,0 +1,113 @@
+//! One attempt, from what a coordinator asked for to what it is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_digest::{Digest, TreeRef};
+use cullet_proto::v1;
+
+use super::config::DaemonParts;
+use super::publish::publish;
+use super::registry::Registry;
+use super::report::report;
+use super::start::Start;
+use super::table::{Cause, Handle, Launch, SHUTTING_DOWN};
+use crate::logs::{LogEvents, LogTape};
+use crate::{Attempt, Conclusion, Outcome, Stream};
+
+/// Runs it beside everything else; its end goes to the registry, whatever it is.
+pub(super) fn spawn(parts: DaemonParts, registry: Arc<Registry>, launch: Launch) {
+    tokio::spawn(async move {
+        let key = launch.start.key;
+        let tape = launch.tape.clone();
+        let ran = tokio::spawn(run(parts, launch)).await;
+        tape.close();
+        let (report, trees) = ran.unwrap_or_else(|error| {
+            let reason = format!("the worker failed: {error}");
+            (report(key, Conclusion::bare(Outcome::Infra { reason })), Vec::new())
+        });
+        registry.finished(key, report, trees);
+    });
+}
+
+async fn run(parts: DaemonParts, launch: Launch) -> (v1::AttemptFinished, Vec<Digest>) {
+    let Launch { start, handle, tape, after } = launch;
+    let alone = async {
+        for older in &after {
+            older.cancelled().await;
+        }
+    };
+    tokio::select! {
+        () = alone => {}
+        // It has not begun, so it ends below without beginning.
+        () = handle.cancel.cancelled() => {}
+    }
+    tracing::info!(step = %start.name, attempt = %start.key, "started");
+    let conclusion = conclude(&parts, &start, &handle, tape).await;
+    tracing::info!(step = %start.name, attempt = %start.key, outcome = ?conclusion.outcome, "finished");
+    let trees = held(&start, &conclusion);
+    (report(start.key, conclusion), trees)
+}
+
+async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: LogTape) -> Conclusion {
+    let attempt = Attempt {
+        label: start.name.clone(),
+        action_digest: start.digest,
+        action: Arc::clone(&start.action),
+        write_result: false,
+    };
+    let ran = parts.worker.run(attempt, Taped(tape.clone()), handle.cancel.clone()).await;
+    tape.close();
+    let mut conclusion = Conclusion::of(ran, start.declared(), &*parts.blobs).await;
+    if conclusion.outcome == Outcome::TimedOut {
+        conclusion.reason = Some(format!("its timeout is {:?}", start.action.timeout));
+    }
+    let conclusion = tokio::select! {
+        biased;
+        published = publish(&*parts.publisher, conclusion) => published,
+        () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
+    };
+    explain(conclusion, handle)
+}
+
+/// Whoever stops an attempt does not wait long for what it leaves.
+async fn patience(handle: &Handle) {
+    handle.cancel.cancelled().await;
+    tokio::time::sleep(STOP_PATIENCE).await;
+}
+
+/// Enough for the log of a step that was stopped.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A worker that ends is no reason for a step to count as cancelled.
+fn explain(conclusion: Conclusion, handle: &Handle) -> Conclusion {
+    let is_shutdown = handle.cause.get() == Some(&Cause::Shutdown);
+    match conclusion.outcome {
+        Outcome::Cancelled if is_shutdown => {
+            Conclusion { outcome: Outcome::Infra { reason: SHUTTING_DOWN.to_owned() }, ..conclusion }
+        }
+        _ => conclusion,
+    }
+}
+
+/// The trees that are on the disk because of it.
+fn held(start: &Start, conclusion: &Conclusion) -> Vec<Digest> {
+    let outputs: &[TreeRef] = match &conclusion.outcome {
+        Outcome::Succeeded { outputs } => outputs,
+        Outcome::Failed { .. } | Outcome::TimedOut => &[],
+        Outcome::Cancelled | Outcome::Infra { .. } | Outcome::InputLost { .. } => return Vec::new(),
+    };
+    let inputs = start.inputs.iter().map(|(_, tree)| tree.digest());
+    inputs.chain(outputs.iter().map(TreeRef::digest)).collect()
+}
+
+/// Passes the log on to whoever reads it.
+struct Taped(LogTape);
+
+impl LogEvents for Taped {
+    fn lines(&mut self, _: Stream, _: &str) {}
+
+    fn tape(&self) -> Option<LogTape> {
+        Some(self.0.clone())
+    }
+}

@@ -1,0 +1,92 @@
+//! What a coordinator wants to have started, checked.
+
+use std::sync::Arc;
+
+use cullet_cache::{Action, ActionError};
+use cullet_digest::{Digest, DigestFunction, ParseDigestError, TreeRef};
+use cullet_proto::v1;
+use prost::bytes::Bytes;
+
+use super::key::AttemptKey;
+use crate::Declared;
+
+/// An attempt to start.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) key: AttemptKey,
+    pub(super) name: String,
+    pub(super) digest: Digest,
+    pub(super) action: Arc<Action>,
+    pub(super) outputs: Vec<String>,
+    pub(super) inputs: Vec<(Box<str>, TreeRef)>,
+    pub(super) reports: Vec<String>,
+}
+
+/// Why an attempt cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadStart {
+    #[error("it names no action")]
+    NoDigest,
+    #[error("its action is not the one of its key")]
+    OtherAction,
+    #[error("its command is not the one that its action names")]
+    OtherCommand,
+    #[error("its input '{0}' is no tree")]
+    Input(String),
+    #[error("its input '{path}' is no tree: {source}")]
+    InputDigest { path: String, source: ParseDigestError },
+    #[error(transparent)]
+    Digest(#[from] ParseDigestError),
+    #[error(transparent)]
+    Action(#[from] ActionError),
+}
+
+impl Start {
+    /// The key is parsed by the caller, who needs it to say what was wrong with the rest.
+    pub(super) fn from_wire(key: AttemptKey, start: v1::Start) -> Result<Self, BadStart> {
+        let v1::Start { name, action, action_message, command_message, .. } = start;
+        let wire = action.ok_or(BadStart::NoDigest)?;
+        let digest = key_of(&action_message, &wire)?;
+        let function = digest.function();
+        if Action::command_digest(function, &action_message)? != function.digest(&command_message) {
+            return Err(BadStart::OtherCommand);
+        }
+        let action = Arc::new(Action::decode(function, &action_message, &command_message)?);
+        let inputs = start.inputs.into_iter().map(|input| parse_input(function, input));
+        let inputs = inputs.collect::<Result<_, _>>()?;
+        Ok(Self { key, name, digest, action, outputs: start.outputs, inputs, reports: start.reports })
+    }
+
+    pub(super) fn declared(&self) -> Declared<'_> {
+        Declared { outputs: &self.outputs, inputs: &self.inputs, reports: &self.reports }
+    }
+}
+
+/// The digest of an action. Its function is not sent: it is the one that gives this digest.
+fn key_of(action: &Bytes, wire: &v1::Digest) -> Result<Digest, BadStart> {
+    for function in [DigestFunction::Blake3, DigestFunction::Sha256] {
+        let digest = Digest::from_wire(function, &wire.hash, wire.size_bytes)?;
+        if function.digest(action) == digest {
+            return Ok(digest);
+        }
+    }
+    Err(BadStart::OtherAction)
+}
+
+fn parse_input(function: DigestFunction, input: v1::StartInput) -> Result<(Box<str>, TreeRef), BadStart> {
+    let v1::StartInput { path, tree } = input;
+    let Some((kind, digest)) = tree.and_then(|tree| Some((tree.kind(), tree.digest?))) else {
+        return Err(BadStart::Input(path));
+    };
+    let digest = match Digest::from_wire(function, &digest.hash, digest.size_bytes) {
+        Ok(digest) => digest,
+        Err(source) => return Err(BadStart::InputDigest { path, source }),
+    };
+    let tree = match kind {
+        v1::tree::Kind::File => TreeRef::File { digest, executable: false },
+        v1::tree::Kind::Executable => TreeRef::File { digest, executable: true },
+        v1::tree::Kind::Directory => TreeRef::Directory(digest),
+        v1::tree::Kind::Unspecified => return Err(BadStart::Input(path)),
+    };
+    Ok((path.into(), tree))
+}

@@ -1,0 +1,102 @@
+//! Coordinators come and go.
+
+use cullet_proto::v1::attempt_finished::Outcome;
+use tokio::net::TcpListener;
+
+use crate::fixture::{Fixture, attempt};
+use crate::peer::Peer;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_outlives_its_coordinator_and_is_reported_to_the_next() {
+    let (mut first, mut second) = (Peer::start().await, Peer::start().await);
+    let fixture = Fixture::new(&[&first.address, &second.address]);
+    // Whichever is asked first.
+    let (call, gone, other) = tokio::select! {
+        call = first.welcome() => (call, first, &mut second),
+        call = second.welcome() => (call, second, &mut first),
+    };
+    let script = "echo x >> $D/runs; while [ ! -e $D/go ]; do sleep 0.05; done; echo done";
+    call.start(&fixture.start(0, 1, script)).await;
+    fixture.until("runs").await;
+    drop((call, gone));
+    let mut call = other.welcome().await;
+    assert_eq!((call.hello.running.as_slice(), call.hello.finished.len()), (&[attempt(0, 1)][..], 0));
+    // The new leader says what the old one said.
+    call.start(&fixture.start(0, 1, script)).await;
+    std::fs::write(fixture.path("go"), "").unwrap();
+    let finished = call.finished().await;
+    assert!(matches!(finished.outcome, Some(Outcome::Succeeded(_))), "{finished:?}");
+    assert_eq!(fixture.lines("runs"), 1);
+    // Lost on the way: it is in the next greeting.
+    drop(call);
+    let mut call = other.welcome().await;
+    assert_eq!((call.hello.running.len(), call.hello.finished.as_slice()), (0, &[finished][..]));
+    call.assert_quiet(5).await;
+    call.acknowledge(&attempt(0, 1)).await;
+    call.assert_quiet(2).await;
+    drop(call);
+    assert_eq!(other.welcome().await.hello.finished.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_ends_between_two_leaders_is_in_the_greeting() {
+    let mut first = Peer::start().await;
+    let mut second = Peer::start().await;
+    let fixture = Fixture::new(&[&first.address]);
+    let call = first.welcome().await;
+    call.start(&fixture.start(
+        0,
+        1,
+        "touch $D/runs; while [ ! -e $D/go ]; do sleep 0.05; done; touch $D/end",
+    ))
+    .await;
+    fixture.until("runs").await;
+    drop(call);
+    // An election: nobody leads, and everybody says so.
+    for _ in 0..3 {
+        first.accept().await.redirect("").await;
+    }
+    std::fs::write(fixture.path("go"), "").unwrap();
+    fixture.until("end").await;
+    let mut finished = 0;
+    while finished == 0 {
+        let call = first.accept().await;
+        finished = call.hello.finished.len();
+        // Written as people write it.
+        call.redirect(second.address.trim_start_matches("http://")).await;
+        if finished == 0 {
+            second.accept().await.redirect("").await;
+        }
+    }
+    let call = second.welcome().await;
+    assert_eq!((call.hello.running.len(), call.hello.finished.len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coordinators_that_point_at_each_other_are_asked_again_until_one_leads() {
+    let (mut first, mut second) = (Peer::start().await, Peer::start().await);
+    let _fixture = Fixture::new(&[&first.address, &second.address]);
+    for _ in 0..12 {
+        tokio::select! {
+            call = first.accept() => call.redirect(&second.address).await,
+            call = second.accept() => call.redirect(&first.address).await,
+        }
+    }
+    let mut call = tokio::select! {
+        call = first.welcome() => call,
+        call = second.welcome() => call,
+    };
+    call.assert_quiet(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_that_is_dead_or_dumb_does_not_keep_the_worker_from_another() {
+    // One accepts and says nothing; nobody listens at the other any more.
+    let dumb = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = [&dumb, &dead].map(|listener| listener.local_addr().unwrap().to_string());
+    drop(dead);
+    let mut peer = Peer::start().await;
+    let _fixture = Fixture::new(&[&addresses[0], &addresses[1], &peer.address]);
+    peer.welcome().await.assert_quiet(3).await;
+}
