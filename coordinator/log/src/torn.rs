@@ -19,6 +19,8 @@
 //!   its last frame. No file by itself can tell the two apart.
 //! - A file system that leaves old content in blocks it never wrote (ext4 with `data=writeback`) makes a power cut look
 //!   like damage: the node refuses its log and has to rejoin, and nothing is lost.
+//! - So does one whose file length on the device ended inside a sector in the middle of a write: lengths grow by whole
+//!   pages while a write goes on.
 //! - A log whose last segments were removed by hand opens at an earlier state.
 
 use crate::frame::{self, FrameHeader, HEADER_BYTES, MAX_BODY_BYTES, SECTOR_BYTES};
@@ -35,7 +37,7 @@ pub(crate) fn is_torn(rest: &[u8], offset: u64, header: Option<FrameHeader>, sal
         return lost_sector_in_header(rest, offset) && !frame::contains_header(rest, salt);
     };
     let (body, len) = (&rest[HEADER_BYTES..], header.body as usize);
-    if frame::contains_header(body, salt) || body.len() > len {
+    if body.len() > len {
         return false;
     }
     body.len() < len || frame::zero_sectors(body, offset + HEADER_BYTES as u64) > header.zero_sectors

@@ -51,14 +51,27 @@ impl Contents {
         }
     }
 
+    /// The kernel writes some of it without being asked.
+    pub(super) fn write_back(&mut self, chance: &mut Chance) {
+        self.durable = self.left(chance);
+    }
+
     /// What a power cut leaves.
     pub(super) fn cut_power(&mut self, chance: &mut Chance) {
+        self.durable = self.left(chance);
+        self.now.clone_from(&self.durable);
+        self.dirty.clear();
+    }
+
+    /// What is on the device when some of the unsynced sectors have reached it.
+    fn left(&self, chance: &mut Chance) -> Vec<u8> {
         let mut left = self.durable.clone();
         if !self.dirty.is_empty() {
             let (short, long) = (left.len().min(self.now.len()), left.len().max(self.now.len()));
             let len = match chance.up_to(3) {
                 0 => left.len(),
-                1 => short + chance.up_to(long - short),
+                // While a write goes on, the length grows by whole pages.
+                1 => ((short + chance.up_to(long - short)) / SECTOR_BYTES * SECTOR_BYTES).max(short),
                 _ => self.now.len(),
             };
             left.resize(len, 0);
@@ -72,8 +85,6 @@ impl Contents {
                 }
             }
         }
-        self.now.clone_from(&left);
-        self.durable = left;
-        self.dirty.clear();
+        left
     }
 }

@@ -215,6 +215,7 @@ impl DiskFile for FaultyFile {
                 count = world.chance.up_to(count);
             }
             world.contents(number)?.write(&bytes[..count], offset as usize);
+            world.write_back(number);
             world.check_running()?;
             Ok(count)
         })
@@ -223,6 +224,7 @@ impl DiskFile for FaultyFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.with(|world, number| {
             world.act(|world| {
+                world.write_back(number);
                 world.contents(number)?.set_len(len as usize);
                 Ok(())
             })

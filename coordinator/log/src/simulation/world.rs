@@ -83,6 +83,13 @@ impl World {
         self.files.get_mut(&number).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// At times, some of what is not synced reaches the device.
+    pub(super) fn write_back(&mut self, number: u64) {
+        if let (true, Some(file)) = (self.chance.coin(), self.files.get_mut(&number)) {
+            file.write_back(&mut self.chance);
+        }
+    }
+
     pub(super) fn check_running(&self) -> io::Result<()> {
         if self.stopped { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
