@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cullet_digest::Digest;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::timeout;
 
 use super::{Inner, MOST_DIRECTORIES, Tiers};
 use crate::arriving::Arrived;
@@ -17,6 +19,9 @@ const MOST_ASKED: usize = 4;
 
 /// Peers that are asked at the same time: a second one, so that one that is slow costs little.
 const ASKED_AT_ONCE: usize = 2;
+
+/// Bytes that a peer must send in a second to be of use: 2 MiB. The shared store is faster than that.
+const PEER_PER_SECOND: u64 = 2 << 20;
 
 impl Inner {
     /// From a peer, or else from the shared store.
@@ -43,6 +48,8 @@ impl Inner {
 
     /// The blob from the first peer that sends it whole; none where no peer does.
     async fn ask_peers(&self, digest: &Digest) -> Result<Option<Arrived>, StoreError> {
+        // A peer whose pieces come, but hardly.
+        let enough = self.from_peer.deadline + Duration::from_secs(digest.size() / PEER_PER_SECOND);
         let mut waiting = self.peers.holders(digest).into_iter().take(MOST_ASKED);
         let ask = |peer: Arc<dyn Origin>| async move {
             let answer = self.from_peer.ask(&*peer, digest).await;
@@ -51,7 +58,11 @@ impl Inner {
         let mut asked: FuturesUnordered<_> = waiting.by_ref().take(ASKED_AT_ONCE).map(ask).collect();
         while let Some((peer, answer)) = asked.next().await {
             let received = match answer {
-                Ok(answer) => self.from_peer.receive_rest(&*peer, digest, answer).await,
+                Ok(answer) => {
+                    let rest = self.from_peer.receive_rest(&*peer, digest, answer);
+                    let late = |_| StoreError::deadline(peer.place(), enough);
+                    timeout(enough, rest).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+                }
                 Err(error) => Err(error),
             };
             let error = match received {

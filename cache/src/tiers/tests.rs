@@ -22,6 +22,8 @@ enum Sends {
     Some(Bytes),
     /// An answer that never comes.
     Silence,
+    /// The right bytes, one every tenth of a second.
+    Trickle(Bytes),
 }
 
 #[derive(Debug)]
@@ -58,6 +60,17 @@ impl Origin for Peer {
                 Ok(stream::iter([Ok(bytes.clone()), Err(broken)]).boxed())
             }
             Sends::Silence => Ok(stream::pending().boxed()),
+            Sends::Trickle(bytes) => {
+                let pause = || tokio::time::sleep(Duration::from_millis(100));
+                let whole = bytes.clone();
+                let bytes = stream::iter((0..bytes.len()).map(move |at| Ok(whole.slice(at..=at))));
+                Ok(bytes
+                    .then(move |byte| async move {
+                        pause().await;
+                        byte
+                    })
+                    .boxed())
+            }
         }
     }
 }
@@ -81,11 +94,16 @@ struct World {
 }
 
 fn world(peers: &[&Arc<Peer>]) -> World {
+    // Long enough for a busy machine.
+    patient_with(peers, Duration::from_secs(10))
+}
+
+fn patient_with(peers: &[&Arc<Peer>], peer_deadline: Duration) -> World {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(DiskStore::open(&OpenOptions::new(dir.path())).unwrap());
     let shared = Arc::new(MemoryStore::new(256 << 20));
     let peers = Arc::new(These(Mutex::new(peers.iter().map(|peer| Arc::clone(peer)).collect())));
-    let options = TiersOptions { peer_deadline: Duration::from_millis(200), ..TiersOptions::default() };
+    let options = TiersOptions { peer_deadline, ..TiersOptions::default() };
     let tiers = Tiers::new(disk.clone(), peers, shared.clone(), &options, Handle::current()).unwrap();
     World { tiers, disk, shared, _dir: dir }
 }
@@ -143,8 +161,9 @@ async fn the_shared_store_has_what_peers_do_not_send() {
         let longer = Peer::new(Sends::These(vec![1; len + 1].into()));
         let broken = Peer::new(Sends::Some(bytes.slice(..len / 2)));
         let [nothing, silent] = [Sends::Nothing, Sends::Silence].map(Peer::new);
-        for bad in [&wrong, &longer, &broken, &nothing, &silent] {
-            let world = world(&[bad]);
+        let trickle = Peer::new(Sends::Trickle(bytes.clone()));
+        for bad in [&wrong, &longer, &broken, &nothing, &silent, &trickle] {
+            let world = patient_with(&[bad], Duration::from_millis(200));
             world.shared.put(&digest, bytes.clone().into()).await.unwrap();
             world.tiers.fetch(&digest).await.unwrap();
             assert_eq!(bad.asked(), 1);
