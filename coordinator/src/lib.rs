@@ -3,6 +3,7 @@
 
 pub mod driver;
 pub mod event;
+pub mod raft;
 pub mod resolve;
 pub mod session;
 pub mod submission;

@@ -1,0 +1,148 @@
+//! The core as raft's state machine.
+
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use cullet_core::State;
+use futures_util::{Stream, TryStreamExt as _};
+use openraft::alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use tokio::sync::watch;
+
+use super::snapshot::{SnapshotFile, Snapshots};
+use super::types::{Applied, Types};
+
+/// A state and the point in the log that it belongs to.
+#[derive(Debug, Clone, Default)]
+pub struct Applying {
+    /// After every command up to `log_id`.
+    pub state: State,
+    /// The last entry that was applied.
+    pub log_id: Option<LogIdOf<Types>>,
+    /// The members as of then.
+    pub membership: StoredMembershipOf<Types>,
+}
+
+/// The state as it is applied, for whoever reads it on this node.
+#[derive(Debug, Clone)]
+pub struct SharedState {
+    applying: Arc<RwLock<Applying>>,
+    applied: watch::Sender<u64>,
+}
+
+impl Default for SharedState {
+    fn default() -> Self {
+        Self { applying: Arc::default(), applied: watch::Sender::new(0) }
+    }
+}
+
+impl SharedState {
+    /// The state after what was applied so far. Held only as long as it takes to copy something out: nothing is
+    /// applied meanwhile.
+    pub fn read(&self) -> RwLockReadGuard<'_, Applying> {
+        self.applying.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes whenever something was applied; the index of the last entry.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Applying> {
+        self.applying.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self) {
+        let index = self.read().log_id.map_or(0, |log_id| log_id.index);
+        self.applied.send_replace(index);
+    }
+}
+
+/// Applies the log.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) shared: SharedState,
+    pub(super) snapshots: Snapshots,
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(
+        &mut self,
+    ) -> Result<(Option<LogIdOf<Types>>, StoredMembershipOf<Types>), io::Error> {
+        let applying = self.shared.read();
+        Ok((applying.log_id, applying.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let mut applied = Applied::default();
+            {
+                let mut applying = self.shared.write();
+                match entry.payload {
+                    EntryPayload::Blank => {}
+                    EntryPayload::Normal(batch) => {
+                        for command in &batch.0 {
+                            applied.effects.append(&mut applying.state.apply(command));
+                        }
+                    }
+                    EntryPayload::Membership(membership) => {
+                        applying.membership =
+                            StoredMembershipOf::<Types>::new(Some(entry.log_id), membership);
+                    }
+                }
+                applying.log_id = Some(entry.log_id);
+            }
+            if let Some(responder) = responder {
+                responder.send(applied);
+            }
+        }
+        self.shared.announce();
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        // Runs are shared between the copies until one of them changes.
+        Builder { applying: self.shared.read().clone(), snapshots: self.snapshots.clone() }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<Types>,
+        snapshot: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let state = self.snapshots.install(&snapshot).await?;
+        *self.shared.write() =
+            Applying { state, log_id: meta.last_log_id, membership: meta.last_membership.clone() };
+        self.shared.announce();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, SnapshotFile>>, io::Error> {
+        self.snapshots.newest().await
+    }
+}
+
+/// Writes one snapshot.
+#[derive(Debug)]
+pub(super) struct Builder {
+    applying: Applying,
+    snapshots: Snapshots,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotFile>, io::Error> {
+        let Applying { state, log_id, membership } = std::mem::take(&mut self.applying);
+        let meta = SnapshotMetaOf::<Types> { last_log_id: log_id, last_membership: membership };
+        let snapshot = self.snapshots.write(&meta, state).await?;
+        Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot })
+    }
+}

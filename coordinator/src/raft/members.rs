@@ -1,0 +1,133 @@
+//! Who takes part.
+
+use std::collections::BTreeSet;
+
+use openraft::ChangeMembers;
+use openraft::alias::LogIdOf;
+use openraft::async_runtime::WatchReceiver as _;
+
+use super::node::{Node, ProposeError};
+use super::types::{Member, NodeId, Types};
+
+/// A member as it is known to this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// Its number.
+    pub id: NodeId,
+    /// Where it is.
+    pub address: String,
+    /// Whether it counts for a quorum.
+    pub voter: bool,
+}
+
+/// What a node knows of itself and of the others.
+#[derive(Debug, Clone, Default)]
+pub struct RaftView {
+    /// Who leads.
+    pub leader: Option<NodeId>,
+    /// The current term.
+    pub term: u64,
+    /// Of the last entry in its log.
+    pub last_log_index: u64,
+    /// Of the last entry that was applied.
+    pub applied_index: u64,
+    /// Of the last entry that is in a snapshot.
+    pub snapshot_index: u64,
+    /// All members.
+    pub members: Vec<MemberView>,
+    /// Why it cannot take part any more, if that is so.
+    pub failed: Option<String>,
+}
+
+impl Node {
+    /// What this node knows.
+    pub fn view(&self) -> RaftView {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+        let index = |id: &Option<LogIdOf<Types>>| id.map_or(0, |id| id.index);
+        let member = |(id, member): (&NodeId, &Member)| MemberView {
+            id: *id,
+            address: member.address.clone(),
+            voter: voters.contains(id),
+        };
+        RaftView {
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            last_log_index: metrics.last_log_index.unwrap_or(0),
+            applied_index: index(&metrics.last_applied),
+            snapshot_index: index(&metrics.snapshot),
+            members: membership.nodes().map(member).collect(),
+            failed: metrics.running_state.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    /// Takes a coordinator in: as a learner, and as a voter once it has caught up. A voter at the same address under
+    /// another number had lost its disk, and is replaced.
+    pub async fn add_member(&self, id: NodeId, member: Member, learner: bool) -> Result<(), ProposeError> {
+        let view = self.view();
+        if view.members.iter().any(|known| known.id == id && known.address == member.address && known.voter) {
+            return Ok(());
+        }
+        let address = member.address.clone();
+        let added = self.raft.add_learner(id, member, true).await;
+        added.map_err(|error| self.write_error(error))?;
+        if learner {
+            return Ok(());
+        }
+        let mut voters: BTreeSet<NodeId> = view.members.iter().filter(|m| m.voter).map(|m| m.id).collect();
+        for replaced in view.members.iter().filter(|known| known.address == address && known.id != id) {
+            voters.remove(&replaced.id);
+        }
+        voters.insert(id);
+        let changed = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
+        changed.map(drop).map_err(|error| self.write_error(error))
+    }
+
+    /// Takes a coordinator out.
+    pub async fn remove_member(&self, id: NodeId) -> Result<(), ProposeError> {
+        let view = self.view();
+        let Some(member) = view.members.iter().find(|member| member.id == id) else {
+            return Err(ProposeError::Refused { reason: format!("there is no member {id}") });
+        };
+        let change = if member.voter {
+            if view.members.iter().filter(|member| member.voter).count() == 1 {
+                let reason = "the last voter cannot be removed: the cluster would be lost".to_owned();
+                return Err(ProposeError::Refused { reason });
+            }
+            ChangeMembers::RemoveVoters(BTreeSet::from([id]))
+        } else {
+            ChangeMembers::RemoveNodes(BTreeSet::from([id]))
+        };
+        let changed = self.raft.change_membership(change, false).await;
+        changed.map(drop).map_err(|error| self.write_error(error))
+    }
+
+    /// Asks a voter to lead, and waits until one does that is not this node.
+    pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, ProposeError> {
+        let view = self.view();
+        let others = || view.members.iter().filter(|member| member.voter && member.id != self.identity.node);
+        let to = match to {
+            Some(to) if !view.members.iter().any(|member| member.voter && member.id == to) => {
+                return Err(ProposeError::Refused { reason: format!("{to} is no voter") });
+            }
+            Some(to) => to,
+            None => others()
+                .map(|member| member.id)
+                .next()
+                .ok_or_else(|| ProposeError::Refused { reason: "there is no other voter".to_owned() })?,
+        };
+        if to == self.identity.node {
+            return Ok(to);
+        }
+        let asked = self.raft.trigger().transfer_leader(to).await;
+        asked.map_err(|error| ProposeError::Stopped { reason: error.to_string() })?;
+        let leads = |metrics: &openraft::RaftMetrics<Types>| {
+            metrics.current_leader.is_some_and(|leader| leader != self.identity.node)
+        };
+        let waited = self.raft.wait(Some(self.timing.commit)).metrics(leads, "another leader").await;
+        let metrics = waited.map_err(|error| ProposeError::Unknown { reason: error.to_string() })?;
+        Ok(metrics.current_leader.unwrap_or(to))
+    }
+}

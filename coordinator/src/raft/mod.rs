@@ -1,0 +1,19 @@
+//! The core driven by raft: the same commands in the same order on every coordinator, durable on a quorum before
+//! anything follows from them.
+
+mod frame;
+mod machine;
+mod members;
+mod network;
+mod node;
+mod service;
+mod snapshot;
+mod store;
+mod timing;
+mod types;
+
+pub use machine::{Applying, SharedState};
+pub use members::{MemberView, RaftView};
+pub use node::{Leader, Node, NodeError, ProposeError};
+pub use timing::Timing;
+pub use types::{Applied, Batch, Member, NodeId};

@@ -1,0 +1,252 @@
+//! One coordinator's part in raft.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use cullet_core::{Effect, LogCommand};
+use cullet_proto::raft::raft_server::RaftServer;
+use cullet_raft_log::{Identity, Log, RealDisk};
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
+use openraft::raft::ReadPolicy;
+use tokio::sync::watch;
+
+use super::frame::{Framing, MAX_MESSAGE};
+use super::machine::{Machine, SharedState};
+use super::network::Network;
+use super::service::RaftService;
+use super::snapshot::Snapshots;
+use super::store::Store;
+use super::timing::{Timing, config};
+use super::types::{Batch, Member, NodeId, Types};
+
+/// Who leads, as far as this node knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// Its number.
+    pub id: NodeId,
+    /// Where it is.
+    pub address: String,
+}
+
+/// Why something did not get through raft.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// Another node decides. Nothing was done.
+    #[error("this coordinator does not lead{}", .leader.as_ref().map(|leader| format!("; {} does", leader.address)).unwrap_or_default())]
+    NotLeader {
+        /// Who does, if that is known.
+        leader: Option<Leader>,
+    },
+    /// There was no answer in time, or this node lost its place meanwhile: it may have been done, or may still be.
+    #[error("no quorum of coordinators answered in time: {reason}")]
+    Unknown {
+        /// What happened.
+        reason: String,
+    },
+    /// This node can do nothing any more.
+    #[error("this coordinator has stopped: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// The change is not possible.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+type Raft = openraft::Raft<Types, Machine>;
+
+/// One coordinator's part in raft.
+#[derive(Clone)]
+pub struct Node {
+    pub(super) raft: Raft,
+    pub(super) identity: Identity,
+    state: SharedState,
+    log: Log,
+    pub(super) timing: Timing,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] cullet_raft_log::Error),
+    /// The settings contradict each other.
+    #[error("the timing of raft is not possible: {0}")]
+    Timing(String),
+    /// Raft could not read what it needs.
+    #[error("raft cannot start: {0}")]
+    Start(String),
+}
+
+impl Node {
+    /// Opens the log in `dir`, or makes one, and takes part. Must be called in a tokio runtime. `failed` is told when
+    /// the disk failed for good: the process should end then.
+    pub async fn open(
+        dir: &Path,
+        identity: Identity,
+        timing: Timing,
+        failed: watch::Sender<Option<String>>,
+    ) -> Result<Self, NodeError> {
+        let on_failure = Box::new(move |error: &cullet_raft_log::Error| {
+            failed.send_replace(Some(error.to_string()));
+        });
+        let log =
+            Log::open(Arc::new(RealDisk), dir, identity, cullet_raft_log::Config::default(), on_failure)?;
+        Self::start(log, timing).await
+    }
+
+    /// Takes part with a log that is open.
+    pub async fn start(log: Log, timing: Timing) -> Result<Self, NodeError> {
+        let identity = log.identity();
+        let state = SharedState::default();
+        let machine = Machine { shared: state.clone(), snapshots: Snapshots::new(log.clone()) };
+        let config = config(&timing)?;
+        let network = Network { framing: framing(identity) };
+        let raft = Raft::new(identity.node, config, network, Store::new(log.clone()), machine).await;
+        let raft = raft.map_err(|error| NodeError::Start(error.to_string()))?;
+        Ok(Self { raft, identity, state, log, timing })
+    }
+
+    /// Who this node is.
+    pub const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// What was applied on this node.
+    pub const fn state(&self) -> &SharedState {
+        &self.state
+    }
+
+    /// What the other coordinators call.
+    pub fn service(&self) -> RaftServer<impl cullet_proto::raft::raft_server::Raft + use<>> {
+        let service = RaftService {
+            raft: self.raft.clone(),
+            framing: framing(self.identity),
+            snapshots: Snapshots::new(self.log.clone()),
+        };
+        RaftServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)
+    }
+
+    /// Makes the cluster. Only one of its first members does; once it was done, it changes nothing.
+    ///
+    /// # Errors
+    /// [`ProposeError::Refused`] where the members do not include this node.
+    pub async fn bootstrap(&self, members: BTreeMap<NodeId, Member>) -> Result<(), ProposeError> {
+        match self.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(RaftError::APIError(error)) => Err(ProposeError::Refused { reason: error.to_string() }),
+            Err(RaftError::Fatal(error)) => Err(ProposeError::Stopped { reason: error.to_string() }),
+        }
+    }
+
+    /// Whether this node has ever been part of a cluster.
+    pub async fn is_initialized(&self) -> bool {
+        self.raft.is_initialized().await.unwrap_or(false)
+    }
+
+    /// Makes commands durable on a quorum, applies them, and gives the effects, which are this node's to perform.
+    ///
+    /// # Errors
+    /// After [`ProposeError::Unknown`] the commands may be applied or not, now or later.
+    pub async fn propose(&self, commands: Vec<LogCommand>) -> Result<Vec<Effect>, ProposeError> {
+        let written = tokio::time::timeout(self.timing.commit, self.raft.client_write(Batch(commands))).await;
+        match written {
+            Ok(Ok(response)) => Ok(response.data.effects),
+            Ok(Err(error)) => Err(self.write_error(error)),
+            Err(_) => Err(ProposeError::Unknown { reason: self.no_answer() }),
+        }
+    }
+
+    /// Returns once this node has applied everything that was answered anywhere before the call, and was the leader
+    /// meanwhile.
+    pub async fn barrier(&self) -> Result<(), ProposeError> {
+        let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(self.timing.commit, confirmed).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
+                Err(ProposeError::NotLeader { leader: self.leader() })
+            }
+            Ok(Err(RaftError::APIError(error))) => Err(ProposeError::Unknown { reason: error.to_string() }),
+            Ok(Err(RaftError::Fatal(error))) => Err(ProposeError::Stopped { reason: error.to_string() }),
+            Err(_) => Err(ProposeError::Unknown { reason: self.no_answer() }),
+        }
+    }
+
+    /// Who leads, unless that is this node's guess about itself before it was confirmed.
+    pub fn leader(&self) -> Option<Leader> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let id = metrics.current_leader?;
+        let member = metrics.membership_config.membership().get_node(&id)?;
+        Some(Leader { id, address: member.address.clone() })
+    }
+
+    /// Whether this node leads, as far as it knows: only [`Node::propose`] and [`Node::barrier`] can tell.
+    pub fn leads(&self) -> bool {
+        self.raft.is_leader()
+    }
+
+    /// Returns when the term or the leader is not `known` any more, with what it is then; at once if it is not already.
+    pub async fn leader_change(&self, known: (u64, Option<NodeId>)) -> (u64, Option<NodeId>) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let current = {
+                let metrics = metrics.borrow_watched();
+                (metrics.current_term, metrics.current_leader)
+            };
+            if current != known {
+                return current;
+            }
+            if metrics.changed().await.is_err() {
+                // Raft has stopped, and nobody leads for this node any more.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Writes a snapshot, whether it is time or not.
+    pub async fn snapshot(&self) -> Result<(), ProposeError> {
+        let asked = self.raft.trigger().snapshot().await;
+        asked.map_err(|error| ProposeError::Stopped { reason: error.to_string() })
+    }
+
+    /// Ends this node's part. What was acknowledged is durable.
+    pub async fn shutdown(&self) {
+        // It fails only where raft had stopped already.
+        drop(self.raft.shutdown().await);
+    }
+
+    fn no_answer(&self) -> String {
+        format!("no answer in {} s", self.timing.commit.as_secs_f32())
+    }
+
+    pub(super) fn write_error(&self, error: RaftError<Types, ClientWriteError<Types>>) -> ProposeError {
+        match error {
+            RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => {
+                ProposeError::NotLeader { leader: self.leader() }
+            }
+            RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
+                ProposeError::Refused { reason: error.to_string() }
+            }
+            RaftError::APIError(error) => ProposeError::Unknown { reason: error.to_string() },
+            RaftError::Fatal(error) => ProposeError::Stopped { reason: error.to_string() },
+        }
+    }
+}
+
+fn framing(identity: Identity) -> Framing {
+    Framing::new(identity.cluster.to_string())
+}

@@ -1,0 +1,86 @@
+//! From the other coordinators to this one.
+
+use std::pin::Pin;
+
+use cullet_proto::raft::Frame;
+use cullet_proto::raft::raft_server::Raft as RaftRpc;
+use futures_util::{Stream, StreamExt as _};
+use openraft::alias::{SnapshotMetaOf, SnapshotOf, VoteOf};
+use openraft::raft::AppendEntriesRequest;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::frame::Framing;
+use super::machine::Machine;
+use super::network::{Appended, Ballot};
+use super::snapshot::{SnapshotFile, Snapshots};
+use super::types::Types;
+
+/// Answers for this coordinator's raft.
+pub(super) struct RaftService {
+    pub(super) raft: openraft::Raft<Types, Machine>,
+    pub(super) framing: Framing,
+    pub(super) snapshots: Snapshots,
+}
+
+impl RaftService {
+    fn answer(&self, message: &impl serde::Serialize) -> Result<Response<Frame>, Status> {
+        self.framing.encode(message).map(Response::new)
+    }
+}
+
+/// Raft has stopped on this node, be it because its disk failed or because it is being shut down.
+fn stopped(error: &impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("this coordinator does not take part: {error}"))
+}
+
+#[tonic::async_trait]
+impl RaftRpc for RaftService {
+    type AppendStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+    async fn vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let answer = match self.framing.decode(request.get_ref())? {
+            Ballot::Vote(request) => self.raft.vote(request).await,
+            Ballot::PreVote(request) => self.raft.pre_vote(request).await,
+        };
+        self.answer(&answer.map_err(|error| stopped(&error))?)
+    }
+
+    async fn append(
+        &self,
+        request: Request<Streaming<Frame>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let framing = self.framing.clone();
+        // A message that cannot be understood ends the stream, and the leader starts again.
+        let requests = request.into_inner().map(move |frame| {
+            let decoded: Result<AppendEntriesRequest<Types>, Status> =
+                frame.and_then(|frame| framing.decode(&frame));
+            decoded
+        });
+        let requests = requests.take_while(|decoded| std::future::ready(decoded.is_ok()));
+        let requests = Box::pin(requests.filter_map(|decoded| std::future::ready(decoded.ok())));
+        let framing = self.framing.clone();
+        let answers = self.raft.stream_append(requests).map(move |answer| match answer {
+            Ok(result) => framing.encode(&Appended::from(result)),
+            Err(error) => Err(stopped(&error)),
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn install_snapshot(&self, request: Request<Streaming<Frame>>) -> Result<Response<Frame>, Status> {
+        let mut frames = request.into_inner();
+        let head =
+            frames.next().await.ok_or_else(|| Status::invalid_argument("a snapshot without a head"))??;
+        let (vote, meta): (VoteOf<Types>, SnapshotMetaOf<Types>) = self.framing.decode(&head)?;
+        let file = self.snapshots.receive(&meta, frames, &self.framing).await?;
+        let snapshot = SnapshotOf::<Types, SnapshotFile> { meta, snapshot: file };
+        let answer =
+            self.raft.install_full_snapshot(vote, snapshot).await.map_err(|error| stopped(&error))?;
+        self.answer(&answer)
+    }
+
+    async fn transfer_leader(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let request = self.framing.decode(request.get_ref())?;
+        let answer = self.raft.handle_transfer_leader(request).await.map_err(|error| stopped(&error))?;
+        self.answer(&answer)
+    }
+}

@@ -1,0 +1,182 @@
+//! Snapshots of the state, between the log's files, the state machine and other coordinators.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use cullet_core::State;
+use cullet_proto::raft::Frame;
+use cullet_raft_log::{Log, SnapshotReader};
+use futures_util::{Stream, StreamExt as _};
+use openraft::alias::{SnapshotMetaOf, SnapshotOf};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::frame::Framing;
+use super::store::{other, wire_id};
+use super::types::Types;
+
+/// Chunks that are read ahead of the network, a megabyte each.
+const AHEAD: usize = 4;
+
+/// The most bytes that a state is read from. It is in memory twice while it is.
+const MAX_BYTES: usize = 4 << 30;
+
+/// The snapshots in the log's directory.
+#[derive(Clone)]
+pub(super) struct Snapshots {
+    log: Log,
+}
+
+impl fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshots").finish_non_exhaustive()
+    }
+}
+
+/// A snapshot on this node's disk. It can be read once, and stays readable when newer ones are made.
+pub(super) struct SnapshotFile(Arc<Mutex<Option<SnapshotReader>>>);
+
+impl fmt::Debug for SnapshotFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotFile").finish_non_exhaustive()
+    }
+}
+
+impl SnapshotFile {
+    fn new(reader: SnapshotReader) -> Self {
+        Self(Arc::new(Mutex::new(Some(reader))))
+    }
+
+    fn take(&self) -> Result<SnapshotReader, cullet_raft_log::Error> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reader.ok_or(cullet_raft_log::Error::Closed)
+    }
+
+    /// Its content as messages. Where it cannot be read any further the stream ends early, and the receiver, which
+    /// checks the length, refuses it.
+    pub(super) fn frames(&self, framing: Framing) -> impl Stream<Item = Frame> + Send + 'static {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let reader = self.take();
+        tokio::task::spawn_blocking(move || {
+            let Ok(mut reader) = reader else { return };
+            while let Ok(Some(chunk)) = reader.next_chunk() {
+                if sender.blocking_send(chunk).is_err() {
+                    return;
+                }
+            }
+            // An empty message says that it is whole.
+            let _ = sender.blocking_send(Bytes::new());
+        });
+        ReceiverStream::new(receiver).map(move |chunk| framing.wrap(chunk))
+    }
+}
+
+impl Snapshots {
+    pub(super) const fn new(log: Log) -> Self {
+        Self { log }
+    }
+
+    /// The newest one.
+    pub(super) async fn newest(&self) -> io::Result<Option<SnapshotOf<Types, SnapshotFile>>> {
+        let log = self.log.clone();
+        let reader = blocking(move || log.read_snapshot().map_err(other)).await?;
+        let Some(reader) = reader else { return Ok(None) };
+        let meta = postcard::from_bytes(reader.meta()).map_err(io::Error::other)?;
+        Ok(Some(SnapshotOf::<Types, SnapshotFile> { meta, snapshot: SnapshotFile::new(reader) }))
+    }
+
+    /// Writes one.
+    pub(super) async fn write(&self, meta: &SnapshotMetaOf<Types>, state: State) -> io::Result<SnapshotFile> {
+        let log = self.log.clone();
+        let (last, meta) = head(meta)?;
+        blocking(move || {
+            let mut writer = Chunks(log.write_snapshot(last, meta).map_err(other)?);
+            let buffered = io::BufWriter::with_capacity(1 << 16, &mut writer);
+            let mut buffered = postcard::to_io(&state, buffered).map_err(io::Error::other)?;
+            io::Write::flush(&mut buffered)?;
+            drop(buffered);
+            writer.0.finish().map_err(other)?;
+            open(&log)
+        })
+        .await
+    }
+
+    /// Stores one that another coordinator sends. It is complete and durable when this returns.
+    pub(super) async fn receive<S>(
+        &self,
+        meta: &SnapshotMetaOf<Types>,
+        mut frames: S,
+        framing: &Framing,
+    ) -> Result<SnapshotFile, Status>
+    where
+        S: Stream<Item = Result<Frame, Status>> + Unpin,
+    {
+        let refuse =
+            |error: io::Error| Status::unavailable(format!("the snapshot cannot be stored: {error}"));
+        let (last, meta) = head(meta).map_err(refuse)?;
+        let log = self.log.clone();
+        let begin = {
+            let log = log.clone();
+            move || log.write_snapshot(last, meta).map_err(other)
+        };
+        let mut writer = blocking(begin).await.map_err(refuse)?;
+        while let Some(frame) = frames.next().await {
+            let chunk = framing.open(&frame?)?.clone();
+            if chunk.is_empty() {
+                let finish = move || writer.finish().map_err(other).and_then(|_| open(&log));
+                return blocking(finish).await.map_err(refuse);
+            }
+            writer = blocking(move || writer.write(&chunk).map_err(other).map(|()| writer))
+                .await
+                .map_err(refuse)?;
+        }
+        Err(Status::aborted("the snapshot ended before it was whole"))
+    }
+
+    /// The state in it.
+    pub(super) async fn install(&self, file: &SnapshotFile) -> io::Result<State> {
+        let mut reader = file.take().map_err(other)?;
+        blocking(move || {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = reader.next_chunk().map_err(other)? {
+                if bytes.len() + chunk.len() > MAX_BYTES {
+                    return Err(io::Error::other(format!("the snapshot has more than {MAX_BYTES} bytes")));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            postcard::from_bytes(&bytes).map_err(io::Error::other)
+        })
+        .await
+    }
+}
+
+fn head(meta: &SnapshotMetaOf<Types>) -> io::Result<(cullet_raft_log::LogId, Bytes)> {
+    let last = meta.last_log_id.ok_or_else(|| io::Error::other("nothing was applied that could be kept"))?;
+    Ok((wire_id(&last)?, postcard::to_stdvec(meta).map_err(io::Error::other)?.into()))
+}
+
+fn open(log: &Log) -> io::Result<SnapshotFile> {
+    let reader = log.read_snapshot().map_err(other)?;
+    reader.map(SnapshotFile::new).ok_or_else(|| io::Error::other("the snapshot is gone"))
+}
+
+/// The log's writer as a writer of bytes.
+struct Chunks(cullet_raft_log::SnapshotWriter);
+
+impl io::Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}

@@ -1,0 +1,55 @@
+//! How long coordinators wait for each other, and what else the library has to be told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+
+use super::node::NodeError;
+
+/// How patient a coordinator is.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How often a leader says that it is there.
+    pub heartbeat: Duration,
+    /// A follower that heard nothing for a random time between this and twice as much stands for election.
+    pub election: Duration,
+    /// How long a call waits for a quorum.
+    pub commit: Duration,
+}
+
+impl Default for Timing {
+    /// For coordinators in one data centre: a lost leader is replaced in about a second.
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(150),
+            election: Duration::from_millis(600),
+            commit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Entries after which the log is replaced by a snapshot. An entry is a batch, so this is some tens of thousands of
+/// transitions, replayed in well under a second.
+const SNAPSHOT_ENTRIES: u64 = 5_000;
+
+/// Entries kept behind a snapshot, so that a follower that was away for a moment need not get all of it.
+const KEPT_ENTRIES: u64 = 1_000;
+
+pub(super) fn config(timing: &Timing) -> Result<Arc<Config>, NodeError> {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: "cullet".to_owned(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election),
+        election_timeout_max: millis(timing.election).saturating_mul(2),
+        install_snapshot_timeout: 60_000,
+        max_payload_entries: 256,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        replication_lag_threshold: SNAPSHOT_ENTRIES,
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    };
+    config.validate().map(Arc::new).map_err(|error| NodeError::Timing(error.to_string()))
+}
