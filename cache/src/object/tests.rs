@@ -224,3 +224,20 @@ async fn readers_of_a_bucket_share_one_deadline_and_lookups_are_misses() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     held.abort();
 }
+
+#[tokio::test]
+async fn a_bucket_is_opened_without_asking_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // Over TLS, to the provider's own address.
+    let options = ObjectOptions::new(dir.path());
+    assert!(SharedCache::open("s3://bucket/prefix", &options).is_ok());
+    let https = ("AWS_ENDPOINT_URL".to_owned(), "https://127.0.0.1:1".to_owned());
+    let options = ObjectOptions {
+        variables: [https].into(),
+        deadline: Duration::from_millis(200),
+        retries: 0,
+        ..options
+    };
+    let cache = SharedCache::open("s3://bucket", &options).unwrap();
+    assert!(cache.probe().await.is_err());
+}
