@@ -67,6 +67,8 @@ mod tests {
     use super::*;
     use Stream::{Stderr, Stdout};
 
+    const NOTHING: [u32; 0] = [];
+
     fn runs(writes: &[(Stream, usize)]) -> Vec<u32> {
         let mut order = Interleaving::default();
         writes.iter().for_each(|&(stream, bytes)| order.add(stream, bytes));
@@ -81,10 +83,10 @@ mod tests {
 
     #[test]
     fn what_the_default_order_says_is_not_repeated() {
-        assert_eq!(runs(&[]), []);
-        assert_eq!(runs(&[(Stdout, 9)]), []);
-        assert_eq!(runs(&[(Stderr, 9)]), []);
-        assert_eq!(runs(&[(Stdout, 9), (Stderr, 9)]), []);
+        assert_eq!(runs(&[]), NOTHING);
+        assert_eq!(runs(&[(Stdout, 9)]), NOTHING);
+        assert_eq!(runs(&[(Stderr, 9)]), NOTHING);
+        assert_eq!(runs(&[(Stdout, 9), (Stderr, 9)]), NOTHING);
     }
 
     #[test]
