@@ -11,7 +11,7 @@ use std::sync::Arc;
 use cullet_cache::Action;
 use cullet_core::spec::RunSpec;
 
-use cullet_core::{LogCommand, Run, RunId, StepIndex, WorkerId};
+use cullet_core::{LogCommand, Run, RunId, StepIndex, WorkerSpec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -123,9 +123,15 @@ pub async fn run<D: Driver>(
     let inbox = Inbox { messages: message_inbox, reports: report_inbox };
     session.announce(&spec);
     let at = now();
-    let worker = WorkerId(1);
     let Capacity { cpu_millis, memory_bytes } = capacity;
-    let joined = LogCommand::WorkerJoined { worker, cpu_millis, memory_bytes, at };
+    let local = WorkerSpec {
+        name: "local".into(),
+        incarnation: 1,
+        cpu_millis,
+        memory_bytes,
+        ..WorkerSpec::default()
+    };
+    let joined = LogCommand::WorkerJoined { spec: local, at };
     session.turn(vec![joined, LogCommand::Submit { run, spec: spec.into(), at }]).await?;
     session.until_end(inbox, cancel).await
 }

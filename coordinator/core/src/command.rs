@@ -6,7 +6,7 @@ use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::RunSpec;
-use crate::{AttemptId, Epoch, RunId, StepId, TimeMs, WorkerId};
+use crate::{AttemptId, Epoch, RunId, StepId, TimeMs, WorkerId, WorkerSpec};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +29,19 @@ pub enum LogCommand {
         /// When.
         at: TimeMs,
     },
-    /// A worker is there, or its capacity changed.
+    /// A worker is there, or says something else of itself. A known name with the same incarnation is the same
+    /// worker, which takes steps again if it was draining; with another one the worker that had the name is gone.
+    /// [`crate::State::worker_named`] tells its number.
     WorkerJoined {
+        /// What it says of itself.
+        spec: WorkerSpec,
+        /// When.
+        at: TimeMs,
+    },
+    /// A worker is to be emptied: it finishes what it runs and gets nothing new.
+    WorkerDraining {
         /// Its number.
         worker: WorkerId,
-        /// Thousandths of a processor.
-        cpu_millis: u32,
-        /// Bytes of memory.
-        memory_bytes: u64,
         /// When.
         at: TimeMs,
     },
@@ -44,6 +49,8 @@ pub enum LogCommand {
     WorkerLeft {
         /// Its number.
         worker: WorkerId,
+        /// For people; ends the sentence "worker X was lost: ...".
+        reason: Box<str>,
         /// When.
         at: TimeMs,
     },
@@ -90,6 +97,7 @@ impl LogCommand {
             Self::Submit { at, .. }
             | Self::Resolved { at, .. }
             | Self::WorkerJoined { at, .. }
+            | Self::WorkerDraining { at, .. }
             | Self::WorkerLeft { at, .. }
             | Self::AttemptFinished { at, .. }
             | Self::Delivered { at, .. }
@@ -151,7 +159,7 @@ pub enum AttemptOutcome {
     TimedOut,
     /// It was stopped because the core said so.
     Cancelled,
-    /// The machine failed it: no space, no namespace, a lost worker.
+    /// The machine failed it: no space, no namespace.
     Infra {
         /// For people.
         reason: Box<str>,

@@ -32,7 +32,7 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// A worker, numbered by whoever admits it.
+/// A worker process, numbered by the core when it joins. Numbers only rise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub u64);
 

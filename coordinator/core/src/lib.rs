@@ -30,4 +30,4 @@ pub use run::{Counts, Run};
 pub use state::State;
 pub use status::{RunStatus, StepStatus};
 pub use step::{StepPhase, StepView};
-pub use workers::WorkerView;
+pub use workers::{WorkerSpec, WorkerView};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
+use crate::apply::quarantine::Toll;
 use crate::ending::Ending;
 use crate::graph::{Graph, dependencies};
 use crate::place::{Demand, Place, Priority};
@@ -60,6 +61,8 @@ pub struct Run {
     /// Executed actions and the step that executed each: an identical step whose lookup was under way at that
     /// time comes too late to wait, and finds the result here.
     pub(crate) landed: BTreeMap<Digest, StepIndex>,
+    /// Of steps under which workers were lost, until they succeed.
+    pub(crate) tolls: BTreeMap<StepIndex, Toll>,
     pub(crate) submitted_at: TimeMs,
     pub(crate) finished_at: Option<TimeMs>,
     /// What went wrong with the run as a whole.
@@ -189,6 +192,7 @@ impl Run {
         let kept = &mut self.steps[step as usize];
         if let (true, Some(action)) = (executed, kept.action) {
             self.landed.insert(action, step);
+            self.tolls.remove(&step);
         }
         kept.phase = StepPhase::Finished(ending.status);
         self.pending[step as usize] = 0;

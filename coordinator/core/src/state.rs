@@ -58,8 +58,18 @@ impl State {
     }
 
     /// All workers, by number.
-    pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView<'_>> {
         self.workers.views()
+    }
+
+    /// One worker, unless it left or never joined.
+    pub fn worker(&self, worker: WorkerId) -> Option<WorkerView<'_>> {
+        self.workers.view(worker)
+    }
+
+    /// The worker that has this name now.
+    pub fn worker_named(&self, name: &str) -> Option<WorkerView<'_>> {
+        self.workers.named(name)
     }
 
     /// The worker that is kept free for a large step, with the processor (in thousandths) and the memory that it

@@ -99,6 +99,16 @@ impl Transition<'_> {
         self.promote(action, followers);
     }
 
+    /// Ends those that wait for a leader that must not be started again.
+    pub(super) fn share_with_all(&mut self, id: StepId, result: &Ending) {
+        let Some(action) = self.step(id).and_then(|step| step.action) else { return };
+        if self.state.flights.is_led_by(&action, id) {
+            for follower in self.state.flights.disband(&action) {
+                self.endings.push_back((follower.id, result.for_follower(0)));
+            }
+        }
+    }
+
     fn tries_on(&mut self, id: StepId, failures: u8) -> bool {
         let Some(run) = self.state.runs.get_mut(&id.run) else { return false };
         let allowed = run.step_spec(id.step).retry_failure;

@@ -7,6 +7,7 @@ mod deliver;
 mod finish;
 mod forget;
 mod lost;
+pub(crate) mod quarantine;
 mod ready;
 mod resolved;
 mod start;
@@ -51,10 +52,9 @@ impl<'s> Transition<'s> {
         match command {
             LogCommand::Submit { run, spec, .. } => self.submit(*run, spec),
             LogCommand::Resolved { id, resolution, .. } => self.resolved(*id, resolution),
-            LogCommand::WorkerJoined { worker, cpu_millis, memory_bytes, .. } => {
-                self.state.workers.join(*worker, *cpu_millis, *memory_bytes);
-            }
-            LogCommand::WorkerLeft { worker, .. } => self.worker_left(*worker),
+            LogCommand::WorkerJoined { spec, .. } => self.worker_joined(spec),
+            LogCommand::WorkerDraining { worker, .. } => self.worker_draining(*worker),
+            LogCommand::WorkerLeft { worker, reason, .. } => self.worker_left(*worker, reason),
             LogCommand::AttemptFinished { id, attempt, epoch, outcome, .. } => {
                 self.attempt_finished(*id, *attempt, *epoch, outcome);
             }

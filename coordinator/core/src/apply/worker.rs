@@ -1,14 +1,31 @@
-//! A worker is gone.
+//! Workers come, are emptied and go.
 
 use super::Transition;
-use crate::{AttemptOutcome, WorkerId};
+use crate::{WorkerId, WorkerSpec};
 
 impl Transition<'_> {
-    pub(super) fn worker_left(&mut self, worker: WorkerId) {
-        let Some(running) = self.state.workers.leave(worker) else { return self.refuse() };
-        let outcome = AttemptOutcome::Infra { reason: format!("worker {} was lost", worker.0).into() };
-        for id in running {
-            self.attempt_over(id, &outcome);
+    pub(super) fn worker_joined(&mut self, spec: &WorkerSpec) {
+        if !spec.is_valid() {
+            return self.refuse();
+        }
+        let known = self.state.workers.named(&spec.name);
+        if let Some(other) = known.filter(|known| known.spec.incarnation != spec.incarnation) {
+            self.worker_left(other.id, "it was started again");
+        }
+        self.state.workers.join(spec.clone());
+    }
+
+    /// What it runs it may finish.
+    pub(super) fn worker_draining(&mut self, worker: WorkerId) {
+        if !self.state.workers.drain(worker) {
+            self.refuse();
+        }
+    }
+
+    pub(super) fn worker_left(&mut self, worker: WorkerId, reason: &str) {
+        let Some(left) = self.state.workers.leave(worker) else { return self.refuse() };
+        for id in left.running {
+            self.attempt_lost(id, &left.name, reason);
         }
     }
 }

@@ -5,10 +5,22 @@ use std::sync::Arc;
 use cullet_core::spec::RunSpec;
 use cullet_core::{
     AttemptOutcome, Effect, LogCommand, Resolution, RunId, State, StepId, StepView, TimeMs, WorkerId,
+    WorkerSpec,
 };
 use cullet_digest::TreeRef;
 
 use crate::steps::{digest, tree};
+
+/// A worker `w1`, `w2`, ..., which has this number if it is the first, second, ... to join.
+pub(crate) fn worker_spec(worker: u64, cpus: u32) -> WorkerSpec {
+    WorkerSpec {
+        name: format!("w{worker}").into(),
+        incarnation: 1,
+        cpu_millis: cpus * 1000,
+        memory_bytes: 1 << 30,
+        ..WorkerSpec::default()
+    }
+}
 
 /// A state, a clock, and everything it was told. Steps are called by name, those of runs other than the first
 /// by `RUN.NAME`.
@@ -38,12 +50,16 @@ impl Core {
     }
 
     pub(crate) fn join(&mut self, worker: u64, cpus: u32) -> Vec<String> {
-        let (worker, memory_bytes) = (WorkerId(worker), 1 << 30);
-        self.apply(LogCommand::WorkerJoined { worker, cpu_millis: cpus * 1000, memory_bytes, at: self.now })
+        self.apply(LogCommand::WorkerJoined { spec: worker_spec(worker, cpus), at: self.now })
     }
 
     pub(crate) fn leave(&mut self, worker: u64) -> Vec<String> {
-        self.apply(LogCommand::WorkerLeft { worker: WorkerId(worker), at: self.now })
+        let reason = "no word from it".into();
+        self.apply(LogCommand::WorkerLeft { worker: WorkerId(worker), reason, at: self.now })
+    }
+
+    pub(crate) fn drain(&mut self, worker: u64) -> Vec<String> {
+        self.apply(LogCommand::WorkerDraining { worker: WorkerId(worker), at: self.now })
     }
 
     pub(crate) fn cancel(&mut self, run: u128) -> Vec<String> {

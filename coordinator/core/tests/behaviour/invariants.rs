@@ -208,8 +208,10 @@ fn capacity_is_neither_lost_nor_lent_twice(state: &State, effects: &[Effect]) {
         assert_eq!(used, (cpu_millis, memory_bytes, running));
         let starts =
             effects.iter().any(|e| matches!(e, Effect::Start { worker: on, .. } if *on == worker.id));
-        let fits = cpu_millis <= u64::from(worker.cpu_millis) && memory_bytes <= worker.memory_bytes;
+        let fits =
+            cpu_millis <= u64::from(worker.spec.cpu_millis) && memory_bytes <= worker.spec.memory_bytes;
         assert!(fits || !starts, "lent twice");
+        assert!(!worker.draining || !starts, "started on a worker that is to be emptied");
     }
 }
 
@@ -251,10 +253,10 @@ fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bo
         StepPhase::Ready => {
             let spec = &run.spec().steps[id.step as usize];
             state.workers().all(|worker| {
-                let cpu_millis = u64::from(worker.cpu_millis).saturating_sub(worker.used_cpu_millis);
-                let memory_bytes = worker.memory_bytes.saturating_sub(worker.used_memory_bytes);
+                let cpu_millis = u64::from(worker.spec.cpu_millis).saturating_sub(worker.used_cpu_millis);
+                let memory_bytes = worker.spec.memory_bytes.saturating_sub(worker.used_memory_bytes);
                 let full = cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes;
-                full || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
+                full || worker.draining || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
             })
         }
         StepPhase::Running => {

@@ -65,8 +65,11 @@ fn event() -> impl Strategy<Value = Event> {
         30 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Answer { pick, how }),
         3 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Trouble { pick, how }),
         10 => (any::<u8>(), any::<u8>()).prop_map(|(pick, which)| Event::Lose { pick, which }),
-        3 => (0..4_u8, 3..9_u8).prop_map(|(worker, cpus)| Event::Join { worker, cpus }),
-        1 => (0..4_u8).prop_map(Event::Leave),
+        5 => (0..4_u8, 3..9_u8, 0..2_u8)
+            .prop_map(|(worker, cpus, incarnation)| Event::Join { worker, cpus, incarnation }),
+        2 => (0..4_u8).prop_map(Event::Leave),
+        3 => Just(Event::Kill),
+        1 => (0..4_u8).prop_map(Event::Drain),
         1 => any::<u8>().prop_map(Event::Cancel),
         2 => any::<u16>().prop_map(Event::Repeat),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Forge { pick, how }),
@@ -88,7 +91,8 @@ fn play(specs: Vec<RunSpec>, events: &[Event]) -> Shell {
         }
     }
     // A worker that can hold any of the steps.
-    watch.step(&mut shell, Shell::join(9, 100));
+    let large = shell.join(9, 100, 0);
+    watch.step(&mut shell, large);
     while let Some(command) = shell.kind_answer() {
         watch.step(&mut shell, command);
     }
@@ -148,7 +152,9 @@ fn the_histories_contain_what_they_are_to_survive() {
     }
     let mut wanted: Vec<String> =
         ["shared", "refused", "restarted", "stopped", "rewound", "rewound thrice"].map(String::from).into();
-    wanted.extend(["undelivered", "rewound after delivery", "worker lost"].map(String::from));
+    wanted.extend(
+        ["undelivered", "rewound after delivery", "worker lost", "drained", "quarantined"].map(String::from),
+    );
     use RunStatus::{Cancelled, Failed, InfraFailed, Succeeded};
     wanted.extend([Cancelled, Failed, InfraFailed, Succeeded].map(|status| format!("run {status:?}")));
     use StepStatus::{Skipped, TimedOut};
@@ -168,6 +174,8 @@ fn happenings(shell: &Shell) -> Vec<String> {
         for step in run.steps() {
             note(&format!("step {:?}", step.status().unwrap()), 1);
             note("shared", usize::from(step.shared));
+            let quarantined = step.reason.is_some_and(|reason| reason.starts_with("quarantined"));
+            note("quarantined", usize::from(quarantined));
             note("rewound thrice", usize::from(step.rewinds == 3));
         }
     }
@@ -178,6 +186,8 @@ fn happenings(shell: &Shell) -> Vec<String> {
             "rewound after delivery",
             rewinds * usize::from(matches!(command, LogCommand::Delivered { .. })),
         );
+        let drains = matches!(command, LogCommand::WorkerDraining { .. });
+        note("drained", usize::from(drains));
         let left = matches!(command, LogCommand::WorkerLeft { .. }) && !effects.is_empty();
         note("worker lost", usize::from(left));
         note("stopped", effects.iter().filter(|effect| matches!(effect, Effect::Stop { .. })).count());

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cullet_core::spec::{RunSpec, StepSpec};
-use cullet_core::{AttemptOutcome, Effect, LogCommand, Resolution, RunId, State, StepId, WorkerId};
+use cullet_core::{AttemptOutcome, Effect, LogCommand, Resolution, RunId, State, StepId};
 
+use crate::driver::worker_spec;
 use crate::steps::{digest, reads, run, step, tree};
 
 /// Layers of ten steps, each of which reads one of the layer before, and a last one that comes after all.
@@ -77,8 +78,7 @@ fn time_per_step_does_not_grow_with_the_run() {
     for miss in [false, true] {
         let work = |spec| {
             let mut state = State::default();
-            let (worker, cpu_millis) = (WorkerId(1), 4000);
-            state.apply(&LogCommand::WorkerJoined { worker, cpu_millis, memory_bytes: 0, at: 0 });
+            state.apply(&LogCommand::WorkerJoined { spec: worker_spec(1, 4), at: 0 });
             black_box(play(&mut state, spec, miss));
         };
         let (small, large) = (per_step(1_000, work), per_step(20_000, work));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use cullet_core::spec::{InputSource, RunSpec};
 use cullet_core::{
-    AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Resolution, RunId, State, StepId, TimeMs, WorkerId,
+    AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Resolution, RunId, State, StepId, StepPhase,
+    TimeMs, WorkerId, WorkerSpec,
 };
 use cullet_digest::{Digest, TreeRef};
 
@@ -18,8 +19,10 @@ pub(crate) enum Event {
     Answer { pick: u8, how: u8 },
     Trouble { pick: u8, how: u8 },
     Lose { pick: u8, which: u8 },
-    Join { worker: u8, cpus: u8 },
+    Join { worker: u8, cpus: u8, incarnation: u8 },
+    Drain(u8),
     Leave(u8),
+    Kill,
     Cancel(u8),
     Repeat(u16),
     Forge { pick: u8, how: u8 },
@@ -55,9 +58,27 @@ impl Shell {
         }
     }
 
-    pub(crate) fn join(worker: u64, cpus: u32) -> LogCommand {
-        let (worker, memory_bytes) = (WorkerId(worker), u64::from(cpus) << 20);
-        LogCommand::WorkerJoined { worker, cpu_millis: cpus * 500, memory_bytes, at: 0 }
+    pub(crate) fn join(&self, worker: u8, cpus: u8, incarnation: u8) -> LogCommand {
+        let spec = WorkerSpec {
+            name: format!("w{worker}").into(),
+            incarnation: u64::from(incarnation),
+            cpu_millis: u32::from(cpus) * 500,
+            memory_bytes: u64::from(cpus) << 20,
+            ..WorkerSpec::default()
+        };
+        LogCommand::WorkerJoined { spec, at: self.now }
+    }
+
+    /// The worker under the step that was started most often.
+    fn most_tried(&self) -> Option<WorkerId> {
+        let steps = self.state.runs().flat_map(|(_, run)| run.steps());
+        let running = steps.filter(|step| step.phase == StepPhase::Running);
+        running.max_by_key(|step| step.attempt)?.worker
+    }
+
+    /// The number of a worker; one that nobody has if it is not there.
+    fn worker(&self, worker: u8) -> WorkerId {
+        self.state.worker_named(&format!("w{worker}")).map_or(WorkerId(u64::MAX), |worker| worker.id)
     }
 
     /// The command that an event leads to, unless there is nothing it could be about.
@@ -81,8 +102,14 @@ impl Shell {
                 let owed = self.take(pick)?;
                 self.lose(owed, which)
             }
-            Event::Join { worker, cpus } => Self::join(u64::from(worker), u32::from(cpus)),
-            Event::Leave(worker) => LogCommand::WorkerLeft { worker: WorkerId(u64::from(worker)), at },
+            Event::Join { worker, cpus, incarnation } => self.join(worker, cpus, incarnation),
+            Event::Leave(worker) => {
+                LogCommand::WorkerLeft { worker: self.worker(worker), reason: "silence".into(), at }
+            }
+            Event::Kill => {
+                LogCommand::WorkerLeft { worker: self.most_tried()?, reason: "silence".into(), at }
+            }
+            Event::Drain(worker) => LogCommand::WorkerDraining { worker: self.worker(worker), at },
             Event::Cancel(which) => LogCommand::Cancel { run: self.run(which), at },
             Event::Repeat(which) => self.log.get(usize::from(which) % self.log.len().max(1))?.0.clone(),
             Event::Forge { pick, how } => self.forge(pick, how)?,
