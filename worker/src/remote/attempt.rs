@@ -56,6 +56,7 @@ async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: Log
         action: Arc::clone(&start.action),
         write_result: false,
     };
+    prefetch(parts, start, handle).await;
     let ran = parts.worker.run(attempt, Taped(tape.clone()), handle.cancel.clone()).await;
     tape.close();
     let mut conclusion = Conclusion::of(ran, start.declared(), &*parts.blobs).await;
@@ -64,10 +65,18 @@ async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: Log
     }
     let conclusion = tokio::select! {
         biased;
-        published = publish(&*parts.publisher, conclusion) => published,
+        published = publish(&*parts.exchange, conclusion) => published,
         () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
     };
     explain(conclusion, handle)
+}
+
+/// Until everything is there or somebody asks for the end.
+async fn prefetch(parts: &DaemonParts, start: &Start, handle: &Handle) {
+    let root = &start.action.input_root;
+    if !root.is_empty() {
+        handle.cancel.run_until_cancelled(parts.exchange.prefetch(root)).await;
+    }
 }
 
 /// Whoever stops an attempt does not wait long for what it leaves.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cullet_cache::BlobStore;
 use tonic::transport::Endpoint;
 
-use super::Publisher;
+use super::Exchange;
 use crate::Worker;
 
 /// How a worker presents itself.
@@ -64,8 +64,8 @@ pub struct DaemonParts {
     pub worker: Arc<Worker>,
     /// Where results are read from, for test reports.
     pub blobs: Arc<dyn BlobStore>,
-    /// Brings results where others find them.
-    pub publisher: Arc<dyn Publisher>,
+    /// Brings inputs here, and results where others find them.
+    pub exchange: Arc<dyn Exchange>,
 }
 
 /// Why a worker cannot take part.

@@ -7,6 +7,7 @@
 mod attempt;
 mod config;
 mod daemon;
+mod exchange;
 mod holdings;
 mod key;
 mod logs;
@@ -21,4 +22,4 @@ mod table;
 
 pub use config::{DaemonConfig, DaemonError, DaemonParts, Limits};
 pub use daemon::{Daemon, Drained};
-pub use publish::Publisher;
+pub use exchange::{Exchange, TieredFiles};

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
-use cullet_cache::{Action, ActionResult, BlobStore, MemoryStore, OutputPath};
-use cullet_digest::DigestFunction;
-use cullet_proto::v1::{Attempt, Digest, Start};
+use cullet_cache::object::ObjectOptions;
+use cullet_cache::{Action, ActionResult, BlobStore, NoPeers, OutputPath, SharedCache, Tiers, TiersOptions};
+use cullet_digest::{Digest, DigestFunction};
+use cullet_proto::v1::{self, Attempt, Start};
 use cullet_worker::plain::PlainExecutor;
-use cullet_worker::remote::{Daemon, DaemonConfig, DaemonParts, Drained, Limits, Publisher};
+use cullet_worker::remote::{Daemon, DaemonConfig, DaemonParts, Drained, Exchange, Limits, TieredFiles};
 use cullet_worker::{NoSourceFiles, Stores, Worker, WorkerConfig};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -22,29 +23,29 @@ use crate::support;
 pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
 pub(crate) const RUN: &str = "000102030405060708090a0b0c0d0e0f";
 
-/// A store that others read as well. Fails as often as a test says.
+/// The way to a shared directory. Fails as often as a test says.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    local: DiskStore,
-    pub(crate) blobs: MemoryStore,
+    tiers: Tiers,
+    pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) failures: AtomicUsize,
     pub(crate) tries: AtomicUsize,
 }
 
 #[async_trait]
-impl Publisher for Shared {
+impl Exchange for Shared {
+    async fn prefetch(&self, input_root: &Digest) {
+        self.tiers.prefetch(input_root).await;
+    }
+
     async fn publish(&self, result: &ActionResult) -> Result<(), String> {
         self.tries.fetch_add(1, Ordering::Relaxed);
         let failing =
-            self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            self.failures.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if failing.is_ok() {
             return Err("the bucket is on fire".to_owned());
         }
-        for digest in result.digests() {
-            let blob = self.local.get(&digest).await.unwrap().into_bytes().unwrap();
-            self.blobs.put(&digest, blob.into()).await.unwrap();
-        }
-        Ok(())
+        self.tiers.publish(result).await
     }
 }
 
@@ -68,22 +69,26 @@ impl Fixture {
 
     pub(crate) fn with(coordinators: &[&str], limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = DiskStore::open(&OpenOptions::new(dir.path().join("cache"))).unwrap();
+        let disk = Arc::new(DiskStore::open(&OpenOptions::new(dir.path().join("cache"))).unwrap());
+        let options = ObjectOptions::new(dir.path().join("spool"));
+        let shared = SharedCache::open(dir.path().join("shared").to_str().unwrap(), &options).unwrap();
+        let (peers, patience) = (Arc::new(NoPeers), TiersOptions::default());
+        let runtime = tokio::runtime::Handle::current();
+        let tiers = Tiers::new(disk.clone(), peers, shared.objects, &patience, runtime).unwrap();
         let grace = Duration::from_millis(300);
         let tools = support::config().view.tools;
         let executor = PlainExecutor::start(support::launcher(), tools, grace).unwrap();
         let stores = Stores {
-            blobs: Arc::new(store.clone()),
-            actions: Arc::new(DiskActionCache::new(&store)),
-            files: Arc::new(store.clone()),
+            blobs: Arc::new(tiers.clone()),
+            actions: Arc::new(DiskActionCache::new(&disk)),
+            files: Arc::new(TieredFiles { disk, tiers: tiers.clone() }),
             sources: Arc::new(NoSourceFiles),
         };
         let config = WorkerConfig::new("w", dir.path().join("work"));
         let worker = Arc::new(Worker::new(config, Arc::new(executor), stores).unwrap());
         let (failures, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Shared { local: store.clone(), blobs: MemoryStore::new(1 << 30), failures, tries };
-        let shared = Arc::new(shared);
-        let parts = DaemonParts { worker, blobs: Arc::new(store), publisher: shared.clone() };
+        let shared = Arc::new(Shared { tiers: tiers.clone(), blobs: shared.blobs, failures, tries });
+        let parts = DaemonParts { worker, blobs: Arc::new(tiers), exchange: shared.clone() };
         let config = DaemonConfig {
             name: "w".to_owned(),
             incarnation: 7,
@@ -146,13 +151,17 @@ pub(crate) fn attempt(step: u32, epoch: u64) -> Attempt {
 }
 
 pub(crate) fn start(step: u32, epoch: u64, script: &str, outputs: &[&str]) -> Start {
+    start_in(FUNCTION.digest(b""), step, epoch, script, outputs)
+}
+
+pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, outputs: &[&str]) -> Start {
     let output = |path: &&str| OutputPath { path: (*path).to_owned(), globs: false, optional: false };
     let action = Action {
         arguments: ["sh", "-c", script].map(str::to_owned).to_vec(),
         env: vec![],
         working_directory: String::new(),
         outputs: outputs.iter().map(output).collect(),
-        input_root: FUNCTION.digest(b""),
+        input_root,
         platform: vec![],
         timeout: Duration::from_secs(60),
         do_not_cache: false,
@@ -162,7 +171,7 @@ pub(crate) fn start(step: u32, epoch: u64, script: &str, outputs: &[&str]) -> St
     Start {
         attempt: Some(attempt(step, epoch)),
         name: format!("step-{step}"),
-        action: Some(Digest {
+        action: Some(v1::Digest {
             hash: encoded.digest.hash_hex(),
             size_bytes: encoded.digest.size().try_into().unwrap(),
         }),

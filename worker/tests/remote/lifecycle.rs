@@ -1,6 +1,6 @@
 //! Start, stop, report, acknowledge.
 
-use cullet_cache::{ActionResult, BlobStore as _};
+use cullet_cache::ActionResult;
 use cullet_digest::Digest;
 use cullet_proto::v1::attempt_finished::Outcome;
 use cullet_proto::v1::worker_message::Message as Heard;

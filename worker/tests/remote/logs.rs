@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cullet_cache::{ActionResult, BlobStore as _, KnownLog, LogCursor, LogStream, NextBytes, Stream};
+use cullet_cache::{ActionResult, KnownLog, LogCursor, LogStream, NextBytes, Stream};
 use cullet_proto::v1::attempt_logs_client::AttemptLogsClient;
 use cullet_proto::v1::{Attempt, LogChunk, ReadAttemptLogRequest};
 use cullet_worker::remote::Limits;

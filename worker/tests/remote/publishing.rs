@@ -1,11 +1,13 @@
-//! A shared store in trouble.
+//! Inputs from the shared store, results to it, and a store in trouble.
 
 use std::sync::atomic::Ordering;
 
 use cullet_cache::{ActionResult, LogStream};
+use cullet_digest::{Digest, Directory, DirectoryNode, FileNode, NodeName};
+use cullet_proto::v1::StartInput;
 use cullet_proto::v1::attempt_finished::Outcome;
 
-use crate::fixture::{FUNCTION, Fixture, start};
+use crate::fixture::{FUNCTION, Fixture, start, start_in};
 use crate::peer::Peer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,4 +47,44 @@ async fn a_success_that_cannot_be_stored_is_none_and_a_failure_stays_one() {
     }
     // Bounded: a first try and five more for each.
     assert_eq!(fixture.shared.tries.load(Ordering::Relaxed), 12);
+}
+
+async fn put(fixture: &Fixture, bytes: impl Into<Vec<u8>>) -> Digest {
+    let bytes = bytes.into();
+    let digest = FUNCTION.digest(&bytes);
+    fixture.shared.blobs.put(&digest, bytes.into()).await.unwrap();
+    digest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inputs_come_from_the_shared_store_and_outputs_go_there_with_all_they_hold() {
+    let mut peer = Peer::start().await;
+    let fixture = Fixture::new(&[&peer.address]);
+    let mut call = peer.welcome().await;
+    let file =
+        |name: &str, digest| FileNode { name: NodeName::new(name).unwrap(), digest, executable: false };
+    let inner = put(&fixture, "inner\n").await;
+    let below = Directory::new(vec![file("inner", inner)], vec![], vec![]).unwrap();
+    let below =
+        DirectoryNode { name: NodeName::new("dir").unwrap(), digest: put(&fixture, below.encode()).await };
+    let lost = FUNCTION.digest(b"nobody has this");
+    let root = |files| Directory::new(files, vec![below.clone()], vec![]).unwrap().encode();
+    let whole = put(&fixture, root(vec![])).await;
+    let broken = put(&fixture, root(vec![file("gone", lost)])).await;
+
+    call.start(&start_in(whole, 0, 1, "mkdir -p out/a; tr a-z A-Z < dir/inner > out/a/b", &["out"])).await;
+    let finished = call.finished().await;
+    let Some(Outcome::Succeeded(succeeded)) = &finished.outcome else { panic!("{finished:?}") };
+    assert_eq!(succeeded.outputs.len(), 1);
+    let made = FUNCTION.digest(b"INNER\n");
+    assert_eq!(fixture.shared.blobs.get(&made).await.unwrap().into_bytes().unwrap(), "INNER\n");
+
+    let mut start = start_in(broken, 1, 1, "true", &[]);
+    let tree = succeeded.outputs[0].clone();
+    start.inputs =
+        ["", "gone"].map(|path| StartInput { path: path.to_owned(), tree: Some(tree.clone()) }).into();
+    call.start(&start).await;
+    let finished = call.finished().await;
+    let Some(Outcome::InputLost(lost)) = &finished.outcome else { panic!("{finished:?}") };
+    assert_eq!((lost.inputs.as_slice(), finished.result.len()), (&[1][..], 0));
 }
