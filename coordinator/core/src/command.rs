@@ -64,6 +64,10 @@ pub enum LogCommand {
         epoch: Epoch,
         /// How it went.
         outcome: AttemptOutcome,
+        /// Milliseconds that the process ran.
+        duration_ms: u64,
+        /// A blob with what else there is to say of it, for whoever watches.
+        detail: Option<Digest>,
         /// When.
         at: TimeMs,
     },

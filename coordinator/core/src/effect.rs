@@ -35,6 +35,8 @@ pub enum Effect {
         id: StepId,
         /// Which attempt.
         attempt: AttemptId,
+        /// The epoch it was started with, so that even a worker that does not know the attempt can answer.
+        epoch: Epoch,
         /// Where it runs.
         worker: WorkerId,
     },

@@ -1,6 +1,6 @@
 //! A step's end on its way to being recorded.
 
-use cullet_digest::TreeRef;
+use cullet_digest::{Digest, TreeRef};
 
 use crate::StepStatus;
 
@@ -11,7 +11,10 @@ pub(crate) struct Ending {
     pub(crate) outputs: Box<[TreeRef]>,
     pub(crate) cached: bool,
     pub(crate) shared: bool,
-    pub(crate) saved_ms: u64,
+    /// Milliseconds that the execution took which made the result.
+    pub(crate) took_ms: u64,
+    /// What else the worker said of it.
+    pub(crate) detail: Option<Digest>,
     pub(crate) exit_code: Option<i32>,
     pub(crate) reason: Option<Box<str>>,
 }
@@ -23,7 +26,8 @@ impl Ending {
             outputs: Box::default(),
             cached: false,
             shared: false,
-            saved_ms: 0,
+            took_ms: 0,
+            detail: None,
             exit_code: None,
             reason: None,
         }
@@ -38,7 +42,7 @@ impl Ending {
     }
 
     pub(crate) fn hit(outputs: Box<[TreeRef]>, saved_ms: u64) -> Self {
-        Self { cached: true, saved_ms, ..Self::executed(outputs) }
+        Self { cached: true, ..Self::executed(outputs).after(saved_ms, None) }
     }
 
     pub(crate) fn failed(exit_code: i32) -> Self {
@@ -73,9 +77,14 @@ impl Ending {
         }
     }
 
+    /// What came of an execution that took so long.
+    pub(crate) fn after(self, took_ms: u64, detail: Option<Digest>) -> Self {
+        Self { took_ms, detail, ..self }
+    }
+
     /// The same end for a step that waited for an identical one.
-    pub(crate) fn for_follower(&self, saved_ms: u64) -> Self {
+    pub(crate) fn for_follower(&self) -> Self {
         let cached = self.status == StepStatus::Succeeded;
-        Self { shared: true, cached, saved_ms: if cached { saved_ms } else { 0 }, ..self.clone() }
+        Self { shared: true, cached, took_ms: if cached { self.took_ms } else { 0 }, ..self.clone() }
     }
 }

@@ -12,6 +12,7 @@ mod flights;
 mod graph;
 mod hash;
 pub mod id;
+mod outstanding;
 mod place;
 mod ready;
 mod run;

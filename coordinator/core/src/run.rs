@@ -61,6 +61,8 @@ pub struct Run {
     /// Executed actions and the step that executed each: an identical step whose lookup was under way at that
     /// time comes too late to wait, and finds the result here.
     pub(crate) landed: BTreeMap<Digest, StepIndex>,
+    /// What workers said besides, of steps whose result was executed.
+    pub(crate) details: BTreeMap<StepIndex, Digest>,
     /// Of steps under which workers were lost, until they succeed.
     pub(crate) tolls: BTreeMap<StepIndex, Toll>,
     pub(crate) submitted_at: TimeMs,
@@ -78,12 +80,13 @@ impl Run {
 
     /// One step, unless there is none at this position (a refused run has none at all).
     pub fn step(&self, step: StepIndex) -> Option<StepView<'_>> {
-        self.steps.get(step as usize).map(Step::view)
+        self.steps.get(step as usize).map(|kept| kept.view(self.details.get(&step).copied()))
     }
 
     /// All steps in their order.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = StepView<'_>> {
-        self.steps.iter().map(Step::view)
+        let detail = |step: usize| self.details.get(&(step as StepIndex)).copied();
+        self.steps.iter().enumerate().map(move |(step, kept)| kept.view(detail(step)))
     }
 
     /// How it ended, if it has.
@@ -200,11 +203,15 @@ impl Run {
         kept.stopping = false;
         kept.cached = ending.cached;
         kept.shared = ending.shared;
-        kept.saved_ms = ending.saved_ms;
+        kept.took_ms = ending.took_ms;
         kept.exit_code = ending.exit_code;
         kept.finished_at = at;
         kept.reason = ending.reason;
         kept.outputs = ending.outputs;
+        match ending.detail {
+            Some(detail) => self.details.insert(step, detail),
+            None => self.details.remove(&step),
+        };
         self.unfinished -= 1;
         *self.counter(step) += 1;
     }
@@ -217,8 +224,9 @@ impl Run {
             return None;
         }
         let other = self.steps.get(*self.landed.get(action)? as usize)?;
-        let took = other.finished_at.saturating_sub(other.started_at);
-        other.succeeded().then(|| Ending::executed(other.outputs.clone()).for_follower(took))
+        other
+            .succeeded()
+            .then(|| Ending::executed(other.outputs.clone()).after(other.took_ms, None).for_follower())
     }
 
     /// The counter that a finished step is counted in.

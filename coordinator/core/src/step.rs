@@ -3,7 +3,7 @@
 use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, Epoch, StepStatus, TimeMs, WorkerId};
+use crate::{AttemptId, Effect, Epoch, StepId, StepStatus, TimeMs, WorkerId};
 
 /// Where a step is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,11 @@ pub struct StepView<'a> {
     pub finished_at: Option<TimeMs>,
     /// Milliseconds of execution that a cached or shared result saved.
     pub saved_ms: u64,
+    /// Milliseconds that the last attempt took; 0 where the result is another's.
+    pub duration_ms: u64,
+    /// What else the worker said of the attempt that made its result, good or bad: a blob whose content is none
+    /// of the core's business.
+    pub detail: Option<Digest>,
     /// How often it was run again because its outputs were lost.
     pub rewinds: u8,
     /// For people: why it was skipped or stopped, what the machines did, why its action could not be made; of a
@@ -93,7 +98,8 @@ pub(crate) struct Step {
     pub(crate) started_at: TimeMs,
     /// Without a meaning before its end.
     pub(crate) finished_at: TimeMs,
-    pub(crate) saved_ms: u64,
+    /// Milliseconds that the execution took which made its result, its own or another one.
+    pub(crate) took_ms: u64,
     pub(crate) action: Option<Digest>,
     pub(crate) outputs: Box<[TreeRef]>,
     pub(crate) reason: Option<Box<str>>,
@@ -118,7 +124,7 @@ impl Step {
             worker: WorkerId(0),
             started_at: 0,
             finished_at: 0,
-            saved_ms: 0,
+            took_ms: 0,
             action: None,
             outputs: Box::default(),
             reason: None,
@@ -140,7 +146,18 @@ impl Step {
         matches!(self.phase, StepPhase::Finished(StepStatus::Succeeded))
     }
 
-    pub(crate) fn view(&self) -> StepView<'_> {
+    /// What starts the current attempt.
+    pub(crate) fn start(&self, id: StepId) -> Option<Effect> {
+        let (attempt, epoch, worker) = (self.attempt, self.epoch, self.worker);
+        self.action.map(|action| Effect::Start { id, attempt, epoch, worker, action })
+    }
+
+    /// What stops the current attempt.
+    pub(crate) const fn stop(&self, id: StepId) -> Effect {
+        Effect::Stop { id, attempt: self.attempt, epoch: self.epoch, worker: self.worker }
+    }
+
+    pub(crate) fn view(&self, detail: Option<Digest>) -> StepView<'_> {
         let started = self.attempt > 0;
         StepView {
             phase: self.phase,
@@ -155,7 +172,9 @@ impl Step {
             exit_code: self.exit_code,
             started_at: started.then_some(self.started_at),
             finished_at: self.status().map(|_| self.finished_at),
-            saved_ms: self.saved_ms,
+            saved_ms: if self.cached { self.took_ms } else { 0 },
+            duration_ms: if self.cached { 0 } else { self.took_ms },
+            detail,
             rewinds: self.rewinds,
             reason: self.reason.as_deref(),
         }

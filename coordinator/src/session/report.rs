@@ -69,6 +69,8 @@ impl<D: Driver> Session<D> {
                     attempt: finished.attempt,
                     epoch: finished.epoch,
                     outcome: finished.outcome.clone(),
+                    duration_ms: finished.duration_ms,
+                    detail: None,
                     at: now(),
                 });
                 self.ended.insert(finished.id.step, *finished);

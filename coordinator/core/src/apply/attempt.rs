@@ -1,8 +1,24 @@
 //! A worker is done with an attempt.
 
+use cullet_digest::Digest;
+
 use super::Transition;
 use crate::ending::Ending;
 use crate::{AttemptId, AttemptOutcome, Epoch, StepId, StepPhase};
+
+/// What a worker says of an attempt.
+#[derive(Clone, Copy)]
+pub(super) struct Report<'a> {
+    pub(super) outcome: &'a AttemptOutcome,
+    pub(super) duration_ms: u64,
+    pub(super) detail: Option<Digest>,
+}
+
+impl Report<'_> {
+    fn on(self, ending: Ending) -> Ending {
+        ending.after(self.duration_ms, self.detail)
+    }
+}
 
 impl Transition<'_> {
     pub(super) fn attempt_finished(
@@ -10,7 +26,7 @@ impl Transition<'_> {
         id: StepId,
         attempt: AttemptId,
         epoch: Epoch,
-        outcome: &AttemptOutcome,
+        report: Report<'_>,
     ) {
         let current = self.step(id).is_some_and(|step| {
             step.phase == StepPhase::Running && step.attempt == attempt && step.epoch == epoch
@@ -18,33 +34,37 @@ impl Transition<'_> {
         if !current {
             return self.refuse();
         }
-        self.attempt_over(id, outcome);
+        self.attempt_over(id, report);
     }
 
     /// For the current attempt of a running step.
-    pub(super) fn attempt_over(&mut self, id: StepId, outcome: &AttemptOutcome) {
+    fn attempt_over(&mut self, id: StepId, report: Report<'_>) {
         self.vacate(id);
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
         let declared = usize::from(run.step_spec(id.step).outputs);
         let step = &mut run.steps[id.step as usize];
         let stopped = step.stopping.then(|| Ending::cancelled(step.reason.take().unwrap_or_default()));
-        match (outcome, stopped) {
+        match (report.outcome, stopped) {
             (AttemptOutcome::Succeeded { outputs }, stopped) if outputs.len() == declared => {
-                let result = Ending::executed(outputs.clone());
+                let result = report.on(Ending::executed(outputs.clone()));
                 self.share(id, &result);
-                self.finish(id, stopped.unwrap_or(result));
+                self.finish(id, stopped.map_or(result, |stopped| report.on(stopped)));
             }
-            (_, Some(stopped)) => self.finish(id, stopped),
+            (_, Some(stopped)) => self.finish(id, report.on(stopped)),
             (AttemptOutcome::Succeeded { outputs }, None) => {
                 let reason = format!("the worker reported {} outputs of {declared}", outputs.len());
-                self.failed_by_machine(id, &reason);
+                self.failed_by_machine(id, report.on(Ending::infra(reason)));
             }
             (AttemptOutcome::Failed { exit_code }, None) => {
-                self.failed_by_itself(id, Ending::failed(*exit_code))
+                self.failed_by_itself(id, report.on(Ending::failed(*exit_code)));
             }
-            (AttemptOutcome::TimedOut, None) => self.failed_by_itself(id, Ending::timed_out()),
-            (AttemptOutcome::Cancelled, None) => self.failed_by_machine(id, "the worker stopped it untold"),
-            (AttemptOutcome::Infra { reason }, None) => self.failed_by_machine(id, reason),
+            (AttemptOutcome::TimedOut, None) => self.failed_by_itself(id, report.on(Ending::timed_out())),
+            (AttemptOutcome::Cancelled, None) => {
+                self.failed_by_machine(id, report.on(Ending::infra("the worker stopped it untold")));
+            }
+            (AttemptOutcome::Infra { reason }, None) => {
+                self.failed_by_machine(id, report.on(Ending::infra(reason.clone())));
+            }
             (AttemptOutcome::InputLost { inputs }, None) => self.input_lost(id, inputs),
         }
     }
@@ -64,27 +84,25 @@ impl Transition<'_> {
         self.finish(id, ending);
     }
 
-    fn failed_by_machine(&mut self, id: StepId, reason: &str) {
+    fn failed_by_machine(&mut self, id: StepId, ending: Ending) {
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
         let allowed = run.step_spec(id.step).retry_infra;
         let again = !run.step_spec(id.step).effects;
         let step = &mut run.steps[id.step as usize];
         step.infra_failures = step.infra_failures.saturating_add(1);
         if again && may_retry(step.infra_failures, allowed) {
-            step.reason = Some(reason.into());
+            step.reason = ending.reason;
             return self.make_ready(id);
         }
-        self.finish(id, Ending::infra(reason));
+        self.finish(id, ending);
     }
 
     /// Gives a leader's result to those that wait for it. After a failure, who may try more often than the
     /// leader did goes on trying.
     fn share(&mut self, id: StepId, result: &Ending) {
-        let at = self.at;
         let Some(step) = self.step(id) else { return };
         let Some(action) = step.action else { return };
         let failures = step.failures;
-        let took_ms = at.saturating_sub(step.started_at);
         if !self.state.flights.is_led_by(&action, id) {
             return;
         }
@@ -92,7 +110,7 @@ impl Transition<'_> {
         followers.retain(|follower| {
             let tries_on = result.status.is_failure() && self.tries_on(follower.id, failures);
             if !tries_on {
-                self.endings.push_back((follower.id, result.for_follower(took_ms)));
+                self.endings.push_back((follower.id, result.for_follower()));
             }
             tries_on
         });
@@ -104,7 +122,7 @@ impl Transition<'_> {
         let Some(action) = self.step(id).and_then(|step| step.action) else { return };
         if self.state.flights.is_led_by(&action, id) {
             for follower in self.state.flights.disband(&action) {
-                self.endings.push_back((follower.id, result.for_follower(0)));
+                self.endings.push_back((follower.id, result.for_follower()));
             }
         }
     }

@@ -87,7 +87,7 @@ impl Transition<'_> {
         }
         step.stopping = true;
         step.reason = Some(reason.into());
-        let (attempt, worker) = (step.attempt, step.worker);
-        self.effects.push(Effect::Stop { id, attempt, worker });
+        let stop = step.stop(id);
+        self.effects.push(stop);
     }
 }

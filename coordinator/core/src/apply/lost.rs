@@ -63,7 +63,8 @@ impl Transition<'_> {
         step.phase = StepPhase::Waiting;
         step.cached = false;
         step.shared = false;
-        step.saved_ms = 0;
+        step.took_ms = 0;
+        run.details.remove(&id.step);
         let dependents = run.graph.dependents(id.step).to_vec();
         self.effects.push(Effect::StepRewound { id });
         self.await_inputs(id);

@@ -16,6 +16,7 @@ mod worker;
 
 use std::collections::VecDeque;
 
+use self::attempt::Report;
 use crate::ending::Ending;
 use crate::step::Step;
 use crate::{Effect, LogCommand, State, StepId, TimeMs};
@@ -55,8 +56,9 @@ impl<'s> Transition<'s> {
             LogCommand::WorkerJoined { spec, .. } => self.worker_joined(spec),
             LogCommand::WorkerDraining { worker, .. } => self.worker_draining(*worker),
             LogCommand::WorkerLeft { worker, reason, .. } => self.worker_left(*worker, reason),
-            LogCommand::AttemptFinished { id, attempt, epoch, outcome, .. } => {
-                self.attempt_finished(*id, *attempt, *epoch, outcome);
+            LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, .. } => {
+                let report = Report { outcome, duration_ms: *duration_ms, detail: *detail };
+                self.attempt_finished(*id, *attempt, *epoch, report);
             }
             LogCommand::Delivered { run, lost, .. } => self.delivered(*run, lost),
             LogCommand::Cancel { run, .. } => self.cancel(*run),

@@ -1,10 +1,10 @@
 //! Ready steps get workers.
 
 use super::Transition;
+use crate::StepPhase;
 use crate::ending::Ending;
 use crate::place::Demand;
 use crate::schedule::{Assignment, schedule};
-use crate::{Effect, StepPhase};
 
 impl Transition<'_> {
     /// Starts whatever there is room for, and ends what no worker has room for at all.
@@ -39,10 +39,8 @@ impl Transition<'_> {
         step.epoch = epoch;
         step.worker = assignment.worker;
         step.started_at = at;
-        let attempt = step.attempt;
-        if let Some(action) = step.action {
-            self.effects.push(Effect::Start { id, attempt, epoch, worker: assignment.worker, action });
-        }
+        let start = step.start(id);
+        self.effects.extend(start);
     }
 }
 

@@ -69,6 +69,7 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         halted: false,
         deliveries: 0,
         landed: BTreeMap::new(),
+        details: BTreeMap::new(),
         tolls: BTreeMap::new(),
         submitted_at: at,
         finished_at: None,

@@ -95,8 +95,10 @@ impl Core {
     /// Ends the current attempt.
     pub(crate) fn done(&mut self, name: &str, outcome: AttemptOutcome) -> Vec<String> {
         let (id, view) = (self.id(name), self.view(name));
-        let (attempt, epoch) = (view.attempt, view.epoch);
-        self.apply(LogCommand::AttemptFinished { id, attempt, epoch, outcome, at: self.now })
+        let (attempt, epoch, at) = (view.attempt, view.epoch, self.now);
+        let duration_ms = at - view.started_at.unwrap_or(at);
+        let detail = Some(digest(&format!("{name}#{attempt}")));
+        self.apply(LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at })
     }
 
     pub(crate) fn succeed(&mut self, name: &str) -> Vec<String> {
@@ -145,6 +147,11 @@ impl Core {
         self.view(name).reason.unwrap_or("")
     }
 
+    /// What somebody else would have to do now.
+    pub(crate) fn outstanding(&self) -> Vec<String> {
+        self.state.outstanding().iter().map(|effect| self.line(effect)).collect()
+    }
+
     fn line(&self, effect: &Effect) -> String {
         match effect {
             Effect::Resolve { id, bypass_cache } => {
@@ -153,7 +160,7 @@ impl Core {
             Effect::Start { id, attempt, epoch, worker, .. } => {
                 format!("start {}#{attempt}@{epoch} on {}", self.name(*id), worker.0)
             }
-            Effect::Stop { id, attempt, worker } => {
+            Effect::Stop { id, attempt, worker, .. } => {
                 format!("stop {}#{attempt} on {}", self.name(*id), worker.0)
             }
             Effect::StepFinished { id } => {

@@ -42,6 +42,7 @@ impl Watch {
         capacity_is_neither_lost_nor_lent_twice(state, &effects);
         identical_work_is_done_once(state);
         everything_unfinished_has_a_reason(shell);
+        what_is_outstanding_is_what_is_owed(shell);
     }
 
     /// When nobody is owed anything.
@@ -237,6 +238,23 @@ fn everything_unfinished_has_a_reason(shell: &Shell) {
             assert!(has_a_reason(shell, run, StepId { run: id, step }, &view), "{id} {step} {view:?}");
         }
     }
+}
+
+/// Another shell would owe the same answers, but for those that nobody waits for any more.
+fn what_is_outstanding_is_what_is_owed(shell: &Shell) {
+    let state = &shell.state;
+    let outstanding: Vec<Owed> = state.outstanding().iter().filter_map(Owed::by).collect();
+    assert_eq!(outstanding.len(), state.outstanding().len());
+    let waited_for = |owed: &&Owed| match **owed {
+        Owed::Resolve { id, .. } => view(state, id).is_some_and(|step| step.phase == StepPhase::Resolving),
+        Owed::Attempt { id, attempt, epoch, .. } => view(state, id).is_some_and(|step| {
+            (step.phase, step.attempt, step.epoch) == (StepPhase::Running, attempt, epoch)
+        }),
+        Owed::Deliver { run } => state.run(run).is_some_and(Run::is_delivering),
+    };
+    let mut owed: Vec<&Owed> = shell.owed.iter().filter(waited_for).collect();
+    owed.sort_by_key(|owed| owed.key());
+    assert_eq!(owed, outstanding.iter().collect::<Vec<_>>());
 }
 
 fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bool {

@@ -10,6 +10,7 @@ mod identical;
 mod invariants;
 mod losing;
 mod memory;
+mod outstanding;
 mod random;
 mod refusing;
 mod scaling;

@@ -42,7 +42,15 @@ fn play(state: &mut State, spec: Arc<RunSpec>, miss: bool) -> usize {
             }
             Effect::Start { id, attempt, epoch, .. } => {
                 let outcome = AttemptOutcome::Succeeded { outputs: outputs.clone() };
-                LogCommand::AttemptFinished { id, attempt, epoch, outcome, at: 2 }
+                LogCommand::AttemptFinished {
+                    id,
+                    attempt,
+                    epoch,
+                    outcome,
+                    duration_ms: 5,
+                    detail: None,
+                    at: 2,
+                }
             }
             _ => continue,
         };

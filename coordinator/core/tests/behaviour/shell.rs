@@ -37,6 +37,30 @@ pub(crate) enum Owed {
     Deliver { run: RunId },
 }
 
+impl Owed {
+    /// What an effect asks for.
+    pub(crate) const fn by(effect: &Effect) -> Option<Self> {
+        Some(match *effect {
+            Effect::Resolve { id, bypass_cache } => Self::Resolve { id, bypass_cache },
+            Effect::Start { id, attempt, epoch, worker, .. } => {
+                Self::Attempt { id, attempt, epoch, worker, stopped: false }
+            }
+            Effect::Stop { id, attempt, epoch, worker } => {
+                Self::Attempt { id, attempt, epoch, worker, stopped: true }
+            }
+            Effect::Deliver { run } => Self::Deliver { run },
+            _ => return None,
+        })
+    }
+
+    pub(crate) const fn key(&self) -> (RunId, u32) {
+        match *self {
+            Self::Resolve { id, .. } | Self::Attempt { id, .. } => (id.run, id.step),
+            Self::Deliver { run } => (run, 0),
+        }
+    }
+}
+
 pub(crate) struct Shell {
     pub(crate) state: State,
     pub(crate) owed: Vec<Owed>,
@@ -128,13 +152,8 @@ impl Shell {
         let effects = self.state.apply(&command);
         for effect in &effects {
             match *effect {
-                Effect::Resolve { id, bypass_cache } => self.owed.push(Owed::Resolve { id, bypass_cache }),
-                Effect::Start { id, attempt, epoch, worker, .. } => {
-                    self.owed.push(Owed::Attempt { id, attempt, epoch, worker, stopped: false });
-                }
-                Effect::Deliver { run } => self.owed.push(Owed::Deliver { run }),
                 Effect::Stop { id, attempt, .. } => self.stop(id, attempt),
-                Effect::StepFinished { .. } | Effect::StepRewound { .. } | Effect::RunFinished { .. } => {}
+                _ => self.owed.extend(Owed::by(effect)),
             }
         }
         self.log.push((command, effects.clone()));
@@ -165,12 +184,20 @@ impl Shell {
                 LogCommand::Resolved { id, resolution, at }
             }
             Owed::Attempt { id, attempt, epoch, stopped: true, .. } if how.is_multiple_of(2) => {
-                LogCommand::AttemptFinished { id, attempt, epoch, outcome: AttemptOutcome::Cancelled, at }
+                LogCommand::AttemptFinished {
+                    id,
+                    attempt,
+                    epoch,
+                    outcome: AttemptOutcome::Cancelled,
+                    duration_ms: 5,
+                    detail: None,
+                    at,
+                }
             }
             Owed::Attempt { id, attempt, epoch, .. } => {
                 let outputs = self.produce(id, epoch, how);
                 let outcome = AttemptOutcome::Succeeded { outputs };
-                LogCommand::AttemptFinished { id, attempt, epoch, outcome, at }
+                LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms: 5, detail: None, at }
             }
             Owed::Deliver { run } => LogCommand::Delivered { run, lost: Vec::new(), at },
         }
@@ -220,7 +247,7 @@ impl Shell {
                     3 => AttemptOutcome::Succeeded { outputs: Box::default() },
                     _ => AttemptOutcome::Infra { reason: "no space".into() },
                 };
-                LogCommand::AttemptFinished { id, attempt, epoch, outcome, at }
+                LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms: 5, detail: None, at }
             }
             Owed::Deliver { .. } if !how.is_multiple_of(4) => self.lose(owed, how),
             Owed::Deliver { run } => LogCommand::Delivered { run, lost: vec![0, u32::from(how) % 12], at },
@@ -248,7 +275,7 @@ impl Shell {
             }
             Owed::Attempt { id, attempt, epoch, .. } => {
                 let outcome = AttemptOutcome::InputLost { inputs: inputs(id) };
-                LogCommand::AttemptFinished { id, attempt, epoch, outcome, at }
+                LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms: 5, detail: None, at }
             }
             Owed::Deliver { run } => {
                 let wanted = self.state.run(run).map(|run| run.spec().deliver.to_vec()).unwrap_or_default();
@@ -272,6 +299,14 @@ impl Shell {
             _ => (attempt + 1, epoch),
         };
         let outcome = AttemptOutcome::Failed { exit_code: 9 };
-        Some(LogCommand::AttemptFinished { id, attempt, epoch, outcome, at: self.now })
+        Some(LogCommand::AttemptFinished {
+            id,
+            attempt,
+            epoch,
+            outcome,
+            duration_ms: 5,
+            detail: None,
+            at: self.now,
+        })
     }
 }

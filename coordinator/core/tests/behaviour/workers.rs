@@ -119,7 +119,15 @@ fn the_result_of_a_worker_that_was_given_up_is_refused() {
     let late = core.outputs("a");
     core.join(2, 1);
     let outcome = cullet_core::AttemptOutcome::Succeeded { outputs: late };
-    let zombie = LogCommand::AttemptFinished { id: core.id("a"), attempt: 1, epoch: 1, outcome, at: 0 };
+    let zombie = LogCommand::AttemptFinished {
+        id: core.id("a"),
+        attempt: 1,
+        epoch: 1,
+        outcome,
+        duration_ms: 5,
+        detail: None,
+        at: 0,
+    };
     assert!(core.apply(zombie).is_empty());
     assert_eq!((core.view("a").phase, core.state.refused()), (StepPhase::Running, 1));
 }
@@ -131,7 +139,15 @@ fn the_right_attempt_with_a_wrong_epoch_is_refused() {
     core.miss("a");
     for (attempt, epoch) in [(1, 0), (1, 2), (0, 1), (2, 1)] {
         let outcome = cullet_core::AttemptOutcome::TimedOut;
-        let wrong = LogCommand::AttemptFinished { id: core.id("a"), attempt, epoch, outcome, at: 0 };
+        let wrong = LogCommand::AttemptFinished {
+            id: core.id("a"),
+            attempt,
+            epoch,
+            outcome,
+            duration_ms: 5,
+            detail: None,
+            at: 0,
+        };
         assert!(core.apply(wrong).is_empty());
     }
     assert_eq!(core.state.refused(), 4);
