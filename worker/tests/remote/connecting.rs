@@ -1,7 +1,9 @@
 //! Coordinators come and go.
 
 use cullet_proto::v1::attempt_finished::Outcome;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, attempt};
 use crate::peer::Peer;
@@ -99,4 +101,58 @@ async fn a_coordinator_that_is_dead_or_dumb_does_not_keep_the_worker_from_anothe
     let mut peer = Peer::start().await;
     let _fixture = Fixture::new(&[&addresses[0], &addresses[1], &peer.address]);
     peer.welcome().await.assert_quiet(3).await;
+}
+
+/// Passes bytes on until it freezes, as a network or a process does that hangs: connections stay open.
+async fn freezing(target: &str, frozen: CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, target) = (listener.local_addr().unwrap(), target.trim_start_matches("http://").to_owned());
+    tokio::spawn(async move {
+        loop {
+            let (inner, outer) =
+                (listener.accept().await.unwrap().0, TcpStream::connect(&target).await.unwrap());
+            let ((from, to), (back_from, back_to)) = (inner.into_split(), outer.into_split());
+            for (mut from, mut to) in [(from, back_to), (back_from, to)] {
+                let frozen = frozen.clone();
+                tokio::spawn(async move {
+                    let mut bytes = vec![0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+                        if frozen.is_cancelled() {
+                            std::future::pending::<()>().await;
+                        }
+                        if to.write_all(&bytes[..count]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    address.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_hangs_is_left_while_the_step_goes_on() {
+    let (mut first, mut second) = (Peer::start().await, Peer::start().await);
+    let frozen = CancellationToken::new();
+    let hanging = freezing(&first.address, frozen.clone()).await;
+    let fixture = Fixture::new(&[&hanging, &second.address]);
+    // The other one redirects until it leads.
+    let call = loop {
+        tokio::select! {
+            call = first.welcome() => break call,
+            call = second.accept() => call.redirect(&hanging).await,
+        }
+    };
+    call.start(&fixture.start(0, 1, "echo x >> $D/runs; while [ ! -e $D/go ]; do sleep 0.05; done")).await;
+    fixture.until("runs").await;
+    let started = std::time::Instant::now();
+    frozen.cancel();
+    let mut call = second.welcome().await;
+    assert_eq!(call.hello.running, [attempt(0, 1)]);
+    // Three seconds until the connection counts as dead, and the way to another coordinator.
+    assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
+    std::fs::write(fixture.path("go"), "").unwrap();
+    assert!(matches!(call.finished().await.outcome, Some(Outcome::Succeeded(_))));
+    assert_eq!(fixture.lines("runs"), 1);
 }
