@@ -1,6 +1,7 @@
 //! The shell around the core: performs its effects and tells it what came of them. It starts no process and
 //! opens no file: workers, caches and whoever watches stand behind traits.
 
+pub mod cluster;
 pub mod driver;
 pub mod event;
 pub mod raft;

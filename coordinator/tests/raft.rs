@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cullet_coordinator::raft::{Member, Node, NodeError, NodeId, ProposeError, Timing};
 use cullet_core::spec::RunSpec;
 use cullet_core::{LogCommand, RunId};
+use cullet_proto::raft::raft_server::RaftServer;
 use cullet_raft_log::{ClusterId, Identity};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -55,7 +56,7 @@ impl Coordinator {
         })
         .await;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let server = Server::builder().add_service(node.service()).serve_with_incoming(incoming);
+        let server = Server::builder().add_service(RaftServer::new(node.rpc())).serve_with_incoming(incoming);
         let server = tokio::spawn(async move { server.await.unwrap() });
         self.running = Some((node, server));
     }

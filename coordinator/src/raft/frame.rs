@@ -11,7 +11,7 @@ const FORMAT: u32 = 1;
 
 /// The largest message. The log's reader and the snapshot's chunks stay far below it, and so does every submission
 /// that is admitted.
-pub(super) const MAX_MESSAGE: usize = 64 << 20;
+pub const MAX_MESSAGE: usize = 64 << 20;
 
 /// Names the cluster in every message, so that a coordinator that was moved to another one does no harm there.
 #[derive(Debug, Clone)]

@@ -12,8 +12,10 @@ mod store;
 mod timing;
 mod types;
 
+pub use frame::MAX_MESSAGE;
 pub use machine::{Applying, SharedState};
 pub use members::{MemberView, RaftView};
 pub use node::{Leader, Node, NodeError, ProposeError};
+pub use service::AppendAnswers;
 pub use timing::Timing;
 pub use types::{Applied, Batch, Member, NodeId};

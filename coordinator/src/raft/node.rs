@@ -5,17 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_core::{Effect, LogCommand};
-use cullet_proto::raft::raft_server::RaftServer;
+use cullet_proto::raft::raft_server::Raft as RaftRpc;
 use cullet_raft_log::{Identity, Log, RealDisk};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
 use openraft::raft::ReadPolicy;
 use tokio::sync::watch;
 
-use super::frame::{Framing, MAX_MESSAGE};
+use super::frame::Framing;
 use super::machine::{Machine, SharedState};
 use super::network::Network;
-use super::service::RaftService;
+use super::service::{AppendAnswers, RaftService};
 use super::snapshot::Snapshots;
 use super::store::Store;
 use super::timing::{Timing, config};
@@ -131,13 +131,12 @@ impl Node {
     }
 
     /// What the other coordinators call.
-    pub fn service(&self) -> RaftServer<impl cullet_proto::raft::raft_server::Raft + use<>> {
-        let service = RaftService {
+    pub fn rpc(&self) -> impl RaftRpc<AppendStream = AppendAnswers> + use<> {
+        RaftService {
             raft: self.raft.clone(),
             framing: framing(self.identity),
             snapshots: Snapshots::new(self.log.clone()),
-        };
-        RaftServer::new(service).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)
+        }
     }
 
     /// Makes the cluster. Only one of its first members does; once it was done, it changes nothing.

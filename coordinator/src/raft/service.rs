@@ -15,6 +15,9 @@ use super::network::{Appended, Ballot};
 use super::snapshot::{SnapshotFile, Snapshots};
 use super::types::Types;
 
+/// The answers to a stream of entries.
+pub type AppendAnswers = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
 /// Answers for this coordinator's raft.
 pub(super) struct RaftService {
     pub(super) raft: openraft::Raft<Types, Machine>,
@@ -35,7 +38,7 @@ fn stopped(error: &impl std::fmt::Display) -> Status {
 
 #[tonic::async_trait]
 impl RaftRpc for RaftService {
-    type AppendStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+    type AppendStream = AppendAnswers;
 
     async fn vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let answer = match self.framing.decode(request.get_ref())? {

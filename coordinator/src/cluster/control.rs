@@ -1,0 +1,184 @@
+//! `cullet.v1.Cluster`, for whoever operates it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_proto::v1;
+use cullet_proto::v1::cluster_client::ClusterClient;
+use cullet_proto::v1::cluster_server::{Cluster, ClusterServer};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use super::peers::connect;
+use super::seat::Seat;
+use crate::raft::{Leader, Member, MemberView, Node, NodeId, ProposeError};
+
+/// Marks a call that another coordinator passed on, so that two that take each other for the leader do not pass it to
+/// and fro.
+const FORWARDED: &str = "cullet-forwarded";
+
+/// A membership change waits until a new member has caught up, which can take a whole snapshot.
+const FORWARD_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The service of a coordinator.
+pub fn control_service(seat: Arc<Seat>) -> ClusterServer<impl Cluster> {
+    ClusterServer::new(Control { seat })
+}
+
+struct Control {
+    seat: Arc<Seat>,
+}
+
+impl Control {
+    fn node(&self) -> Result<&Node, Status> {
+        self.seat.node().ok_or_else(|| Status::unavailable("this coordinator has not found its cluster yet"))
+    }
+
+    fn members(&self) -> Vec<v1::Member> {
+        self.seat.members().into_iter().map(wire).collect()
+    }
+}
+
+fn wire(member: MemberView) -> v1::Member {
+    v1::Member { id: member.id, address: member.address, voter: member.voter }
+}
+
+/// Where a call has to go that this node cannot answer.
+fn elsewhere<T>(request: &Request<T>, error: ProposeError) -> Result<Leader, Status> {
+    match error {
+        ProposeError::NotLeader { leader: Some(leader) } if request.metadata().get(FORWARDED).is_none() => {
+            Ok(leader)
+        }
+        ProposeError::Refused { reason } => Err(Status::failed_precondition(reason)),
+        error => Err(Status::unavailable(error.to_string())),
+    }
+}
+
+async fn forward<Q, A, F>(
+    leader: &Leader,
+    message: Q,
+    call: impl FnOnce(ClusterClient<Channel>, Request<Q>) -> F,
+) -> Result<Response<A>, Status>
+where
+    F: Future<Output = Result<Response<A>, Status>>,
+{
+    let channel =
+        connect(&leader.address, FORWARD_DEADLINE).map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
+    call(ClusterClient::new(channel), request).await
+}
+
+#[tonic::async_trait]
+impl Cluster for Control {
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        let not_ready = self.seat.not_ready();
+        let mut status = v1::StatusResponse {
+            id: self.seat.id(),
+            cluster_id: self.seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            members: self.members(),
+            ready: not_ready.is_none(),
+            reason: not_ready.unwrap_or_default(),
+            ..v1::StatusResponse::default()
+        };
+        if let Some(node) = self.seat.node() {
+            describe(node, &mut status);
+        }
+        Ok(Response::new(status))
+    }
+
+    async fn add_member(
+        &self,
+        request: Request<v1::AddMemberRequest>,
+    ) -> Result<Response<v1::AddMemberResponse>, Status> {
+        let v1::AddMemberRequest { id, address, learner } = request.get_ref().clone();
+        if id == 0 || !is_address(&address) {
+            return Err(Status::invalid_argument(
+                "a member needs a number and an address as http://host:port",
+            ));
+        }
+        match self.node()?.add_member(id, Member { address }, learner).await {
+            Ok(()) => Ok(Response::new(v1::AddMemberResponse { members: self.members() })),
+            Err(error) => {
+                let leader = elsewhere(&request, error)?;
+                let message = request.into_inner();
+                forward(
+                    &leader,
+                    message,
+                    |mut client, request| async move { client.add_member(request).await },
+                )
+                .await
+            }
+        }
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<v1::RemoveMemberRequest>,
+    ) -> Result<Response<v1::RemoveMemberResponse>, Status> {
+        let id: NodeId = request.get_ref().id;
+        match self.node()?.remove_member(id).await {
+            Ok(()) => Ok(Response::new(v1::RemoveMemberResponse { members: self.members() })),
+            Err(error) => {
+                let leader = elsewhere(&request, error)?;
+                let message = request.into_inner();
+                forward(
+                    &leader,
+                    message,
+                    |mut client, request| async move { client.remove_member(request).await },
+                )
+                .await
+            }
+        }
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<v1::TransferLeadershipRequest>,
+    ) -> Result<Response<v1::TransferLeadershipResponse>, Status> {
+        let to = Some(request.get_ref().to).filter(|to| *to != 0);
+        match self.node()?.transfer(to).await {
+            Ok(leader) => Ok(Response::new(v1::TransferLeadershipResponse { leader })),
+            Err(error) => {
+                let leader = elsewhere(&request, error)?;
+                let message = request.into_inner();
+                let call = |mut client: ClusterClient<Channel>, request| async move {
+                    client.transfer_leadership(request).await
+                };
+                forward(&leader, message, call).await
+            }
+        }
+    }
+}
+
+fn is_address(address: &str) -> bool {
+    address
+        .parse::<tonic::transport::Uri>()
+        .is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some())
+}
+
+fn describe(node: &Node, status: &mut v1::StatusResponse) {
+    let view = node.view();
+    status.leader = view.leader.unwrap_or(0);
+    status.term = view.term;
+    status.last_log_index = view.last_log_index;
+    status.snapshot_index = view.snapshot_index;
+    let applying = node.state().read();
+    status.applied_index = applying.log_id.map_or(0, |log_id| log_id.index);
+    status.log_hash = applying.state.log_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    status.live_runs = applying.state.runs().filter(|(_, run)| run.status().is_none()).count() as u64;
+    let workers = applying.state.workers().map(|worker| v1::WorkerStatus {
+        id: worker.id.0,
+        name: worker.spec.name.to_string(),
+        address: worker.spec.address.to_string(),
+        cpu_millis: worker.spec.cpu_millis,
+        memory_bytes: worker.spec.memory_bytes,
+        draining: worker.draining,
+        used_cpu_millis: worker.used_cpu_millis,
+        used_memory_bytes: worker.used_memory_bytes,
+        running: u32::try_from(worker.running).unwrap_or(u32::MAX),
+    });
+    status.workers = workers.collect();
+}

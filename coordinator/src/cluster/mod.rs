@@ -1,0 +1,14 @@
+//! A coordinator as a process among others: how a cluster comes about, how its members find each other, and what an
+//! operator can ask of it.
+
+mod control;
+mod formation;
+mod peers;
+mod raft_rpc;
+mod seat;
+
+pub use control::control_service;
+pub use formation::{FormError, Formation};
+pub use peers::{DialError, connect};
+pub use raft_rpc::raft_service;
+pub use seat::Seat;

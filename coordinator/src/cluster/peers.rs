@@ -1,0 +1,32 @@
+//! Calls to other coordinators.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// How long a connection may be silent before it is taken for dead.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// An address that cannot be connected to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {address}: {source}")]
+pub struct DialError {
+    address: String,
+    source: tonic::transport::Error,
+}
+
+/// A connection to a coordinator, made when it is first used. Every call on it ends by `deadline`.
+pub fn connect(address: &str, deadline: Duration) -> Result<Channel, DialError> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|source| DialError { address: address.to_owned(), source })?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT)
+        .timeout(deadline)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE);
+    Ok(endpoint.connect_lazy())
+}

@@ -1,0 +1,66 @@
+//! This coordinator's place, taken or not.
+
+use std::sync::OnceLock;
+
+use cullet_raft_log::ClusterId;
+
+use crate::raft::{MemberView, Node, NodeId};
+
+/// A coordinator that serves before it belongs to a cluster, so that the others can find it.
+#[derive(Debug)]
+pub struct Seat {
+    /// The number it will have in a cluster it has not been part of.
+    fresh: NodeId,
+    /// Where others reach it, as `http://host:port`.
+    address: String,
+    node: OnceLock<Node>,
+}
+
+impl Seat {
+    /// A place that is not taken. `fresh` is drawn at random by the caller.
+    pub const fn new(fresh: NodeId, address: String) -> Self {
+        Self { fresh, address, node: OnceLock::new() }
+    }
+
+    /// Where others reach this coordinator.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its part in raft, once it has one.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.get()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> NodeId {
+        self.node().map_or(self.fresh, |node| node.identity().node)
+    }
+
+    /// The cluster it belongs to.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.node().map(|node| node.identity().cluster)
+    }
+
+    /// Takes the place. Only the first one counts.
+    pub(super) fn take(&self, node: Node) -> &Node {
+        self.node.get_or_init(|| node)
+    }
+
+    /// Why it cannot take part in deciding, or nothing if it can.
+    pub fn not_ready(&self) -> Option<String> {
+        let Some(node) = self.node() else { return Some("it has not found its cluster yet".to_owned()) };
+        let view = node.view();
+        if let Some(failed) = view.failed {
+            return Some(format!("it has stopped: {failed}"));
+        }
+        if !view.members.iter().any(|member| member.id == self.id()) {
+            return Some("the cluster has not taken it in yet".to_owned());
+        }
+        view.leader.is_none().then(|| "no leader is known".to_owned())
+    }
+
+    pub(super) fn members(&self) -> Vec<MemberView> {
+        self.node().map(|node| node.view().members).unwrap_or_default()
+    }
+}
