@@ -90,9 +90,9 @@ async fn a_newer_epoch_takes_the_place_of_an_older_one() {
     let mut peer = Peer::start().await;
     let fixture = Fixture::new(&[&peer.address]);
     let mut call = peer.welcome().await;
-    call.start(&fixture.start(0, 1, "echo $$ > $D/old; exec sleep 1000")).await;
+    call.start(&fixture.start(0, 1, "trap '' TERM; echo $$ > $D/old; while :; do sleep 0.05; done")).await;
     fixture.until("old").await;
-    // The older process is gone before the newer one begins.
+    // The older process, which has to be killed, is gone before the newer one begins.
     let newer = "kill -0 $(cat $D/old) 2>/dev/null && exit 3; echo new";
     call.start(&fixture.start(0, 2, newer)).await;
     let finished = call.finished().await;
