@@ -32,8 +32,7 @@ fn layers(steps: u32) -> RunSpec {
     RunSpec {
         pipeline: "layers".into(),
         steps: (0..steps).map(step).collect(),
-        keep_going: false,
-        deliver: Box::default(),
+        ..RunSpec::default()
     }
 }
 
@@ -53,6 +52,7 @@ fn step(index: u32) -> StepSpec {
         inputs: inputs.into(),
         after: Box::default(),
         outputs: 1,
+        requires: 0,
         cpu_millis: 1000,
         memory_bytes: 0,
         timeout_ms: 3_600_000,

@@ -23,6 +23,9 @@ pub enum DriveError {
         /// Why.
         reason: String,
     },
+    /// There is no room for the run.
+    #[error("there is no room for the run")]
+    Refused,
 }
 
 /// One core in this process: nothing is durable, nothing is agreed, nothing can fail.

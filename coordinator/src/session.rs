@@ -133,6 +133,9 @@ pub async fn run<D: Driver>(
     };
     let joined = LogCommand::WorkerJoined { spec: local, at };
     session.turn(vec![joined, LogCommand::Submit { run, spec: spec.into(), at }]).await?;
+    if session.core_run().is_none() {
+        return Err(DriveError::Refused);
+    }
     session.until_end(inbox, cancel).await
 }
 

@@ -107,6 +107,7 @@ pub fn submission<E>(
         steps,
         keep_going: options.keep_going,
         deliver: deliver.into(),
+        ..RunSpec::default()
     };
     let Dividing { machine, templates, .. } = dividing;
     Ok(Submission { spec, templates: PlanTemplates { steps: templates, outputs: plan.outputs, machine } })
@@ -169,6 +170,7 @@ impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
             inputs: inputs.into(),
             after: step.needs,
             outputs: template.outputs.len() as u16,
+            requires: 0,
             cpu_millis: settings.resources.cpu_millis.min(self.options.cpu_millis),
             memory_bytes: settings.resources.memory_bytes.min(self.options.memory_bytes),
             timeout_ms: settings.timeout.as_millis() as u64,

@@ -130,8 +130,7 @@ async fn leader(all: &[Coordinator]) -> usize {
 }
 
 fn submit(run: u128) -> Vec<LogCommand> {
-    let (pipeline, steps) = ("empty".into(), Vec::new());
-    let spec = RunSpec { pipeline, steps, keep_going: false, deliver: Box::default() };
+    let spec = RunSpec { pipeline: "empty".into(), ..RunSpec::default() };
     vec![LogCommand::Submit { run: RunId(run), spec: spec.into(), at: 1 }]
 }
 

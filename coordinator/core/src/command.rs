@@ -6,12 +6,20 @@ use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::RunSpec;
-use crate::{AttemptId, Epoch, RunId, StepId, TimeMs, WorkerId, WorkerSpec};
+use crate::{AttemptId, Epoch, RunId, Settings, StepId, TimeMs, WorkerId, WorkerSpec};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogCommand {
-    /// Somebody wants a run. A second submission of a known run changes nothing.
+    /// Limits and preferences are to be these.
+    Configure {
+        /// All of them.
+        settings: Box<Settings>,
+        /// When.
+        at: TimeMs,
+    },
+    /// Somebody wants a run. Answered by [`crate::Effect::SubmitAccepted`] or [`crate::Effect::SubmitRefused`]; a
+    /// second submission of a known run changes nothing.
     Submit {
         /// Chosen by the submitter.
         run: RunId,
@@ -98,7 +106,8 @@ impl LogCommand {
     /// When it happened, where that matters.
     pub const fn at(&self) -> Option<TimeMs> {
         match self {
-            Self::Submit { at, .. }
+            Self::Configure { at, .. }
+            | Self::Submit { at, .. }
             | Self::Resolved { at, .. }
             | Self::WorkerJoined { at, .. }
             | Self::WorkerDraining { at, .. }

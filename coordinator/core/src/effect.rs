@@ -3,11 +3,27 @@
 use cullet_digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, Epoch, RunId, StepId, WorkerId};
+use crate::{AttemptId, Epoch, Refusal, RunId, StepId, WorkerId};
 
 /// One thing to do. The shell reads what else it needs from the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
+    /// A run is in the state, and stays there until it ended and was forgotten.
+    SubmitAccepted {
+        /// The run.
+        run: RunId,
+        /// It was there before, with whatever specification.
+        existed: bool,
+    },
+    /// There is no room for a run, and nothing of it is kept.
+    SubmitRefused {
+        /// The run.
+        run: RunId,
+        /// Why.
+        reason: Refusal,
+        /// Milliseconds after which there might be room; none if there never will be.
+        retry_after_ms: Option<u64>,
+    },
     /// Make the action of a step whose inputs are all known, look it up unless `bypass_cache`, and answer with
     /// [`crate::LogCommand::Resolved`].
     Resolve {

@@ -13,6 +13,7 @@ use crate::graph::{Graph, dependencies};
 use crate::place::{Demand, Place, Priority};
 use crate::spec::{InputSource, RunSpec, StepSpec};
 use crate::step::Step;
+use crate::tenants::TenantId;
 use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs};
 
 /// How many steps ended how. Each finished step is counted once, by how it ended last.
@@ -44,6 +45,8 @@ pub struct Run {
     pub(crate) spec: Arc<RunSpec>,
     /// Counts submissions, for age.
     pub(crate) order: u64,
+    /// While it is live.
+    pub(crate) tenant: Option<TenantId>,
     /// As many as in the specification, or none if that was refused.
     pub(crate) steps: Box<[Step]>,
     pub(crate) graph: Graph,

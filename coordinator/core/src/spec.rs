@@ -19,6 +19,46 @@ pub struct RunSpec {
     pub keep_going: bool,
     /// Steps whose outputs the submitter wants delivered before the run counts as finished.
     pub deliver: Box<[StepIndex]>,
+    /// Who pays for it: workers are divided fairly between tenants.
+    pub tenant: Box<str>,
+    /// Among runs of one tenant, higher goes first; from -100 to 100.
+    pub priority: i8,
+    /// A blob with what only executing the run needs.
+    pub submission: Option<Digest>,
+    /// Whether what happens in the run is kept, to be read again from any point.
+    pub journal: bool,
+    /// Sets of labels that workers must have, each of which steps can name.
+    pub requirements: Box<[Box<[Label]>]>,
+}
+
+/// A name and its value.
+pub type Label = (Box<str>, Box<str>);
+
+impl RunSpec {
+    /// The tenant of whoever names none.
+    pub const TENANT: &str = "default";
+
+    /// The labels that a worker must have for a step.
+    pub fn required(&self, step: &StepSpec) -> &[Label] {
+        self.requirements.get(usize::from(step.requires)).map_or(&[], |labels| labels)
+    }
+}
+
+/// No steps.
+impl Default for RunSpec {
+    fn default() -> Self {
+        Self {
+            pipeline: Box::default(),
+            steps: Vec::new(),
+            keep_going: false,
+            deliver: Box::default(),
+            tenant: Self::TENANT.into(),
+            priority: 0,
+            submission: None,
+            journal: false,
+            requirements: Box::default(),
+        }
+    }
 }
 
 /// One step.
@@ -34,6 +74,8 @@ pub struct StepSpec {
     pub after: Box<[StepIndex]>,
     /// How many outputs it declares.
     pub outputs: u16,
+    /// Position in [`RunSpec::requirements`]; 0 where there are none.
+    pub requires: u16,
     /// Thousandths of a processor.
     pub cpu_millis: u32,
     /// Bytes of memory.

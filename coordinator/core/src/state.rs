@@ -9,13 +9,16 @@ use crate::flights::Flights;
 use crate::ready::ReadyQueue;
 use crate::run::Run;
 use crate::step::Step;
+use crate::tenants::{TenantView, Tenants};
 use crate::workers::{WorkerView, Workers};
-use crate::{Effect, Epoch, LogCommand, RunId, StepId, WorkerId, hash};
+use crate::{Effect, Epoch, LogCommand, RunId, Settings, StepId, WorkerId, hash};
 
 /// The state that a log of commands leads to. Serialising it makes a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) settings: Settings,
+    pub(crate) tenants: Tenants,
     pub(crate) workers: Workers,
     pub(crate) ready: ReadyQueue,
     pub(crate) flights: Flights,
@@ -23,6 +26,7 @@ pub struct State {
     /// How many submissions were taken in.
     pub(crate) submissions: u64,
     pub(crate) refused: u64,
+    applied: u64,
     log_hash: [u8; 32],
 }
 
@@ -31,6 +35,7 @@ impl State {
     /// is late, repeated or about something unknown is counted in [`Self::refused`] and changes nothing else.
     pub fn apply(&mut self, command: &LogCommand) -> Vec<Effect> {
         let effects = Transition::new(self, command.at().unwrap_or(0)).run(command);
+        self.applied += 1;
         self.log_hash = hash::hash(&(&self.log_hash, command, &effects));
         effects
     }
@@ -55,6 +60,21 @@ impl State {
     /// All runs that were submitted and not forgotten, by id.
     pub fn runs(&self) -> impl Iterator<Item = (RunId, &Run)> {
         self.runs.iter().map(|(id, run)| (*id, run))
+    }
+
+    /// How many commands were applied.
+    pub const fn applied_commands(&self) -> u64 {
+        self.applied
+    }
+
+    /// Limits and preferences.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Tenants that have runs under way, by name.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantView<'_>> {
+        self.tenants.views()
     }
 
     /// All workers, by number.

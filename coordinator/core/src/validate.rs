@@ -3,6 +3,7 @@
 
 use crate::StepIndex;
 use crate::spec::{InputSource, InputSpec, RunSpec, StepSpec};
+use crate::workers::{MAX_LABELS, MAX_NAME};
 
 /// Ten times the largest run anybody has shown us; about 700 MB of state.
 const MAX_STEPS: usize = 1_000_000;
@@ -12,6 +13,9 @@ const MAX_INPUTS: usize = 65_536;
 const MAX_EDGES: usize = 16_000_000;
 /// Linux's `PATH_MAX`. A name is no longer than a path, since reports and logs are files named after it.
 const MAX_TEXT: usize = 4096;
+/// Kinds of workers that steps of one run tell apart; most runs know one.
+const MAX_REQUIREMENTS: usize = 256;
+const PRIORITIES: std::ops::RangeInclusive<i8> = -100..=100;
 
 /// Why this specification cannot be run, or nothing.
 pub(crate) fn refusal(spec: &RunSpec) -> Option<String> {
@@ -20,6 +24,9 @@ pub(crate) fn refusal(spec: &RunSpec) -> Option<String> {
     }
     if spec.pipeline.len() > MAX_TEXT {
         return Some(format!("the pipeline's name is longer than {MAX_TEXT} bytes"));
+    }
+    if let Some(reason) = belonging_refusal(spec) {
+        return Some(reason);
     }
     let edges: usize = spec.steps.iter().map(|step| step.after.len() + step.inputs.len()).sum();
     if edges > MAX_EDGES {
@@ -34,6 +41,26 @@ pub(crate) fn refusal(spec: &RunSpec) -> Option<String> {
     })
 }
 
+/// About who asks and what workers must have.
+fn belonging_refusal(spec: &RunSpec) -> Option<String> {
+    if spec.tenant.is_empty() || spec.tenant.len() > MAX_NAME {
+        return Some(format!("the tenant's name is empty or longer than {MAX_NAME} bytes"));
+    }
+    if !PRIORITIES.contains(&spec.priority) {
+        return Some(format!("priority {} is not between -100 and 100", spec.priority));
+    }
+    if spec.requirements.len() > MAX_REQUIREMENTS {
+        return Some(format!("{} sets of labels are more than {MAX_REQUIREMENTS}", spec.requirements.len()));
+    }
+    spec.requirements.iter().find_map(|labels| {
+        if labels.len() > MAX_LABELS {
+            return Some(format!("{} labels in one set are more than {MAX_LABELS}", labels.len()));
+        }
+        let long = labels.iter().any(|(label, value)| label.len().max(value.len()) > MAX_NAME);
+        long.then(|| format!("a label is longer than {MAX_NAME} bytes"))
+    })
+}
+
 fn step_refusal(spec: &RunSpec, index: StepIndex, step: &StepSpec) -> Option<String> {
     if step.name.is_empty() || step.name.len() > MAX_TEXT {
         return Some(format!("its name is empty or longer than {MAX_TEXT} bytes"));
@@ -43,6 +70,10 @@ fn step_refusal(spec: &RunSpec, index: StepIndex, step: &StepSpec) -> Option<Str
     }
     if step.inputs.len() > MAX_INPUTS {
         return Some(format!("{} inputs are more than {MAX_INPUTS}", step.inputs.len()));
+    }
+    let sets = spec.requirements.len().max(1);
+    if usize::from(step.requires) >= sets {
+        return Some(format!("it requires set {} of labels, which is not there", step.requires));
     }
     if let Some(later) = step.after.iter().find(|&&needed| needed >= index) {
         return Some(format!("it needs step {later}, which is not before it"));

@@ -24,8 +24,8 @@ impl<D: Driver> Session<D> {
             Effect::StepFinished { id } => self.announce_end(id.step),
             Effect::StepRewound { id } => self.announce_rewind(id.step),
             Effect::Deliver { .. } => self.deliver(),
-            // Read from the state by the loop.
-            Effect::RunFinished { .. } => {}
+            // Read from the state.
+            Effect::SubmitAccepted { .. } | Effect::SubmitRefused { .. } | Effect::RunFinished { .. } => {}
         }
     }
 

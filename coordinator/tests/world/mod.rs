@@ -330,6 +330,7 @@ impl World {
                 .collect(),
             after: Box::default(),
             outputs: 1,
+            requires: 0,
             cpu_millis: 1000,
             memory_bytes: 0,
             timeout_ms: 60_000,
@@ -344,6 +345,7 @@ impl World {
             templates.0.iter().zip(0..).map(|(step, index)| spec(index, step)).collect();
         let last = steps.len() as u32 - 1;
         let deliver: Box<[u32]> = if self.deliver { [last].into() } else { Box::default() };
-        RunSpec { pipeline: "test".into(), steps, keep_going: self.keep_going, deliver }
+        let (pipeline, keep_going) = ("test".into(), self.keep_going);
+        RunSpec { pipeline, steps, keep_going, deliver, ..RunSpec::default() }
     }
 }

@@ -23,6 +23,9 @@ impl Transition<'_> {
 
     pub(super) fn end_run(&mut self, id: RunId, status: RunStatus, reason: Option<String>) {
         let Some(run) = self.state.runs.get_mut(&id) else { return };
+        if let Some(tenant) = run.tenant.take() {
+            self.state.tenants.leave(tenant, run.steps.len() as u64);
+        }
         run.phase = RunPhase::Finished(status);
         run.finished_at = Some(self.at);
         run.reason = reason.map(Into::into);

@@ -1,8 +1,10 @@
 //! What each command does to the state. One handler a file; here is what they share.
 
+pub(crate) mod admit;
 mod attempt;
 mod cancel;
 mod conclude;
+mod configure;
 mod deliver;
 mod finish;
 mod forget;
@@ -51,6 +53,7 @@ impl<'s> Transition<'s> {
 
     fn handle(&mut self, command: &LogCommand) {
         match command {
+            LogCommand::Configure { settings, .. } => self.configure(settings),
             LogCommand::Submit { run, spec, .. } => self.submit(*run, spec),
             LogCommand::Resolved { id, resolution, .. } => self.resolved(*id, resolution),
             LogCommand::WorkerJoined { spec, .. } => self.worker_joined(spec),

@@ -15,11 +15,18 @@ use crate::{Effect, RunId, RunStatus, StepId, StepIndex, TimeMs};
 impl Transition<'_> {
     pub(super) fn submit(&mut self, id: RunId, spec: &Arc<RunSpec>) {
         if self.state.runs.contains_key(&id) {
-            return self.refuse();
+            return self.effects.push(Effect::SubmitAccepted { run: id, existed: true });
         }
+        let refusal = refusal(spec);
+        if refusal.is_none()
+            && let Some((reason, retry_after_ms)) = self.state.no_room(spec)
+        {
+            return self.effects.push(Effect::SubmitRefused { run: id, reason, retry_after_ms });
+        }
+        self.effects.push(Effect::SubmitAccepted { run: id, existed: false });
         self.state.submissions += 1;
         let mut run = new_run(id, Arc::clone(spec), self.state.submissions, self.at);
-        if let Some(reason) = refusal(spec) {
+        if let Some(reason) = refusal {
             run.phase = RunPhase::Finished(RunStatus::Failed);
             run.finished_at = Some(self.at);
             run.reason = Some(format!("the specification is not valid: {reason}").into());
@@ -27,6 +34,7 @@ impl Transition<'_> {
             self.effects.push(Effect::RunFinished { run: id });
             return;
         }
+        run.tenant = Some(self.state.tenants.enter(&spec.tenant, spec.steps.len() as u64));
         run.graph = Graph::new(spec);
         run.pending = pending(spec);
         run.steps = run.graph.ranks().into_iter().map(Step::new).collect();
@@ -59,6 +67,7 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         id,
         spec,
         order,
+        tenant: None,
         steps: Box::default(),
         graph: Graph::default(),
         pending: Box::default(),

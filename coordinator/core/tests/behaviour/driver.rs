@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cullet_core::spec::RunSpec;
 use cullet_core::{
-    AttemptOutcome, Effect, LogCommand, Resolution, RunId, State, StepId, StepView, TimeMs, WorkerId,
-    WorkerSpec,
+    AttemptOutcome, Effect, LogCommand, Resolution, RunId, Settings, State, StepId, StepView, TimeMs,
+    WorkerId, WorkerSpec,
 };
 use cullet_digest::TreeRef;
 
@@ -45,8 +45,18 @@ impl Core {
         effects.iter().map(|effect| self.line(effect)).collect()
     }
 
+    /// The effects that follow from its being accepted, or the answer where it is not.
     pub(crate) fn submit(&mut self, run: u128, spec: RunSpec) -> Vec<String> {
-        self.apply(LogCommand::Submit { run: RunId(run), spec: Arc::new(spec), at: self.now })
+        let mut lines =
+            self.apply(LogCommand::Submit { run: RunId(run), spec: Arc::new(spec), at: self.now });
+        if lines.first().is_some_and(|line| *line == format!("accepted {run}")) {
+            lines.remove(0);
+        }
+        lines
+    }
+
+    pub(crate) fn configure(&mut self, settings: Settings) -> Vec<String> {
+        self.apply(LogCommand::Configure { settings: Box::new(settings), at: self.now })
     }
 
     pub(crate) fn join(&mut self, worker: u64, cpus: u32) -> Vec<String> {
@@ -154,6 +164,11 @@ impl Core {
 
     fn line(&self, effect: &Effect) -> String {
         match effect {
+            Effect::SubmitAccepted { run, existed: false } => format!("accepted {}", run.0),
+            Effect::SubmitAccepted { run, existed: true } => format!("known {}", run.0),
+            Effect::SubmitRefused { run, reason, retry_after_ms } => {
+                format!("refused {}: {reason}, again in {retry_after_ms:?}", run.0)
+            }
             Effect::Resolve { id, bypass_cache } => {
                 format!("resolve {}{}", self.name(*id), if *bypass_cache { " anew" } else { "" })
             }

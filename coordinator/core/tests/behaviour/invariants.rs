@@ -32,6 +32,7 @@ impl Watch {
                 effects.is_empty() && state.runs().eq(before.runs()) && state.workers().eq(before.workers())
             );
         }
+        a_submission_is_answered(&before, state, &command, &effects);
         self.runs_end_once(&before, state, &effects);
         self.starts(state, &effects);
         for (id, run) in state.runs() {
@@ -42,6 +43,7 @@ impl Watch {
         capacity_is_neither_lost_nor_lent_twice(state, &effects);
         identical_work_is_done_once(state);
         everything_unfinished_has_a_reason(shell);
+        what_is_live_is_counted(state);
         what_is_outstanding_is_what_is_owed(shell);
     }
 
@@ -114,6 +116,23 @@ impl Watch {
                 _ => {}
             }
         }
+    }
+}
+
+/// Taken in and there, or refused and nothing of it is there.
+fn a_submission_is_answered(before: &State, state: &State, command: &LogCommand, effects: &[Effect]) {
+    let LogCommand::Submit { run: id, .. } = command else { return };
+    let existed = before.run(*id).is_some();
+    match effects.first() {
+        Some(Effect::SubmitAccepted { run, existed: said }) => {
+            assert_eq!((run, *said, state.run(*id).is_some()), (id, existed, true));
+            assert!(!existed || effects.len() == 1, "once is enough");
+        }
+        Some(Effect::SubmitRefused { run, .. }) => {
+            assert_eq!((run, existed, effects.len()), (id, false, 1));
+            assert!(state.runs().eq(before.runs()) && state.tenants().eq(before.tenants()));
+        }
+        answer => panic!("{answer:?} is no answer to a submission"),
     }
 }
 
@@ -240,6 +259,16 @@ fn everything_unfinished_has_a_reason(shell: &Shell) {
     }
 }
 
+fn what_is_live_is_counted(state: &State) {
+    let mut live = BTreeMap::new();
+    for (_, run) in state.runs().filter(|(_, run)| run.status().is_none()) {
+        let (runs, steps) = live.entry(&*run.spec().tenant).or_insert((0, 0));
+        (*runs, *steps) = (*runs + 1, *steps + run.steps().len() as u64);
+    }
+    let counted = state.tenants().map(|tenant| (tenant.name, (tenant.live_runs, tenant.live_steps)));
+    assert_eq!(counted.collect::<BTreeMap<_, _>>(), live);
+}
+
 /// Another shell would owe the same answers, but for those that nobody waits for any more.
 fn what_is_outstanding_is_what_is_owed(shell: &Shell) {
     let state = &shell.state;
@@ -252,9 +281,12 @@ fn what_is_outstanding_is_what_is_owed(shell: &Shell) {
         }),
         Owed::Deliver { run } => state.run(run).is_some_and(Run::is_delivering),
     };
-    let mut owed: Vec<&Owed> = shell.owed.iter().filter(waited_for).collect();
-    owed.sort_by_key(|owed| owed.key());
-    assert_eq!(owed, outstanding.iter().collect::<Vec<_>>());
+    assert!(
+        outstanding.is_sorted_by_key(Owed::key) && outstanding.iter().all(|owed| shell.owed.contains(owed))
+    );
+    // A run that was forgotten and submitted again may be owed an answer twice.
+    let keys = |owed: &mut dyn Iterator<Item = &Owed>| owed.map(Owed::key).collect::<BTreeSet<_>>();
+    assert_eq!(keys(&mut shell.owed.iter().filter(waited_for)), keys(&mut outstanding.iter()));
 }
 
 fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bool {

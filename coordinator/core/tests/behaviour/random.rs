@@ -54,8 +54,9 @@ fn step(index: usize, raw: &RawStep) -> StepSpec {
 prop_compose! {
     fn spec()(raw in prop::collection::vec(raw_step(), 0..10), keep_going in prop::bool::weighted(0.7), deliver: bool) -> RunSpec {
         let steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
+        let tenant = if deliver { "one" } else { "two" };
         let deliver = (0..steps.len() as u32).filter(|step| deliver && step % 3 == 0).collect();
-        RunSpec { pipeline: "random".into(), steps, keep_going, deliver }
+        RunSpec { pipeline: "random".into(), steps, keep_going, deliver, tenant: tenant.into(), ..RunSpec::default() }
     }
 }
 
@@ -65,11 +66,12 @@ fn event() -> impl Strategy<Value = Event> {
         30 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Answer { pick, how }),
         3 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Trouble { pick, how }),
         10 => (any::<u8>(), any::<u8>()).prop_map(|(pick, which)| Event::Lose { pick, which }),
-        5 => (0..4_u8, 3..9_u8, 0..2_u8)
+        8 => (0..4_u8, 3..9_u8, 0..2_u8)
             .prop_map(|(worker, cpus, incarnation)| Event::Join { worker, cpus, incarnation }),
         2 => (0..4_u8).prop_map(Event::Leave),
-        3 => Just(Event::Kill),
+        6 => Just(Event::Kill),
         1 => (0..4_u8).prop_map(Event::Drain),
+        1 => any::<u8>().prop_map(Event::Configure),
         1 => any::<u8>().prop_map(Event::Cancel),
         2 => any::<u16>().prop_map(Event::Repeat),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Forge { pick, how }),
@@ -153,7 +155,8 @@ fn the_histories_contain_what_they_are_to_survive() {
     let mut wanted: Vec<String> =
         ["shared", "refused", "restarted", "stopped", "rewound", "rewound thrice"].map(String::from).into();
     wanted.extend(
-        ["undelivered", "rewound after delivery", "worker lost", "drained", "quarantined"].map(String::from),
+        ["undelivered", "rewound after delivery", "worker lost", "drained", "quarantined", "no room"]
+            .map(String::from),
     );
     use RunStatus::{Cancelled, Failed, InfraFailed, Succeeded};
     wanted.extend([Cancelled, Failed, InfraFailed, Succeeded].map(|status| format!("run {status:?}")));
@@ -186,6 +189,8 @@ fn happenings(shell: &Shell) -> Vec<String> {
             "rewound after delivery",
             rewinds * usize::from(matches!(command, LogCommand::Delivered { .. })),
         );
+        let no_room = |effect: &&Effect| matches!(effect, Effect::SubmitRefused { .. });
+        note("no room", effects.iter().filter(no_room).count());
         let drains = matches!(command, LogCommand::WorkerDraining { .. });
         note("drained", usize::from(drains));
         let left = matches!(command, LogCommand::WorkerLeft { .. }) && !effects.is_empty();

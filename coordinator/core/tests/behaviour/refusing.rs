@@ -1,6 +1,6 @@
 //! What is wrong, unknown or repeated does no harm.
 
-use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
+use cullet_core::spec::{InputSource, InputSpec, Label, RunSpec, StepSpec};
 use cullet_core::{LogCommand, Resolution, RunId, RunStatus, StepId};
 
 use crate::driver::Core;
@@ -12,6 +12,7 @@ fn a_specification_that_is_not_valid_fails_with_the_reason() {
         let source = InputSource::Output { step, output };
         StepSpec { inputs: [InputSpec { path: "x".into(), source }].into(), ..crate::steps::step("b") }
     };
+    let long_label: Box<str> = "x".repeat(256).into();
     let long: Box<str> = "x".repeat(5000).into();
     let cases: Vec<(RunSpec, &str)> = vec![
         (run([step("a"), after("b", &[1])]), "step 1: it needs step 1, which is not before it"),
@@ -24,6 +25,24 @@ fn a_specification_that_is_not_valid_fails_with_the_reason() {
         (
             RunSpec { deliver: [1].into(), ..run([step("a")]) },
             "step 1, which is to be delivered, does not exist",
+        ),
+        (RunSpec { tenant: "".into(), ..run([]) }, "the tenant's name is empty or longer than 255 bytes"),
+        (RunSpec { priority: 101, ..run([]) }, "priority 101 is not between -100 and 100"),
+        (
+            RunSpec { requirements: (0..257).map(|_| Box::default()).collect(), ..run([]) },
+            "257 sets of labels are more than 256",
+        ),
+        (
+            RunSpec { requirements: [(0..65).map(|_| Label::default()).collect()].into(), ..run([]) },
+            "65 labels in one set are more than 64",
+        ),
+        (
+            RunSpec { requirements: [[("x".into(), long_label)].into()].into(), ..run([]) },
+            "a label is longer than 255 bytes",
+        ),
+        (
+            run([StepSpec { requires: 1, ..step("a") }]),
+            "step 0: it requires set 1 of labels, which is not there",
         ),
     ];
     for (spec, reason) in cases {
@@ -44,9 +63,9 @@ fn a_second_submission_changes_nothing() {
     let mut core = Core::default();
     core.submit(1, run([step("a")]));
     core.hit("a");
-    assert!(core.submit(1, run([step("other")])).is_empty());
+    assert_eq!(core.submit(1, run([step("other")])), ["known 1"]);
     assert_eq!(core.state.run(RunId(1)).unwrap().status(), Some(RunStatus::Succeeded));
-    assert_eq!(core.state.refused(), 1);
+    assert_eq!(core.state.applied_commands(), 3);
 }
 
 #[test]

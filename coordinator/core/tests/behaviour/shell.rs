@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cullet_core::spec::{InputSource, RunSpec};
 use cullet_core::{
-    AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Resolution, RunId, State, StepId, StepPhase,
-    TimeMs, WorkerId, WorkerSpec,
+    AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Resolution, RunId, Settings, State, StepId,
+    StepPhase, TimeMs, WorkerId, WorkerSpec,
 };
 use cullet_digest::{Digest, TreeRef};
 
@@ -23,10 +23,22 @@ pub(crate) enum Event {
     Drain(u8),
     Leave(u8),
     Kill,
+    Configure(u8),
     Cancel(u8),
     Repeat(u16),
     Forge { pick: u8, how: u8 },
     Forget(u8),
+}
+
+/// Little room or much.
+fn settings(how: u8) -> Settings {
+    let steps = u64::from(how >> 2 & 15) * 3;
+    match how % 4 {
+        0 => Settings { max_live_runs: u32::from(how >> 4), ..Settings::default() },
+        1 => Settings { max_live_steps: steps, ..Settings::default() },
+        2 => Settings { max_live_steps_per_tenant: steps, ..Settings::default() },
+        _ => Settings::default(),
+    }
 }
 
 /// An answer that somebody waits for.
@@ -130,6 +142,7 @@ impl Shell {
             Event::Leave(worker) => {
                 LogCommand::WorkerLeft { worker: self.worker(worker), reason: "silence".into(), at }
             }
+            Event::Configure(how) => LogCommand::Configure { settings: Box::new(settings(how)), at },
             Event::Kill => {
                 LogCommand::WorkerLeft { worker: self.most_tried()?, reason: "silence".into(), at }
             }

@@ -19,6 +19,7 @@ pub(crate) fn step(name: &str) -> StepSpec {
         inputs: Box::default(),
         after: Box::default(),
         outputs: 1,
+        requires: 0,
         cpu_millis: 1000,
         memory_bytes: 0,
         timeout_ms: 60_000,
@@ -48,7 +49,7 @@ pub(crate) fn after(name: &str, needed: &[u32]) -> StepSpec {
 
 /// Steps run to the end of the first failure.
 pub(crate) fn run(steps: impl Into<Vec<StepSpec>>) -> RunSpec {
-    RunSpec { pipeline: "test".into(), steps: steps.into(), keep_going: false, deliver: Box::default() }
+    RunSpec { pipeline: "test".into(), steps: steps.into(), ..RunSpec::default() }
 }
 
 /// Steps of which all run that can.

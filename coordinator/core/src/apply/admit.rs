@@ -1,0 +1,78 @@
+//! Whether there is room for one more run.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::spec::RunSpec;
+
+/// Why a run was not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// As many runs are under way as may be.
+    Runs {
+        /// How many that is.
+        limit: u32,
+    },
+    /// Those under way would have more steps together than they may.
+    Steps {
+        /// How many they may.
+        limit: u64,
+    },
+    /// The tenant's would.
+    StepsOfTenant {
+        /// How many they may.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runs { limit } => write!(f, "{limit} runs are under way, and no more may be"),
+            Self::Steps { limit } => write!(f, "all runs together may have {limit} steps"),
+            Self::StepsOfTenant { limit } => {
+                write!(f, "the runs of one tenant together may have {limit} steps")
+            }
+        }
+    }
+}
+
+/// A submitter that comes back sooner finds the same; one that waits longer leaves workers idle.
+const RETRY_AFTER_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
+
+/// What a step is taken to last when nothing is known of it.
+const STEP_MS: u64 = 1_000;
+
+impl State {
+    /// Why there is no room for this run, and after how many milliseconds there might be; none if there never
+    /// will be.
+    pub(super) fn no_room(&self, spec: &RunSpec) -> Option<(Refusal, Option<u64>)> {
+        let (settings, live) = (&self.settings, &self.tenants);
+        let steps = spec.steps.len() as u64;
+        let beyond = |refusal, live: u64, limit: u64| {
+            let excess = (live + steps).saturating_sub(limit);
+            (excess > 0).then(|| (refusal, (steps <= limit).then(|| self.time_for(excess))))
+        };
+        if live.live_runs() >= settings.max_live_runs {
+            let limit = settings.max_live_runs;
+            // About what it takes one of them to end.
+            let wait = (limit > 0).then(|| self.time_for(live.live_steps() / u64::from(limit)));
+            return Some((Refusal::Runs { limit }, wait));
+        }
+        let limit = settings.max_live_steps;
+        if let Some(refused) = beyond(Refusal::Steps { limit }, live.live_steps(), limit) {
+            return Some(refused);
+        }
+        let limit = settings.max_live_steps_per_tenant;
+        beyond(Refusal::StepsOfTenant { limit }, live.live_steps_of(&spec.tenant), limit)
+    }
+
+    /// How long so many steps take where as many run side by side as do now.
+    fn time_for(&self, steps: u64) -> u64 {
+        let running: usize = self.workers.views().map(|worker| worker.running).sum();
+        let time = steps.saturating_mul(STEP_MS) / (running as u64).max(1);
+        time.clamp(*RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end())
+    }
+}

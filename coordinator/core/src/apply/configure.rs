@@ -1,0 +1,11 @@
+//! Other limits and preferences.
+
+use super::Transition;
+use crate::Settings;
+
+impl Transition<'_> {
+    /// What was taken in under other limits stays.
+    pub(super) fn configure(&mut self, settings: &Settings) {
+        self.state.settings = settings.clone();
+    }
+}
