@@ -155,6 +155,11 @@ impl Config {
         }
     }
 
+    /// The cluster that environment and file name.
+    pub fn cluster(&self) -> Option<String> {
+        self.run.cluster.clone()
+    }
+
     /// How to open the cache for looking at it; whoever runs steps names an owner as well.
     pub fn cache_options(&self) -> cullet_cache::OpenOptions {
         let usual = cullet_cache::OpenOptions::new(&self.cache_dir);

@@ -1,6 +1,7 @@
 //! The command line: every subcommand and flag, one struct for each subcommand. Nothing here reads the
 //! environment; see [`crate::config`].
 
+mod cluster;
 mod run;
 mod values;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use run::{PipelineArgs, RunArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param};
 
@@ -79,9 +81,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print a completion script
     Completions(CompletionsArgs),
-    /// Serve a cluster
-    #[command(hide = true)]
-    Coordinator(LaterArgs),
+    /// Look at a cluster and change who belongs to it
+    Cluster(ClusterArgs),
+    /// Be one of a cluster's coordinators
+    Coordinator(CoordinatorArgs),
     /// Execute steps for a cluster
     #[command(hide = true)]
     Worker(LaterArgs),

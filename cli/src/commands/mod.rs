@@ -2,7 +2,9 @@
 
 mod cache;
 mod cancel;
+mod cluster;
 mod completions;
+mod coordinator;
 mod doctor;
 mod graph;
 mod logs;
@@ -36,12 +38,14 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &cli.command {
         Command::Schema => return schema::print(out),
         Command::Completions(args) => return completions::print(args, out),
-        Command::Coordinator(_) => return Err(CliError::later("`cullet coordinator`")),
         Command::Worker(_) => return Err(CliError::later("`cullet worker`")),
         Command::Bundle(_) => return Err(CliError::later("`cullet bundle`")),
         _ => {}
     }
     let config = Config::load(&cli.global)?;
+    if let Command::Coordinator(args) = &cli.command {
+        return coordinator::coordinator(args, &config);
+    }
     crate::diagnostics::start(config.log.as_deref())?;
     with_config(cli.command, &config, out)
 }
@@ -60,6 +64,7 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Doctor(args) => doctor::doctor(&args, config, out),
         Command::Schema => schema::print(out),
         Command::Completions(args) => completions::print(&args, out),
+        Command::Cluster(args) => cluster::cluster(&args, config, out),
         Command::Coordinator(_) | Command::Worker(_) | Command::Bundle(_) => Err(CliError::later("this")),
     }
 }

@@ -106,6 +106,9 @@ impl Node {
 
     /// Asks a voter to lead, and waits until one does that is not this node.
     pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, ProposeError> {
+        if !self.leads() {
+            return Err(ProposeError::NotLeader { leader: self.leader() });
+        }
         let view = self.view();
         let others = || view.members.iter().filter(|member| member.voter && member.id != self.identity.node);
         let to = match to {

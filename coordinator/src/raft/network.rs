@@ -16,6 +16,7 @@ use openraft::raft::{
 };
 use openraft::{AnyError, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -25,6 +26,10 @@ use super::types::{Member, NodeId, Types};
 
 /// How long a connection may take. Coordinators are near each other; an election waits for this at worst.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Until a coordinator that could not be reached is tried again. The library waits between its requests only when it is
+/// asked for one, which it is not where there is no connection to send it on.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// What a vote request asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,7 +80,7 @@ impl RaftNetworkFactory<Types> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, _: NodeId, member: &Member) -> Peer {
-        Peer { framing: self.framing.clone(), address: member.address.clone(), client: None }
+        Peer { framing: self.framing.clone(), address: member.address.clone(), client: None, failed_at: None }
     }
 }
 
@@ -85,6 +90,8 @@ pub(super) struct Peer {
     framing: Framing,
     address: String,
     client: Option<RaftClient<Channel>>,
+    /// When it could not be reached last, until it can be.
+    failed_at: Option<Instant>,
 }
 
 type Client = RaftClient<Channel>;
@@ -95,13 +102,30 @@ impl Peer {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|error| unreachable(&error))?;
+        if let Some(failed_at) = self.failed_at {
+            tokio::time::sleep_until(failed_at + RETRY).await;
+        }
+        match self.connect().await {
+            Ok(client) => {
+                if self.failed_at.take().is_some() {
+                    tracing::info!(peer = self.address, "reached again");
+                }
+                Ok(self.client.insert(client).clone())
+            }
+            Err(error) => {
+                if self.failed_at.replace(Instant::now()).is_none() {
+                    tracing::warn!(peer = self.address, %error, "cannot be reached");
+                }
+                Err(unreachable(&error))
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(self.address.clone())?;
         let endpoint = endpoint.tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
-        let client = RaftClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE);
-        Ok(self.client.insert(client).clone())
+        let client = RaftClient::new(endpoint.connect().await?);
+        Ok(client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
     }
 
     fn failed(&mut self, status: &Status) -> RPCError<Types> {

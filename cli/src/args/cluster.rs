@@ -1,0 +1,76 @@
+//! The command line of a cluster: who serves it, and what its operator asks.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Format;
+
+/// `cullet coordinator`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cullet coordinator --data /var/lib/cullet           one alone, on this machine
+  cullet coordinator --data DIR --listen 0.0.0.0:7400 --advertise http://c-0:7400 \\
+      --expect 3 --peer http://c-0:7400 --peer http://c-1:7400 --peer http://c-2:7400")]
+pub struct CoordinatorArgs {
+    /// Keep the log in DIR, which must be this coordinator's own
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Listen on this address and port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
+    pub listen: SocketAddr,
+    /// Where others reach this coordinator [default: http:// and the address it listens on]
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+    /// Where another coordinator is, or will be; may be repeated, and may name this one as well
+    #[arg(long = "peer", value_name = "URL", value_delimiter = ',')]
+    pub peers: Vec<String>,
+    /// How many coordinators make a new cluster; this one waits for the others
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub expect: usize,
+}
+
+/// `cullet cluster`.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Ask the coordinator at URL; one of them is enough [env: CULLET_CLUSTER]
+    #[arg(long, value_name = "URL", global = true)]
+    pub cluster: Option<String>,
+    /// What to ask.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+}
+
+/// The subcommands of `cullet cluster`.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Say who belongs to it, who leads, and how far they are
+    Status {
+        /// How to say it
+        #[arg(long, value_name = "FORMAT", default_value = "human")]
+        format: Format,
+    },
+    /// Take in a coordinator that is running; it is a voter once it has caught up
+    Add {
+        /// Where it is
+        #[arg(value_name = "URL")]
+        address: String,
+        /// Let it follow without a vote
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Take out a coordinator
+    Remove {
+        /// Its number, as `status` says it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Let another coordinator lead
+    Transfer {
+        /// Its number [default: any other voter]
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
+}

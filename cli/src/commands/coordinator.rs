@@ -1,0 +1,130 @@
+//! `cullet coordinator`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_coordinator::cluster::{Formation, Seat, control_service, raft_service};
+use cullet_coordinator::raft::Timing;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::args::CoordinatorArgs;
+use crate::config::Config;
+use crate::diagnostics;
+use crate::error::{CliError, ExitStatus};
+
+/// A connection that is silent for this long is asked whether it is there, and is closed if it does not say so in
+/// time: half-open ones must not pile up.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Open calls on one connection. A client that wants more opens another.
+const STREAMS: u32 = 1024;
+
+/// Serves until a signal ends it.
+pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<ExitStatus, CliError> {
+    diagnostics::start(Some(config.log.as_deref().unwrap_or("info,openraft=error")))?;
+    if args.expect == 0 {
+        return Err(CliError::usage("--expect 0: a cluster has at least one coordinator"));
+    }
+    if args.expect > 1 && args.peers.is_empty() {
+        let hint = "name the others with --peer URL, each of them on each of them";
+        return Err(CliError::usage(format!("--expect {} without any --peer", args.expect)).hint(hint));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: &CoordinatorArgs) -> Result<ExitStatus, CliError> {
+    let cannot_listen = |error| {
+        CliError::infra(format!("cannot listen on {}", args.listen))
+            .because(error)
+            .hint("name another address with --listen")
+    };
+    let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
+    let bound = listener.local_addr().map_err(cannot_listen)?;
+    let address = args.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
+    let seat = Arc::new(Seat::new(fresh_id(), address.clone()));
+    tracing::info!(%bound, address, data = %args.data.display(), "listening");
+    let stop = CancellationToken::new();
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(Some(STREAMS))
+        .add_service(raft_service(Arc::clone(&seat)))
+        .add_service(control_service(Arc::clone(&seat)))
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.clone().cancelled_owned(),
+        );
+    let server = tokio::spawn(server);
+    let ended = run(args, &seat).await;
+    if let Some(node) = seat.node() {
+        node.shutdown().await;
+    }
+    stop.cancel();
+    // Streams of other coordinators do not end by themselves.
+    drop(tokio::time::timeout(Duration::from_secs(1), server).await);
+    ended
+}
+
+/// Takes the seat and keeps it until a signal comes or the disk fails.
+async fn run(args: &CoordinatorArgs, seat: &Arc<Seat>) -> Result<ExitStatus, CliError> {
+    let formation = Formation {
+        dir: args.data.join("raft"),
+        peers: args.peers.clone(),
+        expect: args.expect,
+        timing: Timing::default(),
+    };
+    std::fs::create_dir_all(&args.data).map_err(|error| {
+        CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
+    })?;
+    let failed = watch::Sender::new(None);
+    let mut failure = failed.subscribe();
+    let signals = signals().map_err(|error| CliError::infra("cannot listen for signals").because(error))?;
+    tokio::pin!(signals);
+    let form = formation.form(seat, failed);
+    tokio::select! {
+        () = &mut signals => return Ok(ExitStatus::Success),
+        formed = form => formed.map_err(|error| CliError::infra("this coordinator cannot start").because(error))?,
+    }
+    let cluster = seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default();
+    tracing::info!(id = %hex(seat.id()), cluster, "member of the cluster");
+    tokio::select! {
+        () = signals => Ok(ExitStatus::Success),
+        problem = failure.wait_for(Option::is_some) => {
+            let problem = problem.ok().and_then(|problem| problem.clone()).unwrap_or_default();
+            Err(CliError::infra(format!("the log cannot be written any more: {problem}"))
+                .hint("nothing that was acknowledged is lost: mend the disk and start it again"))
+        }
+    }
+}
+
+fn signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// How a coordinator's number is written.
+pub(super) fn hex(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+/// A number that no other coordinator has: the standard library's only randomness, from the operating system.
+fn fresh_id() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())).max(1)
+}
