@@ -112,7 +112,7 @@ impl Resolver {
             let reason = format!("its key cannot be stored: {}", describe(&error)).into();
             return Answer { resolution: Resolution::Trouble { reason }, action: None, note };
         }
-        Answer { resolution: Resolution::Miss { action: key }, action: Some(Arc::new(action)), note }
+        Answer { resolution: Resolution::miss(key), action: Some(Arc::new(action)), note }
     }
 
     /// The action of a step whose inputs are known, and what has to be stored before it can be executed.

@@ -18,6 +18,11 @@ pub enum LogCommand {
         /// When.
         at: TimeMs,
     },
+    /// It is later. Wanted while [`crate::State::next_deadline`] names a time.
+    Tick {
+        /// When.
+        at: TimeMs,
+    },
     /// Somebody wants a run. Answered by [`crate::Effect::SubmitAccepted`] or [`crate::Effect::SubmitRefused`]; a
     /// second submission of a known run changes nothing.
     Submit {
@@ -107,6 +112,7 @@ impl LogCommand {
     pub const fn at(&self) -> Option<TimeMs> {
         match self {
             Self::Configure { at, .. }
+            | Self::Tick { at }
             | Self::Submit { at, .. }
             | Self::Resolved { at, .. }
             | Self::WorkerJoined { at, .. }
@@ -136,6 +142,8 @@ pub enum Resolution {
     Miss {
         /// The action's key.
         action: Digest,
+        /// Workers that hold some of its inputs and how many bytes, at most eight.
+        near: Box<[(WorkerId, u64)]>,
     },
     /// The action could not be made because outputs of these dependencies (positions in the step's inputs)
     /// can no longer be read: their producers run again.
@@ -153,6 +161,13 @@ pub enum Resolution {
         /// For people.
         reason: Box<str>,
     },
+}
+
+impl Resolution {
+    /// It has to be executed, and no worker is nearer to its inputs than another.
+    pub fn miss(action: Digest) -> Self {
+        Self::Miss { action, near: Box::default() }
+    }
 }
 
 /// How an attempt went.

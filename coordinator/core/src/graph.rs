@@ -58,14 +58,16 @@ impl Graph {
         &self.edges[self.offsets[at] as usize..self.offsets[at + 1] as usize]
     }
 
-    /// For every step, how many steps the longest chain has that starts with it and goes on to dependents.
-    /// That chain is what the run cannot be shorter than, so the longest goes first.
-    pub(crate) fn ranks(&self) -> Vec<u32> {
+    /// For every step, how long the longest chain takes that starts with it and goes on to dependents, given how
+    /// long each is expected to take. That chain is what the run cannot be shorter than, so the longest goes
+    /// first.
+    pub(crate) fn ranks(&self, expected: impl Fn(usize) -> u32) -> Vec<u32> {
         let steps = self.offsets.len().saturating_sub(1);
-        let mut ranks = vec![1; steps];
+        let mut ranks = vec![0; steps];
         for step in (0..steps).rev() {
             let longest = self.dependents(step as StepIndex).iter().map(|&d| ranks[d as usize]).max();
-            ranks[step] = longest.unwrap_or(0) + 1;
+            // Seven weeks are as good as for ever.
+            ranks[step] = longest.unwrap_or(0_u32).saturating_add(expected(step));
         }
         ranks
     }

@@ -6,14 +6,17 @@
 
 mod apply;
 pub mod command;
+mod durations;
 pub mod effect;
 mod ending;
 mod flights;
 mod graph;
 mod hash;
 pub mod id;
+mod labels;
 mod outstanding;
 mod place;
+mod placement;
 mod ready;
 mod run;
 mod schedule;
@@ -30,6 +33,7 @@ pub use apply::admit::Refusal;
 pub use command::{AttemptOutcome, LogCommand, Resolution};
 pub use effect::Effect;
 pub use id::{AttemptId, Epoch, RunId, StepId, StepIndex, TimeMs, WorkerId};
+pub use placement::Wait;
 pub use run::{Counts, Run};
 pub use settings::Settings;
 pub use state::State;

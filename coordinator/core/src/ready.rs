@@ -4,55 +4,77 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::WorkerId;
-use crate::place::{Demand, Priority};
+use crate::place::{Demand, Group, Priority};
+use crate::tenants::TenantId;
+use crate::{TimeMs, WorkerId};
 
-/// A worker that is kept free until steps of one kind fit.
+/// A worker that is kept free until a step of one group fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reservation {
-    pub(crate) demand: Demand,
+    pub(crate) group: Group,
     pub(crate) worker: WorkerId,
 }
 
-/// Ready steps by what they take, then by priority. When a worker is full for one step of a group, it is for
-/// all of them, so a decision looks at groups, of which there are few, and not at steps.
+/// Ready steps by tenant, by what they take, then by priority. When a worker is full for one step of a group, it
+/// is for all of them, so a decision looks at groups, of which there are few, and not at steps.
+///
+/// After every command, no worker has room for any step here, but for one that is kept free. So only workers that
+/// gained room since, and groups that are new, need to be looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReadyQueue {
-    groups: BTreeMap<Demand, BTreeSet<Priority>>,
+    tenants: BTreeMap<TenantId, BTreeMap<Demand, BTreeSet<Priority>>>,
     /// For groups that did not fit anywhere: how many steps behind them in the line were started since one of
     /// theirs was.
-    passed: BTreeMap<Demand, u32>,
+    passed: BTreeMap<Group, u32>,
     reservation: Option<Reservation>,
+    /// Demands that no worker could meet even if it did nothing else, and since when.
+    stuck: BTreeMap<Demand, TimeMs>,
 }
 
 impl ReadyQueue {
-    pub(crate) fn insert(&mut self, demand: Demand, step: Priority) {
-        self.groups.entry(demand).or_default().insert(step);
+    /// Says whether it is the first of its group.
+    pub(crate) fn insert(&mut self, group: Group, step: Priority) -> bool {
+        let steps = self.tenants.entry(group.tenant).or_default().entry(group.demand).or_default();
+        steps.insert(step);
+        steps.len() == 1
     }
 
-    pub(crate) fn remove(&mut self, demand: Demand, step: &Priority) {
-        if let Some(group) = self.groups.get_mut(&demand) {
-            group.remove(step);
-            if group.is_empty() {
-                self.groups.remove(&demand);
-                self.served(demand);
+    pub(crate) fn remove(&mut self, group: Group, step: &Priority) {
+        let Some(groups) = self.tenants.get_mut(&group.tenant) else { return };
+        let Some(steps) = groups.get_mut(&group.demand) else { return };
+        steps.remove(step);
+        if steps.is_empty() {
+            groups.remove(&group.demand);
+            if groups.is_empty() {
+                self.tenants.remove(&group.tenant);
+            }
+            self.served(group);
+            if !self.stuck.is_empty()
+                && !self.tenants.values().any(|tenant| tenant.contains_key(&group.demand))
+            {
+                self.stuck.remove(&group.demand);
             }
         }
     }
 
     /// A step of the group was started, or the last one is gone: nobody has been passed any more.
-    pub(crate) fn served(&mut self, demand: Demand) {
-        self.passed.remove(&demand);
-        self.reservation = self.reservation.filter(|reservation| reservation.demand != demand);
+    pub(crate) fn served(&mut self, group: Group) {
+        self.passed.remove(&group);
+        self.reservation = self.reservation.filter(|reservation| reservation.group != group);
     }
 
-    pub(crate) fn pass(&mut self, demand: Demand) {
-        let times = self.passed.entry(demand).or_default();
+    pub(crate) fn pass(&mut self, group: Group) {
+        let times = self.passed.entry(group).or_default();
         *times = times.saturating_add(1);
     }
 
-    pub(crate) fn passed(&self, demand: Demand) -> u32 {
-        self.passed.get(&demand).copied().unwrap_or(0)
+    /// Groups that were passed at least so often, most often first, then by their place in the line.
+    pub(crate) fn starving(&self, patience: u32) -> Vec<Group> {
+        let starving = self.passed.iter().filter(|(_, times)| **times >= patience);
+        let mut starving: Vec<_> =
+            starving.map(|(group, times)| (std::cmp::Reverse(*times), self.head(*group), *group)).collect();
+        starving.sort_unstable();
+        starving.into_iter().map(|(_, _, group)| group).collect()
     }
 
     pub(crate) const fn reservation(&self) -> Option<Reservation> {
@@ -64,10 +86,46 @@ impl ReadyQueue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.tenants.is_empty()
     }
 
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (Demand, &BTreeSet<Priority>)> {
-        self.groups.iter().map(|(demand, steps)| (*demand, steps))
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = TenantId> {
+        self.tenants.keys().copied()
+    }
+
+    /// The groups of a tenant, each with its first step.
+    pub(crate) fn heads(&self, tenant: TenantId) -> impl Iterator<Item = (Group, Priority)> {
+        let groups = self.tenants.get(&tenant).into_iter().flatten();
+        groups.filter_map(move |(demand, steps)| Some((Group { tenant, demand: *demand }, *steps.first()?)))
+    }
+
+    pub(crate) fn head(&self, group: Group) -> Option<Priority> {
+        self.tenants.get(&group.tenant)?.get(&group.demand)?.first().copied()
+    }
+
+    pub(crate) fn demands(&self) -> BTreeSet<Demand> {
+        self.tenants.values().flat_map(|groups| groups.keys().copied()).collect()
+    }
+
+    /// All steps that take this.
+    pub(crate) fn steps(&self, demand: Demand) -> Vec<Priority> {
+        self.tenants.values().filter_map(|groups| groups.get(&demand)).flatten().copied().collect()
+    }
+
+    pub(crate) fn len(&self, tenant: TenantId) -> usize {
+        self.tenants.get(&tenant).map_or(0, |groups| groups.values().map(BTreeSet::len).sum())
+    }
+
+    /// Notes whether some worker could meet the demand.
+    pub(crate) fn set_stuck(&mut self, demand: Demand, stuck: bool, at: TimeMs) {
+        if stuck {
+            self.stuck.entry(demand).or_insert(at);
+        } else {
+            self.stuck.remove(&demand);
+        }
+    }
+
+    pub(crate) fn stuck(&self) -> &BTreeMap<Demand, TimeMs> {
+        &self.stuck
     }
 }

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::apply::quarantine::Toll;
 use crate::ending::Ending;
 use crate::graph::{Graph, dependencies};
-use crate::place::{Demand, Place, Priority};
+use crate::labels::LabelSetId;
+use crate::place::{Demand, Group, Place, Priority};
 use crate::spec::{InputSource, RunSpec, StepSpec};
 use crate::step::Step;
 use crate::tenants::TenantId;
-use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs};
+use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs, WorkerId};
 
 /// How many steps ended how. Each finished step is counted once, by how it ended last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub struct Run {
     pub(crate) order: u64,
     /// While it is live.
     pub(crate) tenant: Option<TenantId>,
+    /// Numbers of the sets of labels in the specification, while it is live.
+    pub(crate) label_sets: Box<[LabelSetId]>,
+    /// Of steps that were not found in the cache: workers that hold some of their inputs, and how many bytes.
+    pub(crate) near: BTreeMap<StepIndex, Box<[(WorkerId, u64)]>>,
     /// As many as in the specification, or none if that was refused.
     pub(crate) steps: Box<[Step]>,
     pub(crate) graph: Graph,
@@ -163,12 +168,25 @@ impl Run {
     }
 
     pub(crate) fn priority(&self, step: StepIndex) -> Priority {
-        Priority { rank: Reverse(self.steps[step as usize].rank), place: self.place(step) }
+        Priority {
+            priority: Reverse(self.spec.priority),
+            rank: Reverse(self.steps[step as usize].rank),
+            place: self.place(step),
+        }
     }
 
     pub(crate) fn demand(&self, step: StepIndex) -> Demand {
         let spec = self.step_spec(step);
-        Demand { cpu_millis: spec.cpu_millis.max(1), memory_bytes: spec.memory_bytes }
+        Demand {
+            cpu_millis: spec.cpu_millis.max(1),
+            memory_bytes: spec.memory_bytes,
+            labels: self.label_sets.get(usize::from(spec.requires)).copied().unwrap_or_default(),
+        }
+    }
+
+    /// While the run is live.
+    pub(crate) fn group(&self, step: StepIndex) -> Option<Group> {
+        Some(Group { tenant: self.tenant?, demand: self.demand(step) })
     }
 
     /// Whether a result from the cache must not be used for this step.
@@ -211,6 +229,7 @@ impl Run {
         kept.finished_at = at;
         kept.reason = ending.reason;
         kept.outputs = ending.outputs;
+        self.near.remove(&step);
         match ending.detail {
             Some(detail) => self.details.insert(step, detail),
             None => self.details.remove(&step),

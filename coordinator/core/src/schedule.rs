@@ -1,32 +1,19 @@
-//! Which ready step starts where. A pure function of who is ready and what room there is.
+//! Which ready step starts where.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use crate::WorkerId;
-use crate::place::{Demand, Priority};
-use crate::ready::{ReadyQueue, Reservation};
-use crate::workers::{Worker, Workers};
+use crate::place::{Group, Priority};
+use crate::ready::Reservation;
+use crate::tenants::TenantId;
+use crate::{State, WorkerId};
 
 /// Start this step there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) step: Priority,
-    pub(crate) demand: Demand,
+    pub(crate) group: Group,
     pub(crate) worker: WorkerId,
-}
-
-/// What to do about ready steps.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Schedule {
-    /// In the order of priority.
-    pub(crate) assignments: Vec<Assignment>,
-    /// Steps that no worker could hold even if it did nothing else.
-    pub(crate) too_large: Vec<(Priority, Demand)>,
-    /// Groups that did not fit, once for each step behind them that is started.
-    pub(crate) passed: Vec<Demand>,
-    /// The worker that is kept free, unless the step that it is kept for is started.
-    pub(crate) reservation: Option<Reservation>,
 }
 
 /// How many smaller steps may be started before one that fits nowhere, until a worker is kept free for it. High
@@ -34,109 +21,140 @@ pub(crate) struct Schedule {
 /// minutes and not for the end of the queue.
 const PATIENCE: u32 = 16;
 
-/// What is left of a worker while a schedule is made.
-struct Room {
-    worker: WorkerId,
-    cpu_millis: u64,
-    memory_bytes: u64,
+/// Workers whose share of a step's inputs differs by less are as good as each other: a megabyte comes over the
+/// network in hundredths of a second.
+const SAME_BYTES: u64 = 1 << 20;
+
+/// What happened since nothing more could be started.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Workers that have more room, or may take more, than they had.
+    pub(crate) grown: BTreeSet<WorkerId>,
+    /// Groups that are new.
+    pub(crate) fresh: BTreeSet<Group>,
+    /// Workers came, went or changed: what could be placed before perhaps cannot now.
+    pub(crate) workers: bool,
 }
 
-impl Room {
-    fn of((worker, state): (WorkerId, &Worker)) -> Self {
-        Self { worker, cpu_millis: state.free_cpu_millis(), memory_bytes: state.free_memory_bytes() }
-    }
-
-    const fn fits(&self, demand: Demand) -> bool {
-        self.cpu_millis >= demand.cpu_millis as u64 && self.memory_bytes >= demand.memory_bytes
-    }
-}
-
-/// Goes through ready steps by priority and gives each the worker with most processor left; ties go to the
-/// lower number. A step that does not fit anywhere now does not hold up smaller ones behind it, until it was
-/// passed [`PATIENCE`] times: then one worker takes no other steps until this one fits. Only one worker is kept
-/// free at a time; whoever was passed most is next. Steps end, so every ready step starts some day.
+/// Starts steps one after the other.
 ///
-/// Costs (assignments + distinct demands) × workers, however many steps are ready or finished.
-pub(crate) fn schedule(ready: &ReadyQueue, workers: &Workers) -> Schedule {
-    let mut schedule = Schedule::default();
-    if ready.is_empty() {
-        return schedule;
+/// Between tenants goes first whose running steps take least of the processors, by weight, so that each gets its
+/// share; then by priority, then by the time that the chain of dependents is expected to take, then by age. A
+/// step takes the worker with most of its inputs among those that have room now: it never waits for one that
+/// is busy, since waiting costs more than fetching. Then the one with most processor left; ties go to the lower
+/// number.
+///
+/// A step that does not fit anywhere now does not hold up smaller ones behind it, until it was passed
+/// [`PATIENCE`] times: then one worker takes no other steps until this one fits. Only one worker is kept free at a
+/// time; whoever was passed most is next. Steps end, so every ready step starts some day.
+///
+/// An assignment costs the number of groups (tenants × distinct demands), times the workers with more room than
+/// before, which is mostly one. How many workers, ready steps or finished ones there are hardly matters.
+pub(crate) struct Round<'n> {
+    news: &'n mut News,
+    /// Groups that fit nowhere: room only shrinks while a round lasts.
+    dropped: BTreeSet<Group>,
+    /// Tenants with ready steps, in their turn.
+    turns: Vec<TenantId>,
+}
+
+impl<'n> Round<'n> {
+    pub(crate) fn new(state: &mut State, news: &'n mut News) -> Self {
+        reserve(state, news);
+        Self { news, dropped: BTreeSet::new(), turns: state.ready.tenants().collect() }
     }
-    let mut rooms: Vec<Room> = workers.iter().map(Room::of).collect();
-    if rooms.is_empty() {
-        return schedule;
-    }
-    let mut groups = Vec::new();
-    let mut heads = BTreeSet::new();
-    for (demand, steps) in ready.groups() {
-        if !workers.iter().any(|(_, worker)| worker.could_hold(demand)) {
-            schedule.too_large.extend(steps.iter().map(|step| (*step, demand)));
-            continue;
+
+    /// The next step to start. It must be started before this is asked again.
+    pub(crate) fn next(&mut self, state: &State) -> Option<Assignment> {
+        if let Some(Reservation { group, .. }) = state.ready.reservation()
+            && let Some(step) = state.ready.head(group)
+            && let Some(worker) = self.place(state, group, step)
+        {
+            return Some(Assignment { step, group, worker });
         }
-        let mut steps = steps.iter();
-        heads.extend(steps.next().map(|first| (*first, groups.len())));
-        groups.push((demand, steps));
+        if self.turns.len() > 1 {
+            self.turns.sort_by(|one, other| state.tenants.turn(*one, *other, &state.settings));
+        }
+        (0..self.turns.len()).find_map(|turn| self.first_of(state, self.turns[turn]))
     }
-    schedule.reservation = reservation(ready, workers, &heads, groups.iter().map(|(demand, _)| *demand));
-    if let Some(Reservation { demand, .. }) = schedule.reservation
-        && let Some(group) = groups.iter().position(|(known, _)| *known == demand)
-        && let Some(&head) = heads.iter().find(|(_, place)| *place == group)
-        && let Some(worker) = take(&mut rooms, demand, None)
-    {
-        heads.remove(&head);
-        heads.extend(groups[group].1.next().map(|next| (*next, group)));
-        schedule.assignments.push(Assignment { step: head.0, demand, worker });
-        schedule.reservation = None;
+
+    /// The first step of a tenant that fits somewhere.
+    fn first_of(&mut self, state: &State, tenant: TenantId) -> Option<Assignment> {
+        let mut first: Option<Assignment> = None;
+        for (group, step) in state.ready.heads(tenant) {
+            if first.is_some_and(|first| first.step < step) || self.dropped.contains(&group) {
+                continue;
+            }
+            match self.place(state, group, step) {
+                Some(worker) => first = Some(Assignment { step, group, worker }),
+                None => {
+                    self.dropped.insert(group);
+                }
+            }
+        }
+        first
     }
-    let mut dropped: Vec<Demand> = Vec::new();
-    while let Some((step, group)) = heads.pop_first() {
-        let (demand, steps) = &mut groups[group];
-        let kept = schedule.reservation.map(|reservation| reservation.worker);
-        // Room only shrinks from here on: a group that does not fit once is not looked at again.
-        let Some(worker) = take(&mut rooms, *demand, kept) else {
-            dropped.push(*demand);
-            continue;
+
+    /// Groups that an assignment passes: those before it in the line that do not fit.
+    pub(crate) fn passed(&self, state: &State, started: &Assignment) -> Vec<Group> {
+        let turn = |tenant| self.turns.iter().position(|known| *known == tenant);
+        let mine = turn(started.group.tenant);
+        let before = |group: &&Group| match turn(group.tenant).cmp(&mine) {
+            std::cmp::Ordering::Equal => state.ready.head(**group).is_some_and(|head| head < started.step),
+            order => order.is_lt(),
         };
-        schedule.passed.extend(&dropped);
-        schedule.assignments.push(Assignment { step, demand: *demand, worker });
-        heads.extend(steps.next().map(|next| (*next, group)));
+        self.dropped.iter().filter(before).copied().collect()
     }
-    schedule
+
+    /// A worker is no longer kept free.
+    pub(crate) fn release(&mut self, worker: WorkerId) {
+        self.news.grown.insert(worker);
+        self.dropped.clear();
+    }
+
+    /// The best worker for the first step of a group.
+    fn place(&self, state: &State, group: Group, step: Priority) -> Option<WorkerId> {
+        let kept = state.ready.reservation().filter(|reservation| reservation.group != group);
+        let kept = kept.map(|reservation| reservation.worker);
+        let demand = group.demand;
+        let id = step.place.id;
+        let near = state.runs.get(&id.run).and_then(|run| run.near.get(&id.step));
+        let held = |worker: WorkerId| {
+            let near = near.and_then(|near| near.iter().find(|(known, _)| *known == worker));
+            near.map_or(0, |(_, bytes)| *bytes)
+        };
+        let room = |worker: WorkerId| {
+            let free = state.workers.room(worker, demand)?;
+            (Some(worker) != kept).then_some((held(worker), free, Reverse(worker)))
+        };
+        let mut able: Vec<(u64, u64, Reverse<WorkerId>)> = Vec::new();
+        if self.news.fresh.contains(&group) {
+            able.extend(near.into_iter().flatten().filter_map(|(worker, _)| room(*worker)));
+            able.extend(state.workers.roomiest(demand, kept).and_then(room));
+        } else {
+            able.extend(self.news.grown.iter().filter_map(|worker| room(*worker)));
+        }
+        let most = able.iter().map(|(held, ..)| *held).max()?;
+        let good = able.into_iter().filter(|(held, ..)| held.saturating_add(SAME_BYTES) >= most);
+        good.max_by_key(|(_, free, worker)| (*free, *worker)).map(|(_, _, Reverse(worker))| worker)
+    }
 }
 
-/// The reservation there is, if it still makes sense, or one for the group that was passed most, if that was too
-/// often.
-fn reservation(
-    ready: &ReadyQueue,
-    workers: &Workers,
-    heads: &BTreeSet<(Priority, usize)>,
-    groups: impl Iterator<Item = Demand>,
-) -> Option<Reservation> {
-    let holds = |reservation: &Reservation| {
-        let mut kept = workers.iter().filter(|(id, _)| *id == reservation.worker);
-        kept.any(|(_, worker)| worker.could_hold(reservation.demand))
-    };
-    if let Some(reservation) = ready.reservation().filter(holds) {
-        return Some(reservation);
+/// Keeps the reservation there is, if it still makes sense, or makes one for the group that was passed most, if
+/// that was too often.
+fn reserve(state: &mut State, news: &mut News) {
+    if let Some(Reservation { group, worker }) = state.ready.reservation() {
+        if state.workers.could_hold(worker, group.demand) {
+            return;
+        }
+        news.grown.insert(worker);
+        state.ready.reserve(None);
     }
-    let groups: Vec<Demand> = groups.collect();
-    let starving = heads.iter().rev().map(|(_, group)| groups[*group]);
-    // `max_by_key` keeps the last of equals, which is the first in the line.
-    let demand = starving
-        .filter(|demand| ready.passed(*demand) >= PATIENCE)
-        .max_by_key(|demand| ready.passed(*demand))?;
-    let able = workers.iter().filter(|(_, worker)| worker.could_hold(demand));
-    let free = |(id, worker): &(WorkerId, &Worker)| (worker.free_cpu_millis(), Reverse(*id));
-    let (worker, _) = able.max_by_key(free)?;
-    Some(Reservation { demand, worker })
-}
-
-/// Takes room on the worker with most processor left, but not on `kept`.
-fn take(rooms: &mut [Room], demand: Demand, kept: Option<WorkerId>) -> Option<WorkerId> {
-    let fitting = rooms.iter_mut().filter(|room| Some(room.worker) != kept && room.fits(demand));
-    // Rooms are in the order of worker numbers.
-    let room = fitting.rev().max_by_key(|room| room.cpu_millis)?;
-    room.cpu_millis -= u64::from(demand.cpu_millis);
-    room.memory_bytes -= demand.memory_bytes;
-    Some(room.worker)
+    let starving = state.ready.starving(PATIENCE).into_iter();
+    let mut possible = starving.filter_map(|group| {
+        let worker = state.workers.roomiest_able(group.demand)?;
+        Some(Reservation { group, worker })
+    });
+    let reservation = possible.next();
+    state.ready.reserve(reservation);
 }

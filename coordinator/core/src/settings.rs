@@ -1,5 +1,7 @@
 //! Limits and preferences. Part of the state, so that all who apply the log agree on them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What [`crate::LogCommand::Configure`] changes. The default is right for one machine.
@@ -11,10 +13,32 @@ pub struct Settings {
     pub max_live_steps: u64,
     /// Steps that those of one tenant may have together.
     pub max_live_steps_per_tenant: u64,
+    /// Distinct sets of labels that these may ask for together. Each worker is compared with each.
+    pub max_label_sets: u32,
+    /// How long, in milliseconds, a step waits that no worker there is could ever run.
+    pub placement_grace_ms: u64,
+    /// How much of the workers a tenant gets compared with others; 1 for those that are not named.
+    pub tenant_weights: BTreeMap<Box<str>, u32>,
+    /// Names of steps whose duration is remembered.
+    pub max_durations: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_live_runs: 10_000, max_live_steps: 1_000_000, max_live_steps_per_tenant: 1_000_000 }
+        Self {
+            max_live_runs: 10_000,
+            max_live_steps: 1_000_000,
+            max_live_steps_per_tenant: 1_000_000,
+            max_label_sets: 1_000,
+            placement_grace_ms: 0,
+            tenant_weights: BTreeMap::new(),
+            max_durations: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn weight(&self, tenant: &str) -> u32 {
+        self.tenant_weights.get(tenant).copied().unwrap_or(1).max(1)
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Transition;
+use crate::durations::Durations;
 use crate::flights::Flights;
+use crate::labels::LabelSets;
 use crate::ready::ReadyQueue;
 use crate::run::Run;
 use crate::step::Step;
@@ -19,6 +21,8 @@ pub struct State {
     pub(crate) runs: BTreeMap<RunId, Run>,
     pub(crate) settings: Settings,
     pub(crate) tenants: Tenants,
+    pub(crate) labels: LabelSets,
+    pub(crate) durations: Durations,
     pub(crate) workers: Workers,
     pub(crate) ready: ReadyQueue,
     pub(crate) flights: Flights,
@@ -74,7 +78,7 @@ impl State {
 
     /// Tenants that have runs under way, by name.
     pub fn tenants(&self) -> impl Iterator<Item = TenantView<'_>> {
-        self.tenants.views()
+        self.tenants.views(&self.ready)
     }
 
     /// All workers, by number.
@@ -96,7 +100,8 @@ impl State {
     /// asks for.
     pub fn reserved(&self) -> Option<(WorkerId, u32, u64)> {
         let reservation = self.ready.reservation()?;
-        Some((reservation.worker, reservation.demand.cpu_millis, reservation.demand.memory_bytes))
+        let demand = reservation.group.demand;
+        Some((reservation.worker, demand.cpu_millis, demand.memory_bytes))
     }
 
     /// How many commands changed nothing because they were late, repeated or about something unknown.

@@ -88,7 +88,7 @@ pub(crate) struct Step {
     pub(crate) rewinds: u8,
     /// How often its action was made again because its inputs were lost.
     pub(crate) remakes: u8,
-    /// Steps on the longest chain of dependents that starts here, itself included.
+    /// Milliseconds that the longest chain of dependents is expected to take that starts here, itself included.
     pub(crate) rank: u32,
     pub(crate) attempt: AttemptId,
     pub(crate) exit_code: Option<i32>,

@@ -1,10 +1,13 @@
 //! Workers, what they have and what is taken of it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::labels::{LabelSetId, LabelSets};
 use crate::place::Demand;
+use crate::spec::Label;
 use crate::{StepId, WorkerId};
 
 /// As long as a host name can be (RFC 1035). For names of workers and for both halves of a label.
@@ -68,21 +71,39 @@ pub(crate) struct Worker {
     used_cpu_millis: u64,
     used_memory_bytes: u64,
     running: BTreeSet<StepId>,
+    /// Of the sets that runs ask for, those that it has, ascending.
+    sets: Vec<LabelSetId>,
 }
 
 impl Worker {
     /// Whether it could run such a step if it did nothing else.
-    pub(crate) const fn could_hold(&self, demand: Demand) -> bool {
+    fn could_hold(&self, demand: Demand) -> bool {
         !self.draining
             && self.spec.cpu_millis >= demand.cpu_millis
             && self.spec.memory_bytes >= demand.memory_bytes
+            && self.sets.binary_search(&demand.labels).is_ok()
     }
 
-    pub(crate) fn free_cpu_millis(&self) -> u64 {
+    /// Whether it could run such a step now.
+    fn has_room(&self, demand: Demand) -> bool {
+        self.could_hold(demand)
+            && self.free_cpu_millis() >= u64::from(demand.cpu_millis)
+            && self.free_memory_bytes() >= demand.memory_bytes
+    }
+
+    pub(crate) fn has(&self, labels: &[Label]) -> bool {
+        labels.iter().all(|(label, value)| self.spec.labels.get(label) == Some(value))
+    }
+
+    pub(crate) const fn spec(&self) -> &WorkerSpec {
+        &self.spec
+    }
+
+    fn free_cpu_millis(&self) -> u64 {
         u64::from(self.spec.cpu_millis).saturating_sub(self.used_cpu_millis)
     }
 
-    pub(crate) const fn free_memory_bytes(&self) -> u64 {
+    const fn free_memory_bytes(&self) -> u64 {
         self.spec.memory_bytes.saturating_sub(self.used_memory_bytes)
     }
 
@@ -110,50 +131,127 @@ pub(crate) struct Workers {
     by_name: BTreeMap<Box<str>, WorkerId>,
     /// The number given out last; none is given out twice.
     last: u64,
+    /// For every set of labels that runs ask for, the workers that have it and take steps: most processor left
+    /// first, then the lower number.
+    by_room: BTreeMap<LabelSetId, BTreeSet<(Reverse<u64>, WorkerId)>>,
 }
 
 impl Workers {
+    /// Changes a worker and its place in the line.
+    fn change(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
+        let Some(worker) = self.all.get_mut(&id) else { return };
+        let before = (Reverse(worker.free_cpu_millis()), id);
+        for set in worker.sets.iter().filter(|_| !worker.draining) {
+            if let Some(line) = self.by_room.get_mut(set) {
+                line.remove(&before);
+            }
+        }
+        change(worker);
+        let after = (Reverse(worker.free_cpu_millis()), id);
+        for set in worker.sets.iter().filter(|_| !worker.draining) {
+            self.by_room.entry(*set).or_default().insert(after);
+        }
+    }
+
+    /// Runs ask for a further set of labels.
+    pub(crate) fn watch(&mut self, set: LabelSetId, labels: &[Label]) {
+        let having = self.all.iter().filter(|(_, worker)| worker.has(labels)).map(|(id, _)| *id);
+        for id in having.collect::<Vec<_>>() {
+            // Numbers of sets only rise, so the order is kept.
+            self.change(id, |worker| worker.sets.push(set));
+        }
+    }
+
+    /// No run asks for the set any more.
+    pub(crate) fn forget(&mut self, set: LabelSetId) {
+        self.by_room.remove(&set);
+        for worker in self.all.values_mut() {
+            worker.sets.retain(|known| *known != set);
+        }
+    }
+
+    /// Whether the worker could run such a step if it did nothing else.
+    pub(crate) fn could_hold(&self, id: WorkerId, demand: Demand) -> bool {
+        self.all.get(&id).is_some_and(|worker| worker.could_hold(demand))
+    }
+
+    /// The processor that a worker has left, if it has room for such a step.
+    pub(crate) fn room(&self, id: WorkerId, demand: Demand) -> Option<u64> {
+        let worker = self.all.get(&id).filter(|worker| worker.has_room(demand))?;
+        Some(worker.free_cpu_millis())
+    }
+
+    /// The worker with most processor left among those that have room for such a step.
+    pub(crate) fn roomiest(&self, demand: Demand, but: Option<WorkerId>) -> Option<WorkerId> {
+        let enough = |free: &u64| *free >= u64::from(demand.cpu_millis);
+        let mut line = self.by_room.get(&demand.labels)?.iter().take_while(|(Reverse(free), _)| enough(free));
+        let room = |id: &WorkerId| Some(*id) != but && self.room(*id, demand).is_some();
+        line.find(|(_, id)| room(id)).map(|(_, id)| *id)
+    }
+
+    /// The worker with most processor left among those that could run such a step if they did nothing else.
+    pub(crate) fn roomiest_able(&self, demand: Demand) -> Option<WorkerId> {
+        let mut line = self.by_room.get(&demand.labels)?.iter();
+        line.find(|(_, id)| self.could_hold(*id, demand)).map(|(_, id)| *id)
+    }
+
+    /// Whether any worker takes steps.
+    pub(crate) fn any(&self) -> bool {
+        self.by_room.get(&LabelSetId::NONE).is_some_and(|line| !line.is_empty())
+    }
+
     /// Adds a worker, or takes over what a known one says of itself; what it runs it goes on running. One of
     /// the same name and another incarnation must have left.
-    pub(crate) fn join(&mut self, spec: WorkerSpec) {
+    pub(crate) fn join(&mut self, spec: WorkerSpec, sets: &LabelSets) -> WorkerId {
         let id = *self.by_name.entry(spec.name.clone()).or_insert_with(|| {
             self.last += 1;
             WorkerId(self.last)
         });
-        let worker = self.all.entry(id).or_default();
-        worker.spec = spec;
-        worker.draining = false;
+        self.all.entry(id).or_default();
+        self.change(id, |worker| {
+            worker.spec = spec;
+            worker.draining = false;
+            worker.sets = sets.ids().filter(|set| worker.has(sets.labels(*set))).collect();
+        });
+        id
     }
 
     /// Whether that is news.
     pub(crate) fn drain(&mut self, id: WorkerId) -> bool {
-        let worker = self.all.get_mut(&id).filter(|worker| !worker.draining);
-        worker.map(|worker| worker.draining = true).is_some()
+        let news = self.all.get(&id).is_some_and(|worker| !worker.draining);
+        if news {
+            self.change(id, |worker| worker.draining = true);
+        }
+        news
     }
 
     /// Removes a worker, if it is known.
     pub(crate) fn leave(&mut self, id: WorkerId) -> Option<Left> {
+        self.drain(id);
         let Worker { spec: WorkerSpec { name, .. }, running, .. } = self.all.remove(&id)?;
         self.by_name.remove(&name);
         Some(Left { name, running })
     }
 
     pub(crate) fn take(&mut self, id: WorkerId, step: StepId, demand: Demand) {
-        if let Some(worker) = self.all.get_mut(&id)
-            && worker.running.insert(step)
-        {
-            worker.used_cpu_millis += u64::from(demand.cpu_millis);
-            worker.used_memory_bytes = worker.used_memory_bytes.saturating_add(demand.memory_bytes);
-        }
+        self.change(id, |worker| {
+            if worker.running.insert(step) {
+                worker.used_cpu_millis += u64::from(demand.cpu_millis);
+                worker.used_memory_bytes = worker.used_memory_bytes.saturating_add(demand.memory_bytes);
+            }
+        });
     }
 
-    pub(crate) fn give_back(&mut self, id: WorkerId, step: StepId, demand: Demand) {
-        if let Some(worker) = self.all.get_mut(&id)
-            && worker.running.remove(&step)
-        {
-            worker.used_cpu_millis -= u64::from(demand.cpu_millis);
-            worker.used_memory_bytes = worker.used_memory_bytes.saturating_sub(demand.memory_bytes);
-        }
+    /// Says whether the step ran there.
+    pub(crate) fn give_back(&mut self, id: WorkerId, step: StepId, demand: Demand) -> bool {
+        let ran = self.all.get(&id).is_some_and(|worker| worker.running.contains(&step));
+        self.change(id, |worker| {
+            if worker.running.remove(&step) {
+                worker.used_cpu_millis -= u64::from(demand.cpu_millis);
+                worker.used_memory_bytes = worker.used_memory_bytes.saturating_sub(demand.memory_bytes);
+            }
+        });
+        ran
     }
 
     /// Those that take steps.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::State;
+use crate::durations::UNKNOWN_MS;
 use crate::spec::RunSpec;
 
 /// Why a run was not taken in.
@@ -20,6 +21,11 @@ pub enum Refusal {
         /// How many they may.
         limit: u64,
     },
+    /// They would ask for more sets of labels together than they may.
+    LabelSets {
+        /// How many they may.
+        limit: u32,
+    },
     /// The tenant's would.
     StepsOfTenant {
         /// How many they may.
@@ -32,6 +38,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::Runs { limit } => write!(f, "{limit} runs are under way, and no more may be"),
             Self::Steps { limit } => write!(f, "all runs together may have {limit} steps"),
+            Self::LabelSets { limit } => {
+                write!(f, "all runs together may ask for {limit} sets of labels")
+            }
             Self::StepsOfTenant { limit } => {
                 write!(f, "the runs of one tenant together may have {limit} steps")
             }
@@ -41,9 +50,6 @@ impl fmt::Display for Refusal {
 
 /// A submitter that comes back sooner finds the same; one that waits longer leaves workers idle.
 const RETRY_AFTER_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
-
-/// What a step is taken to last when nothing is known of it.
-const STEP_MS: u64 = 1_000;
 
 impl State {
     /// Why there is no room for this run, and after how many milliseconds there might be; none if there never
@@ -61,6 +67,12 @@ impl State {
             let wait = (limit > 0).then(|| self.time_for(live.live_steps() / u64::from(limit)));
             return Some((Refusal::Runs { limit }, wait));
         }
+        let limit = settings.max_label_sets;
+        let sets = self.labels.len_with(&spec.requirements);
+        if sets > limit as usize {
+            let possible = spec.requirements.len() <= limit as usize;
+            return Some((Refusal::LabelSets { limit }, possible.then_some(*RETRY_AFTER_MS.end())));
+        }
         let limit = settings.max_live_steps;
         if let Some(refused) = beyond(Refusal::Steps { limit }, live.live_steps(), limit) {
             return Some(refused);
@@ -72,7 +84,7 @@ impl State {
     /// How long so many steps take where as many run side by side as do now.
     fn time_for(&self, steps: u64) -> u64 {
         let running: usize = self.workers.views().map(|worker| worker.running).sum();
-        let time = steps.saturating_mul(STEP_MS) / (running as u64).max(1);
+        let time = steps.saturating_mul(u64::from(UNKNOWN_MS)) / (running as u64).max(1);
         time.clamp(*RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end())
     }
 }

@@ -47,6 +47,7 @@ impl Transition<'_> {
         match (report.outcome, stopped) {
             (AttemptOutcome::Succeeded { outputs }, stopped) if outputs.len() == declared => {
                 let result = report.on(Ending::executed(outputs.clone()));
+                self.learn(id, report.duration_ms);
                 self.share(id, &result);
                 self.finish(id, stopped.map_or(result, |stopped| report.on(stopped)));
             }
@@ -67,6 +68,12 @@ impl Transition<'_> {
             }
             (AttemptOutcome::InputLost { inputs }, None) => self.input_lost(id, inputs),
         }
+    }
+
+    fn learn(&mut self, id: StepId, took_ms: u64) {
+        let Some(run) = self.state.runs.get(&id.run) else { return };
+        let (pipeline, step) = (&run.spec.pipeline, &run.step_spec(id.step).name);
+        self.state.durations.learn(pipeline, step, took_ms, self.state.settings.max_durations);
     }
 
     fn failed_by_itself(&mut self, id: StepId, ending: Ending) {

@@ -26,6 +26,11 @@ impl Transition<'_> {
         if let Some(tenant) = run.tenant.take() {
             self.state.tenants.leave(tenant, run.steps.len() as u64);
         }
+        for set in std::mem::take(&mut run.label_sets) {
+            if self.state.labels.leave(set) {
+                self.state.workers.forget(set);
+            }
+        }
         run.phase = RunPhase::Finished(status);
         run.finished_at = Some(self.at);
         run.reason = reason.map(Into::into);

@@ -14,14 +14,16 @@ mod ready;
 mod resolved;
 mod start;
 mod submit;
+pub(crate) mod unplaceable;
 mod worker;
 
 use std::collections::VecDeque;
 
 use self::attempt::Report;
 use crate::ending::Ending;
+use crate::schedule::News;
 use crate::step::Step;
-use crate::{Effect, LogCommand, State, StepId, TimeMs};
+use crate::{Effect, LogCommand, State, StepId, TimeMs, WorkerId};
 
 /// One command on its way through the state.
 pub(crate) struct Transition<'s> {
@@ -31,15 +33,34 @@ pub(crate) struct Transition<'s> {
     /// Ends that follow from other ends. A queue and not recursion: a chain of skipped steps can be a million
     /// long.
     endings: VecDeque<(StepId, Ending)>,
+    /// What the next round of assignments has to look at.
+    news: News,
+    /// The worker that was kept free when the last round ended.
+    kept: Option<WorkerId>,
+    /// What is due happens now.
+    ticks: bool,
 }
 
 impl<'s> Transition<'s> {
     pub(crate) fn new(state: &'s mut State, at: TimeMs) -> Self {
-        Self { state, at, effects: Vec::new(), endings: VecDeque::new() }
+        let kept = state.ready.reservation().map(|reservation| reservation.worker);
+        Self {
+            state,
+            at,
+            effects: Vec::new(),
+            endings: VecDeque::new(),
+            news: News::default(),
+            kept,
+            ticks: false,
+        }
     }
 
     pub(crate) fn run(mut self, command: &LogCommand) -> Vec<Effect> {
+        let refused = self.state.refused;
         self.handle(command);
+        if self.state.refused > refused {
+            return self.effects;
+        }
         loop {
             while let Some((id, ending)) = self.endings.pop_front() {
                 self.finish(id, ending);
@@ -54,6 +75,7 @@ impl<'s> Transition<'s> {
     fn handle(&mut self, command: &LogCommand) {
         match command {
             LogCommand::Configure { settings, .. } => self.configure(settings),
+            LogCommand::Tick { .. } => self.ticks = true,
             LogCommand::Submit { run, spec, .. } => self.submit(*run, spec),
             LogCommand::Resolved { id, resolution, .. } => self.resolved(*id, resolution),
             LogCommand::WorkerJoined { spec, .. } => self.worker_joined(spec),

@@ -43,8 +43,10 @@ impl Toll {
 impl Transition<'_> {
     /// No failure of the step, so no retry is used up; it goes elsewhere.
     pub(super) fn attempt_lost(&mut self, id: StepId, worker: &str, why: &str) {
-        self.vacate(id);
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        if let Some(group) = run.group(id.step) {
+            self.state.tenants.give_back(group.tenant, group.demand.cpu_millis);
+        }
         let effects = run.step_spec(id.step).effects;
         let step = &mut run.steps[id.step as usize];
         if step.stopping {

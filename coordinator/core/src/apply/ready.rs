@@ -44,7 +44,10 @@ impl Transition<'_> {
         }
         if run.step_spec(id.step).effects || self.state.flights.board(action, run.place(id.step)) {
             run.steps[id.step as usize].phase = StepPhase::Ready;
-            self.state.ready.insert(run.demand(id.step), run.priority(id.step));
+            let Some(group) = run.group(id.step) else { return };
+            if self.state.ready.insert(group, run.priority(id.step)) {
+                self.news.fresh.insert(group);
+            }
         } else {
             run.steps[id.step as usize].phase = StepPhase::WaitingForIdentical;
         }
@@ -75,11 +78,12 @@ impl Transition<'_> {
     /// Takes a step out of the line it stands in or off the worker it runs on, for another phase.
     pub(super) fn vacate(&mut self, id: StepId) {
         let Some(run) = self.state.runs.get(&id.run) else { return };
-        let step = &run.steps[id.step as usize];
+        let (step, Some(group)) = (&run.steps[id.step as usize], run.group(id.step)) else { return };
         match (step.phase, step.action) {
-            (StepPhase::Ready, _) => self.state.ready.remove(run.demand(id.step), &run.priority(id.step)),
-            (StepPhase::Running, _) => {
-                self.state.workers.give_back(step.worker, id, run.demand(id.step));
+            (StepPhase::Ready, _) => self.state.ready.remove(group, &run.priority(id.step)),
+            (StepPhase::Running, _) if self.state.workers.give_back(step.worker, id, group.demand) => {
+                self.state.tenants.give_back(group.tenant, group.demand.cpu_millis);
+                self.news.grown.insert(step.worker);
             }
             (StepPhase::WaitingForIdentical, Some(action)) => {
                 self.state.flights.leave(&action, &run.place(id.step));

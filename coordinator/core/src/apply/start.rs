@@ -1,36 +1,52 @@
 //! Ready steps get workers.
 
 use super::Transition;
-use crate::StepPhase;
+use super::unplaceable::unplaceable;
 use crate::ending::Ending;
-use crate::place::Demand;
-use crate::schedule::{Assignment, schedule};
+use crate::schedule::{Assignment, News, Round};
+use crate::{State, StepPhase};
 
 impl Transition<'_> {
-    /// Starts whatever there is room for, and ends what no worker has room for at all.
+    /// Starts whatever there is room for, and ends what no worker could run for too long.
     pub(super) fn assign(&mut self) {
         if self.state.ready.is_empty() {
+            self.news = News::default();
+            self.kept = None;
             return;
         }
-        let schedule = schedule(&self.state.ready, &self.state.workers);
-        self.state.ready.reserve(schedule.reservation);
-        for demand in schedule.passed {
-            self.state.ready.pass(demand);
+        self.release_kept();
+        let mut news = std::mem::take(&mut self.news);
+        let mut round = Round::new(self.state, &mut news);
+        while let Some(assignment) = round.next(self.state) {
+            for group in round.passed(self.state, &assignment) {
+                self.state.ready.pass(group);
+            }
+            let kept = self.state.ready.reservation();
+            self.start(&assignment);
+            if let (Some(kept), None) = (kept, self.state.ready.reservation()) {
+                round.release(kept.worker);
+            }
         }
-        for assignment in &schedule.assignments {
-            self.start(assignment);
-        }
-        for (step, demand) in schedule.too_large {
-            self.endings.push_back((step.place.id, Ending::infra(too_large(demand))));
+        self.kept = self.state.ready.reservation().map(|reservation| reservation.worker);
+        self.note_stuck(&news);
+        self.end_stuck();
+    }
+
+    /// A worker that was kept free and is not any more has room for others.
+    fn release_kept(&mut self) {
+        let now = self.state.ready.reservation().map(|reservation| reservation.worker);
+        if let Some(worker) = self.kept.filter(|kept| Some(*kept) != now) {
+            self.news.grown.insert(worker);
         }
     }
 
     fn start(&mut self, assignment: &Assignment) {
         let id = assignment.step.place.id;
-        let at = self.at;
-        self.state.ready.remove(assignment.demand, &assignment.step);
-        self.state.ready.served(assignment.demand);
-        self.state.workers.take(assignment.worker, id, assignment.demand);
+        let (at, group) = (self.at, assignment.group);
+        self.state.ready.remove(group, &assignment.step);
+        self.state.ready.served(group);
+        self.state.workers.take(assignment.worker, id, group.demand);
+        self.state.tenants.take(group.tenant, group.demand.cpu_millis);
         self.state.last_epoch += 1;
         let epoch = self.state.last_epoch;
         let Some(step) = self.step(id) else { return };
@@ -42,13 +58,32 @@ impl Transition<'_> {
         let start = step.start(id);
         self.effects.extend(start);
     }
-}
 
-fn too_large(demand: Demand) -> String {
-    format!(
-        "no worker is large enough: it asks for {}.{:03} processors and {} bytes of memory",
-        demand.cpu_millis / 1000,
-        demand.cpu_millis % 1000,
-        demand.memory_bytes
-    )
+    /// Looks which demands no worker could meet. Without any worker nothing is stuck: one will come.
+    fn note_stuck(&mut self, news: &News) {
+        let State { ready, workers, .. } = &mut *self.state;
+        let fresh = news.fresh.iter().filter(|group| ready.head(**group).is_some());
+        let demands = if news.workers { ready.demands() } else { fresh.map(|group| group.demand).collect() };
+        for demand in demands {
+            let stuck = workers.any() && workers.roomiest_able(demand).is_none();
+            ready.set_stuck(demand, stuck, self.at);
+        }
+    }
+
+    fn end_stuck(&mut self) {
+        let grace = self.state.settings.placement_grace_ms;
+        if !self.ticks && grace > 0 {
+            return;
+        }
+        let stuck = self.state.ready.stuck().iter();
+        let over = stuck.filter(|(_, since)| since.saturating_add(grace) <= self.at);
+        let over: Vec<_> = over.map(|(demand, _)| *demand).collect();
+        for demand in over {
+            let labels = self.state.labels.labels(demand.labels);
+            let reason = unplaceable(demand, labels, &self.state.workers);
+            for step in self.state.ready.steps(demand) {
+                self.endings.push_back((step.place.id, Ending::infra(reason.clone())));
+            }
+        }
+    }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::Transition;
 use crate::ending::Ending;
 use crate::graph::{Graph, dependencies};
+use crate::labels::LabelSetId;
 use crate::run::{Counts, Run, RunPhase};
-use crate::spec::RunSpec;
+use crate::spec::{Label, RunSpec};
 use crate::step::Step;
 use crate::validate::refusal;
 use crate::{Effect, RunId, RunStatus, StepId, StepIndex, TimeMs};
@@ -37,11 +38,24 @@ impl Transition<'_> {
         run.tenant = Some(self.state.tenants.enter(&spec.tenant, spec.steps.len() as u64));
         run.graph = Graph::new(spec);
         run.pending = pending(spec);
-        run.steps = run.graph.ranks().into_iter().map(Step::new).collect();
+        let ranks = {
+            let expected = self.state.durations.of(&spec.pipeline);
+            run.graph.ranks(|step| expected(&spec.steps[step].name))
+        };
+        run.steps = ranks.into_iter().map(Step::new).collect();
+        run.label_sets = spec.requirements.iter().map(|labels| self.ask_for(labels)).collect();
         run.unfinished = run.steps.len() as u32;
         self.state.runs.insert(id, run);
         self.open(id, spec);
         self.conclude(id);
+    }
+
+    fn ask_for(&mut self, labels: &[Label]) -> LabelSetId {
+        let (id, new) = self.state.labels.enter(labels);
+        if new {
+            self.state.workers.watch(id, labels);
+        }
+        id
     }
 
     /// Ends what is not to run and resolves what has nothing to wait for.
@@ -68,6 +82,8 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         spec,
         order,
         tenant: None,
+        label_sets: Box::default(),
+        near: BTreeMap::new(),
         steps: Box::default(),
         graph: Graph::default(),
         pending: Box::default(),

@@ -12,18 +12,22 @@ impl Transition<'_> {
         if let Some(other) = known.filter(|known| known.spec.incarnation != spec.incarnation) {
             self.worker_left(other.id, "it was started again");
         }
-        self.state.workers.join(spec.clone());
+        let id = self.state.workers.join(spec.clone(), &self.state.labels);
+        self.news.grown.insert(id);
+        self.news.workers = true;
     }
 
     /// What it runs it may finish.
     pub(super) fn worker_draining(&mut self, worker: WorkerId) {
         if !self.state.workers.drain(worker) {
-            self.refuse();
+            return self.refuse();
         }
+        self.news.workers = true;
     }
 
     pub(super) fn worker_left(&mut self, worker: WorkerId, reason: &str) {
         let Some(left) = self.state.workers.leave(worker) else { return self.refuse() };
+        self.news.workers = true;
         for id in left.running {
             self.attempt_lost(id, &left.name, reason);
         }

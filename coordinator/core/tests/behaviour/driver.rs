@@ -95,7 +95,7 @@ impl Core {
     }
 
     pub(crate) fn miss_as(&mut self, name: &str, action: &str) -> Vec<String> {
-        self.resolved(name, Resolution::Miss { action: digest(action) })
+        self.resolved(name, Resolution::miss(digest(action)))
     }
 
     pub(crate) fn resolve_lost(&mut self, name: &str, inputs: &[u16]) -> Vec<String> {

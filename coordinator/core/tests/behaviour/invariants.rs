@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cullet_core::spec::InputSource;
 use cullet_core::{
     AttemptOutcome, Counts, Effect, Epoch, LogCommand, Run, RunId, RunStatus, State, StepId, StepPhase,
-    StepStatus, StepView,
+    StepStatus, StepView, Wait, WorkerView,
 };
 
 use crate::shell::{Owed, Shell};
@@ -262,10 +262,17 @@ fn everything_unfinished_has_a_reason(shell: &Shell) {
 fn what_is_live_is_counted(state: &State) {
     let mut live = BTreeMap::new();
     for (_, run) in state.runs().filter(|(_, run)| run.status().is_none()) {
-        let (runs, steps) = live.entry(&*run.spec().tenant).or_insert((0, 0));
-        (*runs, *steps) = (*runs + 1, *steps + run.steps().len() as u64);
+        let live = live.entry(&*run.spec().tenant).or_insert((0, 0, 0, 0));
+        live.0 += 1;
+        live.1 += run.steps().len() as u64;
+        for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
+            live.2 += u64::from(spec.cpu_millis.max(1)) * u64::from(step.phase == StepPhase::Running);
+            live.3 += usize::from(step.phase == StepPhase::Ready);
+        }
     }
-    let counted = state.tenants().map(|tenant| (tenant.name, (tenant.live_runs, tenant.live_steps)));
+    let counted = state.tenants().map(|tenant| {
+        (tenant.name, (tenant.live_runs, tenant.live_steps, tenant.used_cpu_millis, tenant.ready))
+    });
     assert_eq!(counted.collect::<BTreeMap<_, _>>(), live);
 }
 
@@ -302,12 +309,31 @@ fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bo
         }
         StepPhase::Ready => {
             let spec = &run.spec().steps[id.step as usize];
-            state.workers().all(|worker| {
-                let cpu_millis = u64::from(worker.spec.cpu_millis).saturating_sub(worker.used_cpu_millis);
-                let memory_bytes = worker.spec.memory_bytes.saturating_sub(worker.used_memory_bytes);
-                let full = cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes;
-                full || worker.draining || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
-            })
+            let waits = state.waits_for(id).expect("a ready step");
+            let able = |worker: &WorkerView<'_>| {
+                let required = run.spec().required(spec).iter();
+                let labelled = required.clone().all(|(k, v)| worker.spec.labels.get(k) == Some(v));
+                labelled
+                    && !worker.draining
+                    && worker.spec.cpu_millis >= spec.cpu_millis.max(1)
+                    && worker.spec.memory_bytes >= spec.memory_bytes
+            };
+            let known = match waits {
+                Wait::Room => state.workers().any(|worker| able(&worker)),
+                Wait::Worker => state.workers().all(|worker| worker.draining),
+                Wait::OtherWorker { until, .. } => {
+                    !state.workers().any(|worker| able(&worker))
+                        && state.next_deadline().is_some_and(|next| next <= until)
+                }
+            };
+            known
+                && state.workers().filter(able).all(|worker| {
+                    let cpu_millis = u64::from(worker.spec.cpu_millis).saturating_sub(worker.used_cpu_millis);
+                    let memory_bytes = worker.spec.memory_bytes.saturating_sub(worker.used_memory_bytes);
+                    let full =
+                        cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes;
+                    full || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
+                })
         }
         StepPhase::Running => {
             let alive = state.workers().any(|worker| Some(worker.id) == step.worker);

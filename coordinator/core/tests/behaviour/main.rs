@@ -4,6 +4,7 @@
 
 mod admitting;
 mod cancelling;
+mod dividing;
 mod driver;
 mod failing;
 mod hashing;
@@ -12,6 +13,7 @@ mod invariants;
 mod losing;
 mod memory;
 mod outstanding;
+mod placing;
 mod random;
 mod refusing;
 mod scaling;

@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::invariants::Watch;
-use crate::shell::{Event, Shell};
+use crate::shell::{Event, Shell, labels};
 use crate::steps::{digest, tree};
 
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ fn step(index: usize, raw: &RawStep) -> StepSpec {
     let source = InputSpec { path: "src".into(), source: InputSource::Tree(tree("source").into()) };
     let one_in = |n: u8, with: u8| raw.traits % n == with;
     StepSpec {
+        requires: u16::from(one_in(9, 5)) + u16::from(one_in(27, 5)),
         inputs: needs(true).map(output).chain(one_in(3, 0).then_some(source)).collect(),
         after: needs(false).collect(),
         cpu_millis: u32::from(raw.cpus) * 500,
@@ -56,7 +57,17 @@ prop_compose! {
         let steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
         let tenant = if deliver { "one" } else { "two" };
         let deliver = (0..steps.len() as u32).filter(|step| deliver && step % 3 == 0).collect();
-        RunSpec { pipeline: "random".into(), steps, keep_going, deliver, tenant: tenant.into(), ..RunSpec::default() }
+        let requirements = ["", "1", "2"].map(|x| labels(x).into_iter().collect()).into();
+        RunSpec {
+            pipeline: "random".into(),
+            priority: (steps.len() % 3) as i8 - 1,
+            steps,
+            keep_going,
+            deliver,
+            tenant: tenant.into(),
+            requirements,
+            ..RunSpec::default()
+        }
     }
 }
 
@@ -72,6 +83,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Kill),
         1 => (0..4_u8).prop_map(Event::Drain),
         1 => any::<u8>().prop_map(Event::Configure),
+        3 => Just(Event::Tick),
         1 => any::<u8>().prop_map(Event::Cancel),
         2 => any::<u16>().prop_map(Event::Repeat),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Forge { pick, how }),
@@ -95,7 +107,7 @@ fn play(specs: Vec<RunSpec>, events: &[Event]) -> Shell {
     // A worker that can hold any of the steps.
     let large = shell.join(9, 100, 0);
     watch.step(&mut shell, large);
-    while let Some(command) = shell.kind_answer() {
+    while let Some(command) = shell.kind_answer().or_else(|| shell.tick_when_due()) {
         watch.step(&mut shell, command);
     }
     watch.end(&shell);
@@ -155,8 +167,16 @@ fn the_histories_contain_what_they_are_to_survive() {
     let mut wanted: Vec<String> =
         ["shared", "refused", "restarted", "stopped", "rewound", "rewound thrice"].map(String::from).into();
     wanted.extend(
-        ["undelivered", "rewound after delivery", "worker lost", "drained", "quarantined", "no room"]
-            .map(String::from),
+        [
+            "undelivered",
+            "rewound after delivery",
+            "worker lost",
+            "drained",
+            "quarantined",
+            "no room",
+            "unplaceable",
+        ]
+        .map(String::from),
     );
     use RunStatus::{Cancelled, Failed, InfraFailed, Succeeded};
     wanted.extend([Cancelled, Failed, InfraFailed, Succeeded].map(|status| format!("run {status:?}")));
@@ -179,6 +199,8 @@ fn happenings(shell: &Shell) -> Vec<String> {
             note("shared", usize::from(step.shared));
             let quarantined = step.reason.is_some_and(|reason| reason.starts_with("quarantined"));
             note("quarantined", usize::from(quarantined));
+            let unplaceable = step.reason.is_some_and(|reason| reason.starts_with("no worker has labels"));
+            note("unplaceable", usize::from(unplaceable));
             note("rewound thrice", usize::from(step.rewinds == 3));
         }
     }

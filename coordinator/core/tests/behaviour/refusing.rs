@@ -73,7 +73,7 @@ fn answers_nobody_waits_for_change_nothing() {
     let mut core = Core::with_cpus(1);
     core.submit(1, run([step("a"), reads("b", &[0])]));
     let before = core.state.clone();
-    let resolution = || Resolution::Miss { action: digest("x") };
+    let resolution = || Resolution::miss(digest("x"));
     let id = |run, step| StepId { run: RunId(run), step };
     for id in [id(1, 1), id(1, 2), id(2, 0)] {
         assert!(core.apply(LogCommand::Resolved { id, resolution: resolution(), at: 1 }).is_empty());

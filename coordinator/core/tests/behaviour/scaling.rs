@@ -34,7 +34,7 @@ fn play(state: &mut State, spec: Arc<RunSpec>, miss: bool) -> usize {
         let command = match effect {
             Effect::Resolve { id, .. } if miss => {
                 let action = digest(&format!("{}", id.step));
-                LogCommand::Resolved { id, resolution: Resolution::Miss { action }, at: 1 }
+                LogCommand::Resolved { id, resolution: Resolution::miss(action), at: 1 }
             }
             Effect::Resolve { id, .. } => {
                 let resolution = Resolution::Hit { action, outputs: outputs.clone(), saved_ms: 1 };
@@ -119,7 +119,7 @@ fn a_crowd_of_identical_steps_costs_no_more_than_others() {
             state.apply(&LogCommand::Submit { run: RunId(1), spec: Arc::clone(&spec), at: 0 });
             for step in 0..steps {
                 let id = StepId { run: RunId(1), step };
-                let resolution = Resolution::Miss { action: digest("same") };
+                let resolution = Resolution::miss(digest("same"));
                 state.apply(&LogCommand::Resolved { id, resolution, at: 0 });
             }
             assert_eq!(state.apply(&LogCommand::Cancel { run: RunId(1), at: 0 }).len(), steps as usize + 1);

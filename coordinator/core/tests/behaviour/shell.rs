@@ -23,6 +23,7 @@ pub(crate) enum Event {
     Drain(u8),
     Leave(u8),
     Kill,
+    Tick,
     Configure(u8),
     Cancel(u8),
     Repeat(u16),
@@ -37,8 +38,18 @@ fn settings(how: u8) -> Settings {
         0 => Settings { max_live_runs: u32::from(how >> 4), ..Settings::default() },
         1 => Settings { max_live_steps: steps, ..Settings::default() },
         2 => Settings { max_live_steps_per_tenant: steps, ..Settings::default() },
-        _ => Settings::default(),
+        _ => Settings {
+            placement_grace_ms: u64::from(how >> 4) * 30,
+            tenant_weights: [("one".into(), 3)].into(),
+            max_durations: 3,
+            ..Settings::default()
+        },
     }
+}
+
+/// The label `x`, or none.
+pub(crate) fn labels(x: &str) -> BTreeMap<Box<str>, Box<str>> {
+    (!x.is_empty()).then(|| ("x".into(), x.into())).into_iter().collect()
 }
 
 /// An answer that somebody waits for.
@@ -100,6 +111,7 @@ impl Shell {
             incarnation: u64::from(incarnation),
             cpu_millis: u32::from(cpus) * 500,
             memory_bytes: u64::from(cpus) << 20,
+            labels: labels(if worker.is_multiple_of(3) { "1" } else { "" }),
             ..WorkerSpec::default()
         };
         LogCommand::WorkerJoined { spec, at: self.now }
@@ -143,6 +155,7 @@ impl Shell {
                 LogCommand::WorkerLeft { worker: self.worker(worker), reason: "silence".into(), at }
             }
             Event::Configure(how) => LogCommand::Configure { settings: Box::new(settings(how)), at },
+            Event::Tick => LogCommand::Tick { at },
             Event::Kill => {
                 LogCommand::WorkerLeft { worker: self.most_tried()?, reason: "silence".into(), at }
             }
@@ -158,6 +171,13 @@ impl Shell {
     pub(crate) fn kind_answer(&mut self) -> Option<LogCommand> {
         let owed = self.take(0)?;
         Some(self.answer(owed, 1))
+    }
+
+    /// Time passes until something happens by itself.
+    pub(crate) fn tick_when_due(&mut self) -> Option<LogCommand> {
+        let at = self.state.next_deadline()?;
+        self.now = self.now.max(at);
+        Some(LogCommand::Tick { at: self.now })
     }
 
     /// Applies a command and notes what is owed for its effects.
@@ -224,7 +244,13 @@ impl Shell {
             Some(outputs) if !bypass_cache && !how.is_multiple_of(4) => {
                 Resolution::Hit { action, outputs: outputs.clone(), saved_ms: 5 }
             }
-            _ => Resolution::Miss { action },
+            // What a worker holds matters to it alone, so any will do.
+            _ => {
+                let near =
+                    self.state.workers().filter(|worker| (worker.id.0 + u64::from(how)).is_multiple_of(3));
+                let near = near.map(|worker| (worker.id, u64::from(how) << 16)).collect();
+                Resolution::Miss { action, near }
+            }
         }
     }
 

@@ -171,9 +171,9 @@ fn a_step_too_large_for_every_worker_fails_with_the_reason() {
     let hungry = StepSpec { memory_bytes: (1 << 30) + 1, ..step("b") };
     core.submit(1, keep_going([large, hungry]));
     assert_eq!(core.miss("a"), ["a InfraFailed"]);
-    let reason = "no worker is large enough: it asks for 2.500 processors and 0 bytes of memory";
-    assert_eq!(core.reason("a"), reason);
+    assert_eq!(core.reason("a"), "it asks for 2.5 processors; the largest worker has 2");
     assert_eq!(core.miss("b"), ["b InfraFailed", "run 1 InfraFailed"]);
+    assert_eq!(core.reason("b"), "it asks for 1073741825 bytes of memory; the largest worker has 1 GiB");
 }
 
 #[test]
