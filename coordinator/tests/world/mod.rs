@@ -1,14 +1,14 @@
 //! A world of memory around a session: a cache, workers that compute instead of running processes, and a
 //! watcher.
 
+mod memory;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cullet_cache::{
-    Action, ActionCache, ActionResult, Blob, BlobStore, LogStream, Output, OutputKind, OutputPath, StoreError,
-};
+use cullet_cache::{Action, ActionResult, LogStream, Output, OutputKind, OutputPath};
 use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::{Event, EventSink, RunEnd, StepEnd};
 use cullet_coordinator::resolve::Resolver;
@@ -21,48 +21,9 @@ use cullet_digest::{Digest, DigestFunction, TreeRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use memory::Memory;
+
 pub(crate) const F: DigestFunction = DigestFunction::Blake3;
-
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) blobs: Mutex<BTreeMap<Digest, Bytes>>,
-    pub(crate) results: Mutex<BTreeMap<Digest, ActionResult>>,
-}
-
-#[async_trait]
-impl BlobStore for Memory {
-    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
-        let blobs = self.blobs.lock().unwrap();
-        Ok(digests.iter().filter(|digest| !blobs.contains_key(digest)).copied().collect())
-    }
-
-    async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
-        let found = self.blobs.lock().unwrap().get(digest).cloned();
-        found.map(Blob::Bytes).ok_or(StoreError::NotFound { digest: *digest })
-    }
-
-    async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
-        self.blobs.lock().unwrap().insert(*digest, blob.into_bytes().unwrap());
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl ActionCache for Memory {
-    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        Ok(self.results.lock().unwrap().get(action).cloned())
-    }
-
-    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
-        self.results.lock().unwrap().insert(*action, result.clone());
-        Ok(())
-    }
-
-    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
-        self.results.lock().unwrap().remove(action);
-        Ok(())
-    }
-}
 
 /// A step of a test: its script decides what the fake worker does with it.
 #[derive(Debug, Clone)]
