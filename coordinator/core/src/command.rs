@@ -6,7 +6,7 @@ use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::RunSpec;
-use crate::{AttemptId, Epoch, RunId, Settings, StepId, TimeMs, WorkerId, WorkerSpec};
+use crate::{AttemptId, Epoch, Note, RunId, Settings, StepId, StepIndex, TimeMs, WorkerId, WorkerSpec};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,17 @@ pub enum LogCommand {
         /// When.
         at: TimeMs,
     },
+    /// Something about a live run is to be read by whoever watches it.
+    Noted {
+        /// The run.
+        run: RunId,
+        /// The step it is about, if any.
+        step: Option<StepIndex>,
+        /// What.
+        note: Note,
+        /// When.
+        at: TimeMs,
+    },
     /// Somebody wants the run to end.
     Cancel {
         /// The run.
@@ -120,6 +131,7 @@ impl LogCommand {
             | Self::WorkerLeft { at, .. }
             | Self::AttemptFinished { at, .. }
             | Self::Delivered { at, .. }
+            | Self::Noted { at, .. }
             | Self::Cancel { at, .. } => Some(*at),
             Self::Forget { .. } => None,
         }

@@ -72,6 +72,11 @@ pub enum Effect {
         /// The run.
         run: RunId,
     },
+    /// A run is no longer in the state: somebody wanted that, or it was the oldest of too many finished ones.
+    RunForgotten {
+        /// The run.
+        run: RunId,
+    },
     /// The run reached a terminal status, readable in the state.
     RunFinished {
         /// The run.

@@ -1,5 +1,7 @@
 //! A step's end on its way to being recorded.
 
+use std::sync::Arc;
+
 use cullet_digest::{Digest, TreeRef};
 
 use crate::StepStatus;
@@ -16,7 +18,7 @@ pub(crate) struct Ending {
     /// What else the worker said of it.
     pub(crate) detail: Option<Digest>,
     pub(crate) exit_code: Option<i32>,
-    pub(crate) reason: Option<Box<str>>,
+    pub(crate) reason: Option<Arc<str>>,
 }
 
 impl Ending {
@@ -33,7 +35,7 @@ impl Ending {
         }
     }
 
-    fn because(status: StepStatus, reason: impl Into<Box<str>>) -> Self {
+    fn because(status: StepStatus, reason: impl Into<Arc<str>>) -> Self {
         Self { reason: Some(reason.into()), ..Self::plain(status) }
     }
 
@@ -53,19 +55,19 @@ impl Ending {
         Self::plain(StepStatus::TimedOut)
     }
 
-    pub(crate) fn impossible(reason: impl Into<Box<str>>) -> Self {
+    pub(crate) fn impossible(reason: impl Into<Arc<str>>) -> Self {
         Self::because(StepStatus::Failed, reason)
     }
 
-    pub(crate) fn infra(reason: impl Into<Box<str>>) -> Self {
+    pub(crate) fn infra(reason: impl Into<Arc<str>>) -> Self {
         Self::because(StepStatus::InfraFailed, reason)
     }
 
-    pub(crate) fn skipped(reason: impl Into<Box<str>>) -> Self {
+    pub(crate) fn skipped(reason: impl Into<Arc<str>>) -> Self {
         Self::because(StepStatus::Skipped, reason)
     }
 
-    pub(crate) fn cancelled(reason: impl Into<Box<str>>) -> Self {
+    pub(crate) fn cancelled(reason: impl Into<Arc<str>>) -> Self {
         Self::because(StepStatus::Cancelled, reason)
     }
 

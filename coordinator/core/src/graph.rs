@@ -55,7 +55,10 @@ impl Graph {
     /// The steps that depend directly on this one.
     pub(crate) fn dependents(&self, step: StepIndex) -> &[StepIndex] {
         let at = step as usize;
-        &self.edges[self.offsets[at] as usize..self.offsets[at + 1] as usize]
+        match (self.offsets.get(at), self.offsets.get(at + 1)) {
+            (Some(&from), Some(&to)) => &self.edges[from as usize..to as usize],
+            _ => &[],
+        }
     }
 
     /// For every step, how long the longest chain takes that starts with it and goes on to dependents, given how

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::quarantine::Toll;
 use crate::ending::Ending;
 use crate::graph::{Graph, dependencies};
+use crate::journal::{Journal, RunEvent, RunEventKind, StepEnd};
 use crate::labels::LabelSetId;
 use crate::place::{Demand, Group, Place, Priority};
 use crate::spec::{InputSource, RunSpec, StepSpec};
@@ -46,6 +47,9 @@ pub struct Run {
     pub(crate) spec: Arc<RunSpec>,
     /// Counts submissions, for age.
     pub(crate) order: u64,
+    pub(crate) journal: Journal,
+    /// Its place among those at their end.
+    pub(crate) retired: u64,
     /// While it is live.
     pub(crate) tenant: Option<TenantId>,
     /// Numbers of the sets of labels in the specification, while it is live.
@@ -133,6 +137,19 @@ impl Run {
     /// For people: why the specification was refused or the outputs could not be delivered.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
+    }
+
+    /// What happened after the event with this number, which may be 0, each with its number; nothing if the
+    /// specification did not ask for it to be kept.
+    pub fn events(&self, after: u64) -> impl ExactSizeIterator<Item = (u64, &RunEvent)> {
+        let events = self.journal.events();
+        let skipped = usize::try_from(after).unwrap_or(usize::MAX).min(events.len());
+        events[skipped..].iter().enumerate().map(move |(i, event)| ((skipped + i) as u64 + 1, event))
+    }
+
+    /// The name of a worker in one of the events.
+    pub fn worker_name(&self, worker: u32) -> Option<&str> {
+        self.journal.name(worker)
     }
 
     /// What lies where in a step's input root, in the order of the specification. `None` if there is no such
@@ -236,6 +253,39 @@ impl Run {
         };
         self.unfinished -= 1;
         *self.counter(step) += 1;
+        self.write_end(step, ending.status, at);
+    }
+
+    fn write_end(&mut self, step: StepIndex, status: StepStatus, at: TimeMs) {
+        if !self.journal.is_kept() {
+            return;
+        }
+        let kept = &self.steps[step as usize];
+        let detail = self.details.get(&step).copied();
+        let view = kept.view(detail);
+        let end = Box::new(StepEnd {
+            status,
+            cached: view.cached,
+            shared: view.shared,
+            attempt: view.attempt,
+            exit_code: view.exit_code,
+            saved_ms: view.saved_ms,
+            duration_ms: view.duration_ms,
+            action: view.action,
+            reason: kept.reason.clone(),
+            detail,
+        });
+        self.journal.write(at, RunEventKind::StepFinished { step, end });
+    }
+
+    /// Drops what only live runs need.
+    pub(crate) fn retire(&mut self) {
+        self.graph = Graph::default();
+        self.pending = Box::default();
+        self.landed.clear();
+        self.near.clear();
+        self.tolls.clear();
+        self.journal.close();
     }
 
     /// The result that an identical step of this run has left for this one.

@@ -21,6 +21,10 @@ pub struct Settings {
     pub tenant_weights: BTreeMap<Box<str>, u32>,
     /// Names of steps whose duration is remembered.
     pub max_durations: u32,
+    /// Runs at their end that are kept for whoever asks.
+    pub keep_finished_runs: u32,
+    /// Steps that these may have together.
+    pub keep_finished_steps: u64,
 }
 
 impl Default for Settings {
@@ -33,6 +37,8 @@ impl Default for Settings {
             placement_grace_ms: 0,
             tenant_weights: BTreeMap::new(),
             max_durations: 10_000,
+            keep_finished_runs: 10_000,
+            keep_finished_steps: 1_000_000,
         }
     }
 }

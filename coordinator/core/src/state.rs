@@ -1,7 +1,5 @@
 //! Everything the core knows.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Transition;
@@ -9,7 +7,9 @@ use crate::durations::Durations;
 use crate::flights::Flights;
 use crate::labels::LabelSets;
 use crate::ready::ReadyQueue;
+use crate::retired::Retired;
 use crate::run::Run;
+use crate::runs::Runs;
 use crate::step::Step;
 use crate::tenants::{TenantView, Tenants};
 use crate::workers::{WorkerView, Workers};
@@ -18,7 +18,8 @@ use crate::{Effect, Epoch, LogCommand, RunId, Settings, StepId, WorkerId, hash};
 /// The state that a log of commands leads to. Serialising it makes a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) runs: Runs,
+    pub(crate) retired: Retired,
     pub(crate) settings: Settings,
     pub(crate) tenants: Tenants,
     pub(crate) labels: LabelSets,
@@ -30,7 +31,7 @@ pub struct State {
     /// How many submissions were taken in.
     pub(crate) submissions: u64,
     pub(crate) refused: u64,
-    applied: u64,
+    pub(crate) applied: u64,
     log_hash: [u8; 32],
 }
 
@@ -63,7 +64,7 @@ impl State {
 
     /// All runs that were submitted and not forgotten, by id.
     pub fn runs(&self) -> impl Iterator<Item = (RunId, &Run)> {
-        self.runs.iter().map(|(id, run)| (*id, run))
+        self.runs.iter()
     }
 
     /// How many commands were applied.

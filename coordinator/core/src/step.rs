@@ -1,5 +1,7 @@
 //! One step of a run: what the state keeps of it and what others see of it.
 
+use std::sync::Arc;
+
 use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +104,8 @@ pub(crate) struct Step {
     pub(crate) took_ms: u64,
     pub(crate) action: Option<Digest>,
     pub(crate) outputs: Box<[TreeRef]>,
-    pub(crate) reason: Option<Box<str>>,
+    /// Shared with the journal.
+    pub(crate) reason: Option<Arc<str>>,
 }
 
 impl Step {

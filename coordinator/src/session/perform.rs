@@ -25,7 +25,10 @@ impl<D: Driver> Session<D> {
             Effect::StepRewound { id } => self.announce_rewind(id.step),
             Effect::Deliver { .. } => self.deliver(),
             // Read from the state.
-            Effect::SubmitAccepted { .. } | Effect::SubmitRefused { .. } | Effect::RunFinished { .. } => {}
+            Effect::SubmitAccepted { .. }
+            | Effect::SubmitRefused { .. }
+            | Effect::RunFinished { .. }
+            | Effect::RunForgotten { .. } => {}
         }
     }
 

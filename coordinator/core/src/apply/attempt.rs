@@ -68,6 +68,7 @@ impl Transition<'_> {
             }
             (AttemptOutcome::InputLost { inputs }, None) => self.input_lost(id, inputs),
         }
+        self.write_attempt(id, Some(report));
     }
 
     fn learn(&mut self, id: StepId, took_ms: u64) {

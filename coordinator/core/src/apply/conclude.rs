@@ -1,6 +1,7 @@
 //! A run reaches its end.
 
 use super::Transition;
+use crate::journal::RunEventKind;
 use crate::run::RunPhase;
 use crate::{Effect, RunId, RunStatus};
 
@@ -34,6 +35,10 @@ impl Transition<'_> {
         run.phase = RunPhase::Finished(status);
         run.finished_at = Some(self.at);
         run.reason = reason.map(Into::into);
+        run.journal.write(self.at, RunEventKind::RunFinished { status });
+        run.retire();
+        self.trims = true;
+        run.retired = self.state.retired.push(id, run.spec.steps.len() as u64, self.state.applied);
         self.effects.push(Effect::RunFinished { run: id });
     }
 }

@@ -1,15 +1,22 @@
-//! Nobody will ask for a run any more.
+//! Nobody will ask for a run any more, or there are too many to keep.
 
 use super::Transition;
-use crate::RunId;
+use crate::{Effect, RunId};
 
 impl Transition<'_> {
     pub(super) fn forget(&mut self, id: RunId) {
         // Nothing of a finished run stands in any line or runs anywhere, so it can be dropped as a whole.
-        if self.state.runs.get(&id).is_some_and(|run| run.status().is_some()) {
-            self.state.runs.remove(&id);
-        } else {
-            self.refuse();
+        let finished = self.state.runs.get(&id).filter(|run| run.status().is_some());
+        let Some(retired) = finished.map(|run| run.retired) else { return self.refuse() };
+        self.state.retired.remove(retired);
+        self.state.runs.remove(&id);
+        self.effects.push(Effect::RunForgotten { run: id });
+    }
+
+    /// Drops the oldest finished runs beyond what is kept.
+    pub(super) fn trim(&mut self) {
+        while let Some(run) = self.state.retired.excess(&self.state.settings, self.state.applied) {
+            self.forget(run);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Transition;
 use crate::ending::Ending;
+use crate::journal::RunEventKind;
 use crate::run::Run;
 use crate::spec::InputSource;
 use crate::{Effect, StepId, StepIndex, StepPhase};
@@ -67,6 +68,7 @@ impl Transition<'_> {
         run.details.remove(&id.step);
         let dependents = run.graph.dependents(id.step).to_vec();
         self.effects.push(Effect::StepRewound { id });
+        self.write(id.run, RunEventKind::StepRewound { step: id.step });
         self.await_inputs(id);
         for dependent in dependents {
             self.producer_rewound(StepId { step: dependent, ..id });

@@ -8,6 +8,7 @@ mod configure;
 mod deliver;
 mod finish;
 mod forget;
+mod journal;
 mod lost;
 pub(crate) mod quarantine;
 mod ready;
@@ -37,6 +38,10 @@ pub(crate) struct Transition<'s> {
     news: News,
     /// The worker that was kept free when the last round ended.
     kept: Option<WorkerId>,
+    /// Steps that became ready.
+    readied: Vec<StepId>,
+    /// A run ended, or less is to be kept.
+    trims: bool,
     /// What is due happens now.
     ticks: bool,
 }
@@ -51,6 +56,8 @@ impl<'s> Transition<'s> {
             endings: VecDeque::new(),
             news: News::default(),
             kept,
+            readied: Vec::new(),
+            trims: false,
             ticks: false,
         }
     }
@@ -67,6 +74,10 @@ impl<'s> Transition<'s> {
             }
             self.assign();
             if self.endings.is_empty() {
+                self.write_queued();
+                if self.trims {
+                    self.trim();
+                }
                 return self.effects;
             }
         }
@@ -86,6 +97,7 @@ impl<'s> Transition<'s> {
                 self.attempt_finished(*id, *attempt, *epoch, report);
             }
             LogCommand::Delivered { run, lost, .. } => self.delivered(*run, lost),
+            LogCommand::Noted { run, step, note, .. } => self.note(*run, *step, note),
             LogCommand::Cancel { run, .. } => self.cancel(*run),
             LogCommand::Forget { run } => self.forget(*run),
         }

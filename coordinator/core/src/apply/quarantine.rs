@@ -70,5 +70,6 @@ impl Transition<'_> {
             }
             None => self.make_ready(id),
         }
+        self.write_attempt(id, None);
     }
 }

@@ -44,6 +44,7 @@ impl Transition<'_> {
         }
         if run.step_spec(id.step).effects || self.state.flights.board(action, run.place(id.step)) {
             run.steps[id.step as usize].phase = StepPhase::Ready;
+            self.readied.push(id);
             let Some(group) = run.group(id.step) else { return };
             if self.state.ready.insert(group, run.priority(id.step)) {
                 self.news.fresh.insert(group);

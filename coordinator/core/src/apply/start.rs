@@ -55,8 +55,9 @@ impl Transition<'_> {
         step.epoch = epoch;
         step.worker = assignment.worker;
         step.started_at = at;
-        let start = step.start(id);
+        let (start, attempt) = (step.start(id), step.attempt);
         self.effects.extend(start);
+        self.write_start(id, attempt, assignment.worker);
     }
 
     /// Looks which demands no worker could meet. Without any worker nothing is stuck: one will come.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Transition;
 use crate::ending::Ending;
 use crate::graph::{Graph, dependencies};
+use crate::journal::{Journal, RunEventKind};
 use crate::labels::LabelSetId;
 use crate::run::{Counts, Run, RunPhase};
 use crate::spec::{Label, RunSpec};
@@ -28,12 +29,9 @@ impl Transition<'_> {
         self.state.submissions += 1;
         let mut run = new_run(id, Arc::clone(spec), self.state.submissions, self.at);
         if let Some(reason) = refusal {
-            run.phase = RunPhase::Finished(RunStatus::Failed);
-            run.finished_at = Some(self.at);
-            run.reason = Some(format!("the specification is not valid: {reason}").into());
             self.state.runs.insert(id, run);
-            self.effects.push(Effect::RunFinished { run: id });
-            return;
+            let reason = format!("the specification is not valid: {reason}");
+            return self.end_run(id, RunStatus::Failed, Some(reason));
         }
         run.tenant = Some(self.state.tenants.enter(&spec.tenant, spec.steps.len() as u64));
         run.graph = Graph::new(spec);
@@ -77,8 +75,12 @@ impl Transition<'_> {
 }
 
 fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
+    let mut journal = Journal::new(spec.journal);
+    journal.write(at, RunEventKind::RunStarted);
     Run {
         id,
+        journal,
+        retired: 0,
         spec,
         order,
         tenant: None,

@@ -190,6 +190,7 @@ impl Core {
                 format!("{} {:?}{how}", self.name(*id), view.status().unwrap())
             }
             Effect::StepRewound { id } => format!("rewound {}", self.name(*id)),
+            Effect::RunForgotten { run } => format!("forgotten {}", run.0),
             Effect::Deliver { run } => format!("deliver {}", run.0),
             Effect::RunFinished { run } => {
                 format!("run {} {:?}", run.0, self.state.run(*run).unwrap().status().unwrap())

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cullet_core::spec::InputSource;
 use cullet_core::{
-    AttemptOutcome, Counts, Effect, Epoch, LogCommand, Run, RunId, RunStatus, State, StepId, StepPhase,
-    StepStatus, StepView, Wait, WorkerView,
+    AttemptOutcome, Counts, Effect, Epoch, LogCommand, Run, RunEventKind, RunId, RunStatus, State, StepId,
+    StepPhase, StepStatus, StepView, Wait, WorkerView,
 };
 
 use crate::shell::{Owed, Shell};
@@ -40,6 +40,7 @@ impl Watch {
             nothing_starts_after_a_halt(run);
             ends_are_kept(before.run(id), run, id, &effects);
         }
+        what_happened_is_written_down(&before, state, &effects);
         capacity_is_neither_lost_nor_lent_twice(state, &effects);
         identical_work_is_done_once(state);
         everything_unfinished_has_a_reason(shell);
@@ -58,20 +59,14 @@ impl Watch {
     }
 
     fn before(&mut self, state: &State, command: &LogCommand) {
-        match command {
-            LogCommand::Forget { run } if state.run(*run).is_some_and(|run| run.status().is_some()) => {
-                self.ended.remove(run);
-                self.acted.retain(|id, _| id.run != *run);
-            }
-            LogCommand::AttemptFinished {
-                id, attempt, outcome: AttemptOutcome::InputLost { .. }, ..
-            } => {
-                let current = view(state, *id).is_some_and(|step| step.attempt == *attempt);
-                if let Some(acted) = self.acted.get_mut(id).filter(|acted| current && **acted > 0) {
-                    *acted -= 1;
-                }
-            }
-            _ => {}
+        let LogCommand::AttemptFinished { id, attempt, outcome: AttemptOutcome::InputLost { .. }, .. } =
+            command
+        else {
+            return;
+        };
+        let current = view(state, *id).is_some_and(|step| step.attempt == *attempt);
+        if let Some(acted) = self.acted.get_mut(id).filter(|acted| current && **acted > 0) {
+            *acted -= 1;
         }
     }
 
@@ -80,6 +75,13 @@ impl Watch {
             if let Effect::RunFinished { run } = effect {
                 let status = state.run(*run).and_then(Run::status).expect("it says so");
                 assert_eq!(self.ended.insert(*run, status), None, "{run} ended twice");
+            }
+            if let Effect::RunForgotten { run } = effect {
+                assert!(
+                    before.run(*run).is_some_and(|run| run.status().is_some()) && state.run(*run).is_none()
+                );
+                self.ended.remove(run);
+                self.acted.retain(|id, _| id.run != *run);
             }
         }
         for (id, run) in state.runs() {
@@ -256,6 +258,36 @@ fn everything_unfinished_has_a_reason(shell: &Shell) {
         for (step, view) in (0..).zip(run.steps()) {
             assert!(has_a_reason(shell, run, StepId { run: id, step }, &view), "{id} {step} {view:?}");
         }
+    }
+}
+
+/// The journal says what the effects say, in the same order, and nothing that was written changes.
+fn what_happened_is_written_down(before: &State, state: &State, effects: &[Effect]) {
+    for (id, run) in state.runs() {
+        let written = before.run(id).map_or(0, |run| run.events(0).len());
+        let old = before.run(id).into_iter().flat_map(|run| run.events(0));
+        assert!(run.events(0).take(written).eq(old));
+        assert!((written as u64 + 1..).zip(run.events(written as u64)).all(|(n, (number, _))| n == number));
+        let said = effects.iter().filter_map(|effect| match *effect {
+            Effect::Start { id: of, attempt, .. } => (of.run == id).then_some((Some(of.step), attempt)),
+            Effect::StepFinished { id: of } | Effect::StepRewound { id: of } => {
+                (of.run == id).then_some((Some(of.step), 0))
+            }
+            Effect::RunFinished { run } => (run == id).then_some((None, 0)),
+            _ => None,
+        });
+        let events = run.events(written as u64).filter_map(|(_, event)| match event.kind {
+            RunEventKind::StepStarted { step, attempt, worker } => {
+                assert!(run.worker_name(worker).is_some());
+                Some((Some(step), attempt))
+            }
+            RunEventKind::StepFinished { step, .. } | RunEventKind::StepRewound { step } => {
+                Some((Some(step), 0))
+            }
+            RunEventKind::RunFinished { .. } => Some((None, 0)),
+            _ => None,
+        });
+        assert!(if run.spec().journal { events.eq(said) } else { run.events(0).len() == 0 });
     }
 }
 

@@ -10,6 +10,8 @@ mod failing;
 mod hashing;
 mod identical;
 mod invariants;
+mod journal;
+mod keeping;
 mod losing;
 mod memory;
 mod outstanding;

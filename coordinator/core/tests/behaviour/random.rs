@@ -63,6 +63,7 @@ prop_compose! {
             priority: (steps.len() % 3) as i8 - 1,
             steps,
             keep_going,
+            journal: keep_going,
             deliver,
             tenant: tenant.into(),
             requirements,
@@ -84,6 +85,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4_u8).prop_map(Event::Drain),
         1 => any::<u8>().prop_map(Event::Configure),
         3 => Just(Event::Tick),
+        1 => any::<u8>().prop_map(Event::Note),
         1 => any::<u8>().prop_map(Event::Cancel),
         2 => any::<u16>().prop_map(Event::Repeat),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Event::Forge { pick, how }),
@@ -175,6 +177,7 @@ fn the_histories_contain_what_they_are_to_survive() {
             "quarantined",
             "no room",
             "unplaceable",
+            "dropped",
         ]
         .map(String::from),
     );
@@ -211,6 +214,9 @@ fn happenings(shell: &Shell) -> Vec<String> {
             "rewound after delivery",
             rewinds * usize::from(matches!(command, LogCommand::Delivered { .. })),
         );
+        let forgotten = effects.iter().filter(|effect| matches!(effect, Effect::RunForgotten { .. }));
+        let wanted = matches!(command, LogCommand::Forget { .. });
+        note("dropped", forgotten.count() * usize::from(!wanted));
         let no_room = |effect: &&Effect| matches!(effect, Effect::SubmitRefused { .. });
         note("no room", effects.iter().filter(no_room).count());
         let drains = matches!(command, LogCommand::WorkerDraining { .. });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cullet_core::spec::{InputSource, RunSpec};
 use cullet_core::{
-    AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Resolution, RunId, Settings, State, StepId,
+    AttemptId, AttemptOutcome, Effect, Epoch, LogCommand, Note, Resolution, RunId, Settings, State, StepId,
     StepPhase, TimeMs, WorkerId, WorkerSpec,
 };
 use cullet_digest::{Digest, TreeRef};
@@ -23,6 +23,7 @@ pub(crate) enum Event {
     Drain(u8),
     Leave(u8),
     Kill,
+    Note(u8),
     Tick,
     Configure(u8),
     Cancel(u8),
@@ -42,6 +43,8 @@ fn settings(how: u8) -> Settings {
             placement_grace_ms: u64::from(how >> 4) * 30,
             tenant_weights: [("one".into(), 3)].into(),
             max_durations: 3,
+            keep_finished_runs: u32::from(how >> 6),
+            keep_finished_steps: u64::from(how >> 5) * 8,
             ..Settings::default()
         },
     }
@@ -155,6 +158,10 @@ impl Shell {
                 LogCommand::WorkerLeft { worker: self.worker(worker), reason: "silence".into(), at }
             }
             Event::Configure(how) => LogCommand::Configure { settings: Box::new(settings(how)), at },
+            Event::Note(which) => {
+                let (run, step) = (self.run(which), Some(u32::from(which) % 8));
+                LogCommand::Noted { run, step, note: Note::Text("so it is".into()), at }
+            }
             Event::Tick => LogCommand::Tick { at },
             Event::Kill => {
                 LogCommand::WorkerLeft { worker: self.most_tried()?, reason: "silence".into(), at }
