@@ -5,6 +5,7 @@
 
 mod check;
 mod core_apply;
+mod core_schedule;
 mod cullet;
 mod measure;
 mod one_step;
@@ -31,6 +32,7 @@ usage: cullet-bench BENCHMARK
   source-scan      a source tree of 100,000 files against git status, 2 GiB against b3sum
   one-cached-step  the whole process for one cached step
   core             the decisions alone for 100,000 cached steps
+  scheduler        the decisions alone for 1,000 workers and 100,000 ready steps
   all              all of them
   quick            all of them in small, failing only far beyond the targets";
 
@@ -62,6 +64,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["source-scan"] => source_scan::run(&full, &mut report)?,
         ["one-cached-step"] => one_step::run(&full, &mut report)?,
         ["core"] => core_apply::run(&full, &mut report)?,
+        ["scheduler"] => core_schedule::run(&full, &mut report)?,
         ["all"] => all(&full, &mut report)?,
         ["quick"] => return quick::run(),
         _ => return Err(USAGE.into()),
@@ -71,6 +74,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
 
 fn all(scale: &Scale, report: &mut Report) -> Result<()> {
     core_apply::run(scale, report)?;
+    core_schedule::run(scale, report)?;
     one_step::run(scale, report)?;
     step_overhead::run(scale, report)?;
     replay::run(scale, report)?;

@@ -93,10 +93,9 @@ impl ReadyQueue {
         self.tenants.keys().copied()
     }
 
-    /// The groups of a tenant, each with its first step.
-    pub(crate) fn heads(&self, tenant: TenantId) -> impl Iterator<Item = (Group, Priority)> {
+    pub(crate) fn groups(&self, tenant: TenantId) -> impl Iterator<Item = (Group, &BTreeSet<Priority>)> {
         let groups = self.tenants.get(&tenant).into_iter().flatten();
-        groups.filter_map(move |(demand, steps)| Some((Group { tenant, demand: *demand }, *steps.first()?)))
+        groups.map(move |(demand, steps)| (Group { tenant, demand: *demand }, steps))
     }
 
     pub(crate) fn head(&self, group: Group) -> Option<Priority> {

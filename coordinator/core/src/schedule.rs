@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use crate::place::{Group, Priority};
+use crate::place::{Demand, Group, Priority};
 use crate::ready::Reservation;
 use crate::tenants::TenantId;
 use crate::{State, WorkerId};
@@ -52,8 +52,9 @@ pub(crate) struct News {
 /// before, which is mostly one. How many workers, ready steps or finished ones there are hardly matters.
 pub(crate) struct Round<'n> {
     news: &'n mut News,
-    /// Groups that fit nowhere: room only shrinks while a round lasts.
-    dropped: BTreeSet<Group>,
+    /// What fits nowhere: room only shrinks while a round lasts. (The group that a worker is kept free for is
+    /// tried before, on that worker as well.)
+    dropped: Vec<Demand>,
     /// Tenants with ready steps, in their turn.
     turns: Vec<TenantId>,
 }
@@ -61,7 +62,7 @@ pub(crate) struct Round<'n> {
 impl<'n> Round<'n> {
     pub(crate) fn new(state: &mut State, news: &'n mut News) -> Self {
         reserve(state, news);
-        Self { news, dropped: BTreeSet::new(), turns: state.ready.tenants().collect() }
+        Self { news, dropped: Vec::new(), turns: state.ready.tenants().collect() }
     }
 
     /// The next step to start. It must be started before this is asked again.
@@ -80,30 +81,35 @@ impl<'n> Round<'n> {
 
     /// The first step of a tenant that fits somewhere.
     fn first_of(&mut self, state: &State, tenant: TenantId) -> Option<Assignment> {
-        let mut first: Option<Assignment> = None;
-        for (group, step) in state.ready.heads(tenant) {
-            if first.is_some_and(|first| first.step < step) || self.dropped.contains(&group) {
+        let mut first: Option<(Priority, Group)> = None;
+        for (group, steps) in state.ready.groups(tenant) {
+            if self.dropped.contains(&group.demand) {
                 continue;
             }
-            match self.place(state, group, step) {
-                Some(worker) => first = Some(Assignment { step, group, worker }),
-                None => {
-                    self.dropped.insert(group);
-                }
+            if !self.fits(state, group) {
+                self.dropped.push(group.demand);
+                continue;
             }
+            let head = steps.first().filter(|head| first.is_none_or(|(first, _)| **head < first));
+            first = head.map(|head| (*head, group)).or(first);
         }
-        first
+        let (step, group) = first?;
+        self.place(state, group, step).map(|worker| Assignment { step, group, worker })
     }
 
     /// Groups that an assignment passes: those before it in the line that do not fit.
     pub(crate) fn passed(&self, state: &State, started: &Assignment) -> Vec<Group> {
-        let turn = |tenant| self.turns.iter().position(|known| *known == tenant);
-        let mine = turn(started.group.tenant);
-        let before = |group: &&Group| match turn(group.tenant).cmp(&mine) {
-            std::cmp::Ordering::Equal => state.ready.head(**group).is_some_and(|head| head < started.step),
-            order => order.is_lt(),
-        };
-        self.dropped.iter().filter(before).copied().collect()
+        if state.ready.reservation().is_some_and(|reservation| reservation.group == started.group) {
+            return Vec::new();
+        }
+        let mine = started.group.tenant;
+        // Nothing of theirs fits, or it would be their turn.
+        let before = self.turns.iter().take_while(|tenant| **tenant != mine);
+        let theirs = before.flat_map(|tenant| state.ready.groups(*tenant)).map(|(group, _)| group);
+        let own = state.ready.groups(mine).filter(|(group, steps)| {
+            self.dropped.contains(&group.demand) && steps.first().is_some_and(|head| *head < started.step)
+        });
+        theirs.chain(own.map(|(group, _)| group)).collect()
     }
 
     /// A worker is no longer kept free.
@@ -112,10 +118,25 @@ impl<'n> Round<'n> {
         self.dropped.clear();
     }
 
+    /// The worker that is kept free for others than this group.
+    fn kept(state: &State, group: Group) -> Option<WorkerId> {
+        let kept = state.ready.reservation().filter(|reservation| reservation.group != group);
+        kept.map(|reservation| reservation.worker)
+    }
+
+    /// Whether any worker has room for a step of the group.
+    fn fits(&self, state: &State, group: Group) -> bool {
+        let kept = Self::kept(state, group);
+        if self.news.fresh.contains(&group) {
+            return state.workers.roomiest(group.demand, kept).is_some();
+        }
+        let mut grown = self.news.grown.iter();
+        grown.any(|worker| Some(*worker) != kept && state.workers.room(*worker, group.demand).is_some())
+    }
+
     /// The best worker for the first step of a group.
     fn place(&self, state: &State, group: Group, step: Priority) -> Option<WorkerId> {
-        let kept = state.ready.reservation().filter(|reservation| reservation.group != group);
-        let kept = kept.map(|reservation| reservation.worker);
+        let kept = Self::kept(state, group);
         let demand = group.demand;
         let id = step.place.id;
         let near = state.runs.get(&id.run).and_then(|run| run.near.get(&id.step));
@@ -151,6 +172,7 @@ fn reserve(state: &mut State, news: &mut News) {
         state.ready.reserve(None);
     }
     let starving = state.ready.starving(PATIENCE).into_iter();
+    let starving = starving.filter(|group| !state.ready.stuck().contains_key(&group.demand));
     let mut possible = starving.filter_map(|group| {
         let worker = state.workers.roomiest_able(group.demand)?;
         Some(Reservation { group, worker })

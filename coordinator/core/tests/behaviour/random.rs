@@ -149,6 +149,7 @@ proptest! {
             let command: LogCommand = postcard::from_bytes(&postcard::to_allocvec(command).unwrap()).unwrap();
             prop_assert_eq!(&state.apply(&command), effects);
         }
+        prop_assert_eq!(state.outstanding(), shell.state.outstanding());
         prop_assert_eq!(state.log_hash(), shell.state.log_hash());
         prop_assert_eq!(state.state_hash(), shell.state.state_hash());
         prop_assert_eq!(state, shell.state);

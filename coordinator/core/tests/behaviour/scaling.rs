@@ -1,6 +1,7 @@
 //! Cost grows with the size of a run and not faster. Ratios within one process, so that a slow machine does
 //! not matter.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use cullet_core::spec::{RunSpec, StepSpec};
 use cullet_core::{AttemptOutcome, Effect, LogCommand, Resolution, RunId, State, StepId};
 
 use crate::driver::worker_spec;
+use crate::memory::held;
 use crate::steps::{digest, reads, run, step, tree};
 
 /// Layers of ten steps, each of which reads one of the layer before, and a last one that comes after all.
@@ -27,7 +29,7 @@ fn layers(steps: u32) -> RunSpec {
 /// Answers every effect at once, in order, and gives the number of commands.
 fn play(state: &mut State, spec: Arc<RunSpec>, miss: bool) -> usize {
     let submit = LogCommand::Submit { run: RunId(1), spec, at: 0 };
-    let mut effects: std::collections::VecDeque<_> = state.apply(&submit).into();
+    let mut effects: VecDeque<_> = state.apply(&submit).into();
     let (action, outputs) = (digest("action"), Box::<[_]>::from([tree("output")]));
     let mut commands = 1;
     while let Some(effect) = effects.pop_front() {
@@ -134,11 +136,104 @@ fn a_crowd_of_identical_steps_costs_no_more_than_others() {
 #[test]
 fn a_step_takes_less_than_700_bytes() {
     let steps = 10_000;
-    let before = crate::memory::held();
+    let before = held();
     let mut state = State::default();
     play(&mut state, Arc::new(layers(steps)), false);
-    let per_step = (crate::memory::held() - before) / steps as usize;
+    let per_step = (held() - before) / steps as usize;
     assert_eq!(state.run(RunId(1)).unwrap().counts().cached, steps);
     eprintln!("{per_step} bytes a step");
     assert!(per_step < 700, "{per_step} bytes a step");
+}
+
+/// Runs of four tenants with steps of eight sizes, all of them ready, on workers of eight processors that are
+/// full; gives the state and what runs.
+fn crowd(workers: u64, steps: u32) -> (State, VecDeque<Effect>) {
+    let mut state = State::default();
+    let mut running = VecDeque::new();
+    for tenant in 0..4_u32 {
+        let sized = |i| StepSpec { cpu_millis: 500 * (1 + i % 8), ..step(&format!("s{i}")) };
+        let tenant_name = format!("t{tenant}").into();
+        let spec = RunSpec { tenant: tenant_name, ..run((0..steps / 4).map(sized).collect::<Vec<_>>()) };
+        let submit = LogCommand::Submit { run: RunId(tenant.into()), spec: Arc::new(spec), at: 0 };
+        for effect in state.apply(&submit) {
+            let Effect::Resolve { id, .. } = effect else { continue };
+            let action = digest(&format!("{tenant} {}", id.step));
+            state.apply(&LogCommand::Resolved { id, resolution: Resolution::miss(action), at: 1 });
+        }
+    }
+    for worker in 0..workers {
+        running.extend(state.apply(&LogCommand::WorkerJoined { spec: worker_spec(worker, 8), at: 2 }));
+    }
+    (state, running)
+}
+
+/// Ends so many attempts, the oldest first, and gives the seconds that each took with what was started for it.
+fn decide(state: &mut State, running: &mut VecDeque<Effect>, decisions: u32) -> f64 {
+    let outputs = Box::<[_]>::from([tree("output")]);
+    let start = start_of_measurement();
+    for _ in 0..decisions {
+        let Some(Effect::Start { id, attempt, epoch, .. }) = running.pop_front() else {
+            panic!("all is done")
+        };
+        let outcome = AttemptOutcome::Succeeded { outputs: outputs.clone() };
+        let (duration_ms, detail, at) = (1, None, 3);
+        let finished = LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
+        let started = state.apply(&finished).into_iter();
+        running.extend(started.filter(|effect| matches!(effect, Effect::Start { .. })));
+    }
+    start.elapsed().as_secs_f64() / f64::from(decisions)
+}
+
+#[test]
+fn a_decision_does_not_grow_with_workers_ready_steps_or_history() {
+    let (mut small, mut few) = crowd(10, 4_000);
+    let (mut large, mut many) = crowd(1_000, 40_000);
+    let small = (0..4).map(|_| decide(&mut small, &mut few, 500)).fold(f64::MAX, f64::min);
+    let first = decide(&mut large, &mut many, 2_000);
+    let rest: Vec<f64> = (0..6).map(|_| decide(&mut large, &mut many, 2_000)).collect();
+    let last = rest[3..].iter().copied().fold(f64::MAX, f64::min);
+    eprintln!("a decision: {:.2} µs, {:.2} µs, {:.2} µs", small * 1e6, first * 1e6, last * 1e6);
+    // A hundred times the workers and ten times the steps; memory that no longer fits into the processor's
+    // caches gives up to 3.
+    assert!(last < small * 8.0, "{last} s instead of {small}");
+    assert!(last < first * 3.0, "{last} s instead of {first}");
+}
+
+/// What a step keeps while its run is live, ready or executed with a journal.
+#[test]
+fn a_live_step_takes_less_than_1024_bytes() {
+    let before = held();
+    let (mut state, mut running) = crowd(1, 10_000);
+    let ready = (held() - before) / 10_000;
+    decide(&mut state, &mut running, 100);
+    drop((state, running));
+    let steps: Vec<_> = (0..10_000).map(|i| reads(&format!("step-{i}"), &[])).collect();
+    let before = held();
+    let mut state = State::default();
+    state.apply(&LogCommand::WorkerJoined { spec: worker_spec(1, 1000), at: 0 });
+    let spec = RunSpec { journal: true, ..run(steps) };
+    let submit = LogCommand::Submit { run: RunId(1), spec: Arc::new(spec), at: 0 };
+    let mut effects: VecDeque<_> = state.apply(&submit).into();
+    // The last one stays, so that the run is live.
+    effects.pop_back();
+    while let Some(effect) = effects.pop_front() {
+        let command = match effect {
+            Effect::Resolve { id, .. } => {
+                let resolution = Resolution::miss(digest(&format!("{}", id.step)));
+                LogCommand::Resolved { id, resolution, at: 1 }
+            }
+            Effect::Start { id, attempt, epoch, .. } => {
+                let outcome = AttemptOutcome::Succeeded { outputs: [tree("output")].into() };
+                let (duration_ms, detail, at) = (1, Some(digest("detail")), 3);
+                LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at }
+            }
+            _ => continue,
+        };
+        effects.extend(state.apply(&command));
+    }
+    assert_eq!(state.run(RunId(1)).unwrap().counts().executed, 9_999);
+    drop(effects);
+    let executed = (held() - before) / 10_000;
+    eprintln!("{ready} bytes a ready step, {executed} bytes an executed one with its events");
+    assert!(ready < 1024 && executed < 1024);
 }
