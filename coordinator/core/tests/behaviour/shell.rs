@@ -16,19 +16,37 @@ use crate::steps::{digest, tree};
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     Submit(u8),
-    Answer { pick: u8, how: u8 },
-    Trouble { pick: u8, how: u8 },
-    Lose { pick: u8, which: u8 },
-    Join { worker: u8, cpus: u8, incarnation: u8 },
+    Answer {
+        pick: u8,
+        how: u8,
+    },
+    Trouble {
+        pick: u8,
+        how: u8,
+    },
+    Lose {
+        pick: u8,
+        which: u8,
+    },
+    Join {
+        worker: u8,
+        cpus: u8,
+        incarnation: u8,
+    },
     Drain(u8),
     Leave(u8),
     Kill,
+    /// Another shell performs what nobody has answered, and knows nothing else.
+    TakeOver,
     Note(u8),
     Tick,
     Configure(u8),
     Cancel(u8),
     Repeat(u16),
-    Forge { pick: u8, how: u8 },
+    Forge {
+        pick: u8,
+        how: u8,
+    },
     Forget(u8),
 }
 
@@ -161,6 +179,10 @@ impl Shell {
             Event::Note(which) => {
                 let (run, step) = (self.run(which), Some(u32::from(which) % 8));
                 LogCommand::Noted { run, step, note: Note::Text("so it is".into()), at }
+            }
+            Event::TakeOver => {
+                self.owed = self.state.outstanding().iter().filter_map(Owed::by).collect();
+                return None;
             }
             Event::Tick => LogCommand::Tick { at },
             Event::Kill => {
