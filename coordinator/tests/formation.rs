@@ -57,7 +57,7 @@ impl Coordinator {
         let Some(node) = self.seat.node() else { return };
         let identity = node.identity();
         node.shutdown().await;
-        drop(self.seat);
+        drop((node, self.seat));
         // A process would be gone by now; here tasks of its connections hold on to the log for a moment.
         until("the log is closed", async || {
             let opened =

@@ -22,6 +22,9 @@ use crate::error::{CliError, ExitStatus};
 /// time: half-open ones must not pile up.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// Until a coordinator whose disk was full tries again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Open calls on one connection. A client that wants more opens another.
 const STREAMS: u32 = 1024;
 
@@ -87,23 +90,37 @@ async fn run(args: &CoordinatorArgs, seat: &Arc<Seat>) -> Result<ExitStatus, Cli
         CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
     })?;
     let failed = watch::Sender::new(None);
-    let mut failure = failed.subscribe();
     let signals = signals().map_err(|error| CliError::infra("cannot listen for signals").because(error))?;
-    tokio::pin!(signals);
-    let form = formation.form(seat, failed);
-    tokio::select! {
-        () = &mut signals => return Ok(ExitStatus::Success),
-        formed = form => formed.map_err(|error| CliError::infra("this coordinator cannot start").because(error))?,
-    }
-    let cluster = seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default();
-    tracing::info!(id = %hex(seat.id()), cluster, "member of the cluster");
     tokio::select! {
         () = signals => Ok(ExitStatus::Success),
-        problem = failure.wait_for(Option::is_some) => {
-            let problem = problem.ok().and_then(|problem| problem.clone()).unwrap_or_default();
-            Err(CliError::infra(format!("the log cannot be written any more: {problem}"))
-                .hint("nothing that was acknowledged is lost: mend the disk and start it again"))
+        ended = take_part(&formation, seat, &failed) => ended,
+    }
+}
+
+/// Takes part for as long as the disk lets it. A full disk ends its part until there is space again; any other failure
+/// of the disk ends it for good.
+async fn take_part(
+    formation: &Formation,
+    seat: &Arc<Seat>,
+    failed: &watch::Sender<Option<String>>,
+) -> Result<ExitStatus, CliError> {
+    loop {
+        let formed = formation.form(seat, failed.clone()).await;
+        formed.map_err(|error| CliError::infra("this coordinator cannot start").because(error))?;
+        let cluster = seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default();
+        tracing::info!(id = %hex(seat.id()), cluster, "member of the cluster");
+        let Some(node) = seat.node() else { continue };
+        let reason = node.stopped().await;
+        drop(node);
+        if let Some(problem) = &*failed.borrow() {
+            return Err(CliError::infra(format!("the log cannot be written any more: {problem}"))
+                .hint("nothing that was acknowledged is lost: mend the disk and start it again"));
         }
+        tracing::error!(reason, "takes no part until the disk has space again");
+        if let Some(node) = seat.leave() {
+            node.shutdown().await;
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

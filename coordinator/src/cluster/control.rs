@@ -31,7 +31,7 @@ struct Control {
 }
 
 impl Control {
-    fn node(&self) -> Result<&Node, Status> {
+    fn node(&self) -> Result<Node, Status> {
         self.seat.node().ok_or_else(|| Status::unavailable("this coordinator has not found its cluster yet"))
     }
 
@@ -84,7 +84,7 @@ impl Cluster for Control {
             ..v1::StatusResponse::default()
         };
         if let Some(node) = self.seat.node() {
-            describe(node, &mut status);
+            describe(&node, &mut status);
         }
         Ok(Response::new(status))
     }

@@ -23,7 +23,7 @@ struct Seated {
 impl Seated {
     fn node(&self) -> Result<impl Raft<AppendStream = AppendAnswers> + use<>, Status> {
         let node = self.seat.node();
-        node.map(crate::raft::Node::rpc)
+        node.map(|node| node.rpc())
             .ok_or_else(|| Status::unavailable("this coordinator has not found its cluster yet"))
     }
 }

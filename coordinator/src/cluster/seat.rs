@@ -1,6 +1,6 @@
 //! This coordinator's place, taken or not.
 
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 use cullet_raft_log::ClusterId;
 
@@ -13,13 +13,13 @@ pub struct Seat {
     fresh: NodeId,
     /// Where others reach it, as `http://host:port`.
     address: String,
-    node: OnceLock<Node>,
+    node: RwLock<Option<Node>>,
 }
 
 impl Seat {
     /// A place that is not taken. `fresh` is drawn at random by the caller.
     pub const fn new(fresh: NodeId, address: String) -> Self {
-        Self { fresh, address, node: OnceLock::new() }
+        Self { fresh, address, node: RwLock::new(None) }
     }
 
     /// Where others reach this coordinator.
@@ -27,9 +27,9 @@ impl Seat {
         &self.address
     }
 
-    /// Its part in raft, once it has one.
-    pub fn node(&self) -> Option<&Node> {
-        self.node.get()
+    /// Its part in raft, while it has one.
+    pub fn node(&self) -> Option<Node> {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its number.
@@ -42,9 +42,14 @@ impl Seat {
         self.node().map(|node| node.identity().cluster)
     }
 
-    /// Takes the place. Only the first one counts.
-    pub(super) fn take(&self, node: Node) -> &Node {
-        self.node.get_or_init(|| node)
+    /// Takes the place.
+    pub(super) fn take(&self, node: Node) {
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    }
+
+    /// Gives it up, and gives whoever had it.
+    pub fn leave(&self) -> Option<Node> {
+        self.node.write().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why it cannot take part in deciding, or nothing if it can.

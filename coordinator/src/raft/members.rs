@@ -104,21 +104,19 @@ impl Node {
         changed.map(drop).map_err(|error| self.write_error(error))
     }
 
-    /// Asks a voter to lead, and waits until one does that is not this node.
+    /// Asks a voter to lead, by default the one that is most up to date, and waits until one does that is not this node.
     pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, ProposeError> {
         if !self.leads() {
             return Err(ProposeError::NotLeader { leader: self.leader() });
         }
         let view = self.view();
-        let others = || view.members.iter().filter(|member| member.voter && member.id != self.identity.node);
         let to = match to {
             Some(to) if !view.members.iter().any(|member| member.voter && member.id == to) => {
                 return Err(ProposeError::Refused { reason: format!("{to} is no voter") });
             }
             Some(to) => to,
-            None => others()
-                .map(|member| member.id)
-                .next()
+            None => self
+                .successor(&view)
                 .ok_or_else(|| ProposeError::Refused { reason: "there is no other voter".to_owned() })?,
         };
         if to == self.identity.node {
@@ -132,5 +130,16 @@ impl Node {
         let waited = self.raft.wait(Some(self.timing.commit)).metrics(leads, "another leader").await;
         let metrics = waited.map_err(|error| ProposeError::Unknown { reason: error.to_string() })?;
         Ok(metrics.current_leader.unwrap_or(to))
+    }
+
+    /// The voter that has most of the log, and of several the one that answered last.
+    fn successor(&self, view: &RaftView) -> Option<NodeId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let matching =
+            |id| metrics.replication.as_ref()?.get(&id).copied().flatten().map(|log_id| log_id.index);
+        let heard = |id| metrics.heartbeat.as_ref()?.get(&id).copied().flatten();
+        let others = view.members.iter().filter(|member| member.voter && member.id != self.identity.node);
+        others.map(|member| member.id).max_by_key(|&id| (matching(id), heard(id)))
     }
 }

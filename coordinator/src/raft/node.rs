@@ -222,6 +222,19 @@ impl Node {
         asked.map_err(|error| ProposeError::Stopped { reason: error.to_string() })
     }
 
+    /// Returns when raft can do nothing any more on this node, with the reason.
+    pub async fn stopped(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(error) = &metrics.borrow_watched().running_state {
+                return error.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return "it was shut down".to_owned();
+            }
+        }
+    }
+
     /// Ends this node's part. What was acknowledged is durable.
     pub async fn shutdown(&self) {
         // It fails only where raft had stopped already.
