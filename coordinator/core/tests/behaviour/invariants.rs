@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cullet_core::spec::InputSource;
 use cullet_core::{
-    AttemptOutcome, Counts, Effect, Epoch, LogCommand, Run, RunEventKind, RunId, RunStatus, State, StepId,
-    StepPhase, StepStatus, StepView, Wait, WorkerView,
+    AttemptOutcome, Effect, Epoch, LogCommand, Run, RunId, RunStatus, State, StepId, StepPhase, StepStatus,
+    StepView, Wait, WorkerView,
 };
 
-use crate::shell::{Owed, Shell};
+use crate::bookkeeping::{counts_are_true, what_happened_is_written_down, what_is_live_is_counted};
+use crate::owed::Owed;
+use crate::shell::Shell;
 
 /// Remembers what must not change.
 #[derive(Default)]
@@ -164,23 +166,6 @@ fn dependencies_succeeded(state: &State, id: StepId) -> bool {
     dependencies(run, id.step).all(succeeded)
 }
 
-fn counts_are_true(run: &Run) {
-    let mut counts = Counts::default();
-    for step in run.steps() {
-        match step.status() {
-            Some(StepStatus::Succeeded) if step.cached => counts.cached += 1,
-            Some(StepStatus::Succeeded) => counts.executed += 1,
-            Some(StepStatus::Skipped) => counts.skipped += 1,
-            Some(StepStatus::Cancelled) => counts.cancelled += 1,
-            Some(_) => counts.failed += 1,
-            None => {}
-        }
-        let explained = matches!(step.status(), Some(StepStatus::Skipped | StepStatus::Cancelled));
-        assert!(!explained || step.reason.is_some_and(|reason| !reason.is_empty()), "no reason given");
-    }
-    assert_eq!(run.counts(), counts);
-}
-
 /// After a failure that ends the run early, or a cancellation, only what is being stopped is left.
 fn nothing_starts_after_a_halt(run: &Run) {
     let fatal = run
@@ -259,53 +244,6 @@ fn everything_unfinished_has_a_reason(shell: &Shell) {
             assert!(has_a_reason(shell, run, StepId { run: id, step }, &view), "{id} {step} {view:?}");
         }
     }
-}
-
-/// The journal says what the effects say, in the same order, and nothing that was written changes.
-fn what_happened_is_written_down(before: &State, state: &State, effects: &[Effect]) {
-    for (id, run) in state.runs() {
-        let written = before.run(id).map_or(0, |run| run.events(0).len());
-        let old = before.run(id).into_iter().flat_map(|run| run.events(0));
-        assert!(run.events(0).take(written).eq(old));
-        assert!((written as u64 + 1..).zip(run.events(written as u64)).all(|(n, (number, _))| n == number));
-        let said = effects.iter().filter_map(|effect| match *effect {
-            Effect::Start { id: of, attempt, .. } => (of.run == id).then_some((Some(of.step), attempt)),
-            Effect::StepFinished { id: of } | Effect::StepRewound { id: of } => {
-                (of.run == id).then_some((Some(of.step), 0))
-            }
-            Effect::RunFinished { run } => (run == id).then_some((None, 0)),
-            _ => None,
-        });
-        let events = run.events(written as u64).filter_map(|(_, event)| match event.kind {
-            RunEventKind::StepStarted { step, attempt, worker } => {
-                assert!(run.worker_name(worker).is_some());
-                Some((Some(step), attempt))
-            }
-            RunEventKind::StepFinished { step, .. } | RunEventKind::StepRewound { step } => {
-                Some((Some(step), 0))
-            }
-            RunEventKind::RunFinished { .. } => Some((None, 0)),
-            _ => None,
-        });
-        assert!(if run.spec().journal { events.eq(said) } else { run.events(0).len() == 0 });
-    }
-}
-
-fn what_is_live_is_counted(state: &State) {
-    let mut live = BTreeMap::new();
-    for (_, run) in state.runs().filter(|(_, run)| run.status().is_none()) {
-        let live = live.entry(&*run.spec().tenant).or_insert((0, 0, 0, 0));
-        live.0 += 1;
-        live.1 += run.steps().len() as u64;
-        for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
-            live.2 += u64::from(spec.cpu_millis.max(1)) * u64::from(step.phase == StepPhase::Running);
-            live.3 += usize::from(step.phase == StepPhase::Ready);
-        }
-    }
-    let counted = state.tenants().map(|tenant| {
-        (tenant.name, (tenant.live_runs, tenant.live_steps, tenant.used_cpu_millis, tenant.ready))
-    });
-    assert_eq!(counted.collect::<BTreeMap<_, _>>(), live);
 }
 
 /// Another shell would owe the same answers, but for those that nobody waits for any more.

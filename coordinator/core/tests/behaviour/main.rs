@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets the unexpected has failed")]
 
 mod admitting;
+mod bookkeeping;
 mod cancelling;
 mod dividing;
 mod driver;
@@ -15,6 +16,7 @@ mod keeping;
 mod losing;
 mod memory;
 mod outstanding;
+mod owed;
 mod placing;
 mod random;
 mod refusing;

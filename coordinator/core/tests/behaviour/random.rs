@@ -8,7 +8,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::invariants::Watch;
-use crate::shell::{Event, Shell, labels};
+use crate::owed::labels;
+use crate::shell::{Event, Shell};
 use crate::steps::{digest, tree};
 
 #[derive(Debug, Clone)]
