@@ -82,8 +82,14 @@ mod tests {
         (recorder, store.find(Some(&meta.run)).unwrap())
     }
 
+    /// A process that minds SIGINT, which shells have what they start in the background ignore.
     fn sleep() -> Child {
-        Command::new("sleep").arg("60").spawn().unwrap()
+        let child = Command::new("env").args(["--default-signal=INT", "sleep", "60"]).spawn().unwrap();
+        let comm = format!("/proc/{}/comm", child.id());
+        while std::fs::read_to_string(&comm).unwrap() != "sleep\n" {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child
     }
 
     #[test]

@@ -29,8 +29,7 @@ fn what_is_for_later_says_so() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("cullet.yaml"), GOOD).unwrap();
     for args in [
-        &["coordinator", "--listen", "[::]:1"][..],
-        &["worker"],
+        &["worker", "--join", "http://example.invalid"][..],
         &["bundle", "export", "x"],
         &["run", "--cluster", "https://example.invalid"],
     ] {
