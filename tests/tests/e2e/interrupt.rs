@@ -27,7 +27,7 @@ fn cancelled_by(signals: &[&str], marker: &str) -> Outcome {
          slow: {{ needs: [quick], run: 'sleep {marker}' }}\n  after: {{ needs: [slow], run: 'true' }}\n"
     );
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
-    let mut command = user.command(checkout.path(), ["run", "--progress", "json"]);
+    let mut command = minding_signals(&user.command(checkout.path(), ["run", "--progress", "json"]));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| sleeping(marker));
     for signal in signals {
@@ -42,6 +42,21 @@ fn cancelled_by(signals: &[&str], marker: &str) -> Outcome {
     let last = outcome.events.last().unwrap();
     assert_eq!((last["event"].as_str(), last["status"].as_str()), (Some("run_finished"), Some("cancelled")));
     outcome
+}
+
+/// The same under `env`, because whoever runs the tests may have these signals ignored (`nohup`, a shell's background),
+/// and Cullet respects that.
+fn minding_signals(command: &Command) -> Command {
+    let mut minding = Command::new("env");
+    minding.arg("--default-signal=HUP,INT").arg(command.get_program()).args(command.get_args());
+    minding
+        .stdin(Stdio::null())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        minding.current_dir(dir);
+    }
+    minding
 }
 
 fn sleeping(marker: &str) -> bool {
