@@ -29,11 +29,7 @@ pub(crate) fn run(scale: &Scale, report: &mut Report) -> Result<()> {
 }
 
 fn layers(steps: u32) -> RunSpec {
-    RunSpec {
-        pipeline: "layers".into(),
-        steps: (0..steps).map(step).collect(),
-        ..RunSpec::default()
-    }
+    RunSpec { pipeline: "layers".into(), steps: (0..steps).map(step).collect(), ..RunSpec::default() }
 }
 
 fn step(index: u32) -> StepSpec {
