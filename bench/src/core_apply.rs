@@ -42,10 +42,15 @@ fn step(index: u32) -> StepSpec {
     });
     let mut inputs: Vec<InputSpec> = inputs.collect();
     inputs.dedup();
+    StepSpec { inputs: inputs.into(), ..lone_step(index) }
+}
+
+/// A step without inputs.
+pub(crate) fn lone_step(index: u32) -> StepSpec {
     StepSpec {
         name: format!("step-{index}").into(),
         command: DigestFunction::Blake3.digest(b"command"),
-        inputs: inputs.into(),
+        inputs: Box::default(),
         after: Box::default(),
         outputs: 1,
         requires: 0,

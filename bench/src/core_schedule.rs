@@ -10,6 +10,7 @@ use cullet_digest::{DigestFunction, TreeRef};
 
 use crate::Result;
 use crate::check::{Report, Target, seconds};
+use crate::core_apply::lone_step;
 use crate::measure::middle;
 use crate::scale::Scale;
 
@@ -69,23 +70,7 @@ fn crowd(steps: u32) -> (State, VecDeque<Effect>) {
 }
 
 fn step(index: u32) -> StepSpec {
-    StepSpec {
-        name: format!("step-{index}").into(),
-        command: DigestFunction::Blake3.digest(b"command"),
-        inputs: Box::default(),
-        after: Box::default(),
-        outputs: 1,
-        requires: 0,
-        cpu_millis: 500 * (1 + index % SIZES),
-        memory_bytes: 1 << 30,
-        timeout_ms: 3_600_000,
-        retry_failure: 0,
-        retry_infra: 1,
-        effects: false,
-        allow_failure: false,
-        bypass_cache: false,
-        skip: None,
-    }
+    StepSpec { cpu_millis: 500 * (1 + index % SIZES), memory_bytes: 1 << 30, ..lone_step(index) }
 }
 
 /// Ends so many attempts, the oldest first, and gives the seconds for each.

@@ -30,6 +30,8 @@ mod receive;
 pub mod shared;
 mod single_flight;
 mod spool;
+#[cfg(test)]
+mod testing;
 pub mod tiers;
 pub mod verifying;
 pub mod wire;

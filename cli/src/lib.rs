@@ -8,6 +8,7 @@ pub mod diagnostics;
 pub mod error;
 pub mod history;
 pub mod paths;
+mod random;
 pub mod ui;
 
 use std::process::ExitCode;

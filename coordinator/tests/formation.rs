@@ -1,30 +1,24 @@
 //! Coordinators that know nothing but each other's addresses, on loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cullet_coordinator::cluster::{FormError, Formation, Seat, connect, control_service, raft_service};
-use cullet_coordinator::raft::Timing;
 use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_raft_log::{Config, Log, RealDisk};
+use support::{TIMING, until};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const TIMING: Timing = Timing {
-    heartbeat: Duration::from_millis(100),
-    election: Duration::from_millis(500),
-    commit: Duration::from_secs(5),
-};
 
 struct Coordinator {
     seat: Arc<Seat>,
@@ -75,17 +69,6 @@ impl Coordinator {
 
 fn url(address: SocketAddr) -> String {
     format!("http://{address}")
-}
-
-async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = check().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
 }
 
 async fn bind(address: SocketAddr) -> TcpListener {

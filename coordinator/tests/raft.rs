@@ -2,16 +2,19 @@
 //! and lose their disk.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cullet_coordinator::raft::{Member, Node, NodeError, NodeId, ProposeError, Timing};
+use cullet_coordinator::raft::{Member, Node, NodeError, NodeId, ProposeError};
 use cullet_core::spec::RunSpec;
 use cullet_core::{LogCommand, RunId};
 use cullet_proto::raft::raft_server::RaftServer;
 use cullet_raft_log::{ClusterId, Identity};
+use support::{TIMING, until};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,15 +23,6 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
-
-/// Short enough for a test, long enough for a machine that does other things as well.
-const TIMING: Timing = Timing {
-    heartbeat: Duration::from_millis(100),
-    election: Duration::from_millis(500),
-    commit: Duration::from_secs(5),
-};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A coordinator that can be killed and started again at its address.
 struct Coordinator {
@@ -102,17 +96,6 @@ async fn cluster(dir: &Path) -> Vec<Coordinator> {
         all.iter().map(|coordinator| (coordinator.identity.node, coordinator.member())).collect();
     all[0].node().bootstrap(members).await.unwrap();
     all
-}
-
-async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = check().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// The position of the one that leads and can prove it.

@@ -5,57 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
 use futures_util::TryStreamExt as _;
-use tempfile::TempDir;
 
 use super::*;
-use crate::{ActionCache, ActionResult, Blob, BlobStore, Origin as _, SharedCache, StoreError, conformance};
-
-/// The whole stack, which lives as long as its directory.
-#[derive(Debug)]
-struct Stack(SharedCache, #[expect(dead_code, reason = "dropped last")] TempDir);
-
-#[async_trait]
-impl BlobStore for Stack {
-    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
-        self.0.blobs.find_missing(digests).await
-    }
-
-    async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
-        self.0.blobs.get(digest).await
-    }
-
-    async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
-        self.0.blobs.put(digest, blob).await
-    }
-}
-
-#[async_trait]
-impl ActionCache for Stack {
-    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        self.0.actions.get(action).await
-    }
-
-    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
-        self.0.actions.put(action, result).await
-    }
-
-    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
-        self.0.actions.remove(action).await
-    }
-}
+use crate::testing::{Kept, Stack};
+use crate::{Blob, Origin as _, SharedCache, StoreError, conformance};
 
 fn open(dir: &Path) -> SharedCache {
     let location = format!("file://{}", dir.join("shared").display());
     SharedCache::open(&location, &ObjectOptions::new(dir.join("spool"))).unwrap()
 }
 
-fn stack() -> Stack {
+fn stack() -> Kept<Stack> {
     let dir = tempfile::tempdir().unwrap();
-    Stack(open(dir.path()), dir)
+    let SharedCache { blobs, actions, .. } = open(dir.path());
+    Kept(Stack { blobs, actions }, Arc::new(dir))
 }
 
 fn blob(len: usize) -> (Digest, Bytes) {

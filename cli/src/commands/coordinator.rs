@@ -54,7 +54,7 @@ async fn serve(args: &CoordinatorArgs) -> Result<ExitStatus, CliError> {
     let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = args.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
-    let seat = Arc::new(Seat::new(fresh_id(), address.clone()));
+    let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
     let server = Server::builder()
@@ -138,10 +138,4 @@ fn signals() -> std::io::Result<impl Future<Output = ()>> {
 /// How a coordinator's number is written.
 pub(super) fn hex(id: u64) -> String {
     format!("{id:016x}")
-}
-
-/// A number that no other coordinator has: the standard library's only randomness, from the operating system.
-fn fresh_id() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())).max(1)
 }

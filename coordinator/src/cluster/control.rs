@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::peers::connect;
 use super::seat::Seat;
-use crate::raft::{Leader, Member, MemberView, Node, NodeId, ProposeError};
+use crate::raft::{Member, MemberView, Node, NodeId, ProposeError};
 
 /// Marks a call that another coordinator passed on, so that two that take each other for the leader do not pass it to
 /// and fro.
@@ -44,30 +44,27 @@ fn wire(member: MemberView) -> v1::Member {
     v1::Member { id: member.id, address: member.address, voter: member.voter }
 }
 
-/// Where a call has to go that this node cannot answer.
-fn elsewhere<T>(request: &Request<T>, error: ProposeError) -> Result<Leader, Status> {
-    match error {
-        ProposeError::NotLeader { leader: Some(leader) } if request.metadata().get(FORWARDED).is_none() => {
-            Ok(leader)
-        }
-        ProposeError::Refused { reason } => Err(Status::failed_precondition(reason)),
-        error => Err(Status::unavailable(error.to_string())),
-    }
-}
-
-async fn forward<Q, A, F>(
-    leader: &Leader,
-    message: Q,
+/// Passes a call on to the leader, where that is why this node could not answer it.
+async fn pass_on<Q, A, F>(
+    request: Request<Q>,
+    error: ProposeError,
     call: impl FnOnce(ClusterClient<Channel>, Request<Q>) -> F,
 ) -> Result<Response<A>, Status>
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
+    let leader = match error {
+        ProposeError::NotLeader { leader: Some(leader) } if request.metadata().get(FORWARDED).is_none() => {
+            leader
+        }
+        ProposeError::Refused { reason } => return Err(Status::failed_precondition(reason)),
+        error => return Err(Status::unavailable(error.to_string())),
+    };
     let channel =
         connect(&leader.address, FORWARD_DEADLINE).map_err(|error| Status::unavailable(error.to_string()))?;
-    let mut request = Request::new(message);
-    request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
-    call(ClusterClient::new(channel), request).await
+    let mut passed = Request::new(request.into_inner());
+    passed.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
+    call(ClusterClient::new(channel), passed).await
 }
 
 #[tonic::async_trait]
@@ -102,14 +99,10 @@ impl Cluster for Control {
         match self.node()?.add_member(id, Member { address }, learner).await {
             Ok(()) => Ok(Response::new(v1::AddMemberResponse { members: self.members() })),
             Err(error) => {
-                let leader = elsewhere(&request, error)?;
-                let message = request.into_inner();
-                forward(
-                    &leader,
-                    message,
-                    |mut client, request| async move { client.add_member(request).await },
-                )
-                .await
+                let call = |mut client: ClusterClient<Channel>, request| async move {
+                    client.add_member(request).await
+                };
+                pass_on(request, error, call).await
             }
         }
     }
@@ -122,14 +115,10 @@ impl Cluster for Control {
         match self.node()?.remove_member(id).await {
             Ok(()) => Ok(Response::new(v1::RemoveMemberResponse { members: self.members() })),
             Err(error) => {
-                let leader = elsewhere(&request, error)?;
-                let message = request.into_inner();
-                forward(
-                    &leader,
-                    message,
-                    |mut client, request| async move { client.remove_member(request).await },
-                )
-                .await
+                let call = |mut client: ClusterClient<Channel>, request| async move {
+                    client.remove_member(request).await
+                };
+                pass_on(request, error, call).await
             }
         }
     }
@@ -142,12 +131,10 @@ impl Cluster for Control {
         match self.node()?.transfer(to).await {
             Ok(leader) => Ok(Response::new(v1::TransferLeadershipResponse { leader })),
             Err(error) => {
-                let leader = elsewhere(&request, error)?;
-                let message = request.into_inner();
                 let call = |mut client: ClusterClient<Channel>, request| async move {
                     client.transfer_leadership(request).await
                 };
-                forward(&leader, message, call).await
+                pass_on(request, error, call).await
             }
         }
     }

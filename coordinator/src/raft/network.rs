@@ -154,6 +154,15 @@ impl Peer {
         let decoded = answer.and_then(|response| self.framing.decode(response.get_ref()));
         decoded.map_err(|status| self.failed(&status))
     }
+
+    async fn ask_for(
+        &mut self,
+        ballot: Ballot,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let call = |mut client: Client, request| async move { client.vote(request).await };
+        self.unary(&ballot, option.hard_ttl(), call).await
+    }
 }
 
 fn unreachable<E: std::error::Error + 'static>(error: &E) -> Unreachable<Types> {
@@ -216,13 +225,7 @@ impl RaftNetworkV2<Types> for Peer {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let ballot = Ballot::Vote(request);
-        self.unary(
-            &ballot,
-            option.hard_ttl(),
-            |mut client, request| async move { client.vote(request).await },
-        )
-        .await
+        self.ask_for(Ballot::Vote(request), option).await
     }
 
     async fn pre_vote(
@@ -230,13 +233,7 @@ impl RaftNetworkV2<Types> for Peer {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let ballot = Ballot::PreVote(request);
-        self.unary(
-            &ballot,
-            option.hard_ttl(),
-            |mut client, request| async move { client.vote(request).await },
-        )
-        .await
+        self.ask_for(Ballot::PreVote(request), option).await
     }
 
     async fn full_snapshot(

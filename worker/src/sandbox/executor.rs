@@ -87,9 +87,11 @@ fn prepare_scratch(scratch: &Path, owner: Option<u32>) -> io::Result<()> {
 /// removal out. Removing them here would cost more than the rest of a small step on filesystems that discard at
 /// once.
 pub(super) fn open_overlay_work(scratch: &Path) {
-    for name in ["work/work", "work/work/incompat", "work/work/incompat/volatile"] {
+    let mut dir = scratch.join("work");
+    for name in ["work", "incompat", "volatile"] {
+        dir.push(name);
         // A failure shows when the caller removes the scratch directory.
-        let _ = std::fs::set_permissions(scratch.join(name), Permissions::from_mode(0o700));
+        let _ = std::fs::set_permissions(&dir, Permissions::from_mode(0o700));
     }
 }
 

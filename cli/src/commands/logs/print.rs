@@ -2,7 +2,9 @@
 
 use std::io::{self, Read, Write};
 
-use cullet_cache::{ActionResult, Blob, LocalCache, LogStream, StoreError};
+use cullet_cache::{
+    ActionResult, Blob, KnownLog, LocalCache, LogCursor, LogStream, NextBytes, StoreError, Stream,
+};
 use cullet_coordinator::StepEnd;
 
 use crate::args::LogStreams;
@@ -36,23 +38,29 @@ pub(super) async fn print(
 }
 
 fn interleave(
-    lengths: &[u32],
+    runs: &[u32],
     stdout: &mut Source,
     stderr: &mut Source,
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
-    for (position, length) in lengths.iter().enumerate() {
-        let source = if position % 2 == 0 { &mut *stdout } else { &mut *stderr };
-        source.copy(u64::from(*length), out)?;
+    let log = KnownLog::whole(runs, stdout.length, stderr.length);
+    let mut cursor = LogCursor::default();
+    while let NextBytes::Here { stream, len, .. } = cursor.next(log) {
+        let source = match stream {
+            Stream::Stdout => &mut *stdout,
+            Stream::Stderr => &mut *stderr,
+        };
+        source.copy(len, out)?;
+        cursor.advance(stream, len);
     }
-    stdout.copy(u64::MAX, out)?;
-    stderr.copy(u64::MAX, out)
+    Ok(())
 }
 
 /// One stream.
 struct Source {
     from: Box<dyn Read + Send>,
-    wanted: bool,
+    /// Bytes; 0 where it is not wanted.
+    length: u64,
 }
 
 impl Source {
@@ -75,13 +83,10 @@ impl Source {
                 error => error.into(),
             })?,
         };
-        Ok(Self { from: from.into_reader(), wanted })
+        Ok(Self { length: from.len(), from: from.into_reader() })
     }
 
     fn copy(&mut self, length: u64, out: &mut dyn Write) -> Result<(), CliError> {
-        if !self.wanted {
-            return Ok(());
-        }
         let mut left = length;
         let mut chunk = vec![0; CHUNK.min(usize::try_from(length).unwrap_or(CHUNK))];
         while left > 0 {
@@ -104,7 +109,7 @@ mod tests {
     use super::*;
 
     fn source(text: &'static str) -> Source {
-        Source { from: Box::new(text.as_bytes()), wanted: true }
+        Source { from: Box::new(text.as_bytes()), length: text.len() as u64 }
     }
 
     fn interleaved(lengths: &[u32], stdout: &mut Source, stderr: &mut Source) -> String {
@@ -123,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_not_wanted_leaves_the_other_whole() {
-        let mut stdout = Source { wanted: false, ..source("") };
+        let mut stdout = source("");
         assert_eq!(interleaved(&[2, 1, 1, 1], &mut stdout, &mut source("XYZ")), "XYZ");
     }
 }

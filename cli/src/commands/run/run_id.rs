@@ -1,6 +1,5 @@
 //! Names for runs.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cullet_core::RunId;
@@ -9,9 +8,9 @@ use cullet_core::RunId;
 pub(super) fn fresh() -> RunId {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = since.as_millis() & 0xffff_ffff_ffff;
-    // The standard library's only randomness, from the operating system: 122 bits would be better, but two runs
-    // that start in one millisecond on one machine are told apart by 64 just as well.
-    let random = u128::from(RandomState::new().hash_one(std::process::id()));
+    // 122 bits would be better, but two runs that start in one millisecond on one machine are told apart by 64 just as
+    // well.
+    let random = u128::from(crate::random::number());
     let (high, low) = (random >> 52, random & 0x000f_ffff_ffff_ffff);
     RunId(millis << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
 }
