@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cullet_digest::{Digest, TreeRef};
 use cullet_proto::v1;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::config::DaemonParts;
 use super::publish::publish;
@@ -71,13 +72,26 @@ async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: Log
     explain(conclusion, handle)
 }
 
-/// Until everything is there or somebody asks for the end.
+/// Until everything is there or somebody asks for the end. What other workers have comes from them, the rest from the
+/// shared store.
 async fn prefetch(parts: &DaemonParts, start: &Start, handle: &Handle) {
     let root = &start.action.input_root;
-    if !root.is_empty() {
-        handle.cancel.run_until_cancelled(parts.exchange.prefetch(root)).await;
+    if root.is_empty() {
+        return;
     }
+    let fetching = async {
+        let held = start.held.iter().cloned().map(|held| {
+            let exchange = Arc::clone(&parts.exchange);
+            async move { exchange.prefetch_from(&held.tree, &held.holders).await }
+        });
+        stream::iter(held).buffer_unordered(TREES_AT_ONCE).collect::<()>().await;
+        parts.exchange.prefetch(root).await;
+    };
+    handle.cancel.run_until_cancelled(fetching).await;
 }
+
+/// Trees that are fetched at the same time. Each fetches many blobs at once; more only helps where they are tiny.
+const TREES_AT_ONCE: usize = 8;
 
 /// Whoever stops an attempt does not wait long for what it leaves.
 async fn patience(handle: &Handle) {
