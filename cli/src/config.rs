@@ -163,6 +163,11 @@ impl Config {
         }
     }
 
+    /// How to execute steps, as environment and file say.
+    pub const fn executor(&self) -> Option<Executor> {
+        self.run.executor
+    }
+
     /// The cluster that environment and file name.
     pub fn cluster(&self) -> Option<String> {
         self.run.cluster.clone()
