@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use cullet_proto::Dial;
 use cullet_raft_log::ClusterId;
 
 use crate::raft::{MemberView, Node, NodeId};
@@ -13,18 +14,31 @@ pub struct Seat {
     fresh: NodeId,
     /// Where others reach it, as `http://host:port`.
     address: String,
+    /// The way to the others.
+    dial: Dial,
     node: RwLock<Option<Node>>,
 }
 
 impl Seat {
     /// A place that is not taken. `fresh` is drawn at random by the caller.
-    pub const fn new(fresh: NodeId, address: String) -> Self {
-        Self { fresh, address, node: RwLock::new(None) }
+    pub fn new(fresh: NodeId, address: String) -> Self {
+        Self { fresh, address, dial: Dial::default(), node: RwLock::new(None) }
+    }
+
+    /// The same on another network.
+    #[must_use]
+    pub fn dialing(self, dial: Dial) -> Self {
+        Self { dial, ..self }
     }
 
     /// Where others reach this coordinator.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The way to the others.
+    pub const fn dial(&self) -> &Dial {
+        &self.dial
     }
 
     /// Its part in raft, while it has one.
@@ -43,7 +57,7 @@ impl Seat {
     }
 
     /// Takes the place.
-    pub(super) fn take(&self, node: Node) {
+    pub fn take(&self, node: Node) {
         *self.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
     }
 
