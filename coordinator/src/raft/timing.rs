@@ -55,6 +55,9 @@ pub(super) fn config(timing: &Timing) -> Result<Arc<Config>, NodeError> {
         max_in_snapshot_log_to_keep: timing.kept_entries,
         replication_lag_threshold: timing.snapshot_entries,
         enable_pre_vote: Some(true),
+        // A leader sends entries while it writes them itself. One that goes on in its term after it lost some would give
+        // the same index in the same term to another entry.
+        enable_leader_restore: Some(false),
         ..Config::default()
     };
     config.validate().map(Arc::new).map_err(|error| NodeError::Timing(error.to_string()))
