@@ -1,5 +1,6 @@
 //! This coordinator's place, taken or not.
 
+use cullet_proto::Dial;
 use cullet_raft_log::ClusterId;
 use tokio::sync::watch;
 
@@ -12,18 +13,31 @@ pub struct Seat {
     fresh: NodeId,
     /// Where others reach it, as `http://host:port`.
     address: String,
+    /// The way to the others.
+    dial: Dial,
     node: watch::Sender<Option<Node>>,
 }
 
 impl Seat {
     /// A place that is not taken. `fresh` is drawn at random by the caller.
     pub fn new(fresh: NodeId, address: String) -> Self {
-        Self { fresh, address, node: watch::Sender::new(None) }
+        Self { fresh, address, dial: Dial::default(), node: watch::Sender::new(None) }
+    }
+
+    /// The same on another network.
+    #[must_use]
+    pub fn dialing(self, dial: Dial) -> Self {
+        Self { dial, ..self }
     }
 
     /// Where others reach this coordinator.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The way to the others.
+    pub const fn dial(&self) -> &Dial {
+        &self.dial
     }
 
     /// Its part in raft, while it has one.
@@ -47,7 +61,7 @@ impl Seat {
     }
 
     /// Takes the place.
-    pub(super) fn take(&self, node: Node) {
+    pub fn take(&self, node: Node) {
         self.node.send_replace(Some(node));
     }
 
