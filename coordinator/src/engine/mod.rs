@@ -218,12 +218,4 @@ impl Leading {
         let end = self.end.clone();
         tokio::spawn(async move { end.run_until_cancelled_owned(work).await });
     }
-
-    /// The address of a worker, unless it has none.
-    fn address_of(&self, worker: WorkerId) -> Option<String> {
-        self.read(|state| {
-            let address = state.worker(worker)?.spec.address.to_string();
-            (!address.is_empty()).then_some(address)
-        })
-    }
 }

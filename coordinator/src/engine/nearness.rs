@@ -64,7 +64,23 @@ async fn directory_bytes(blobs: &dyn BlobStore, root: Digest) -> u64 {
     bytes
 }
 
+/// Workers that another one is told of: more would not be asked.
+const TOLD: usize = 4;
+
 impl Leading {
+    /// Where other workers are that have a tree.
+    pub(super) fn holders(&self, tree: &Digest, but: WorkerId) -> Vec<String> {
+        let holders = self.attendance.holders(tree, TOLD + 1);
+        if holders.is_empty() {
+            return Vec::new();
+        }
+        self.read(|state| {
+            let address = |worker| state.worker(worker).map(|worker| worker.spec.address.to_string());
+            let others = holders.into_iter().filter(|worker| *worker != but).take(TOLD);
+            others.filter_map(address).filter(|address| !address.is_empty()).collect()
+        })
+    }
+
     /// Workers that have most of these trees, with how many bytes that saves.
     pub(super) async fn near(&self, inputs: &[TreeRef]) -> Box<[(WorkerId, u64)]> {
         let mut held: BTreeMap<WorkerId, u64> = BTreeMap::new();

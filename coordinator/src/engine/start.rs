@@ -34,7 +34,7 @@ impl Leading {
         let this = Arc::clone(self);
         self.spawn(async move {
             let Ok(_permit) = this.starting.acquire().await else { return };
-            let outcome = match this.start_message(key, &action).await {
+            let outcome = match this.start_message(key, worker, &action).await {
                 Ok(start) => return this.attendance.send(worker, Message::Start(start)),
                 Err(NoStart::Over) => return,
                 Err(NoStart::Lost) => AttemptOutcome::InputLost { inputs: Box::default() },
@@ -48,7 +48,12 @@ impl Leading {
         });
     }
 
-    async fn start_message(&self, key: AttemptKey, action: &Digest) -> Result<v1::Start, NoStart> {
+    async fn start_message(
+        &self,
+        key: AttemptKey,
+        worker: WorkerId,
+        action: &Digest,
+    ) -> Result<v1::Start, NoStart> {
         let encoded = match self.actions.get(action) {
             Some(encoded) => encoded,
             None => Arc::new(read_action(&*self.parts.blobs, action).await?),
@@ -62,9 +67,11 @@ impl Leading {
             let inputs = run.filter(|_| current).and_then(|run| inputs(run, key.id.step));
             inputs.map(|inputs| (step_name(run, key.id.step), inputs)).ok_or(NoStart::Over)
         })?;
-        let inputs = inputs
-            .iter()
-            .map(|(path, tree)| v1::StartInput { path: path.to_string(), tree: Some(tree_to_wire(tree)) });
+        let inputs = inputs.iter().map(|(path, tree)| v1::StartInput {
+            path: path.to_string(),
+            tree: Some(tree_to_wire(tree)),
+            holders: self.holders(&tree.digest(), worker),
+        });
         Ok(v1::Start {
             attempt: Some(key.to_wire()),
             name,

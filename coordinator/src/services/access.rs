@@ -46,7 +46,7 @@ pub(super) async fn leader<T>(engine: &Engine, request: &Request<T>) -> Result<W
             if request.metadata().get(FORWARDED).is_some() {
                 return Err(Status::unavailable("the coordinators do not agree on who leads; try again"));
             }
-            let channel = connect(&leader.address, FORWARD);
+            let channel = connect(seat.dial(), &leader.address, FORWARD);
             channel.map(Who::There).map_err(|error| Status::unavailable(error.to_string()))
         }
         _ => match engine.leading_within(TAKEOVER).await {

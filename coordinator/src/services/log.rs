@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use cullet_core::RunId;
-use cullet_proto::v1;
+use cullet_proto::{Dial, v1};
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::access::unknown;
 use super::log_source::{Place, Wanted, place, wanted};
-use crate::engine::EngineParts;
+use crate::engine::{Engine, EngineParts};
 use crate::raft::Node;
 use stored::stored;
 
@@ -37,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 struct Reader {
     node: Node,
     parts: EngineParts,
+    /// The way to workers.
+    dial: Dial,
     run: RunId,
     wanted: Wanted,
     follow: bool,
@@ -61,7 +63,7 @@ enum End {
 /// The log of an attempt from an offset on.
 pub(super) fn chunks(
     node: Node,
-    parts: EngineParts,
+    engine: &Engine,
     run: RunId,
     request: v1::ReadLogRequest,
 ) -> Result<Chunks, Status> {
@@ -72,7 +74,8 @@ pub(super) fn chunks(
     };
     let (out, pieces) = mpsc::channel(AHEAD);
     let v1::ReadLogRequest { offset, follow, .. } = request;
-    let reader = Reader { node, parts, run, wanted, follow, offset, out };
+    let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
+    let reader = Reader { node, parts, dial, run, wanted, follow, offset, out };
     tokio::spawn(reader.read());
     Ok(Box::pin(ReceiverStream::new(pieces)))
 }

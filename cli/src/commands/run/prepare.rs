@@ -43,7 +43,7 @@ pub(crate) fn prepare(
 }
 
 /// This machine's tools and the digest of them. Its parts are kept, so that `why` can say later what changed.
-fn look(config: &Config) -> (HostTools, String) {
+pub(crate) fn look(config: &Config) -> (HostTools, String) {
     let dir = config.cache_dir.join("host");
     // In a read-only cache everything is read again each time; the fingerprint is the same.
     let _ = std::fs::create_dir_all(&dir);

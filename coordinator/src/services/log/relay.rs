@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cullet_proto::v1;
+use cullet_proto::{Dial, v1};
 use cullet_proto::v1::attempt_logs_client::AttemptLogsClient;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
@@ -23,7 +23,7 @@ impl Reader {
             return Ok(End::Unreachable("its worker is not known".to_owned()));
         };
         let opened = tokio::select! {
-            opened = open(&address, key, self.offset, self.follow) => opened,
+            opened = open(&self.dial, &address, key, self.offset, self.follow) => opened,
             () = self.out.closed() => return Err(Gone),
         };
         let mut pieces = match opened {
@@ -51,6 +51,7 @@ impl Reader {
 }
 
 async fn open(
+    dial: &Dial,
     address: &str,
     key: AttemptKey,
     offset: u64,
@@ -63,7 +64,7 @@ async fn open(
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
-    let channel = endpoint.connect().await.map_err(unreachable)?;
+    let channel = dial.connect(&endpoint).await.map_err(unreachable)?;
     let request = v1::ReadAttemptLogRequest { attempt: Some(key.to_wire()), offset, follow };
     Ok(AttemptLogsClient::new(channel).read_attempt_log(Request::new(request)).await?.into_inner())
 }
