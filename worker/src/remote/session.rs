@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cullet_proto::Dial;
 use cullet_proto::v1::workers_client::WorkersClient;
 use cullet_proto::v1::{self, coordinator_message, worker_message};
 use tokio::sync::mpsc;
@@ -96,7 +97,7 @@ pub(super) struct Session {
 impl Session {
     /// Connects and greets. `number` is that of no other session, and not 0.
     pub(super) async fn open(context: Context, endpoint: Endpoint, number: u64) -> Result<Self, SessionEnd> {
-        let channel = connect(endpoint).await?;
+        let channel = connect(&context.config.dial, endpoint).await?;
         let (outbox, messages) = mpsc::channel(OUTBOX);
         let said_draining = context.registry.is_draining();
         let hello = greet(&context, number);
@@ -232,14 +233,14 @@ impl Session {
     }
 }
 
-async fn connect(endpoint: Endpoint) -> Result<Channel, SessionEnd> {
+async fn connect(dial: &Dial, endpoint: Endpoint) -> Result<Channel, SessionEnd> {
     let endpoint = endpoint
         .connect_timeout(CONNECT_PATIENCE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_PATIENCE)
         .keep_alive_while_idle(true);
-    endpoint.connect().await.map_err(SessionEnd::Connect)
+    dial.connect(&endpoint).await.map_err(SessionEnd::Connect)
 }
 
 fn greet(context: &Context, number: u64) -> v1::Hello {

@@ -10,6 +10,7 @@ use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
 use cullet_cache::object::ObjectOptions;
 use cullet_cache::{Action, ActionResult, BlobStore, NoPeers, OutputPath, SharedCache, Tiers, TiersOptions};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
+use cullet_proto::Dial;
 use cullet_proto::v1::{self, Attempt, Start};
 use cullet_worker::plain::PlainExecutor;
 use cullet_worker::remote::{
@@ -106,6 +107,7 @@ impl Fixture {
             memory_bytes: 1 << 30,
             labels: [("Arch".to_owned(), "x86_64".to_owned())].into(),
             coordinators: coordinators.iter().map(|&address| address.to_owned()).collect(),
+            dial: Dial::default(),
             limits,
         };
         let daemon = Arc::new(Daemon::new(config, parts).unwrap());

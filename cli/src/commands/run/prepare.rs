@@ -37,11 +37,8 @@ pub(crate) fn prepare(
         (look(config), sources.join())
     });
     let sources = sources.map_err(|_| CliError::infra("the sources could not be looked at"))?;
-    let machine = Machine {
-        function: FUNCTION,
-        host_image,
-        executor: (executor == Executor::Plain).then(|| "plain".to_owned()),
-    };
+    let executor = (executor == Executor::Plain).then(|| "plain".to_owned());
+    let machine = Machine::here(FUNCTION, host_image, executor);
     Ok(Prepared { machine, tools, sources: sources.map_err(unreadable)? })
 }
 
