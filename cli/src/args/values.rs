@@ -52,6 +52,14 @@ pub fn parse_cpus(text: &str) -> Result<u32, String> {
     if (1.0..=10_000.0).contains(&cpus) { Ok((cpus * 1000.0) as u32) } else { Err(wrong()) }
 }
 
+/// A name for a request: something, and not more than coordinators keep.
+pub(super) fn parse_request_id(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=128 => Ok(text.to_owned()),
+        _ => Err("write 1 to 128 bytes".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,8 +27,8 @@ impl FromStr for Addresses {
     fn from_str(text: &str) -> Result<Self, ClusterError> {
         let mut urls: Vec<String> = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let url = address(part)
-                .map_err(|reason| ClusterError::Address { address: part.to_owned(), reason })?;
+            let url =
+                address(part).map_err(|reason| ClusterError::Address { address: part.to_owned(), reason })?;
             if !urls.contains(&url) {
                 urls.push(url);
             }

@@ -8,8 +8,8 @@ use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_proto::v1::runs_client::RunsClient;
 use tokio::time::{Instant, timeout};
-use tonic::transport::{Channel, Endpoint};
 use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
 
 use super::addresses::address;
 use super::outage::Outage;
@@ -45,6 +45,8 @@ pub(crate) struct Patience {
     pub(crate) outage: Duration,
     /// How long the cluster may have no room.
     pub(crate) queue: Duration,
+    /// Tells a person once what is waited for, in the words of who asks to wait.
+    pub(crate) say: fn(&str),
 }
 
 impl Patience {
@@ -54,6 +56,7 @@ impl Patience {
         answer: Duration::from_secs(10),
         outage: Duration::from_secs(30),
         queue: Duration::from_secs(30),
+        say: |_| {},
     };
 }
 
@@ -137,11 +140,16 @@ impl Cluster {
     {
         let mut outage = Outage::new(patience.outage);
         let mut full_since: Option<Instant> = None;
+        let mut said = false;
         loop {
             let failure = match self.ask(patience.answer, &call).await {
                 Ok((_, answer)) => return Ok(answer.into_inner()),
                 Err(failure) => failure,
             };
+            if !said && (was_answered(&failure.status) || matches!(failure.verdict, Verdict::Later(_))) {
+                (patience.say)(&why(&failure.status));
+                said = true;
+            }
             let pause = match failure.verdict {
                 Verdict::Final => return Err(refused(&failure.status)),
                 Verdict::Elsewhere => outage.pause().ok_or_else(|| self.given_up())?,

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn an_end_keeps_what_it_says_and_nothing_stands_for_nothing() {
-        let bare = v1::StepFinished { step: "a".to_owned(), status: "skipped".to_owned(), ..Default::default() };
+        let bare =
+            v1::StepFinished { step: "a".to_owned(), status: "skipped".to_owned(), ..Default::default() };
         let expected = StepEnd { step: "a".to_owned(), status: "skipped".to_owned(), ..StepEnd::default() };
         assert_eq!(mapped(run_event::Event::StepFinished(bare.clone())), Event::StepFinished(expected));
 
@@ -98,10 +99,14 @@ mod tests {
         let note = v1::Note { level: "warning".to_owned(), text: "t".to_owned(), ..Default::default() };
         let expected = Note { level: "warning".to_owned(), kind: None, step: None, text: "t".to_owned() };
         assert_eq!(mapped(run_event::Event::Note(note)), Event::Note(expected));
-        let summary = v1::RunSummary { run: "r".to_owned(), status: "failed".to_owned(), ..Default::default() };
+        let summary =
+            v1::RunSummary { run: "r".to_owned(), status: "failed".to_owned(), ..Default::default() };
         let end = v1::RunFinished { summary: Some(summary), duration_ms: 5, saved_ms: 6 };
         let Event::RunFinished(end) = mapped(run_event::Event::RunFinished(end)) else { panic!() };
-        assert_eq!((end.run.as_str(), end.status.as_str(), end.duration_ms, end.saved_ms), ("r", "failed", 5, 6));
+        assert_eq!(
+            (end.run.as_str(), end.status.as_str(), end.duration_ms, end.saved_ms),
+            ("r", "failed", 5, 6)
+        );
     }
 
     #[test]

@@ -26,7 +26,11 @@ const STILL: Duration = Duration::from_millis(500);
 
 impl Cluster {
     /// The run whose name begins with `name`; without one, the newest, of this tenant if one is named.
-    pub(crate) async fn find(&self, name: Option<&str>, tenant: Option<&str>) -> Result<String, ClusterError> {
+    pub(crate) async fn find(
+        &self,
+        name: Option<&str>,
+        tenant: Option<&str>,
+    ) -> Result<String, ClusterError> {
         let Some(name) = name else {
             let newest = self.runs(1, tenant).await?.into_iter().next();
             return newest.map(|run| run.run).ok_or(ClusterError::NoRuns);

@@ -15,6 +15,7 @@ const SHORT: Patience = Patience {
     answer: Duration::from_secs(5),
     outage: Duration::from_millis(400),
     queue: Duration::from_secs(5),
+    say: |_| {},
 };
 
 /// An address at which nobody listens.
@@ -86,7 +87,10 @@ async fn events_come_once_and_without_a_gap_over_broken_streams() {
     assert_eq!(server.script.asked(), asked);
 }
 
-async fn read(server: &super::testing::Scripted, missing: Missing) -> Result<Vec<(Stream, String)>, ClusterError> {
+async fn read(
+    server: &super::testing::Scripted,
+    missing: Missing,
+) -> Result<Vec<(Stream, String)>, ClusterError> {
     let request = v1::ReadLogRequest { step: "s".to_owned(), follow: true, ..Default::default() };
     let mut tail = LogTail::new(cluster(&[&server.url]), request, missing, Duration::from_millis(500));
     let mut all = Vec::new();

@@ -108,7 +108,9 @@ mod tests {
     #[tokio::test]
     async fn every_blob_of_all_trees_is_named_once_and_can_be_read() {
         let dir = tempfile::tempdir().unwrap();
-        for (path, text) in [("a/x", "same"), ("a/y", "other"), ("b/x", "same"), ("c/x", "same"), ("c/y", "other")] {
+        for (path, text) in
+            [("a/x", "same"), ("a/y", "other"), ("b/x", "same"), ("c/x", "same"), ("c/y", "other")]
+        {
             std::fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
             std::fs::write(dir.path().join(path), text).unwrap();
         }

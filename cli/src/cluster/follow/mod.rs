@@ -80,6 +80,7 @@ pub(crate) async fn follow(
                 follower.tell(timed);
                 continue;
             }
+            Next::Wait(_) if !more && follower.order.is_empty() => return Err(cluster.given_up()),
             Next::Wait(until) => until,
         };
         let pause = async { tokio::time::sleep_until(until.unwrap_or_else(Instant::now)).await };

@@ -51,6 +51,11 @@ impl Order {
         self.waiting.len() < WAITING
     }
 
+    /// Whether nothing is left to tell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.late.is_empty()
+    }
+
     /// The next event came.
     pub(super) fn push(&mut self, timed: Timed) {
         self.waiting.push_back(timed);

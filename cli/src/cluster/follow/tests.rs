@@ -21,7 +21,8 @@ fn step_finished(step: &str) -> Wire {
 }
 
 fn run_finished() -> Wire {
-    let summary = v1::RunSummary { run: "r".to_owned(), status: "succeeded".to_owned(), ..Default::default() };
+    let summary =
+        v1::RunSummary { run: "r".to_owned(), status: "succeeded".to_owned(), ..Default::default() };
     Wire::RunFinished(v1::RunFinished { summary: Some(summary), ..Default::default() })
 }
 
@@ -95,13 +96,7 @@ async fn what_was_over_before_has_no_lines_and_a_log_that_is_refused_is_a_note()
         ..Default::default()
     });
     let (told, _) = told(script, past).await;
-    let expected = [
-        "run r",
-        "a starts",
-        "a ends",
-        "b starts",
-        "b: not all of its log is here: not for you",
-        "b ends",
-    ];
+    let expected =
+        ["run r", "a starts", "a ends", "b starts", "b: not all of its log is here: not for you", "b ends"];
     assert_eq!(told, expected);
 }
