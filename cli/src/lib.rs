@@ -2,6 +2,7 @@
 //! binary use the same code.
 
 pub mod args;
+mod cluster;
 pub mod commands;
 pub mod config;
 pub mod diagnostics;

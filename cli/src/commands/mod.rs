@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+mod attach;
 mod cache;
 mod cancel;
 mod cluster;
@@ -58,6 +59,7 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
 fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match command {
         Command::Run(args) => run::run(&args, config),
+        Command::Attach(args) => attach::attach(&args, config),
         Command::Why(args) => why::why(&args, config, out),
         Command::Validate(args) => validate::validate(&args, config, out),
         Command::Graph(args) => graph::graph(&args, config, out),

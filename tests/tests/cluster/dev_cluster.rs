@@ -9,7 +9,7 @@ use cullet_tests::cullet_binary;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::coordinators::until;
+use cullet_tests::cluster::until;
 
 /// One that runs.
 struct DevCluster {
