@@ -9,6 +9,7 @@ mod coordinator;
 mod doctor;
 mod graph;
 mod logs;
+mod on_cluster;
 pub mod pipeline_file;
 pub mod run;
 mod runs;
