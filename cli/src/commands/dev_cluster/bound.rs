@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 /// The hidden first argument; the id of the parent follows, then a command line.
 pub(crate) const BOUND: &str = "__bound";
@@ -16,10 +16,10 @@ pub(crate) fn bind(mut line: Vec<OsString>) -> Result<Vec<OsString>, ()> {
     if line.get(1).is_none_or(|argument| argument != BOUND) {
         return Ok(line);
     }
-    let parent = line.get(2).and_then(|text| text.to_str()?.parse().ok()).and_then(Pid::from_raw);
+    let parent: Option<i32> = line.get(2).and_then(|text| text.to_str()?.parse().ok());
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
     // It may have died before the line above.
-    if bound.is_err() || parent.is_none() || parent != getppid() {
+    if bound.is_err() || parent.is_none() || parent != getppid().map(|living| living.as_raw_nonzero().get()) {
         return Err(());
     }
     line.drain(1..3);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cullet_coordinator::cluster::connect;
-use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
+use cullet_proto::{Dial, v1};
 use tokio::time::{Instant, sleep};
 
 use super::child::Child;
@@ -50,7 +50,7 @@ pub(super) async fn wait(plan: &Plan, children: &mut [Child]) -> Result<(), CliE
 }
 
 async fn ask(url: &str) -> Result<v1::StatusResponse, String> {
-    let channel = connect(&cullet_proto::Dial::default(), url, ANSWER).map_err(|error| error.to_string())?;
+    let channel = connect(&Dial::default(), url, ANSWER).map_err(|error| error.to_string())?;
     let answer = ClusterClient::new(channel).status(v1::StatusRequest {}).await;
     answer.map(tonic::Response::into_inner).map_err(|status| status.message().to_owned())
 }
