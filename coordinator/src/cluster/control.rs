@@ -16,7 +16,7 @@ use crate::raft::{Member, MemberView, Node, NodeId, ProposeError};
 
 /// Marks a call that another coordinator passed on, so that two that take each other for the leader do not pass it to
 /// and fro.
-const FORWARDED: &str = "cullet-forwarded";
+pub(crate) const FORWARDED: &str = "cullet-forwarded";
 
 /// A membership change waits until a new member has caught up, which can take a whole snapshot.
 const FORWARD_DEADLINE: Duration = Duration::from_secs(120);

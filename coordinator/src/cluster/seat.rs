@@ -1,9 +1,8 @@
 //! This coordinator's place, taken or not.
 
-use std::sync::{PoisonError, RwLock};
-
 use cullet_proto::Dial;
 use cullet_raft_log::ClusterId;
+use tokio::sync::watch;
 
 use crate::raft::{MemberView, Node, NodeId};
 
@@ -16,13 +15,13 @@ pub struct Seat {
     address: String,
     /// The way to the others.
     dial: Dial,
-    node: RwLock<Option<Node>>,
+    node: watch::Sender<Option<Node>>,
 }
 
 impl Seat {
     /// A place that is not taken. `fresh` is drawn at random by the caller.
     pub fn new(fresh: NodeId, address: String) -> Self {
-        Self { fresh, address, dial: Dial::default(), node: RwLock::new(None) }
+        Self { fresh, address, dial: Dial::default(), node: watch::Sender::new(None) }
     }
 
     /// The same on another network.
@@ -43,7 +42,12 @@ impl Seat {
 
     /// Its part in raft, while it has one.
     pub fn node(&self) -> Option<Node> {
-        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.node.borrow().clone()
+    }
+
+    /// Tells when it takes a part in raft and when it has none any more.
+    pub fn watch(&self) -> watch::Receiver<Option<Node>> {
+        self.node.subscribe()
     }
 
     /// Its number.
@@ -58,12 +62,12 @@ impl Seat {
 
     /// Takes the place.
     pub fn take(&self, node: Node) {
-        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
+        self.node.send_replace(Some(node));
     }
 
     /// Gives it up, and gives whoever had it.
     pub fn leave(&self) -> Option<Node> {
-        self.node.write().unwrap_or_else(PoisonError::into_inner).take()
+        self.node.send_replace(None)
     }
 
     /// Why it cannot take part in deciding, or nothing if it can.

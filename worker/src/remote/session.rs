@@ -18,6 +18,7 @@ use super::key::AttemptKey;
 use super::registry::Registry;
 use super::start::Start;
 use super::table::Full;
+use crate::attempt::sentence;
 
 /// A coordinator on a machine that is up accepts in milliseconds; the next one is a better use of more time.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 pub(super) enum SessionEnd {
     #[error("another coordinator leads: {}", .0.as_deref().unwrap_or("unknown which"))]
     Redirected(Option<String>),
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", sentence(.0))]
     Connect(#[source] tonic::transport::Error),
     #[error("refused: {}", .0.message())]
     Status(Box<tonic::Status>),

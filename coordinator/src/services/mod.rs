@@ -1,0 +1,15 @@
+//! What a coordinator answers to clients and workers. Generated types stop here.
+
+mod access;
+mod events;
+mod list;
+mod log;
+mod log_source;
+mod runs;
+mod status;
+mod summary;
+mod watch;
+mod workers;
+
+pub use runs::runs_service;
+pub use workers::workers_service;
