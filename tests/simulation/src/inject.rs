@@ -13,6 +13,9 @@ use crate::trace::Trace;
 /// Latency of a network that works.
 pub(crate) const LATENCY: Duration = Duration::from_millis(5);
 
+/// How long a fault of a disk waits for the disk to be used. Somebody has to lead for that, which may take an election.
+const WAITING: Duration = Duration::from_secs(2);
+
 /// How long writes take on a slow disk, milliseconds: around the time after which a leader is given up.
 const SLOW_DISK_MS: u64 = 250;
 
@@ -59,7 +62,7 @@ impl Injector {
         for present in &mut self.present {
             present.watch(sim, all);
         }
-        while let Some(position) = self.present.iter().position(|present| present.planned.ends <= now) {
+        while let Some(position) = self.present.iter().position(|present| present.is_over(now)) {
             let present = self.present.remove(position);
             trace.add(format_args!("{} ends: {:?}", now.as_millis(), present.planned.fault));
             self.fired += usize::from(present.fired);
@@ -165,14 +168,18 @@ impl Present {
         let victim = &all[self.target];
         let ended = victim.ended.borrow().is_some();
         match self.planned.fault {
-            Fault::TornWrite if !self.fired && ended => {
-                // The process saw its disk stop; so did the machine.
+            Fault::TornWrite if !self.fired && victim.disk.borrow().is_stopped() => {
                 crash(sim, victim, true);
                 self.fired = true;
             }
             Fault::FailedSync | Fault::FullDisk if ended => self.fired = true,
             _ => {}
         }
+    }
+
+    /// A fault that waits for its moment is given some more time.
+    fn is_over(&self, now: Duration) -> bool {
+        now >= self.planned.ends + if self.fired { Duration::ZERO } else { WAITING }
     }
 
     /// Whether nobody starts the process again meanwhile.
