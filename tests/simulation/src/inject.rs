@@ -92,7 +92,8 @@ fn target(planned: &Planned, all: &[Rc<Coordinator>]) -> usize {
     let leads = |coordinator: &Rc<Coordinator>| {
         coordinator.node.borrow().as_ref().is_some_and(cullet_coordinator::raft::Node::leads)
     };
-    let leader = all.iter().position(leads).filter(|_| planned.leader);
+    let wanted = planned.leader || planned.fault == Fault::Transfer;
+    let leader = all.iter().position(leads).filter(|_| wanted);
     leader.unwrap_or(planned.pick as usize % all.len())
 }
 
@@ -173,6 +174,10 @@ impl Present {
                 self.fired = true;
             }
             Fault::FailedSync | Fault::FullDisk if ended => self.fired = true,
+            Fault::Transfer if !self.fired => {
+                self.target = target(&self.planned, all);
+                self.transfer(all);
+            }
             _ => {}
         }
     }
@@ -223,7 +228,7 @@ impl Present {
 
     fn transfer(&mut self, all: &[Rc<Coordinator>]) {
         let victim = &all[self.target];
-        victim.hand_over.set(true);
         self.fired = victim.node.borrow().as_ref().is_some_and(cullet_coordinator::raft::Node::leads);
+        victim.hand_over.set(self.fired);
     }
 }

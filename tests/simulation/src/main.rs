@@ -1,9 +1,10 @@
 //! Plays what follows from a seed: coordinators on a simulated network, with a simulated clock and disks, while things
 //! go wrong. One process plays one seed, so that nothing but the seed decides what happens.
 //!
-//!     simulate SEED [trace]
+//!     simulate raft SEED [trace]
 //!
-//! It ends with 0 where everything held, 1 where something did not, and 3 where the run does not count.
+//! It ends with 0 where everything held, 1 where something did not, and 3 where the run does not count. `RUST_LOG`
+//! shows what the program itself says meanwhile.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod chance;
@@ -21,15 +22,23 @@ mod work;
 
 use std::process::ExitCode;
 
+use tracing_subscriber::EnvFilter;
+
 use crate::trace::Trace;
+use crate::verdict::Verdict;
+
+/// Plays a seed.
+type Scenario = fn(u64, &Trace) -> Verdict;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(seed) = arguments.first().and_then(|seed| seed.parse().ok()) else {
-        println!("simulate SEED [trace]");
-        return ExitCode::from(2);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (scenario, seed, shown) = match arguments[..] {
+        ["raft", seed] => (scenario::play as Scenario, seed, false),
+        ["raft", seed, "trace"] => (scenario::play as Scenario, seed, true),
+        _ => return usage(),
     };
-    let shown = arguments.get(1).is_some_and(|word| word == "trace");
+    let Ok(seed) = seed.parse() else { return usage() };
     // Before the first hash map is made: the standard library asks once.
     entropy::seed(seed);
     // Tasks that panic would only be missing.
@@ -39,12 +48,17 @@ fn main() -> ExitCode {
         println!("seed {seed}: broken: it panicked: {panic}");
         std::process::exit(1);
     }));
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).without_time().init();
-    let verdict = scenario::play(seed, &Trace::new(shown));
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).without_time().init();
+    let verdict = scenario(seed, &Trace::new(shown));
     println!("{verdict}");
     match (&verdict.broken, verdict.counts()) {
         (Some(_), _) => ExitCode::from(1),
         (None, false) => ExitCode::from(3),
         (None, true) => ExitCode::SUCCESS,
     }
+}
+
+fn usage() -> ExitCode {
+    println!("simulate raft SEED [trace]");
+    ExitCode::from(2)
 }

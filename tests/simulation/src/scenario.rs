@@ -57,7 +57,9 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
             }
         }
     }
-    broken.check(history.is_closed(), || format!("nothing could be committed after the last fault{}", shown(&all)));
+    broken.check(history.is_closed(), || {
+        format!("nothing could be committed after the last fault{}", shown(&all))
+    });
     broken.check(sim.elapsed() < deadline, || format!("no agreement after the last fault{}", shown(&all)));
     invariants::at_the_end(&all, &history, &broken);
     let (hash, lines) = trace.hash();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cullet_proto::{Dial, v1};
 use cullet_proto::v1::attempt_logs_client::AttemptLogsClient;
+use cullet_proto::{Dial, v1};
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
 
