@@ -11,6 +11,7 @@ mod doctor;
 mod graph;
 mod logs;
 mod machine;
+mod on_cluster;
 pub mod pipeline_file;
 pub mod run;
 mod runs;

@@ -26,6 +26,9 @@ pub const LEASE: &str = "2";
 #[derive(Debug)]
 pub struct Cluster {
     dir: TempDir,
+    binary: PathBuf,
+    /// Where blobs and results are.
+    store: PathBuf,
     ports: Vec<u16>,
     coordinators: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
@@ -58,6 +61,17 @@ impl Cluster {
     /// # Panics
     /// Where the machine has no room for them.
     pub fn start(coordinators: usize, workers: usize) -> Self {
+        let mut this = Self::prepare(cullet_binary().clone(), coordinators, workers);
+        (0..coordinators).for_each(|position| this.run_coordinator(position));
+        (0..workers).for_each(|position| this.run_worker(position, &[]));
+        this
+    }
+
+    /// Room for so many coordinators and workers of this program, none of which runs.
+    ///
+    /// # Panics
+    /// Where the machine has no room for them.
+    pub fn prepare(binary: PathBuf, coordinators: usize, workers: usize) -> Self {
         let free =
             |_| TcpListener::bind("127.0.0.1:0").and_then(|held| Ok((held.local_addr()?.port(), held)));
         // Held until all are known, so that they differ.
@@ -72,10 +86,14 @@ impl Cluster {
             Err(error) => panic!("no directory: {error}"),
         };
         let none = |count| (0..count).map(|_| None).collect();
-        let mut this = Self { dir, ports, coordinators: none(coordinators), workers: none(workers) };
-        (0..coordinators).for_each(|position| this.run_coordinator(position));
-        (0..workers).for_each(|position| this.run_worker(position, &[]));
-        this
+        let store = dir.path().join("store");
+        Self { dir, binary, store, ports, coordinators: none(coordinators), workers: none(workers) }
+    }
+
+    /// Keeps blobs and results there.
+    #[must_use]
+    pub fn storing(self, store: &Path) -> Self {
+        Self { store: store.to_owned(), ..self }
     }
 
     /// The directory that everything is in.
@@ -142,8 +160,8 @@ impl Cluster {
     }
 
     /// Where blobs and results are.
-    pub fn store(&self) -> PathBuf {
-        self.dir().join("store")
+    pub fn store(&self) -> &Path {
+        &self.store
     }
 
     /// Where a coordinator is.
@@ -158,7 +176,7 @@ impl Cluster {
 
     /// The command with an environment of its own; who uses it names the cluster.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(cullet_binary());
+        let mut command = Command::new(&self.binary);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("CULLET_CACHE_DIR", self.dir().join("cache"));
         command
@@ -224,18 +242,26 @@ impl Cluster {
     /// # Panics
     /// Where they do not.
     pub fn agreed(&self) -> Value {
+        self.agreed_on(&["leader", "members", "applied_index", "log_hash"])
+    }
+
+    fn agreed_on(&self, keys: &[&str]) -> Value {
         let found = until_some(|| {
             let running = (0..self.ports.len()).filter(|position| self.coordinators[*position].is_some());
             let said: Option<Vec<Value>> = running.map(|position| self.status(position)).collect();
             let said = said?;
-            let same = |status: &Value| {
-                ["leader", "members", "applied_index", "log_hash"]
-                    .iter()
-                    .all(|key| status[key] == said[0][key])
-            };
+            let same = |status: &Value| keys.iter().all(|key| status[*key] == said[0][*key]);
             (said.iter().all(|status| status["ready"] == true && same(status))).then(|| said[0].clone())
         });
         found.unwrap_or_else(|| panic!("they did not agree: {}", self.logs()))
+    }
+
+    /// Waits until every coordinator that runs can take part and knows the same leader, however far it is.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn agreed_leader(&self) -> Value {
+        self.agreed_on(&["leader", "members"])
     }
 
     /// Waits until so many workers take steps.
