@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cullet_digest::Digest;
+use cullet_digest::{Digest, TreeRef};
 
 use crate::children::ChildrenCache;
 use crate::{ActionCache, ActionResult, BlobStore, StoreError};
@@ -48,6 +48,28 @@ impl CompletenessChecking {
         self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
     }
 
+    /// How many blobs were missing of the result of this action, if it was found incomplete since this was last asked.
+    pub fn missing_of(&self, action: &Digest) -> Option<usize> {
+        let mut incomplete = self.incomplete.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = incomplete.iter().rposition(|result| result.action == *action)?;
+        incomplete.remove(found).map(|result| result.missing.len())
+    }
+
+    /// Whether everything in these trees can be read.
+    ///
+    /// # Errors
+    /// Where that cannot be found out.
+    pub async fn is_whole(&self, trees: impl IntoIterator<Item = TreeRef>) -> Result<bool, StoreError> {
+        let trees: Vec<TreeRef> = trees.into_iter().collect();
+        let named: Vec<Digest> = trees.iter().map(TreeRef::digest).collect();
+        let roots = trees.iter().filter_map(|tree| match tree {
+            TreeRef::Directory(root) => Some(*root),
+            TreeRef::File { .. } => None,
+        });
+        let missing = self.missing(&named, roots.collect()).await?;
+        Ok(missing.is_empty())
+    }
+
     fn remember(&self, action: &Digest, missing: Vec<Digest>) {
         tracing::debug!(action = %action.short(), missing = missing.len(), "a cached result is incomplete");
         let mut incomplete = self.incomplete.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,13 +80,11 @@ impl CompletenessChecking {
     }
 
     /// What is missing, as far as the first batch that lacks something.
-    async fn missing(&self, result: &ActionResult) -> Result<Vec<Digest>, StoreError> {
-        let named: Vec<Digest> = result.digests().collect();
+    async fn missing(&self, named: &[Digest], roots: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
         if named.is_empty() {
-            return Ok(named);
+            return Ok(Vec::new());
         }
-        let missing = self.blobs.find_missing(&named).await?;
-        let roots: Vec<Digest> = result.directories().collect();
+        let missing = self.blobs.find_missing(named).await?;
         if !missing.is_empty() || roots.is_empty() { Ok(missing) } else { self.missing_below(roots).await }
     }
 
@@ -103,7 +123,8 @@ impl CompletenessChecking {
 impl ActionCache for CompletenessChecking {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
         let Some(result) = self.inner.get(action).await? else { return Ok(None) };
-        let missing = self.missing(&result).await?;
+        let named: Vec<Digest> = result.digests().collect();
+        let missing = self.missing(&named, result.directories().collect()).await?;
         if missing.is_empty() {
             return Ok(Some(result));
         }

@@ -33,6 +33,7 @@ mod spool;
 #[cfg(test)]
 mod testing;
 pub mod tiers;
+pub mod v1;
 pub mod verifying;
 pub mod wire;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cullet_digest::DigestFunction;
 
 use crate::object::{Location, ObjectActions, ObjectBlobs, ObjectOptions, Place};
-use crate::{ActionCache, BlobStore, CompletenessChecking, Forgiving, Incomplete, StoreError, Verifying};
+use crate::{ActionCache, BlobStore, CompletenessChecking, Forgiving, StoreError, Verifying};
 
 /// The cache at a location, ready for use. Clones share everything.
 #[derive(Debug, Clone)]
@@ -17,7 +17,8 @@ pub struct SharedCache {
     pub actions: Arc<dyn ActionCache>,
     /// The blobs as a tier behind a local disk; see [`crate::Tiers`].
     pub objects: Arc<ObjectBlobs>,
-    completeness: Arc<CompletenessChecking>,
+    /// What tells complete results from others.
+    pub completeness: Arc<CompletenessChecking>,
 }
 
 impl SharedCache {
@@ -34,11 +35,6 @@ impl SharedCache {
         let completeness = Arc::new(CompletenessChecking::new(all, blobs.clone()));
         let actions = Arc::new(Forgiving::new(completeness.clone()));
         Ok(Self { blobs, actions, objects, completeness })
-    }
-
-    /// Results found incomplete since this was last asked.
-    pub fn take_incomplete(&self) -> Vec<Incomplete> {
-        self.completeness.take_incomplete()
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

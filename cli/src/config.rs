@@ -2,6 +2,8 @@
 //! environment; flags win over environment over file over defaults.
 
 mod file;
+mod store;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -12,6 +14,9 @@ use crate::args::{GlobalArgs, RunArgs, parse_cpus};
 use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
+
+pub use store::StoreSettings;
+pub use worker::WorkerSettings;
 
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -71,6 +76,8 @@ pub struct Config {
     pub home: Option<PathBuf>,
     /// `CULLET_LOG`: which diagnostics of Cullet itself go to standard error.
     pub log: Option<String>,
+    /// The blobs that machines share.
+    pub store: StoreSettings,
     /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
     pub traceparent: Option<String>,
     run: RunDefaults,
@@ -135,6 +142,7 @@ impl Config {
             path: env.text("PATH").unwrap_or_default(),
             home: env.path("HOME"),
             log: env.text("CULLET_LOG"),
+            store: StoreSettings::of(&env),
             traceparent: env.text("TRACEPARENT"),
             run: RunDefaults {
                 progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),

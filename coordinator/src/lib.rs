@@ -1,11 +1,18 @@
 //! The shell around the core: performs its effects and tells it what came of them. It starts no process and
 //! opens no file: workers, caches and whoever watches stand behind traits.
 
+mod attempts;
 pub mod cluster;
 pub mod driver;
+pub mod engine;
 pub mod event;
+mod http;
+mod machines;
+mod notes;
 pub mod raft;
+pub mod request;
 pub mod resolve;
+pub mod services;
 pub mod session;
 pub mod submission;
 pub mod template;

@@ -36,6 +36,8 @@ pub struct Answer {
     pub resolution: Resolution,
     /// The action to execute; only with [`Resolution::Miss`].
     pub action: Option<Arc<Action>>,
+    /// The same as it is stored.
+    pub encoded: Option<Arc<EncodedAction>>,
     /// Something a person should know.
     pub note: Option<LookupNote>,
 }
@@ -91,7 +93,7 @@ impl Resolver {
     pub async fn resolve(&self, question: Question) -> Answer {
         let Made { action, encoded, assembled } = match self.make(&question).await {
             Ok(made) => made,
-            Err(resolution) => return Answer { resolution, action: None, note: None },
+            Err(resolution) => return Answer { resolution, action: None, encoded: None, note: None },
         };
         let key = encoded.digest;
         let mut note = None;
@@ -101,18 +103,19 @@ impl Resolver {
                     if let Some(outputs) = result.trees_at(&question.outputs) {
                         let saved_ms = result.duration_ms;
                         let resolution = Resolution::Hit { action: key, outputs, saved_ms };
-                        return Answer { resolution, action: None, note: None };
+                        return Answer { resolution, action: None, encoded: None, note: None };
                     }
                 }
                 Ok(None) => note = (self.incomplete)(&key).map(|missing| LookupNote::Incomplete { missing }),
                 Err(error) => note = Some(LookupNote::Trouble(describe(&error))),
             }
         }
-        if let Err(error) = self.store(assembled, encoded).await {
+        if let Err(error) = self.store(assembled, &encoded).await {
             let reason = format!("its key cannot be stored: {}", describe(&error)).into();
-            return Answer { resolution: Resolution::Trouble { reason }, action: None, note };
+            return Answer { resolution: Resolution::Trouble { reason }, action: None, encoded: None, note };
         }
-        Answer { resolution: Resolution::miss(key), action: Some(Arc::new(action)), note }
+        let (action, encoded) = (Some(Arc::new(action)), Some(Arc::new(encoded)));
+        Answer { resolution: Resolution::miss(key), action, encoded, note }
     }
 
     /// The action of a step whose inputs are known, and what has to be stored before it can be executed.
@@ -169,12 +172,12 @@ impl Resolver {
 
     /// Stores what is about to be executed: the worker needs it, and so does whoever asks later why the key
     /// was a new one, whether the step succeeds or not.
-    async fn store(&self, assembled: Assembled, action: EncodedAction) -> Result<(), StoreError> {
+    async fn store(&self, assembled: Assembled, action: &EncodedAction) -> Result<(), StoreError> {
         for (digest, bytes) in assembled.directories {
             self.blobs.put(&digest, Blob::from(bytes)).await?;
         }
-        self.blobs.put(&action.command_digest, Blob::from(action.command)).await?;
-        self.blobs.put(&action.digest, Blob::from(action.action)).await
+        self.blobs.put(&action.command_digest, Blob::from(action.command.clone())).await?;
+        self.blobs.put(&action.digest, Blob::from(action.action.clone())).await
     }
 }
 

@@ -15,6 +15,7 @@ use cullet_core::{LogCommand, Run, RunId, StepIndex, WorkerSpec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::end::{run_status_name, status_name};
 use crate::driver::{DriveError, Driver};
 use crate::event::{Event, EventSink, RunEnd, RunStart};
 use crate::resolve::{Answer, Resolver};
@@ -205,7 +206,7 @@ fn missed_steps(commands: &[LogCommand]) -> Vec<StepIndex> {
 }
 
 /// Milliseconds since the Unix epoch. Only for people and for differences shown to them.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }

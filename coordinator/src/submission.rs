@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cullet_cache::Action;
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
-use cullet_digest::TreeRef;
+use cullet_digest::{Digest, DigestFunction, TreeRef};
 use cullet_pipeline::plan::{self, InputFrom, Plan};
 
 use crate::template::{Machine, Templates, action, output_paths_of, output_position};
@@ -49,6 +49,18 @@ struct StepTemplate {
     run: plan::Run,
     outputs: Arc<[plan::Output]>,
     settings: Arc<plan::Settings>,
+}
+
+impl PlanTemplates {
+    /// How many steps there are.
+    pub(crate) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The digest of a step's Command.
+    pub(crate) fn command(&self, step: usize, function: DigestFunction) -> Option<Digest> {
+        self.steps.get(step).map(|step| step.action(&self.machine).encode(function).command_digest)
+    }
 }
 
 impl StepTemplate {

@@ -20,15 +20,27 @@ pub trait Templates: Send + Sync {
     fn deliverables(&self) -> Vec<(String, u32, u16)>;
 }
 
-/// What this machine is, as far as it is part of a key.
-#[derive(Debug, Clone)]
+/// What the machine is that executes, as far as it is part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// The digest function of pipelines.
     pub function: DigestFunction,
+    /// Its processor, as Rust calls it: `x86_64`, `aarch64`.
+    pub arch: String,
+    /// Its system, as Rust calls it: `linux`.
+    pub os: String,
     /// What tells the `host` image of this machine from others': a fingerprint of its toolchain.
     pub host_image: String,
     /// The name of the executor where it does not isolate, so that its results stay apart.
     pub executor: Option<String>,
+}
+
+impl Machine {
+    /// The one that this runs on.
+    pub fn here(function: DigestFunction, host_image: String, executor: Option<String>) -> Self {
+        let (arch, os) = (std::env::consts::ARCH.to_owned(), std::env::consts::OS.to_owned());
+        Self { function, arch, os, host_image, executor }
+    }
 }
 
 /// The action of a plan's step.
@@ -101,8 +113,8 @@ fn platform(settings: &Settings, machine: &Machine) -> Vec<(String, String)> {
         plan::Image::Reference(reference) => reference.clone(),
     };
     let mut properties = vec![
-        ("Arch".to_owned(), std::env::consts::ARCH.to_owned()),
-        ("OSFamily".to_owned(), std::env::consts::OS.to_owned()),
+        ("Arch".to_owned(), machine.arch.clone()),
+        ("OSFamily".to_owned(), machine.os.clone()),
         ("environment".to_owned(), ENVIRONMENT.to_owned()),
         ("image".to_owned(), image),
     ];

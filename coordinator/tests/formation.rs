@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_coordinator::cluster::{FormError, Formation, Seat, connect, control_service, raft_service};
-use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
+use cullet_proto::{Dial, v1};
 use cullet_raft_log::{Config, Log, RealDisk};
 use support::{TIMING, until};
 use tempfile::TempDir;
@@ -62,7 +62,9 @@ impl Coordinator {
     }
 
     async fn status(&self) -> v1::StatusResponse {
-        let mut client = ClusterClient::new(connect(&url(self.address), Duration::from_secs(5)).unwrap());
+        let mut client = ClusterClient::new(
+            connect(&Dial::default(), &url(self.address), Duration::from_secs(5)).unwrap(),
+        );
         client.status(v1::StatusRequest {}).await.unwrap().into_inner()
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use cullet_coordinator::raft::{Member, Node, NodeError, NodeId, ProposeError};
 use cullet_core::spec::RunSpec;
 use cullet_core::{LogCommand, RunId};
+use cullet_proto::Dial;
 use cullet_proto::raft::raft_server::RaftServer;
 use cullet_raft_log::{ClusterId, Identity};
 use support::{TIMING, until};
@@ -83,7 +84,7 @@ impl Coordinator {
 }
 
 async fn open(dir: &Path, identity: Identity) -> Result<Node, NodeError> {
-    Node::open(dir, identity, TIMING, watch::Sender::new(None)).await
+    Node::open(dir, identity, TIMING, Dial::default(), watch::Sender::new(None)).await
 }
 
 /// Three of them that are one cluster.

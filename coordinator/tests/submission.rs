@@ -13,7 +13,7 @@ use cullet_pipeline::Plan;
 const F: DigestFunction = DigestFunction::Blake3;
 
 fn machine() -> Machine {
-    Machine { function: F, host_image: "fingerprint".to_owned(), executor: None }
+    Machine::here(F, "fingerprint".to_owned(), None)
 }
 
 fn plan(steps: &str) -> Plan {

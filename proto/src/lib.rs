@@ -1,9 +1,12 @@
-//! Wire types only. [`reapi`] holds the messages of the Remote Execution API v2 that Cullet stores and sends, [`v1`]
-//! those of `cullet.v1`, [`raft`] what coordinators say to each other. Nothing here has behaviour, and nothing past a
-//! boundary of the program takes these types.
+//! Wire types, and the way to whoever speaks them ([`Dial`]). [`reapi`] holds the messages of the Remote Execution API v2 that Cullet stores and sends, [`v1`]
+//! those of `cullet.v1`, [`raft`] what coordinators say to each other. Nothing past a boundary of the program takes
+//! these types.
 
 pub mod bytestream;
+mod dial;
 pub mod reapi;
+
+pub use dial::{Connecting, Connection, Dial};
 
 /// `cullet.v1`, from `proto/cullet/v1`.
 pub mod v1 {

@@ -69,6 +69,12 @@ pub enum ExecuteError {
     /// The machine does not allow this way of running a process.
     #[error("{0}")]
     Unavailable(String),
+    /// The disk of the working directory was full when the step was to begin, or when it had failed.
+    #[error("no space left where steps work, in {}: free some, or give the worker another directory (--data)", .path.display())]
+    NoSpace {
+        /// Where.
+        path: PathBuf,
+    },
     /// Some preparation failed before the step's program was reached.
     #[error("cannot {action} for the step")]
     Setup {

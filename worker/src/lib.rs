@@ -13,6 +13,7 @@ pub mod plain;
 mod pump;
 pub mod remote;
 pub mod sandbox;
+pub mod space;
 mod stopping;
 
 pub use attempt::{
@@ -22,3 +23,4 @@ pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
 pub use input_root::{InputError, LostInput, LostInputs};
+pub use space::SpaceWatching;

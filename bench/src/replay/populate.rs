@@ -58,7 +58,7 @@ fn machine_of(cache: &LocalCache, key: &Digest) -> Result<Machine> {
     let action = cullet_cache::Action::decode(FUNCTION, &action, &command)?;
     let image = action.platform.iter().find(|(name, _)| name == "image").ok_or("the action has no image")?;
     let host_image = image.1.strip_prefix("host:").ok_or("the image is not the host")?.to_owned();
-    Ok(Machine { function: FUNCTION, host_image, executor: None })
+    Ok(Machine::here(FUNCTION, host_image, None))
 }
 
 impl Filling {

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_digest::Digest;
+use cullet_digest::{Digest, TreeRef};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::timeout;
 
-use super::{Inner, MOST_DIRECTORIES, Tiers};
+use super::{Holders, Inner, MOST_DIRECTORIES, Tiers};
 use crate::arriving::Arrived;
 use crate::offload::offload;
 use crate::{Origin, StoreError};
@@ -25,13 +25,13 @@ const PEER_PER_SECOND: u64 = 2 << 20;
 
 impl Inner {
     /// From a peer, or else from the shared store.
-    pub(super) async fn bring(&self, digest: &Digest) -> Result<(), StoreError> {
+    pub(super) async fn bring(&self, digest: &Digest, holders: &Holders) -> Result<(), StoreError> {
         // Never closed, so the permit always comes.
         let _permit = self.permits.acquire().await;
         if self.disk.has(digest)? {
             return Ok(());
         }
-        if let Some(arrived) = self.ask_peers(digest).await? {
+        if let Some(arrived) = self.ask_peers(digest, holders).await? {
             return self.keep(digest, arrived).await;
         }
         match self.from_shared.receive(&*self.shared, digest).await {
@@ -47,10 +47,11 @@ impl Inner {
     }
 
     /// The blob from the first peer that sends it whole; none where no peer does.
-    async fn ask_peers(&self, digest: &Digest) -> Result<Option<Arrived>, StoreError> {
+    async fn ask_peers(&self, digest: &Digest, holders: &Holders) -> Result<Option<Arrived>, StoreError> {
         // A peer whose pieces come, but hardly.
         let enough = self.from_peer.deadline + Duration::from_secs(digest.size() / PEER_PER_SECOND);
-        let mut waiting = self.peers.holders(digest).into_iter().take(MOST_ASKED);
+        let known = self.peers.holders(digest);
+        let mut waiting = holders.iter().cloned().chain(known).take(MOST_ASKED);
         let ask = |peer: Arc<dyn Origin>| async move {
             let answer = self.from_peer.ask(&*peer, digest).await;
             (peer, answer)
@@ -109,11 +110,32 @@ impl Tiers {
     /// As for [`Tiers::fetch`], about whichever blob failed first. [`StoreError::TooLarge`] for a tree with more
     /// directories than are ever made.
     pub async fn fetch_tree(&self, root: &Digest) -> Result<(), StoreError> {
+        self.fetch_directories(root, &Holders::default()).await
+    }
+
+    /// Brings a tree to the local disk as [`Tiers::fetch_tree`] does. Of each of its blobs, these machines are asked
+    /// first: somebody said that they have the tree.
+    ///
+    /// # Errors
+    /// As for [`Tiers::fetch_tree`].
+    pub async fn fetch_tree_from(
+        &self,
+        tree: &TreeRef,
+        holders: Vec<Arc<dyn Origin>>,
+    ) -> Result<(), StoreError> {
+        let holders = Holders::from(holders);
+        match tree {
+            TreeRef::File { digest, .. } => self.fetch_from(digest, &holders).await,
+            TreeRef::Directory(root) => self.fetch_directories(root, &holders).await,
+        }
+    }
+
+    async fn fetch_directories(&self, root: &Digest, holders: &Holders) -> Result<(), StoreError> {
         let mut directories: HashSet<Digest> = HashSet::from([*root]);
         let mut files: HashSet<Digest> = HashSet::new();
         let mut level = vec![*root];
         while !level.is_empty() {
-            self.fetch_all(level.iter().copied()).await?;
+            self.fetch_all_from(level.iter().copied(), holders).await?;
             let mut below = Vec::new();
             for directory in level {
                 let children = self.inner.children.read(self, &directory).await?;
@@ -126,7 +148,7 @@ impl Tiers {
             }
             level = below;
         }
-        self.fetch_all(files).await
+        self.fetch_all_from(files, holders).await
     }
 
     /// Brings blobs to the local disk, many at the same time.
@@ -134,9 +156,18 @@ impl Tiers {
     /// # Errors
     /// As for [`Tiers::fetch`], about whichever blob failed first.
     pub async fn fetch_all(&self, digests: impl IntoIterator<Item = Digest>) -> Result<(), StoreError> {
+        self.fetch_all_from(digests, &Holders::default()).await
+    }
+
+    async fn fetch_all_from(
+        &self,
+        digests: impl IntoIterator<Item = Digest>,
+        holders: &Holders,
+    ) -> Result<(), StoreError> {
         // Twice as many as are let through, so that somebody always waits.
         let at_once = self.inner.fetches.saturating_mul(2).max(1);
-        let fetches = digests.into_iter().map(|digest| async move { self.fetch(&digest).await });
+        let fetches =
+            digests.into_iter().map(|digest| async move { self.fetch_from(&digest, holders).await });
         stream::iter(fetches).buffer_unordered(at_once).try_collect::<()>().await
     }
 }

@@ -29,6 +29,9 @@ use crate::single_flight::SingleFlight;
 use crate::spool::Spool;
 use crate::{Blob, BlobStore, Discard, DiskStore, Origin, StoreError, Verifying, blocking};
 
+/// Machines that are asked first, the most promising at the front.
+type Holders = Arc<[Arc<dyn Origin>]>;
+
 /// What a shared store must be able to do: be written, send blobs, and drop a damaged one.
 pub trait SharedBlobs: BlobStore + Origin + Discard {}
 
@@ -120,11 +123,16 @@ impl Tiers {
     /// [`StoreError::NotFound`] where the shared store does not have it either; [`StoreError::Mismatch`] where it
     /// had other bytes, which it then drops.
     pub async fn fetch(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.fetch_from(digest, &Holders::default()).await
+    }
+
+    /// [`Tiers::fetch`] where these are asked before anybody else.
+    async fn fetch_from(&self, digest: &Digest, holders: &Holders) -> Result<(), StoreError> {
         if self.inner.disk.has(digest)? {
             return Ok(());
         }
-        let (inner, of) = (Arc::clone(&self.inner), *digest);
-        self.inner.flights.run(digest, || async move { inner.bring(&of).await }.boxed()).await
+        let (inner, of, holders) = (Arc::clone(&self.inner), *digest, Arc::clone(holders));
+        self.inner.flights.run(digest, || async move { inner.bring(&of, &holders).await }.boxed()).await
     }
 
     /// [`Tiers::fetch`] for callers that block, on threads that are not the runtime's.

@@ -273,3 +273,25 @@ async fn an_upload_brings_the_closure_of_a_result_and_nothing_twice() {
     let lost = ActionResult { stdout: LogStream::Blob(blob(77).0), ..result };
     assert!(matches!(tiers.upload(&lost).await, Err(StoreError::NotFound { .. })));
 }
+
+#[tokio::test]
+async fn who_is_said_to_have_a_tree_is_asked_for_all_of_it() {
+    let (digest, bytes) = blob(10);
+    let (holder, other) = (Peer::new(Sends::These(bytes.clone())), Peer::new(Sends::Nothing));
+    let world = world(&[&other]);
+    let tree = TreeRef::File { digest, executable: false };
+    world.tiers.fetch_tree_from(&tree, vec![holder.clone()]).await.unwrap();
+    assert_eq!(holder.asked(), 1);
+    assert!(world.disk.has(&digest).unwrap());
+
+    let (lost, _) = blob(20);
+    let node = FileNode { name: NodeName::new("f").unwrap(), digest: lost, executable: false };
+    let root = Directory::new(vec![node], vec![], vec![]).unwrap().encode().to_vec();
+    let (root, bytes) = (DigestFunction::Blake3.digest(&root), root);
+    world.shared.put(&root, bytes.into()).await.unwrap();
+    let nothing = Peer::new(Sends::Nothing);
+    let fetched = world.tiers.fetch_tree_from(&TreeRef::Directory(root), vec![nothing.clone()]).await;
+    assert!(matches!(fetched, Err(StoreError::NotFound { digest }) if digest == lost), "{fetched:?}");
+    // For the directory and for the file in it.
+    assert_eq!(nothing.asked(), 2);
+}

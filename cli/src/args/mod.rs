@@ -4,6 +4,7 @@
 mod cluster;
 mod run;
 mod values;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs};
-pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param};
+pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_url};
+pub use worker::WorkerArgs;
 
 use crate::config::Color;
 use crate::ui::size;
@@ -88,8 +90,7 @@ pub enum Command {
     /// Be one of a cluster's coordinators
     Coordinator(CoordinatorArgs),
     /// Execute steps for a cluster
-    #[command(hide = true)]
-    Worker(LaterArgs),
+    Worker(Box<WorkerArgs>),
     /// Carry results over an air gap
     #[command(hide = true)]
     Bundle(LaterArgs),

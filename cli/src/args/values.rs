@@ -1,6 +1,7 @@
 //! Values of flags.
 
 use clap::ValueEnum;
+use tonic::transport::Uri;
 
 /// For people or for programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +53,22 @@ pub fn parse_cpus(text: &str) -> Result<u32, String> {
     if (1.0..=10_000.0).contains(&cpus) { Ok((cpus * 1000.0) as u32) } else { Err(wrong()) }
 }
 
+/// `http://HOST:PORT`, from that or from `HOST:PORT`.
+pub fn parse_url(text: &str) -> Result<String, String> {
+    let wrong = || format!("'{text}' is not where something listens: expected host:port or http://host:port");
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let uri: Uri = with_scheme.parse().map_err(|_| wrong())?;
+    let is_usable = uri.scheme_str() == Some("http")
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        && matches!(uri.path(), "" | "/")
+        && uri.query().is_none();
+    match (is_usable, uri.authority()) {
+        (true, Some(authority)) if uri.port_u16().is_some() => Ok(format!("http://{authority}")),
+        _ => Err(wrong()),
+    }
+}
+
 /// A name for a request: something, and not more than coordinators keep.
 pub(super) fn parse_request_id(text: &str) -> Result<String, String> {
     match text.len() {
@@ -76,6 +93,21 @@ mod tests {
         assert_eq!(parse_cpus("1.5"), Ok(1500));
         for wrong in ["0", "0.5", "-1", "nan", "inf", "", "many"] {
             assert!(parse_cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+    #[test]
+    fn addresses_have_one_form() {
+        for (text, url) in [
+            ("c-0:7400", "http://c-0:7400"),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:1"),
+            ("[::1]:7070", "http://[::1]:7070"),
+        ] {
+            assert_eq!(parse_url(text).as_deref(), Ok(url));
+        }
+        for wrong in
+            ["", "host", "http://", "https://h:1", "h:port", "http://:80", "h:99999", "h:1/x", "h:1?x"]
+        {
+            assert!(parse_url(wrong).is_err(), "{wrong}");
         }
     }
 }

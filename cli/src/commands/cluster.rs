@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use cullet_coordinator::cluster::connect;
-use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
+use cullet_proto::{Dial, v1};
 use serde_json::json;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -45,7 +45,7 @@ pub(super) fn cluster(
 }
 
 fn client(url: &str, deadline: Duration) -> Result<Client, CliError> {
-    let channel = connect(url, deadline).map_err(|error| {
+    let channel = connect(&Dial::default(), url, deadline).map_err(|error| {
         CliError::usage(format!("'{url}' is no address of a coordinator"))
             .because(error)
             .hint("write it as http://host:port")

@@ -9,6 +9,7 @@ mod coordinator;
 mod doctor;
 mod graph;
 mod logs;
+mod machine;
 mod on_cluster;
 pub mod pipeline_file;
 pub mod run;
@@ -17,6 +18,7 @@ mod schema;
 mod status;
 mod validate;
 mod why;
+mod worker;
 
 use std::io::{BufWriter, Write};
 
@@ -40,13 +42,15 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &cli.command {
         Command::Schema => return schema::print(out),
         Command::Completions(args) => return completions::print(args, out),
-        Command::Worker(_) => return Err(CliError::later("`cullet worker`")),
         Command::Bundle(_) => return Err(CliError::later("`cullet bundle`")),
         _ => {}
     }
     let config = Config::load(&cli.global)?;
-    if let Command::Coordinator(args) = &cli.command {
-        return coordinator::coordinator(args, &config);
+    // These say what they do unless CULLET_LOG says otherwise.
+    match &cli.command {
+        Command::Coordinator(args) => return coordinator::coordinator(args, &config),
+        Command::Worker(args) => return worker::worker(args, &config),
+        _ => {}
     }
     crate::diagnostics::start(config.log.as_deref())?;
     with_config(cli.command, &config, out)

@@ -8,6 +8,7 @@ mod live;
 mod logs;
 mod past_runs;
 mod why;
+mod worker;
 
 use std::path::Path;
 use std::process::{Command, Output};

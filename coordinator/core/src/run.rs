@@ -85,6 +85,11 @@ pub struct Run {
 
 /// What others may ask.
 impl Run {
+    /// Which run it is.
+    pub const fn id(&self) -> RunId {
+        self.id
+    }
+
     /// What was submitted.
     pub const fn spec(&self) -> &Arc<RunSpec> {
         &self.spec

@@ -13,7 +13,7 @@ use crate::runs::Runs;
 use crate::step::Step;
 use crate::tenants::{TenantView, Tenants};
 use crate::workers::{WorkerView, Workers};
-use crate::{Effect, Epoch, LogCommand, RunId, Settings, StepId, WorkerId, hash};
+use crate::{Effect, Epoch, LogCommand, RunId, Settings, StepId, TimeMs, WorkerId, hash};
 
 /// The state that a log of commands leads to. Serialising it makes a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct State {
     pub(crate) submissions: u64,
     pub(crate) refused: u64,
     pub(crate) applied: u64,
+    /// The latest time in any command.
+    latest: TimeMs,
     log_hash: [u8; 32],
 }
 
@@ -39,7 +41,9 @@ impl State {
     /// Takes in one entry of the log and says what is to be done about it, in this order. Never fails: what
     /// is late, repeated or about something unknown is counted in [`Self::refused`] and changes nothing else.
     pub fn apply(&mut self, command: &LogCommand) -> Vec<Effect> {
-        let effects = Transition::new(self, command.at().unwrap_or(0)).run(command);
+        // Time does not go back because another coordinator's clock is behind.
+        self.latest = self.latest.max(command.at().unwrap_or(0));
+        let effects = Transition::new(self, self.latest).run(command);
         self.applied += 1;
         self.log_hash = hash::hash(&(&self.log_hash, command, &effects));
         effects
@@ -70,6 +74,16 @@ impl State {
     /// How many commands were applied.
     pub const fn applied_commands(&self) -> u64 {
         self.applied
+    }
+
+    /// The latest time in any command. Whoever proposes the next one goes on from here.
+    pub const fn latest(&self) -> TimeMs {
+        self.latest
+    }
+
+    /// The steps that run on a worker.
+    pub fn running_on(&self, worker: WorkerId) -> impl Iterator<Item = StepId> {
+        self.workers.running_on(worker)
     }
 
     /// Limits and preferences.

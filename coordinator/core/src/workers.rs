@@ -268,6 +268,10 @@ impl Workers {
         self.all.get(&id).map(|worker| worker.view(id))
     }
 
+    pub(crate) fn running_on(&self, id: WorkerId) -> impl Iterator<Item = StepId> {
+        self.all.get(&id).into_iter().flat_map(|worker| worker.running.iter().copied())
+    }
+
     pub(crate) fn views(&self) -> impl Iterator<Item = WorkerView<'_>> {
         self.all.iter().map(|(id, worker)| worker.view(*id))
     }

@@ -26,6 +26,9 @@ pub enum WriterMode {
     Thread,
     /// The caller, before its call returns: for simulations that have to be the same every time.
     Inline,
+    /// Whoever calls [`crate::Log::write_next`]: for simulations whose disk takes time. What nobody wrote is lost with
+    /// the last handle, as it is with a process that is killed.
+    Driven,
 }
 
 impl Default for Config {

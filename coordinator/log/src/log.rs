@@ -71,7 +71,7 @@ impl Log {
         let (shared, identity, recovery) = open::open(disk, dir, identity, config.bounded(), on_failure)?;
         let shared = Arc::new(shared);
         let writer = match shared.config.writer {
-            WriterMode::Inline => None,
+            WriterMode::Inline | WriterMode::Driven => None,
             WriterMode::Thread => {
                 let shared = Arc::clone(&shared);
                 let thread = std::thread::Builder::new().name("raft-log".to_owned());
@@ -79,6 +79,16 @@ impl Log {
             }
         };
         Ok(Self(Arc::new(Owner { shared, identity, recovery, writer })))
+    }
+
+    /// Who writes. Only with a thread of its own may the log's calls take long.
+    pub fn writer(&self) -> WriterMode {
+        self.0.shared.config.writer
+    }
+
+    /// Writes one batch of what waits, in [`WriterMode::Driven`]. False where nothing does.
+    pub fn write_next(&self) -> bool {
+        self.0.shared.step()
     }
 
     /// Who this node is.
@@ -259,6 +269,7 @@ impl Drop for Owner {
         lock(&self.shared.state).closed = true;
         self.shared.work.notify_all();
         match self.writer.take() {
+            None if self.shared.config.writer == WriterMode::Driven => (),
             None => while self.shared.step() {},
             // A callback may hold the last handle; the thread ends by itself then.
             Some(writer) if writer.thread().id() == std::thread::current().id() => (),

@@ -51,6 +51,7 @@ impl Shared {
         match self.config.writer {
             WriterMode::Thread => self.work.notify_one(),
             WriterMode::Inline => while self.step() {},
+            WriterMode::Driven => (),
         }
     }
 
@@ -59,7 +60,7 @@ impl Shared {
         let mut state = lock(&self.state);
         loop {
             state.check_open()?;
-            if state.waiting_bytes < self.config.queue_bytes || self.config.writer == WriterMode::Inline {
+            if state.waiting_bytes < self.config.queue_bytes || self.config.writer != WriterMode::Thread {
                 return Ok(state);
             }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use crate::raft::{Member, MemberView, Node, NodeId, ProposeError};
 
 /// Marks a call that another coordinator passed on, so that two that take each other for the leader do not pass it to
 /// and fro.
-const FORWARDED: &str = "cullet-forwarded";
+pub(crate) const FORWARDED: &str = "cullet-forwarded";
 
 /// A membership change waits until a new member has caught up, which can take a whole snapshot.
 const FORWARD_DEADLINE: Duration = Duration::from_secs(120);
@@ -46,6 +46,7 @@ fn wire(member: MemberView) -> v1::Member {
 
 /// Passes a call on to the leader, where that is why this node could not answer it.
 async fn pass_on<Q, A, F>(
+    seat: &Seat,
     request: Request<Q>,
     error: ProposeError,
     call: impl FnOnce(ClusterClient<Channel>, Request<Q>) -> F,
@@ -60,8 +61,8 @@ where
         ProposeError::Refused { reason } => return Err(Status::failed_precondition(reason)),
         error => return Err(Status::unavailable(error.to_string())),
     };
-    let channel =
-        connect(&leader.address, FORWARD_DEADLINE).map_err(|error| Status::unavailable(error.to_string()))?;
+    let channel = connect(seat.dial(), &leader.address, FORWARD_DEADLINE)
+        .map_err(|error| Status::unavailable(error.to_string()))?;
     let mut passed = Request::new(request.into_inner());
     passed.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
     call(ClusterClient::new(channel), passed).await
@@ -102,7 +103,7 @@ impl Cluster for Control {
                 let call = |mut client: ClusterClient<Channel>, request| async move {
                     client.add_member(request).await
                 };
-                pass_on(request, error, call).await
+                pass_on(&self.seat, request, error, call).await
             }
         }
     }
@@ -118,7 +119,7 @@ impl Cluster for Control {
                 let call = |mut client: ClusterClient<Channel>, request| async move {
                     client.remove_member(request).await
                 };
-                pass_on(request, error, call).await
+                pass_on(&self.seat, request, error, call).await
             }
         }
     }
@@ -134,7 +135,7 @@ impl Cluster for Control {
                 let call = |mut client: ClusterClient<Channel>, request| async move {
                     client.transfer_leadership(request).await
                 };
-                pass_on(request, error, call).await
+                pass_on(&self.seat, request, error, call).await
             }
         }
     }

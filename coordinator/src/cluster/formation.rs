@@ -128,7 +128,7 @@ impl Formation {
         identity: Identity,
         failed: &watch::Sender<Option<String>>,
     ) -> Result<(), FormError> {
-        let node = Node::open(&self.dir, identity, self.timing, failed.clone()).await?;
+        let node = Node::open(&self.dir, identity, self.timing, seat.dial().clone(), failed.clone()).await?;
         seat.take(node);
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Formation {
     /// Asks everybody who they are. Those who do not answer are left out.
     async fn ask_all(&self, seat: &Seat) -> Vec<Answer> {
         let asked = self.others().filter(|address| *address != seat.address()).map(|address| async move {
-            let mut client = ClusterClient::new(connect(address, PATIENCE).ok()?);
+            let mut client = ClusterClient::new(connect(seat.dial(), address, PATIENCE).ok()?);
             let status = client.status(v1::StatusRequest {}).await.ok()?.into_inner();
             // An address may lead back here under another name.
             (status.id != seat.id()).then(|| Answer { address: address.clone(), status })
@@ -179,7 +179,7 @@ impl Formation {
                 if answer.cluster() != seat.cluster() || answer.has(seat.id()) {
                     continue;
                 }
-                let Ok(channel) = connect(&answer.address, JOINING) else { continue };
+                let Ok(channel) = connect(seat.dial(), &answer.address, JOINING) else { continue };
                 let address = seat.address().to_owned();
                 let request = v1::AddMemberRequest { id: seat.id(), address, learner: false };
                 match ClusterClient::new(channel).add_member(request).await {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cullet_proto::Dial;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a connection may take.
@@ -19,7 +20,7 @@ pub struct DialError {
 }
 
 /// A connection to a coordinator, made when it is first used. Every call on it ends by `deadline`.
-pub fn connect(address: &str, deadline: Duration) -> Result<Channel, DialError> {
+pub fn connect(dial: &Dial, address: &str, deadline: Duration) -> Result<Channel, DialError> {
     let endpoint = Endpoint::from_shared(address.to_owned())
         .map_err(|source| DialError { address: address.to_owned(), source })?;
     let endpoint = endpoint
@@ -28,5 +29,5 @@ pub fn connect(address: &str, deadline: Duration) -> Result<Channel, DialError> 
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
-    Ok(endpoint.connect_lazy())
+    Ok(dial.connect_lazy(&endpoint))
 }

@@ -1,8 +1,8 @@
 //! This coordinator's place, taken or not.
 
-use std::sync::{PoisonError, RwLock};
-
+use cullet_proto::Dial;
 use cullet_raft_log::ClusterId;
+use tokio::sync::watch;
 
 use crate::raft::{MemberView, Node, NodeId};
 
@@ -13,13 +13,21 @@ pub struct Seat {
     fresh: NodeId,
     /// Where others reach it, as `http://host:port`.
     address: String,
-    node: RwLock<Option<Node>>,
+    /// The way to the others.
+    dial: Dial,
+    node: watch::Sender<Option<Node>>,
 }
 
 impl Seat {
     /// A place that is not taken. `fresh` is drawn at random by the caller.
-    pub const fn new(fresh: NodeId, address: String) -> Self {
-        Self { fresh, address, node: RwLock::new(None) }
+    pub fn new(fresh: NodeId, address: String) -> Self {
+        Self { fresh, address, dial: Dial::default(), node: watch::Sender::new(None) }
+    }
+
+    /// The same on another network.
+    #[must_use]
+    pub fn dialing(self, dial: Dial) -> Self {
+        Self { dial, ..self }
     }
 
     /// Where others reach this coordinator.
@@ -27,9 +35,19 @@ impl Seat {
         &self.address
     }
 
+    /// The way to the others.
+    pub const fn dial(&self) -> &Dial {
+        &self.dial
+    }
+
     /// Its part in raft, while it has one.
     pub fn node(&self) -> Option<Node> {
-        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.node.borrow().clone()
+    }
+
+    /// Tells when it takes a part in raft and when it has none any more.
+    pub fn watch(&self) -> watch::Receiver<Option<Node>> {
+        self.node.subscribe()
     }
 
     /// Its number.
@@ -43,13 +61,13 @@ impl Seat {
     }
 
     /// Takes the place.
-    pub(super) fn take(&self, node: Node) {
-        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    pub fn take(&self, node: Node) {
+        self.node.send_replace(Some(node));
     }
 
     /// Gives it up, and gives whoever had it.
     pub fn leave(&self) -> Option<Node> {
-        self.node.write().unwrap_or_else(PoisonError::into_inner).take()
+        self.node.send_replace(None)
     }
 
     /// Why it cannot take part in deciding, or nothing if it can.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use cullet_proto::Dial;
 use cullet_proto::raft::Frame;
 use cullet_proto::raft::raft_client::RaftClient;
 use futures_util::{Stream, StreamExt as _};
@@ -74,13 +75,15 @@ impl From<Appended> for StreamAppendResult<Types> {
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     pub(super) framing: Framing,
+    pub(super) dial: Dial,
 }
 
 impl RaftNetworkFactory<Types> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, _: NodeId, member: &Member) -> Peer {
-        Peer { framing: self.framing.clone(), address: member.address.clone(), client: None, failed_at: None }
+        let (framing, dial) = (self.framing.clone(), self.dial.clone());
+        Peer { framing, dial, address: member.address.clone(), client: None, failed_at: None }
     }
 }
 
@@ -88,6 +91,7 @@ impl RaftNetworkFactory<Types> for Network {
 #[derive(Debug)]
 pub(super) struct Peer {
     framing: Framing,
+    dial: Dial,
     address: String,
     client: Option<RaftClient<Channel>>,
     /// When it could not be reached last, until it can be.
@@ -124,7 +128,7 @@ impl Peer {
     async fn connect(&self) -> Result<Client, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(self.address.clone())?;
         let endpoint = endpoint.tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT);
-        let client = RaftClient::new(endpoint.connect().await?);
+        let client = RaftClient::new(self.dial.connect(&endpoint).await?);
         Ok(client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_core::{Effect, LogCommand};
+use cullet_proto::Dial;
 use cullet_proto::raft::raft_server::Raft as RaftRpc;
 use cullet_raft_log::{Identity, Log, RealDisk};
 use openraft::async_runtime::WatchReceiver as _;
@@ -98,6 +99,7 @@ impl Node {
         dir: &Path,
         identity: Identity,
         timing: Timing,
+        dial: Dial,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Self, NodeError> {
         let on_failure = Box::new(move |error: &cullet_raft_log::Error| {
@@ -105,16 +107,16 @@ impl Node {
         });
         let log =
             Log::open(Arc::new(RealDisk), dir, identity, cullet_raft_log::Config::default(), on_failure)?;
-        Self::start(log, timing).await
+        Self::start(log, timing, dial).await
     }
 
-    /// Takes part with a log that is open.
-    pub async fn start(log: Log, timing: Timing) -> Result<Self, NodeError> {
+    /// Takes part with a log that is open. `dial` leads to the others.
+    pub async fn start(log: Log, timing: Timing, dial: Dial) -> Result<Self, NodeError> {
         let identity = log.identity();
         let state = SharedState::default();
         let machine = Machine { shared: state.clone(), snapshots: Snapshots::new(log.clone()) };
         let config = config(&timing)?;
-        let network = Network { framing: framing(identity) };
+        let network = Network { framing: framing(identity), dial };
         let raft = Raft::new(identity.node, config, network, Store::new(log.clone()), machine).await;
         let raft = raft.map_err(|error| NodeError::Start(error.to_string()))?;
         Ok(Self { raft, identity, state, log, timing })

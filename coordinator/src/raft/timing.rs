@@ -1,4 +1,4 @@
-//! How long coordinators wait for each other, and what else the library has to be told.
+//! How long coordinators wait for each other, how much of the log they keep, and what else the library has to be told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use openraft::{Config, SnapshotPolicy};
 
 use super::node::NodeError;
 
-/// How patient a coordinator is.
+/// How patient a coordinator is, and how long its log gets.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// How often a leader says that it is there.
@@ -16,6 +16,10 @@ pub struct Timing {
     pub election: Duration,
     /// How long a call waits for a quorum.
     pub commit: Duration,
+    /// Entries after which the log is replaced by a snapshot.
+    pub snapshot_entries: u64,
+    /// Entries kept behind a snapshot, so that a follower that was away for a moment need not get all of it.
+    pub kept_entries: u64,
 }
 
 impl Default for Timing {
@@ -25,15 +29,17 @@ impl Default for Timing {
             heartbeat: Duration::from_millis(150),
             election: Duration::from_millis(600),
             commit: Duration::from_secs(5),
+            snapshot_entries: SNAPSHOT_ENTRIES,
+            kept_entries: KEPT_ENTRIES,
         }
     }
 }
 
-/// Entries after which the log is replaced by a snapshot. An entry is a batch, so this is some tens of thousands of
+/// An entry is a batch, so this is some tens of thousands of
 /// transitions, replayed in well under a second.
 const SNAPSHOT_ENTRIES: u64 = 5_000;
 
-/// Entries kept behind a snapshot, so that a follower that was away for a moment need not get all of it.
+/// A fifth of it: a follower that misses more was away for longer than a moment.
 const KEPT_ENTRIES: u64 = 1_000;
 
 pub(super) fn config(timing: &Timing) -> Result<Arc<Config>, NodeError> {
@@ -45,10 +51,13 @@ pub(super) fn config(timing: &Timing) -> Result<Arc<Config>, NodeError> {
         election_timeout_max: millis(timing.election).saturating_mul(2),
         install_snapshot_timeout: 60_000,
         max_payload_entries: 256,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_ENTRIES),
-        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
-        replication_lag_threshold: SNAPSHOT_ENTRIES,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(timing.snapshot_entries),
+        max_in_snapshot_log_to_keep: timing.kept_entries,
+        replication_lag_threshold: timing.snapshot_entries,
         enable_pre_vote: Some(true),
+        // A leader sends entries while it writes them itself. One that goes on in its term after it lost some would give
+        // the same index in the same term to another entry.
+        enable_leader_restore: Some(false),
         ..Config::default()
     };
     config.validate().map(Arc::new).map_err(|error| NodeError::Timing(error.to_string()))

@@ -61,7 +61,7 @@ impl<D: Driver> Session<D> {
     }
 }
 
-const fn status_name(status: StepStatus) -> &'static str {
+pub(crate) const fn status_name(status: StepStatus) -> &'static str {
     match status {
         StepStatus::Succeeded => "succeeded",
         StepStatus::Failed => "failed",
@@ -72,7 +72,7 @@ const fn status_name(status: StepStatus) -> &'static str {
     }
 }
 
-const fn run_status_name(status: RunStatus) -> &'static str {
+pub(crate) const fn run_status_name(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Succeeded => "succeeded",
         RunStatus::Failed => "failed",

@@ -9,6 +9,8 @@ pub(crate) const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(100),
     election: Duration::from_millis(500),
     commit: Duration::from_secs(5),
+    snapshot_entries: 5_000,
+    kept_entries: 1_000,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use cullet_digest::{Digest, TreeRef};
 use cullet_proto::v1;
+use futures_util::stream::{self, StreamExt as _};
+
+use tracing::Instrument as _;
 
 use super::config::DaemonParts;
 use super::publish::publish;
@@ -17,17 +20,19 @@ use crate::{Attempt, Conclusion, Outcome, Stream};
 
 /// Runs it beside everything else; its end goes to the registry, whatever it is.
 pub(super) fn spawn(parts: DaemonParts, registry: Arc<Registry>, launch: Launch) {
-    tokio::spawn(async move {
-        let key = launch.start.key;
+    let key = launch.start.key;
+    let span = tracing::info_span!("attempt", run = key.run(), step = %launch.start.name, attempt = key.attempt, epoch = key.epoch);
+    let attempt = async move {
         let tape = launch.tape.clone();
-        let ran = tokio::spawn(run(parts, launch)).await;
+        let ran = tokio::spawn(run(parts, launch).in_current_span()).await;
         tape.close();
         let (report, trees) = ran.unwrap_or_else(|error| {
             let reason = format!("the worker failed: {error}");
             (report(key, Conclusion::bare(Outcome::Infra { reason })), Vec::new())
         });
         registry.finished(key, report, trees);
-    });
+    };
+    tokio::spawn(attempt.instrument(span));
 }
 
 async fn run(parts: DaemonParts, launch: Launch) -> (v1::AttemptFinished, Vec<Digest>) {
@@ -42,9 +47,9 @@ async fn run(parts: DaemonParts, launch: Launch) -> (v1::AttemptFinished, Vec<Di
         // It has not begun, so it ends below without beginning.
         () = handle.cancel.cancelled() => {}
     }
-    tracing::info!(step = %start.name, attempt = %start.key, "started");
+    tracing::info!("started");
     let conclusion = conclude(&parts, &start, &handle, tape).await;
-    tracing::info!(step = %start.name, attempt = %start.key, outcome = ?conclusion.outcome, "finished");
+    tracing::info!(outcome = ?conclusion.outcome, duration_ms = conclusion.duration_ms, "finished");
     let trees = held(&start, &conclusion);
     (report(start.key, conclusion), trees)
 }
@@ -71,13 +76,26 @@ async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: Log
     explain(conclusion, handle)
 }
 
-/// Until everything is there or somebody asks for the end.
+/// Until everything is there or somebody asks for the end. What other workers have comes from them, the rest from the
+/// shared store.
 async fn prefetch(parts: &DaemonParts, start: &Start, handle: &Handle) {
     let root = &start.action.input_root;
-    if !root.is_empty() {
-        handle.cancel.run_until_cancelled(parts.exchange.prefetch(root)).await;
+    if root.is_empty() {
+        return;
     }
+    let fetching = async {
+        let held = start.held.iter().cloned().map(|held| {
+            let exchange = Arc::clone(&parts.exchange);
+            async move { exchange.prefetch_from(&held.tree, &held.holders).await }
+        });
+        stream::iter(held).buffer_unordered(TREES_AT_ONCE).collect::<()>().await;
+        parts.exchange.prefetch(root).await;
+    };
+    handle.cancel.run_until_cancelled(fetching).await;
 }
+
+/// Trees that are fetched at the same time. Each fetches many blobs at once; more only helps where they are tiny.
+const TREES_AT_ONCE: usize = 8;
 
 /// Whoever stops an attempt does not wait long for what it leaves.
 async fn patience(handle: &Handle) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::BlobStore;
+use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
 use super::Exchange;
@@ -27,6 +28,8 @@ pub struct DaemonConfig {
     pub labels: BTreeMap<String, String>,
     /// Where coordinators are, as `host:port` or `http://host:port`. Any of them tells which one leads.
     pub coordinators: Vec<String>,
+    /// The way there.
+    pub dial: Dial,
     /// How patient it is.
     pub limits: Limits,
 }

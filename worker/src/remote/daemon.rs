@@ -64,6 +64,12 @@ impl Daemon {
         }
     }
 
+    /// Stops what runs, for whoever cannot wait until it has finished. It counts as this worker's fault.
+    pub fn stop(&self) {
+        self.context.registry.drain();
+        self.context.registry.shut_down();
+    }
+
     /// Finishes what runs, within bounds, and waits until that is known.
     async fn end(&self, drain: CancellationToken) -> Drained {
         drain.cancelled().await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cullet_cache::disk::DiskStore;
 use cullet_cache::{ActionResult, StoreError, Tiers};
-use cullet_digest::{Digest, DigestFunction};
+use cullet_digest::{Digest, DigestFunction, TreeRef};
 
 use crate::LocalFiles;
 use crate::attempt::sentence;
@@ -18,6 +18,10 @@ pub trait Exchange: Debug + Send + Sync {
     /// Brings everything in an input root to the local disk, many blobs at a time. Only for speed: what is still
     /// missing afterwards is fetched, or found to be lost, when the input root is made.
     async fn prefetch(&self, input_root: &Digest);
+
+    /// Brings a tree to the local disk from other workers that said to have it, by their addresses. Only for speed, as
+    /// above, so that doing nothing is right as well.
+    async fn prefetch_from(&self, _tree: &TreeRef, _holders: &[String]) {}
 
     /// Stores every blob that the result names, and everything below its directories, where the whole cluster reads.
     /// When this returns the result may be relied on. Doing it again costs little.

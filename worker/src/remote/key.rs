@@ -43,6 +43,11 @@ impl AttemptKey {
         }
     }
 
+    /// The name of its run.
+    pub(super) fn run(self) -> String {
+        run_digits(self.step.run)
+    }
+
     pub(super) fn to_wire(self) -> v1::Attempt {
         let StepKey { run, step } = self.step;
         v1::Attempt { run: run_digits(run), step, attempt: self.attempt, epoch: self.epoch }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cullet_proto::Dial;
 use cullet_proto::v1::workers_client::WorkersClient;
 use cullet_proto::v1::{self, coordinator_message, worker_message};
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ use super::key::AttemptKey;
 use super::registry::Registry;
 use super::start::Start;
 use super::table::Full;
+use crate::attempt::sentence;
 
 /// A coordinator on a machine that is up accepts in milliseconds; the next one is a better use of more time.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
@@ -47,7 +49,7 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 pub(super) enum SessionEnd {
     #[error("another coordinator leads: {}", .0.as_deref().unwrap_or("unknown which"))]
     Redirected(Option<String>),
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", sentence(.0))]
     Connect(#[source] tonic::transport::Error),
     #[error("refused: {}", .0.message())]
     Status(Box<tonic::Status>),
@@ -95,7 +97,7 @@ pub(super) struct Session {
 impl Session {
     /// Connects and greets. `number` is that of no other session, and not 0.
     pub(super) async fn open(context: Context, endpoint: Endpoint, number: u64) -> Result<Self, SessionEnd> {
-        let channel = connect(endpoint).await?;
+        let channel = connect(&context.config.dial, endpoint).await?;
         let (outbox, messages) = mpsc::channel(OUTBOX);
         let said_draining = context.registry.is_draining();
         let hello = greet(&context, number);
@@ -231,14 +233,14 @@ impl Session {
     }
 }
 
-async fn connect(endpoint: Endpoint) -> Result<Channel, SessionEnd> {
+async fn connect(dial: &Dial, endpoint: Endpoint) -> Result<Channel, SessionEnd> {
     let endpoint = endpoint
         .connect_timeout(CONNECT_PATIENCE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_PATIENCE)
         .keep_alive_while_idle(true);
-    endpoint.connect().await.map_err(SessionEnd::Connect)
+    dial.connect(&endpoint).await.map_err(SessionEnd::Connect)
 }
 
 fn greet(context: &Context, number: u64) -> v1::Hello {

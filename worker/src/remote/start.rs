@@ -19,8 +19,20 @@ pub(super) struct Start {
     pub(super) action: Arc<Action>,
     pub(super) outputs: Vec<String>,
     pub(super) inputs: Vec<(Box<str>, TreeRef)>,
+    /// Inputs that other workers have, with the addresses of those.
+    pub(super) held: Vec<Held>,
     pub(super) reports: Vec<String>,
 }
+
+/// A tree that other workers said to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) tree: TreeRef,
+    pub(super) holders: Vec<String>,
+}
+
+/// Holders of one tree that are asked. More than the protocol allows would only be more to wait for.
+const MOST_HOLDERS: usize = 4;
 
 /// Why an attempt cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +64,18 @@ impl Start {
             return Err(BadStart::OtherCommand);
         }
         let action = Arc::new(Action::decode(function, &action_message, &command_message)?);
-        let inputs = start.inputs.into_iter().map(|input| parse_input(function, input));
-        let inputs = inputs.collect::<Result<_, _>>()?;
-        Ok(Self { key, name, digest, action, outputs: start.outputs, inputs, reports: start.reports })
+        let (mut inputs, mut held) = (Vec::new(), Vec::new());
+        for mut input in start.inputs {
+            let mut holders = std::mem::take(&mut input.holders);
+            let (path, tree) = parse_input(function, input)?;
+            holders.truncate(MOST_HOLDERS);
+            if !holders.is_empty() {
+                held.push(Held { tree: tree.clone(), holders });
+            }
+            inputs.push((path, tree));
+        }
+        let v1::Start { outputs, reports, .. } = start;
+        Ok(Self { key, name, digest, action, outputs, inputs, held, reports })
     }
 
     pub(super) fn declared(&self) -> Declared<'_> {
@@ -74,7 +95,7 @@ fn key_of(action: &Bytes, wire: &v1::Digest) -> Result<Digest, BadStart> {
 }
 
 fn parse_input(function: DigestFunction, input: v1::StartInput) -> Result<(Box<str>, TreeRef), BadStart> {
-    let v1::StartInput { path, tree } = input;
+    let v1::StartInput { path, tree, .. } = input;
     let Some((kind, digest)) = tree.and_then(|tree| Some((tree.kind(), tree.digest?))) else {
         return Err(BadStart::Input(path));
     };

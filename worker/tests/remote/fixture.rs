@@ -9,10 +9,13 @@ use async_trait::async_trait;
 use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
 use cullet_cache::object::ObjectOptions;
 use cullet_cache::{Action, ActionResult, BlobStore, NoPeers, OutputPath, SharedCache, Tiers, TiersOptions};
-use cullet_digest::{Digest, DigestFunction};
+use cullet_digest::{Digest, DigestFunction, TreeRef};
+use cullet_proto::Dial;
 use cullet_proto::v1::{self, Attempt, Start};
 use cullet_worker::plain::PlainExecutor;
-use cullet_worker::remote::{Daemon, DaemonConfig, DaemonParts, Drained, Exchange, Limits, TieredFiles};
+use cullet_worker::remote::{
+    Daemon, DaemonConfig, DaemonParts, Drained, Exchange, Limits, Neighbours, TieredFiles,
+};
 use cullet_worker::{NoSourceFiles, Stores, Worker, WorkerConfig};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -21,12 +24,14 @@ use tokio_util::sync::CancellationToken;
 use crate::support;
 
 pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
+/// The worker's address; nobody asks there.
+pub(crate) const OWN: &str = "http://127.0.0.1:1";
 pub(crate) const RUN: &str = "000102030405060708090a0b0c0d0e0f";
 
 /// The way to a shared directory. Fails as often as a test says.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    tiers: Tiers,
+    neighbours: Neighbours,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) failures: AtomicUsize,
     pub(crate) tries: AtomicUsize,
@@ -35,7 +40,11 @@ pub(crate) struct Shared {
 #[async_trait]
 impl Exchange for Shared {
     async fn prefetch(&self, input_root: &Digest) {
-        self.tiers.prefetch(input_root).await;
+        self.neighbours.prefetch(input_root).await;
+    }
+
+    async fn prefetch_from(&self, tree: &TreeRef, holders: &[String]) {
+        self.neighbours.prefetch_from(tree, holders).await;
     }
 
     async fn publish(&self, result: &ActionResult) -> Result<(), String> {
@@ -45,7 +54,7 @@ impl Exchange for Shared {
         if failing.is_ok() {
             return Err("the bucket is on fire".to_owned());
         }
-        self.tiers.publish(result).await
+        self.neighbours.publish(result).await
     }
 }
 
@@ -86,17 +95,19 @@ impl Fixture {
         };
         let config = WorkerConfig::new("w", dir.path().join("work"));
         let worker = Arc::new(Worker::new(config, Arc::new(executor), stores).unwrap());
+        let neighbours = Neighbours::new(tiers.clone(), OWN, dir.path().join("spool"));
         let (failures, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { tiers: tiers.clone(), blobs: shared.blobs, failures, tries });
+        let shared = Arc::new(Shared { neighbours, blobs: shared.blobs, failures, tries });
         let parts = DaemonParts { worker, blobs: Arc::new(tiers), exchange: shared.clone() };
         let config = DaemonConfig {
             name: "w".to_owned(),
             incarnation: 7,
-            address: "http://127.0.0.1:1".to_owned(),
+            address: OWN.to_owned(),
             cpu_millis: 4000,
             memory_bytes: 1 << 30,
             labels: [("Arch".to_owned(), "x86_64".to_owned())].into(),
             coordinators: coordinators.iter().map(|&address| address.to_owned()).collect(),
+            dial: Dial::default(),
             limits,
         };
         let daemon = Arc::new(Daemon::new(config, parts).unwrap());

@@ -27,6 +27,7 @@ async fn a_step_runs_is_published_reported_and_forgotten() {
     wanted.inputs = vec![StartInput {
         path: "src".to_owned(),
         tree: Some(Tree { kind: tree::Kind::File.into(), digest: Some(wire(source)) }),
+        holders: vec![],
     }];
     call.start(&wanted).await;
     let finished = call.finished().await;

@@ -14,5 +14,6 @@ mod draining;
 mod fixture;
 mod lifecycle;
 mod logs;
+mod neighbours;
 mod peer;
 mod publishing;

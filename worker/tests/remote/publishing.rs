@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use cullet_cache::{ActionResult, LogStream};
 use cullet_digest::{Digest, Directory, DirectoryNode, FileNode, NodeName};
-use cullet_proto::v1::StartInput;
 use cullet_proto::v1::attempt_finished::Outcome;
+use cullet_proto::v1::{StartInput, Tree};
 
 use crate::fixture::{FUNCTION, Fixture, start, start_in};
 use crate::peer::Peer;
@@ -49,6 +49,10 @@ async fn a_success_that_cannot_be_stored_is_none_and_a_failure_stays_one() {
     assert_eq!(fixture.shared.tries.load(Ordering::Relaxed), 12);
 }
 
+fn input(path: &str, tree: &Tree) -> StartInput {
+    StartInput { path: path.to_owned(), tree: Some(tree.clone()), holders: vec![] }
+}
+
 async fn put(fixture: &Fixture, bytes: impl Into<Vec<u8>>) -> Digest {
     let bytes = bytes.into();
     let digest = FUNCTION.digest(&bytes);
@@ -81,8 +85,7 @@ async fn inputs_come_from_the_shared_store_and_outputs_go_there_with_all_they_ho
 
     let mut start = start_in(broken, 1, 1, "true", &[]);
     let tree = succeeded.outputs[0].clone();
-    start.inputs =
-        ["", "gone"].map(|path| StartInput { path: path.to_owned(), tree: Some(tree.clone()) }).into();
+    start.inputs = ["", "gone"].map(|path| input(path, &tree)).into();
     call.start(&start).await;
     let finished = call.finished().await;
     let Some(Outcome::InputLost(lost)) = &finished.outcome else { panic!("{finished:?}") };

@@ -1,8 +1,9 @@
 //! What is looked at.
 
 use cullet_coordinator::resolve::describe;
-use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier, probe};
+use cullet_worker::sandbox::Tier;
 
+use crate::commands::machine;
 use crate::config::Config;
 use crate::ui::size;
 
@@ -70,20 +71,9 @@ fn settings(config: &Config) -> Check {
     Check::good("config", finding)
 }
 
-/// Tries every part of the sandbox for real: nothing else tells what the machine allows.
 fn sandbox(config: &Config) -> Check {
-    let settings = SandboxConfig::new(config.host_tools(), vec![config.cache_dir.clone()]);
-    // Where steps will run, if that is there and can be written: whether it is, is another check's matter.
-    let work = config.cache_dir.join("work");
-    let usable = rustix::fs::access(&work, rustix::fs::Access::WRITE_OK).is_ok();
-    let place = if usable { work } else { std::env::temp_dir() };
     let plain = "or run steps without one: cullet run --executor plain";
-    // The sandbox itself has the last word; the trials know more of what steps need.
-    let tier = match Sandbox::start(LauncherCommand::this_program(), settings.clone()) {
-        Ok(_) => probe(&LauncherCommand::this_program(), &settings.view, &place).tier,
-        Err(error) => Tier::Unavailable { reason: describe(&error) },
-    };
-    match tier {
+    match machine::tier(config) {
         Tier::Full => Check::good("sandbox", "full".to_owned()),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
         Tier::Unavailable { reason } => {

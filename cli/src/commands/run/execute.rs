@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use cullet_cache::{BlobStore, LocalCache, StoreError};
 use cullet_coordinator::driver::DirectDriver;
@@ -17,8 +16,6 @@ use cullet_digest::Digest;
 use cullet_worker::StepExecutor;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::plain::PlainExecutor;
-use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
@@ -28,6 +25,7 @@ use super::local_workers::LocalWorkers;
 use super::prepare::{FUNCTION, Prepared};
 use super::sources::SourceBlobs;
 use super::watchers::Watchers;
+use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
 
@@ -137,57 +135,21 @@ fn incompleteness(cache: &LocalCache) -> Incompleteness {
 /// The only worker's name. Not the host's: results are the same on every machine.
 const WORKER: &str = "local";
 
+/// An executor that is started when it is needed. A sandbox that is weaker than documented is used, but not in silence.
 fn executor(
     choice: Executor,
     tools: &HostTools,
     config: &Config,
     watchers: Watchers,
 ) -> Arc<dyn StepExecutor> {
-    let tools = tools.clone();
-    let hidden = vec![config.cache_dir.clone()];
-    let launcher = LauncherCommand::this_program;
-    match choice {
-        Executor::Plain => Arc::new(LazyExecutor::new(
-            "plain",
-            Box::new(move || Ok(Box::new(PlainExecutor::start(launcher(), tools.clone(), GRACE)?))),
-        )),
-        Executor::Sandbox => Arc::new(LazyExecutor::new(
-            "sandbox",
-            Box::new(move || {
-                let config = SandboxConfig::new(tools.clone(), hidden.clone());
-                let sandbox = Sandbox::start(launcher(), config)?;
-                admit(&sandbox.tier(), &watchers);
-                Ok(Box::new(sandbox))
-            }),
-        )),
-    }
-}
-
-/// A sandbox that is weaker than documented is used, but not in silence.
-fn admit(tier: &Tier, watchers: &Watchers) {
-    if let Tier::Degraded { missing, remedy } = tier {
-        let note = Note {
-            level: "warning".to_owned(),
-            kind: None,
-            step: None,
-            text: format!("the sandbox is weaker than it should be: {missing}; {remedy}"),
-        };
-        watchers.clone().event(&Event::Note(note));
-    }
-}
-
-/// How long a step that is told to end has before it is killed; as in the sandbox.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// What steps may take of this machine at once: what the user allows, or all there is.
-pub(super) fn capacity(run_config: &RunConfig) -> Capacity {
-    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let all = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(1000);
-    let info = rustix::system::sysinfo();
-    // Lossless where C's long has 64 bits, as on everything that Cullet runs on.
-    let memory = (info.totalram as u64).saturating_mul(u64::from(info.mem_unit));
-    Capacity {
-        cpu_millis: run_config.cpu_millis.unwrap_or(all),
-        memory_bytes: run_config.memory_bytes.unwrap_or(memory),
-    }
+    let (tools, cache) = (tools.clone(), config.cache_dir.clone());
+    let start = move || {
+        let started = machine::start(choice, tools.clone(), &cache)?;
+        if let Some(text) = started.weakness {
+            let level = "warning".to_owned();
+            watchers.clone().event(&Event::Note(Note { level, kind: None, step: None, text }));
+        }
+        Ok(started.executor)
+    };
+    Arc::new(LazyExecutor::new(machine::name(choice), Box::new(start)))
 }

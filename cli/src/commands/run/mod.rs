@@ -21,7 +21,7 @@ use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
 
-use super::pipeline_file;
+use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
 use crate::config::{Config, RunConfig};
@@ -83,7 +83,7 @@ fn execute_plan(
     let live = live_run(&cache)?;
     let base = base_directory(&args.pipeline.file);
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
-    let capacity = execute::capacity(run_config);
+    let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
     let options = RunOptions {
         keep_going: args.keep_going,
         no_cache: args.no_cache,

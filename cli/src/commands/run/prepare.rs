@@ -37,16 +37,13 @@ pub(crate) fn prepare(
         (look(config), sources.join())
     });
     let sources = sources.map_err(|_| CliError::infra("the sources could not be looked at"))?;
-    let machine = Machine {
-        function: FUNCTION,
-        host_image,
-        executor: (executor == Executor::Plain).then(|| "plain".to_owned()),
-    };
+    let executor = (executor == Executor::Plain).then(|| "plain".to_owned());
+    let machine = Machine::here(FUNCTION, host_image, executor);
     Ok(Prepared { machine, tools, sources: sources.map_err(unreadable)? })
 }
 
 /// This machine's tools and the digest of them. Its parts are kept, so that `why` can say later what changed.
-fn look(config: &Config) -> (HostTools, String) {
+pub(crate) fn look(config: &Config) -> (HostTools, String) {
     let dir = config.cache_dir.join("host");
     // In a read-only cache everything is read again each time; the fingerprint is the same.
     let _ = std::fs::create_dir_all(&dir);

@@ -24,7 +24,7 @@ fn start(step: u32, epoch: u64) -> Start {
         do_not_cache: false,
         salt: vec![],
     };
-    let (outputs, inputs, reports) = (vec![], vec![], vec![]);
+    let (outputs, inputs, held, reports) = (vec![], vec![], vec![], vec![]);
     Start {
         key: key(step, epoch),
         name: "s".to_owned(),
@@ -32,6 +32,7 @@ fn start(step: u32, epoch: u64) -> Start {
         action: action.into(),
         outputs,
         inputs,
+        held,
         reports,
     }
 }

@@ -1,0 +1,76 @@
+//! What this machine gives to steps: a way to execute them, and room.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cullet_coordinator::resolve::describe;
+use cullet_coordinator::session::Capacity;
+use cullet_worker::host::HostTools;
+use cullet_worker::plain::PlainExecutor;
+use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier, probe};
+use cullet_worker::{ExecuteError, StepExecutor};
+
+use crate::config::{Config, Executor};
+
+/// How long a step that is told to end has before it is killed; as in the sandbox.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// An executor that is ready.
+pub(super) struct Started {
+    pub(super) executor: Box<dyn StepExecutor>,
+    /// In which way it is weaker than documented. It is used all the same, but not in silence.
+    pub(super) weakness: Option<String>,
+}
+
+/// Starts an executor; blocks for some milliseconds. Steps do not see the cache.
+pub(super) fn start(choice: Executor, tools: HostTools, cache: &Path) -> Result<Started, ExecuteError> {
+    let launcher = LauncherCommand::this_program();
+    match choice {
+        Executor::Plain => {
+            let executor = Box::new(PlainExecutor::start(launcher, tools, GRACE)?);
+            Ok(Started { executor, weakness: None })
+        }
+        Executor::Sandbox => {
+            let sandbox = Sandbox::start(launcher, SandboxConfig::new(tools, vec![cache.to_owned()]))?;
+            let weakness = weakness(&sandbox.tier());
+            Ok(Started { executor: Box::new(sandbox), weakness })
+        }
+    }
+}
+
+fn weakness(tier: &Tier) -> Option<String> {
+    let Tier::Degraded { missing, remedy } = tier else { return None };
+    Some(format!("the sandbox is weaker than it should be: {missing}; {remedy}"))
+}
+
+/// How executors are named where they have no other name.
+pub(super) const fn name(choice: Executor) -> &'static str {
+    match choice {
+        Executor::Plain => "plain",
+        Executor::Sandbox => "sandbox",
+    }
+}
+
+/// The tier of the sandbox, found by trying every part of it for real: nothing else tells what the machine allows.
+pub(super) fn tier(config: &Config) -> Tier {
+    let settings = SandboxConfig::new(config.host_tools(), vec![config.cache_dir.clone()]);
+    // Where steps will run, if that is there and can be written: whether it is, is another check's matter.
+    let work = config.cache_dir.join("work");
+    let usable = rustix::fs::access(&work, rustix::fs::Access::WRITE_OK).is_ok();
+    let place = if usable { work } else { std::env::temp_dir() };
+    // The sandbox itself has the last word; the trials know more of what steps need.
+    match Sandbox::start(LauncherCommand::this_program(), settings.clone()) {
+        Ok(_) => probe(&LauncherCommand::this_program(), &settings.view, &place).tier,
+        Err(error) => Tier::Unavailable { reason: describe(&error) },
+    }
+}
+
+/// What steps may take of this machine at once: what the user allows, or all there is.
+pub(super) fn capacity(cpu_millis: Option<u32>, memory_bytes: Option<u64>) -> Capacity {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let all = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(1000);
+    let info = rustix::system::sysinfo();
+    // Lossless where C's long has 64 bits, as on everything that Cullet runs on.
+    let memory = (info.totalram as u64).saturating_mul(u64::from(info.mem_unit));
+    Capacity { cpu_millis: cpu_millis.unwrap_or(all), memory_bytes: memory_bytes.unwrap_or(memory) }
+}

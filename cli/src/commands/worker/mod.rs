@@ -1,0 +1,93 @@
+//! `cullet worker`.
+
+mod parts;
+mod signals;
+mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_cache::{LocalCache, StorageLimits, StorageServices, StoreError};
+use cullet_worker::remote::{Daemon, DaemonConfig, Limits};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::args::WorkerArgs;
+use crate::config::{Config, WorkerSettings};
+use crate::diagnostics;
+use crate::error::{CliError, ExitStatus};
+use parts::Machine;
+use upkeep::{End, Upkeep};
+
+/// For threads that block, at the end: what they did is not needed any more.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Works for a cluster until a signal ends it.
+pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, CliError> {
+    diagnostics::start(Some(config.log.as_deref().unwrap_or("info")))?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let settings = config.worker(args, &host)?;
+    let cache = cullet_cache::open(&settings.base.run_cache_options())?;
+    if cache.disk.is_read_only() {
+        return Err(StoreError::ReadOnly { path: settings.base.cache_dir }.into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let ended = runtime.block_on(serve(&settings, &cache));
+    runtime.shutdown_timeout(FAREWELL);
+    ended
+}
+
+async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStatus, CliError> {
+    let upkeep = Upkeep::new(cache.clone())?;
+    let machine = Machine::look(settings)?;
+    let cannot_listen = |error| {
+        CliError::infra(format!("cannot listen on {}", settings.listen))
+            .because(error)
+            .hint("name another address with --listen; with port 0 it is any that is free")
+    };
+    let listener = TcpListener::bind(settings.listen).await.map_err(cannot_listen)?;
+    let bound = listener.local_addr().map_err(cannot_listen)?;
+    let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    let parts = machine.parts(settings, cache, &address, Handle::current()).await?;
+    let daemon = Daemon::new(identity(settings, &machine, &address), parts);
+    let daemon = Arc::new(daemon.map_err(|error| CliError::usage(error.to_string()))?);
+    tracing::info!(name = settings.name, %bound, address, data = %settings.base.cache_dir.display(), "listening");
+
+    signals::listen(drain.clone(), Arc::clone(&daemon))
+        .map_err(|error| CliError::infra("cannot listen for signals").because(error))?;
+    let upkeep = tokio::spawn(upkeep.keep(drain.clone()));
+    let serving = tokio::spawn({
+        let (daemon, stop) = (Arc::clone(&daemon), stop.clone());
+        let services = StorageServices::read_only(cache.blobs.clone(), StorageLimits::default());
+        let blobs = Routes::new(services.storage()).add_service(services.byte_stream());
+        async move { daemon.serve(listener, blobs, stop).await }
+    });
+    daemon.run(drain).await;
+    stop.cancel();
+    // It ends because of that; what it could not do any more is nobody's loss.
+    drop(tokio::time::timeout(FAREWELL, serving).await);
+    match upkeep.await {
+        Ok(End::Full) => Err(StoreError::NoSpace { path: settings.base.cache_dir.clone() }.into()),
+        _ => Ok(ExitStatus::Success),
+    }
+}
+
+fn identity(settings: &WorkerSettings, machine: &Machine, address: &str) -> DaemonConfig {
+    DaemonConfig {
+        dial: cullet_proto::Dial::default(),
+        name: settings.name.clone(),
+        incarnation: crate::random::number().max(1),
+        address: address.to_owned(),
+        cpu_millis: machine.capacity.cpu_millis,
+        memory_bytes: machine.capacity.memory_bytes,
+        labels: machine.labels(settings),
+        coordinators: settings.coordinators.clone(),
+        limits: Limits { drain: settings.drain, ..Limits::default() },
+    }
+}

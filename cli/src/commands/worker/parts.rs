@@ -1,0 +1,125 @@
+//! What a worker is made of: this machine, its disk, and the way to the blobs of the cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cullet_cache::action::PLAIN;
+use cullet_cache::{
+    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, SharedCache, Tiers, TiersOptions,
+};
+use cullet_coordinator::session::Capacity;
+use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
+use cullet_worker::sandbox::Tier;
+use cullet_worker::{NoSourceFiles, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
+use tokio::runtime::Handle;
+
+use crate::commands::machine;
+use crate::commands::run::prepare;
+use crate::config::{Executor, WorkerSettings};
+use crate::error::CliError;
+
+/// This machine, as far as steps have to do with it.
+pub(super) struct Machine {
+    pub(super) capacity: Capacity,
+    executor: Arc<dyn StepExecutor>,
+    /// The digest of its software.
+    fingerprint: String,
+}
+
+impl Machine {
+    /// Looks at the machine, and starts the executor. Where there can be no sandbox this is an error now, not one of
+    /// every step later.
+    pub(super) fn look(settings: &WorkerSettings) -> Result<Self, CliError> {
+        let WorkerSettings { base, executor, .. } = settings;
+        let (tools, fingerprint) = prepare::look(base);
+        if *executor == Executor::Sandbox
+            && let Tier::Unavailable { reason } = machine::tier(base)
+        {
+            return Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
+                .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"));
+        }
+        let started = machine::start(*executor, tools, &base.cache_dir).map_err(|error| {
+            CliError::infra(format!("the {} executor cannot start", machine::name(*executor))).because(error)
+        })?;
+        if let Some(weakness) = started.weakness {
+            tracing::warn!("{weakness}");
+        }
+        Ok(Self {
+            capacity: machine::capacity(settings.cpu_millis, settings.memory_bytes),
+            executor: started.executor.into(),
+            fingerprint,
+        })
+    }
+
+    /// What the machine is, in the terms in which steps ask for it.
+    pub(super) fn labels(&self, settings: &WorkerSettings) -> BTreeMap<String, String> {
+        let own = [
+            ("Arch", std::env::consts::ARCH.to_owned()),
+            ("OSFamily", std::env::consts::OS.to_owned()),
+            ("image", format!("host:{}", self.fingerprint)),
+        ];
+        let mut labels = settings.labels.clone();
+        labels.extend(own.map(|(label, value)| (label.to_owned(), value)));
+        if settings.executor == Executor::Plain {
+            labels.insert(PLAIN.0.to_owned(), PLAIN.1.to_owned());
+        }
+        labels
+    }
+
+    /// Puts the worker together. Steps run on the disk of the cache, in front of other workers and the shared store.
+    pub(super) async fn parts(
+        &self,
+        settings: &WorkerSettings,
+        cache: &LocalCache,
+        address: &str,
+        runtime: Handle,
+    ) -> Result<DaemonParts, CliError> {
+        let spool = settings.base.cache_dir.join("spool");
+        let shared = shared(settings, &spool).await?;
+        let options = TiersOptions::default();
+        // Who has what is known of inputs only, and said with each step.
+        let tiers = Tiers::new(cache.disk.clone(), Arc::new(NoPeers), shared, &options, runtime)?;
+        let stores = Stores {
+            blobs: Arc::new(tiers.clone()),
+            actions: cache.actions.clone(),
+            files: Arc::new(TieredFiles { disk: cache.disk.clone(), tiers: tiers.clone() }),
+            sources: Arc::new(NoSourceFiles),
+        };
+        let config = WorkerConfig {
+            owner: settings.base.step_owner(),
+            ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
+        };
+        let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor)));
+        let worker = Worker::new(config, executor, stores)
+            .map_err(|error| CliError::infra("steps cannot run here").because(error))?;
+        Ok(DaemonParts {
+            worker: Arc::new(worker),
+            blobs: Arc::new(tiers.clone()),
+            exchange: Arc::new(Neighbours::new(tiers, address, spool)),
+        })
+    }
+}
+
+/// The shared store: at its location, or through the coordinators.
+async fn shared(
+    settings: &WorkerSettings,
+    spool: &std::path::Path,
+) -> Result<Arc<dyn SharedBlobs>, CliError> {
+    let Some(location) = &settings.store else {
+        let store = GrpcStore::connect(&settings.coordinators, &GrpcOptions::new(spool))?;
+        return Ok(Arc::new(store));
+    };
+    let variables = settings.base.store.variables.clone();
+    let options = ObjectOptions { variables, ..ObjectOptions::new(spool) };
+    let unusable = |error: cullet_cache::StoreError| {
+        CliError::infra(format!("the shared store {location} cannot be used")).because(error).hint(
+            "--store (or CULLET_STORE) has to be the one of the coordinators; AWS_* variables reach a bucket",
+        )
+    };
+    let shared = SharedCache::open(location, &options).map_err(|error| match error {
+        cullet_cache::StoreError::Location { .. } => CliError::usage(error.to_string()),
+        error => unusable(error),
+    })?;
+    shared.probe().await.map_err(unusable)?;
+    Ok(shared.objects)
+}

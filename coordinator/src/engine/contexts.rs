@@ -1,0 +1,139 @@
+//! What only executing a run needs to know, made again from what was submitted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use cullet_cache::{BlobStore, StoreError};
+use cullet_core::{RunId, State};
+use cullet_digest::Digest;
+use quick_cache::sync::Cache;
+
+use super::{EngineParts, FUNCTION};
+use crate::request::{BadRequest, Submitted};
+use crate::resolve::{Resolver, describe};
+use crate::submission::PlanTemplates;
+
+/// A run's templates, and what makes keys of them.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) templates: Arc<PlanTemplates>,
+    pub(super) resolver: Resolver,
+    steps: usize,
+}
+
+/// Steps whose templates are kept in memory, by rule of thumb half a kilobyte each. Runs beyond are planned again when
+/// they go on.
+const MOST_STEPS: u64 = 1 << 20;
+
+/// How often a submission is read again that cannot be, for about ten seconds in all.
+const RETRIES: usize = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The contexts of live runs.
+pub(super) struct Contexts {
+    parts: EngineParts,
+    known: Cache<RunId, Arc<Context>, BySteps>,
+}
+
+#[derive(Debug, Clone)]
+struct BySteps;
+
+impl quick_cache::Weighter<RunId, Arc<Context>> for BySteps {
+    fn weight(&self, _: &RunId, context: &Arc<Context>) -> u64 {
+        context.steps as u64 + 1
+    }
+}
+
+/// Why a submission is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmissionTrouble {
+    /// The run was submitted without one, or is gone.
+    #[error("the run was not submitted as a pipeline")]
+    None,
+    /// It cannot be read.
+    #[error("what was submitted cannot be read: {}", describe(.0))]
+    Store(#[from] StoreError),
+    /// It is not what it was.
+    #[error("what was submitted cannot be understood: {0}")]
+    Bad(#[from] BadRequest),
+    /// The plan is another one than the steps in the state.
+    #[error("this version makes another plan of what was submitted")]
+    OtherPlan,
+}
+
+impl Contexts {
+    pub(super) fn new(parts: EngineParts) -> Self {
+        Self { parts, known: Cache::with_weighter(1 << 10, MOST_STEPS, BySteps) }
+    }
+
+    /// The context of a run. Everyone who asks for the same waits for one making.
+    pub(super) async fn get(
+        &self,
+        run: RunId,
+        state: impl Fn() -> Option<(Digest, Vec<Digest>)>,
+    ) -> Result<Arc<Context>, SubmissionTrouble> {
+        let make = async {
+            let (submission, commands) = state().ok_or(SubmissionTrouble::None)?;
+            let submitted = submission_of(&*self.parts.blobs, &submission).await?;
+            let context = tokio::task::spawn_blocking({
+                let parts = self.parts.clone();
+                move || context(&parts, &submitted, &commands)
+            });
+            match context.await {
+                Ok(made) => made.map(Arc::new),
+                Err(_) => Err(SubmissionTrouble::OtherPlan),
+            }
+        };
+        self.known.get_or_insert_async(&run, make).await
+    }
+
+    pub(super) fn forget(&self, run: RunId) {
+        self.known.remove(&run);
+    }
+}
+
+/// What the state says of a run: its submission, and the commands of its steps.
+pub(super) fn planned(state: &State, run: RunId) -> Option<(Digest, Vec<Digest>)> {
+    let spec = state.run(run)?.spec();
+    Some((spec.submission?, spec.steps.iter().map(|step| step.command).collect()))
+}
+
+/// Reads what was submitted.
+pub(crate) async fn submission_of(
+    blobs: &dyn BlobStore,
+    submission: &Digest,
+) -> Result<Submitted, SubmissionTrouble> {
+    let read = || async {
+        let blob = blobs.get(submission).await?;
+        blob.into_bytes().map_err(|error| StoreError::io("read", "a submission", error))
+    };
+    let waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_times(RETRIES);
+    Ok(Submitted::decode(&read.retry(waits).await?)?)
+}
+
+fn context(
+    parts: &EngineParts,
+    submitted: &Submitted,
+    commands: &[Digest],
+) -> Result<Context, SubmissionTrouble> {
+    let templates = submitted.templates()?;
+    let same = templates.len() == commands.len()
+        && commands
+            .iter()
+            .enumerate()
+            .all(|(step, command)| templates.command(step, FUNCTION) == Some(*command));
+    if !same {
+        return Err(SubmissionTrouble::OtherPlan);
+    }
+    let templates = Arc::new(templates);
+    let incomplete = Arc::clone(&parts.completeness);
+    let resolver = Resolver::new(
+        FUNCTION,
+        Arc::clone(&parts.blobs),
+        Arc::clone(&parts.actions),
+        templates.clone(),
+        Arc::new(move |action| incomplete.missing_of(action)),
+    );
+    Ok(Context { steps: commands.len(), templates, resolver })
+}

@@ -1,0 +1,69 @@
+//! What a run hands out stays where it is: all there is to do is to see that it can be read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use cullet_cache::v1::tree_to_wire;
+use cullet_core::{LogCommand, RunId, StepIndex};
+use cullet_digest::TreeRef;
+use cullet_proto::v1;
+
+use super::Leading;
+use super::contexts::Context;
+use crate::template::Templates as _;
+
+/// How often the store is asked that does not answer, for about ten seconds in all.
+const RETRIES: usize = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+impl Leading {
+    /// Tells the core which steps have outputs that can no longer be read. What cannot be found out is not held
+    /// against them.
+    pub(super) async fn deliver(&self, run: RunId) {
+        let lost = match self.context(run).await {
+            Ok(context) => self.lost(run, &context).await,
+            Err(reason) => {
+                tracing::warn!(%run, reason, "the outputs of a run could not be looked at");
+                Vec::new()
+            }
+        };
+        self.tell(LogCommand::Delivered { run, lost, at: self.now() }).await;
+    }
+
+    /// What a run hands out, as far as it is there.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub(crate) async fn outputs(&self, run: RunId) -> Result<Vec<v1::RunOutput>, String> {
+        let context = self.context(run).await?;
+        let wanted = self.read(|state| deliverables(state.run(run), &context));
+        let wire = |(path, _, tree)| v1::RunOutput { path, tree: Some(tree_to_wire(&tree)) };
+        Ok(wanted.into_iter().map(wire).collect())
+    }
+
+    async fn lost(&self, run: RunId, context: &Context) -> Vec<StepIndex> {
+        let wanted = self.read(|state| deliverables(state.run(run), context));
+        let mut lost = BTreeSet::new();
+        for (_, step, tree) in wanted {
+            let look = || self.parts.completeness.is_whole([tree]);
+            let waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_times(RETRIES);
+            match look.retry(waits).await {
+                Ok(true) => {}
+                Ok(false) => drop(lost.insert(step)),
+                Err(error) => tracing::warn!(%run, %error, "an output of a run could not be looked at"),
+            }
+        }
+        lost.into_iter().collect()
+    }
+}
+
+/// What a run hands out: where, of which step, and what. Outputs of steps that did not succeed are left out.
+fn deliverables(run: Option<&cullet_core::Run>, context: &Context) -> Vec<(String, StepIndex, TreeRef)> {
+    let Some(run) = run else { return Vec::new() };
+    let found = context.templates.deliverables().into_iter().filter_map(|(path, step, output)| {
+        let tree = run.step(step)?.outputs.get(usize::from(output)).copied()?;
+        Some((path, step, tree))
+    });
+    found.collect()
+}

@@ -1,0 +1,115 @@
+//! What workers say of attempts, recorded.
+
+use std::sync::Arc;
+
+use cullet_cache::{ActionResult, Blob};
+use cullet_core::{AttemptOutcome, LogCommand, StepPhase};
+use cullet_digest::Digest;
+use cullet_proto::v1;
+use prost::Message as _;
+
+use super::{FUNCTION, Leading, Lost};
+use crate::attempts::{AttemptKey, outcome};
+use crate::notes::Said;
+use crate::resolve::describe;
+
+/// What the state says of an attempt that somebody reports on.
+struct Current {
+    action: Digest,
+    effects: bool,
+}
+
+impl Leading {
+    /// Records how an attempt went. When this returns it is in the log, or it was of no interest any more.
+    ///
+    /// # Errors
+    /// This coordinator leads no more: the worker has to tell the next one.
+    pub(crate) async fn finished(
+        self: &Arc<Self>,
+        key: AttemptKey,
+        report: v1::AttemptFinished,
+    ) -> Result<(), Lost> {
+        let _permit = self.finishing.acquire().await.map_err(|_| Lost)?;
+        let Some(current) = self.current(key) else { return Ok(()) };
+        let AttemptKey { id, attempt, epoch } = key;
+        let mut said: Vec<Said> =
+            report.notes.iter().map(|note| Said::warning(None, note.as_str())).collect();
+        let duration_ms = report.duration_ms;
+        let outcome = outcome(report.outcome.clone());
+        let recorded = self.record(&current, &outcome, &report, &mut said).await;
+        let detail = self.keep_detail(recorded, &report, &mut said).await;
+        for said in said {
+            self.note(id, &said).await;
+        }
+        let at = self.now();
+        let command = LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
+        self.propose(command).await.map(drop)
+    }
+
+    /// Nothing where the attempt is not the step's current one: whatever it came to changes nothing.
+    fn current(&self, key: AttemptKey) -> Option<Current> {
+        self.read(|state| {
+            let run = state.run(key.id.run)?;
+            let step = run.step(key.id.step)?;
+            let current =
+                step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
+            let effects = run.spec().steps.get(key.id.step as usize)?.effects;
+            current.then_some(Current { action: step.action?, effects })
+        })
+    }
+
+    /// Writes a success into the action cache, before anybody is told of it. Says whether it is there.
+    async fn record(
+        &self,
+        current: &Current,
+        outcome: &AttemptOutcome,
+        report: &v1::AttemptFinished,
+        said: &mut Vec<Said>,
+    ) -> bool {
+        let succeeded = matches!(outcome, AttemptOutcome::Succeeded { .. });
+        // Every reason not to reuse it is a note.
+        if !succeeded || current.effects || !report.notes.is_empty() {
+            return false;
+        }
+        let stored = match ActionResult::decode(FUNCTION, report.result.clone()) {
+            Ok(result) => {
+                self.parts.actions.put(&current.action, &result).await.map_err(|error| describe(&error))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = &stored {
+            said.push(Said::warning(None, format!("its result is not in the cache: {why}")));
+        }
+        stored.is_ok()
+    }
+
+    /// Keeps what the core has no use for, if there is anything.
+    async fn keep_detail(
+        &self,
+        recorded: bool,
+        report: &v1::AttemptFinished,
+        said: &mut Vec<Said>,
+    ) -> Option<Digest> {
+        let result = if recorded { Default::default() } else { report.result.clone() };
+        let nothing = result.is_empty() && report.reason.is_empty() && report.tests.is_none();
+        if nothing && (recorded || !report.has_exit_code) {
+            return None;
+        }
+        let detail = v1::AttemptDetail {
+            exit_code: report.exit_code,
+            has_exit_code: report.has_exit_code,
+            reason: report.reason.clone(),
+            result,
+            tests: report.tests.clone(),
+        };
+        let bytes = detail.encode_to_vec();
+        let digest = FUNCTION.digest(&bytes);
+        match self.parts.blobs.put(&digest, Blob::from(bytes)).await {
+            Ok(()) => Some(digest),
+            Err(error) => {
+                said.push(Said::warning(None, format!("its log is lost: {}", describe(&error))));
+                None
+            }
+        }
+    }
+}

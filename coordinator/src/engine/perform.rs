@@ -1,0 +1,37 @@
+//! Effects of the core, performed. Nothing here waits: whatever does has a task of its own.
+
+use std::sync::Arc;
+
+use cullet_core::Effect;
+use cullet_proto::v1;
+use cullet_proto::v1::coordinator_message::Message;
+
+use super::Leading;
+use crate::attempts::AttemptKey;
+
+impl Leading {
+    pub(super) fn perform(self: &Arc<Self>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Resolve { id, bypass_cache } => self.backlog.push(id, bypass_cache),
+                Effect::Start { id, attempt, epoch, worker, action } => {
+                    self.start(AttemptKey { id, attempt, epoch }, worker, action);
+                }
+                Effect::Stop { id, attempt, epoch, worker } => {
+                    let attempt = Some(AttemptKey { id, attempt, epoch }.to_wire());
+                    self.attendance.send(worker, Message::Stop(v1::Stop { attempt }));
+                }
+                Effect::Deliver { run } => {
+                    let this = Arc::clone(self);
+                    self.spawn(async move { this.deliver(run).await });
+                }
+                Effect::RunFinished { run } | Effect::RunForgotten { run } => self.contexts.forget(run),
+                // Read from the state, or answered where it was asked.
+                Effect::StepFinished { .. }
+                | Effect::StepRewound { .. }
+                | Effect::SubmitAccepted { .. }
+                | Effect::SubmitRefused { .. } => {}
+            }
+        }
+    }
+}

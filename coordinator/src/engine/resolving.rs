@@ -1,0 +1,100 @@
+//! From steps whose inputs are known to their keys, and from keys to results.
+
+use std::sync::Arc;
+
+use cullet_core::spec::InputSource;
+use cullet_core::{LogCommand, Note, Resolution, Run, RunId, StepId, StepIndex};
+use cullet_digest::TreeRef;
+use tokio::sync::Semaphore;
+
+use super::backlog::Batch;
+use super::contexts::{Context, planned};
+use super::{LOOKUPS, Leading};
+use crate::notes::{self, Said};
+use crate::resolve::{Answer, Question};
+use crate::template::Templates as _;
+
+impl Leading {
+    /// Looks up whatever is to be looked up; never returns.
+    pub(super) async fn look_up(self: &Arc<Self>) {
+        let tasks = Arc::new(Semaphore::new(LOOKUPS));
+        loop {
+            let Ok(permit) = Arc::clone(&tasks).acquire_owned().await else { return };
+            let batch = self.backlog.next(LOOKUPS).await;
+            let this = Arc::clone(self);
+            self.spawn(async move {
+                this.look_up_batch(batch).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn look_up_batch(&self, batch: Batch) {
+        let Batch { run, steps } = batch;
+        match self.context(run).await {
+            Ok(context) => {
+                for (step, bypass) in steps {
+                    self.look_up_step(&context, StepId { run, step }, bypass).await;
+                }
+            }
+            Err(reason) => {
+                for (step, _) in steps {
+                    let resolution = Resolution::Trouble { reason: reason.clone().into() };
+                    self.tell(LogCommand::Resolved { id: StepId { run, step }, resolution, at: self.now() })
+                        .await;
+                }
+            }
+        }
+    }
+
+    /// What executing a run needs to know.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub(super) async fn context(&self, run: RunId) -> Result<Arc<Context>, String> {
+        let state = || self.read(|state| planned(state, run));
+        self.contexts.get(run, state).await.map_err(|error| error.to_string())
+    }
+
+    async fn look_up_step(&self, context: &Context, id: StepId, bypass_cache: bool) {
+        let outputs = context.templates.outputs(id.step);
+        let asked = self.read(|state| question(state.run(id.run)?, id.step, outputs, bypass_cache));
+        // It may be cancelled by now.
+        let Some(question) = asked else { return };
+        let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
+        let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
+        if let (Resolution::Miss { action, near }, Some(encoded)) = (&mut resolution, encoded) {
+            self.actions.insert(*action, encoded);
+            *near = self.near(&inputs).await;
+        }
+        if let Some(note) = note {
+            let name = self.read(|state| step_name(state.run(id.run), id.step));
+            self.note(id, &notes::of_lookup(&note, &name)).await;
+        }
+        self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
+    }
+
+    /// Has something written down in the run, for whoever watches it.
+    pub(super) async fn note(&self, id: StepId, said: &Said) {
+        let note = Note::Text(said.encode().into());
+        self.tell(LogCommand::Noted { run: id.run, step: Some(id.step), note, at: self.now() }).await;
+    }
+}
+
+pub(super) fn step_name(run: Option<&Run>, step: StepIndex) -> String {
+    let spec = run.and_then(|run| run.spec().steps.get(step as usize));
+    spec.map(|spec| spec.name.to_string()).unwrap_or_default()
+}
+
+/// What lies where in a step's input root.
+pub(super) fn inputs(run: &Run, step: StepIndex) -> Option<Vec<(Box<str>, TreeRef)>> {
+    Some(run.resolved_inputs(step)?.map(|(path, tree)| (path.into(), tree)).collect())
+}
+
+fn question(run: &Run, step: StepIndex, outputs: Vec<String>, bypass_cache: bool) -> Option<Question> {
+    let spec = run.spec().steps.get(step as usize)?;
+    let from_step = |source: &InputSource| matches!(source, InputSource::Output { .. });
+    let from_steps = (0_u16..).zip(&spec.inputs).filter(|(_, input)| from_step(&input.source));
+    let from_steps = from_steps.map(|(position, _)| position).collect();
+    Some(Question { step, inputs: inputs(run, step)?, from_steps, outputs, bypass_cache })
+}

@@ -1,0 +1,136 @@
+//! Taking in runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cullet_cache::{Blob, BlobStore, StoreError};
+use cullet_core::{LogCommand, Refusal, RunId};
+use cullet_digest::{Digest, Directory, TreeRef};
+use cullet_pipeline::Plan;
+
+use super::{FUNCTION, Leading, Lost, Outcome};
+use crate::request::{BadRequest, Request, Submitted, parts};
+use crate::resolve::describe;
+use crate::submission::Submission;
+
+/// Why a run was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    /// The submitter's mistake.
+    #[error(transparent)]
+    Bad(#[from] BadRequest),
+    /// A source is not in the store.
+    #[error("source '{0}' is not in the store: upload it first")]
+    NotUploaded(String),
+    /// The core has no room for it.
+    #[error("the cluster takes no more: {reason}")]
+    NoRoom {
+        /// Why.
+        reason: Refusal,
+        /// Milliseconds after which there might be room; none if there never will be.
+        retry_after_ms: Option<u64>,
+    },
+    /// It is not known yet what `host` is.
+    #[error(
+        "no worker has joined the cluster yet, so it is not known on which kind of machine its steps would run"
+    )]
+    NoWorker,
+    /// The store cannot be used.
+    #[error("the store of the cluster cannot be used: {}", describe(.0))]
+    Store(#[from] StoreError),
+    /// It may be taken in or not.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// A task of this coordinator failed.
+    #[error("the pipeline could not be planned")]
+    Planning,
+}
+
+impl Leading {
+    /// Takes in a run, once it is durable. Says which, and whether it was there before.
+    pub(crate) async fn submit(&self, request: Request) -> Result<(RunId, bool), SubmitError> {
+        let run = request.run_id();
+        if self.read(|state| state.run(run).is_some()) {
+            return Ok((run, true));
+        }
+        let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
+        let submitted = Arc::new(Submitted { request, machine: machine.ok_or(SubmitError::NoWorker)? });
+        let planning = Arc::clone(&submitted);
+        let plan = blocking(move || planning.request.plan()).await??;
+        let trees = self.trees(&plan, &submitted.request).await?;
+        let dividing = Arc::clone(&submitted);
+        let divided = blocking(move || {
+            dividing.divide(plan, |source, subpath| {
+                trees.get(&(source, subpath.into())).copied().ok_or(SubmitError::Planning)
+            })
+        });
+        let Submission { mut spec, .. } = divided.await??;
+        let stored = submitted.encode();
+        let digest = FUNCTION.digest(&stored);
+        self.parts.blobs.put(&digest, Blob::from(stored)).await?;
+        spec.submission = Some(digest);
+        match self.propose(LogCommand::Submit { run, spec: Arc::new(spec), at: self.now() }).await? {
+            Outcome::Refused { reason, retry_after_ms } => {
+                Err(SubmitError::NoRoom { reason, retry_after_ms })
+            }
+            Outcome::Accepted { existed } => Ok((run, existed)),
+            Outcome::Applied => Ok((run, false)),
+        }
+    }
+
+    /// The trees of the parts of sources that a plan uses.
+    async fn trees(
+        &self,
+        plan: &Plan,
+        request: &Request,
+    ) -> Result<BTreeMap<(u32, Arc<str>), TreeRef>, SubmitError> {
+        let mut trees = BTreeMap::new();
+        for (source, subpath) in parts(plan) {
+            let name = plan.sources.get(source as usize).map_or("", |source| source.name.as_str());
+            let missing = || BadRequest::NoSource(name.to_owned());
+            let root = *request.sources.get(name).ok_or_else(missing)?;
+            let tree = subtree(&*self.parts.blobs, name, root, &subpath).await?;
+            trees.insert((source, subpath), tree);
+        }
+        Ok(trees)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SubmitError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| SubmitError::Planning)
+}
+
+/// A part of a source, by the names on the way to it.
+async fn subtree(
+    blobs: &dyn BlobStore,
+    source: &str,
+    root: Digest,
+    subpath: &str,
+) -> Result<TreeRef, SubmitError> {
+    let absent = || BadRequest::NoSubpath { name: source.to_owned(), subpath: subpath.to_owned() };
+    let mut at = TreeRef::Directory(root);
+    let names = subpath.split('/').filter(|name| !name.is_empty());
+    if names.clone().next().is_none() && !blobs.find_missing(&[root]).await?.is_empty() {
+        return Err(SubmitError::NotUploaded(source.to_owned()));
+    }
+    for name in names {
+        let TreeRef::Directory(digest) = at else { return Err(absent().into()) };
+        let bytes = match blobs.get(&digest).await {
+            Ok(blob) => blob.into_bytes().map_err(|error| StoreError::io("read", "a directory", error))?,
+            Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => {
+                return Err(SubmitError::NotUploaded(source.to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let directory = Directory::decode(digest.function(), &bytes)
+            .map_err(|_| SubmitError::NotUploaded(source.to_owned()))?;
+        let file = directory.files().iter().find(|file| &*file.name == name);
+        let child = directory.directories().iter().find(|child| &*child.name == name);
+        at = match (file, child) {
+            (Some(file), _) => TreeRef::File { digest: file.digest, executable: file.executable },
+            (None, Some(child)) => TreeRef::Directory(child.digest),
+            (None, None) => return Err(absent().into()),
+        };
+    }
+    Ok(at)
+}

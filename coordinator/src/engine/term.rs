@@ -1,0 +1,89 @@
+//! From becoming the leader to being none any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_core::LogCommand;
+use tokio::sync::mpsc;
+
+use super::proposals::QUEUE;
+use super::{Engine, Leading};
+use crate::raft::{Node, ProposeError};
+
+/// Between two tries to be confirmed as the leader, or to lead again in the same term: the others have to be asked.
+const AGAIN: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// Leads whenever it is this coordinator's turn. Never returns.
+    pub async fn run(&self) {
+        let mut seats = self.seat.watch();
+        loop {
+            let node = seats.borrow_and_update().clone();
+            let taken = async {
+                match node {
+                    Some(node) => self.take_turns(&node).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = seats.changed() => {
+                    if changed.is_err() {
+                        return std::future::pending().await;
+                    }
+                }
+                () = taken => {}
+            }
+            // Whatever ended it: nobody leads here now.
+            self.leading.send_replace(None);
+        }
+    }
+
+    async fn take_turns(&self, node: &Node) {
+        let mut known = (0, None);
+        loop {
+            known = node.leader_change(known).await;
+            while known.1 == Some(node.identity().node) {
+                let change = node.leader_change(known);
+                tokio::select! {
+                    changed = change => known = changed,
+                    () = self.lead(node) => tokio::time::sleep(AGAIN).await,
+                }
+                self.leading.send_replace(None);
+            }
+        }
+    }
+
+    /// Leads until something does not get through.
+    async fn lead(&self, node: &Node) {
+        loop {
+            match node.barrier().await {
+                Ok(()) => break,
+                Err(ProposeError::Stopped { .. }) => return,
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+        let (queue, proposals) = mpsc::channel(QUEUE);
+        let leading = Arc::new(Leading::new(self, node.clone(), queue));
+        // However this future ends, with a return or by being dropped, so do the tasks of the term.
+        let _end = leading.end.clone().drop_guard();
+        tracing::info!(term = node.view().term, "leads");
+        let outstanding = leading.read(cullet_core::State::outstanding);
+        leading.perform(outstanding);
+        self.leading.send_replace(Some(Arc::clone(&leading)));
+        tokio::select! {
+            error = leading.drive(proposals) => tracing::warn!(%error, "leads no more"),
+            () = leading.look_up() => {}
+            () = leading.watch(self.config.settings.clone()) => {}
+        }
+    }
+}
+
+impl Leading {
+    /// Brings the settings of this coordinator where they are not those of the cluster.
+    pub(super) async fn configure(&self, settings: Option<cullet_core::Settings>) {
+        let Some(settings) = settings else { return };
+        if self.read(|state| *state.settings() != settings) {
+            self.tell(LogCommand::Configure { settings: Box::new(settings), at: self.now() }).await;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What happens because time passes: workers are lost, and what is due is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_core::{LogCommand, Settings, WorkerId};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Leading;
+
+/// How often is looked, for a lease: a lost worker is noticed with a twentieth of it too late at most.
+const LOOKS_PER_LEASE: u32 = 20;
+
+/// Bounds of it, so that neither a long lease delays what is due nor a short one keeps a processor busy.
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_millis(500);
+
+impl Leading {
+    /// Looks from time to time; never returns.
+    pub(super) async fn watch(self: &Arc<Self>, settings: Option<Settings>) {
+        self.configure(settings).await;
+        let mut looks = interval((self.lease / LOOKS_PER_LEASE).clamp(SHORTEST, LONGEST));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let all: Vec<WorkerId> = self.read(|state| state.workers().map(|worker| worker.id).collect());
+            for worker in self.attendance.overdue(&all, self.lease) {
+                let reason = format!("nothing was heard of it for {} s", self.lease.as_secs_f32());
+                tracing::warn!(worker = worker.0, reason, "a worker is lost");
+                self.tell(LogCommand::WorkerLeft { worker, reason: reason.into(), at: self.now() }).await;
+            }
+            let (due, now) = (self.read(cullet_core::State::next_deadline), self.now());
+            if due.is_some_and(|due| due <= now) {
+                self.tell(LogCommand::Tick { at: now }).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which kinds of machines there are in a cluster, and which one a run gets for its steps with the image `host`.
+
+use std::collections::BTreeMap;
+
+use cullet_core::spec::Label;
+use cullet_core::{State, WorkerView};
+
+use crate::engine::FUNCTION;
+use crate::template::Machine;
+
+/// The names under which a worker says what it is.
+const ARCH: &str = "Arch";
+const OS: &str = "OSFamily";
+const IMAGE: &str = "image";
+const EXECUTOR: &str = "executor";
+
+/// What stands in front of the fingerprint in [`IMAGE`].
+const HOST: &str = "host:";
+
+/// What a worker says that isolates its steps. It need not: that is what workers do.
+const SANDBOX: &str = "sandbox";
+
+/// The labels that a worker must have for the steps of a run.
+pub(crate) fn requirement(machine: &Machine) -> Box<[Label]> {
+    let executor = machine.executor.as_deref().unwrap_or(SANDBOX);
+    let image = format!("{HOST}{}", machine.host_image);
+    let labels = [(ARCH, &*machine.arch), (OS, &*machine.os), (EXECUTOR, executor), (IMAGE, &image)];
+    labels.map(|(name, value)| (name.into(), value.into())).into()
+}
+
+/// The labels of a worker, completed by what goes without saying.
+pub(crate) fn completed(labels: impl IntoIterator<Item = (String, String)>) -> BTreeMap<Box<str>, Box<str>> {
+    let mut labels: BTreeMap<Box<str>, Box<str>> =
+        labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    labels.entry(EXECUTOR.into()).or_insert_with(|| SANDBOX.into());
+    labels
+}
+
+/// The kind of machine for a new run: the one with this fingerprint if a worker has it, or else the one that has most
+/// processors. None while there is no worker.
+pub(crate) fn choose(state: &State, preferred: &str) -> Option<Machine> {
+    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
+    for worker in state.workers().filter(|worker| !worker.draining) {
+        if let Some(kind) = Kind::of(&worker) {
+            *kinds.entry(kind).or_default() += u64::from(worker.spec.cpu_millis);
+        }
+    }
+    let liked = |kind: &Kind| !preferred.is_empty() && kind.host_image == preferred;
+    // Of equals the first, so that all coordinators choose the same.
+    let best = kinds.into_iter().rev().max_by_key(|(kind, cpus)| (liked(kind), *cpus))?;
+    Some(best.0.machine())
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    host_image: String,
+    arch: String,
+    os: String,
+    executor: String,
+}
+
+impl Kind {
+    fn of(worker: &WorkerView<'_>) -> Option<Self> {
+        let label = |name: &str| worker.spec.labels.get(name).map(|value| value.to_string());
+        let host_image = label(IMAGE)?.strip_prefix(HOST)?.to_owned();
+        Some(Self { host_image, arch: label(ARCH)?, os: label(OS)?, executor: label(EXECUTOR)? })
+    }
+
+    fn machine(self) -> Machine {
+        let Self { host_image, arch, os, executor } = self;
+        let executor = Some(executor).filter(|executor| executor != SANDBOX);
+        Machine { function: FUNCTION, arch, os, host_image, executor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cullet_core::{LogCommand, WorkerSpec};
+
+    use super::*;
+
+    fn state(workers: &[(&str, u32)]) -> State {
+        let mut state = State::default();
+        for (number, (image, cpu_millis)) in workers.iter().enumerate() {
+            let labels = [(ARCH, "x86_64"), (OS, "linux"), (IMAGE, image)];
+            let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let spec = WorkerSpec {
+                name: format!("w{number}").into(),
+                cpu_millis: *cpu_millis,
+                labels: completed(labels),
+                ..WorkerSpec::default()
+            };
+            state.apply(&LogCommand::WorkerJoined { spec, at: 0 });
+        }
+        state
+    }
+
+    #[test]
+    fn the_submitters_kind_is_preferred_and_then_the_one_with_most_processors() {
+        let state = state(&[("host:a", 1000), ("host:b", 2000), ("host:c", 1000), ("host:c", 1000)]);
+        let chosen = |preferred: &str| choose(&state, preferred).unwrap().host_image;
+        assert_eq!((chosen("a"), chosen("x"), chosen("")), ("a".to_owned(), "b".to_owned(), "b".to_owned()));
+        assert!(choose(&State::default(), "a").is_none());
+    }
+
+    #[test]
+    fn the_workers_of_a_kind_have_what_its_runs_require() {
+        let state = state(&[("host:a", 1000)]);
+        let required = requirement(&choose(&state, "").unwrap());
+        let worker = state.workers().next().unwrap();
+        assert!(required.iter().all(|(name, value)| worker.spec.labels.get(name) == Some(value)));
+        let plain = Machine { executor: Some("plain".to_owned()), ..choose(&state, "").unwrap() };
+        assert!(requirement(&plain).iter().any(|(name, value)| worker.spec.labels.get(name) != Some(value)));
+    }
+}

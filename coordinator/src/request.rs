@@ -1,0 +1,330 @@
+//! What is submitted to a cluster, checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cullet_core::RunId;
+use cullet_core::spec::RunSpec;
+use cullet_digest::{Digest, DigestFunction, ParseDigestError, TreeRef};
+use cullet_pipeline::plan::{InputFrom, Plan};
+use cullet_proto::v1;
+use prost::Message as _;
+
+use crate::submission::{PlanTemplates, RunOptions, Submission, submission};
+use crate::template::Machine;
+
+/// A pipeline and how to run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Chosen by the submitter, to recognise a repetition.
+    pub request_id: String,
+    /// Who pays.
+    pub tenant: String,
+    /// From -100 to 100.
+    pub priority: i8,
+    /// The pipeline's text.
+    pub pipeline: String,
+    /// What its file is called in messages.
+    pub file: String,
+    /// Values of parameters, sorted.
+    pub params: Vec<(String, String)>,
+    /// Steps to run with what they need; all where there are none.
+    pub targets: Vec<String>,
+    /// The root directory of each source.
+    pub sources: BTreeMap<String, Digest>,
+    /// Steps that do not depend on a failed one still start.
+    pub keep_going: bool,
+    /// No step is looked up.
+    pub no_cache: bool,
+    /// The W3C trace context of the submitter; empty where it has none.
+    pub traceparent: String,
+    /// The fingerprint of the submitter's machine; empty where it has none.
+    pub host_image: String,
+}
+
+/// Why something submitted cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRequest {
+    /// A field is larger than it may be.
+    #[error("{field} has {len} bytes, more than the {limit} that it may have")]
+    TooLong {
+        /// Which.
+        field: &'static str,
+        /// How large it is.
+        len: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+    /// A priority beyond what there is.
+    #[error("the priority {0} is not between -100 and 100")]
+    Priority(i32),
+    /// A pipeline that is no text.
+    #[error("the pipeline is not UTF-8")]
+    Utf8,
+    /// A source without a usable digest.
+    #[error("source '{name}' has no usable digest: {source}")]
+    Source {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        source: ParseDigestError,
+    },
+    /// A source that the pipeline uses was not sent.
+    #[error("source '{0}' of the pipeline was not submitted")]
+    NoSource(String),
+    /// A part of a source that is not there.
+    #[error("source '{name}' has no '{subpath}'")]
+    NoSubpath {
+        /// Which source.
+        name: String,
+        /// Which part.
+        subpath: String,
+    },
+    /// The pipeline is wrong; all its problems, for people.
+    #[error("{0}")]
+    Pipeline(String),
+    /// What was stored is not what it should be.
+    #[error("it is not a submission")]
+    Decode(#[from] prost::DecodeError),
+}
+
+/// The longest request id, tenant, and name of a file, in bytes.
+const MOST_ID: usize = 128;
+const MOST_NAME: usize = 255;
+const MOST_PATH: usize = 4096;
+
+/// The largest pipeline, in bytes, that a cluster takes: a message of raft holds the steps of it with room to spare.
+const MOST_PIPELINE: usize = 8 << 20;
+
+fn bounded(field: &'static str, len: usize, limit: usize) -> Result<(), BadRequest> {
+    if len > limit { Err(BadRequest::TooLong { field, len, limit }) } else { Ok(()) }
+}
+
+fn or(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
+}
+
+impl Request {
+    /// Checks what can be checked without reading anything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn from_wire(wire: v1::SubmitRequest) -> Result<Self, BadRequest> {
+        bounded("the request id", wire.request_id.len(), MOST_ID)?;
+        bounded("the tenant", wire.tenant.len(), MOST_NAME)?;
+        bounded("the file's name", wire.file.len(), MOST_PATH)?;
+        bounded("the pipeline", wire.pipeline.len(), MOST_PIPELINE)?;
+        bounded("the trace context", wire.traceparent.len(), MOST_NAME)?;
+        bounded("the host image", wire.host_image.len(), MOST_NAME)?;
+        let range = -100..=100;
+        let priority = i8::try_from(wire.priority).ok().filter(|priority| range.contains(priority));
+        let sources = wire.sources.into_iter().map(|(name, digest)| source(name, &digest));
+        let mut params: Vec<(String, String)> = wire.params.into_iter().collect();
+        params.sort_unstable();
+        Ok(Self {
+            request_id: wire.request_id,
+            tenant: or(wire.tenant, RunSpec::TENANT),
+            priority: priority.ok_or(BadRequest::Priority(wire.priority))?,
+            pipeline: String::from_utf8(wire.pipeline.to_vec()).map_err(|_| BadRequest::Utf8)?,
+            file: or(wire.file, "cullet.yaml"),
+            params,
+            targets: wire.targets,
+            sources: sources.collect::<Result<_, _>>()?,
+            keep_going: wire.keep_going,
+            no_cache: wire.no_cache,
+            traceparent: wire.traceparent,
+            host_image: wire.host_image,
+        })
+    }
+
+    fn to_wire(&self) -> v1::SubmitRequest {
+        let digest = |digest: &Digest| cullet_cache::v1::digest_to_wire(digest);
+        v1::SubmitRequest {
+            request_id: self.request_id.clone(),
+            tenant: self.tenant.clone(),
+            priority: self.priority.into(),
+            pipeline: self.pipeline.clone().into_bytes().into(),
+            file: self.file.clone(),
+            params: self.params.iter().cloned().collect(),
+            targets: self.targets.clone(),
+            sources: self.sources.iter().map(|(name, source)| (name.clone(), digest(source))).collect(),
+            keep_going: self.keep_going,
+            no_cache: self.no_cache,
+            traceparent: self.traceparent.clone(),
+            host_image: self.host_image.clone(),
+        }
+    }
+
+    /// The run that this is: the same for every repetition.
+    pub fn run_id(&self) -> RunId {
+        let mut hasher = blake3::Hasher::new_derive_key("cullet run id v1");
+        hasher.update(&(self.tenant.len() as u64).to_le_bytes());
+        hasher.update(self.tenant.as_bytes());
+        hasher.update(self.request_id.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        RunId(u128::from_be_bytes(id))
+    }
+
+    /// What the pipeline asks for.
+    ///
+    /// # Errors
+    /// All its problems, and what this version cannot execute.
+    pub fn plan(&self) -> Result<Plan, BadRequest> {
+        let wrong = |problems: cullet_pipeline::Diagnostics| BadRequest::Pipeline(problems.render(false));
+        let pipeline = cullet_pipeline::load(&self.file, &self.pipeline).map_err(wrong)?;
+        let plan = pipeline.plan(&self.params, &self.targets).map_err(wrong)?;
+        let unsupported = plan.steps.iter().flat_map(|step| &step.settings.unsupported).next();
+        match unsupported {
+            None => Ok(plan),
+            Some(found) => {
+                let place = format!("{}:{}:{}", self.file, found.line, found.column);
+                let problem = format!("{place}: this version cannot execute `{}` yet", found.key);
+                Err(BadRequest::Pipeline(problem))
+            }
+        }
+    }
+}
+
+fn source(name: String, wire: &v1::Digest) -> Result<(String, Digest), BadRequest> {
+    match Digest::from_wire(DigestFunction::Blake3, &wire.hash, wire.size_bytes) {
+        Ok(digest) => Ok((name, digest)),
+        Err(source) => Err(BadRequest::Source { name, source }),
+    }
+}
+
+/// The parts of sources that a plan uses.
+pub(crate) fn parts(plan: &Plan) -> BTreeSet<(u32, std::sync::Arc<str>)> {
+    let inputs = plan.steps.iter().flat_map(|step| &step.inputs);
+    let parts = inputs.filter_map(|input| match &input.from {
+        InputFrom::Source { source, subpath } => Some((*source, subpath.clone())),
+        InputFrom::Output(_) => None,
+    });
+    parts.collect()
+}
+
+/// A request, and the kind of machine that its steps with the image `host` run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// What was asked for.
+    pub request: Request,
+    /// Where it runs.
+    pub machine: Machine,
+}
+
+impl Submitted {
+    /// As it is stored, for whoever leads next.
+    pub fn encode(&self) -> Vec<u8> {
+        let Machine { function: _, arch, os, host_image, executor } = self.machine.clone();
+        let (request, executor) = (Some(self.request.to_wire()), executor.unwrap_or_default());
+        v1::Submitted { request, arch, os, host_image, executor }.encode_to_vec()
+    }
+
+    /// What was stored.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadRequest> {
+        let v1::Submitted { request, arch, os, host_image, executor } = v1::Submitted::decode(bytes)?;
+        let executor = Some(executor).filter(|executor| !executor.is_empty());
+        let function = DigestFunction::Blake3;
+        let machine = Machine { function, arch, os, host_image, executor };
+        Ok(Self { request: Request::from_wire(request.unwrap_or_default())?, machine })
+    }
+
+    /// What the core decides about, and what executing needs. `tree` gives the tree of a part of a source.
+    pub(crate) fn divide<E>(
+        &self,
+        plan: Plan,
+        tree: impl FnMut(u32, &str) -> Result<TreeRef, E>,
+    ) -> Result<Submission, E> {
+        let options = RunOptions {
+            keep_going: self.request.keep_going,
+            no_cache: self.request.no_cache,
+            deliver: true,
+            // A step that asks for more than any worker has is told so.
+            cpu_millis: u32::MAX,
+            memory_bytes: u64::MAX,
+        };
+        let mut divided = submission(plan, self.machine.clone(), options, tree)?;
+        divided.spec.tenant = self.request.tenant.as_str().into();
+        divided.spec.priority = self.request.priority;
+        divided.spec.journal = true;
+        divided.spec.requirements = Box::new([crate::machines::requirement(&self.machine)]);
+        Ok(divided)
+    }
+
+    /// What executing needs.
+    ///
+    /// # Errors
+    /// As for [`Request::plan`].
+    pub(crate) fn templates(&self) -> Result<PlanTemplates, BadRequest> {
+        let nowhere = TreeRef::Directory(DigestFunction::Blake3.digest(b""));
+        let divided = self.divide(self.request.plan()?, |_, _| Ok::<_, std::convert::Infallible>(nowhere));
+        match divided {
+            Ok(Submission { templates, .. }) => Ok(templates),
+            Err(never) => match never {},
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPELINE: &str =
+        "cullet: 1\nname: p\nsources: { src: . }\nsteps:\n  a: { run: make, inputs: { .: src } }\n";
+
+    fn wire() -> v1::SubmitRequest {
+        let root = cullet_cache::v1::digest_to_wire(&DigestFunction::Blake3.digest(b"root"));
+        v1::SubmitRequest {
+            request_id: "1".to_owned(),
+            priority: -7,
+            pipeline: PIPELINE.as_bytes().into(),
+            params: [("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())].into(),
+            sources: [("src".to_owned(), root)].into(),
+            ..v1::SubmitRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_submission_survives_being_stored() {
+        let request = Request::from_wire(wire()).unwrap();
+        assert_eq!((&*request.tenant, &*request.file, request.priority), ("default", "cullet.yaml", -7));
+        let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), Some("plain".to_owned()));
+        let submitted = Submitted { request, machine };
+        assert_eq!(Submitted::decode(&submitted.encode()).unwrap(), submitted);
+        assert_eq!(submitted.encode(), submitted.encode());
+    }
+
+    #[test]
+    fn a_repetition_is_the_same_run_and_nothing_else_is() {
+        let run = |change: fn(&mut v1::SubmitRequest)| {
+            let mut wire = wire();
+            change(&mut wire);
+            Request::from_wire(wire).unwrap().run_id()
+        };
+        assert_eq!(run(|_| {}), run(|wire| wire.priority = 3));
+        assert_ne!(run(|_| {}), run(|wire| wire.request_id = "2".to_owned()));
+        assert_ne!(run(|_| {}), run(|wire| wire.tenant = "t".to_owned()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let refused = |change: fn(&mut v1::SubmitRequest)| {
+            let mut wire = wire();
+            change(&mut wire);
+            Request::from_wire(wire).and_then(|request| request.plan()).unwrap_err().to_string()
+        };
+        assert_eq!(refused(|wire| wire.priority = 101), "the priority 101 is not between -100 and 100");
+        assert_eq!(
+            refused(|wire| wire.request_id = "x".repeat(129)),
+            "the request id has 129 bytes, more than the 128 that it may have"
+        );
+        assert!(refused(|wire| wire.pipeline = b"cullet: 2".as_slice().into()).contains("cullet.yaml:1:"));
+        assert_eq!(refused(|wire| wire.pipeline = b"\xff".as_slice().into()), "the pipeline is not UTF-8");
+        let short = |wire: &mut v1::SubmitRequest| {
+            wire.sources.insert("x".to_owned(), v1::Digest { hash: "ab".to_owned(), size_bytes: 1 });
+        };
+        assert!(refused(short).starts_with("source 'x' has no usable digest"));
+    }
+}

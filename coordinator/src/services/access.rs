@@ -1,0 +1,119 @@
+//! Who answers a call: this coordinator, or the one that leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_core::RunId;
+use cullet_proto::v1;
+use cullet_proto::v1::runs_client::RunsClient;
+use tokio::time::timeout;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use crate::attempts::parse_run;
+use crate::cluster::{FORWARDED, connect};
+use crate::engine::{Engine, Leading};
+use crate::raft::Node;
+
+/// How long a call waits for a leader that was elected a moment ago: it confirms itself first. Together with an election
+/// that is about what a client is told to wait.
+const TAKEOVER: Duration = Duration::from_secs(2);
+
+/// How long a call that was passed on may take.
+const FORWARD: Duration = Duration::from_secs(15);
+
+/// How long a follower that lags may take until it knows what the leader knows.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// Who answers.
+pub(super) enum Who {
+    /// This coordinator leads.
+    Here(Arc<Leading>),
+    /// Another one does, there.
+    There(Channel),
+}
+
+/// Finds out who answers a call that only the leader can.
+pub(super) async fn leader<T>(engine: &Engine, request: &Request<T>) -> Result<Who, Status> {
+    if let Some(leading) = engine.leading() {
+        return Ok(Who::Here(leading));
+    }
+    let seat = engine.seat();
+    let node = seat.node().ok_or_else(no_cluster)?;
+    match node.leader() {
+        Some(leader) if leader.id != seat.id() => {
+            if request.metadata().get(FORWARDED).is_some() {
+                return Err(Status::unavailable("the coordinators do not agree on who leads; try again"));
+            }
+            let channel = connect(seat.dial(), &leader.address, FORWARD);
+            channel.map(Who::There).map_err(|error| Status::unavailable(error.to_string()))
+        }
+        _ => match engine.leading_within(TAKEOVER).await {
+            Some(leading) => Ok(Who::Here(leading)),
+            None => Err(Status::unavailable("no coordinator leads right now; try again")),
+        },
+    }
+}
+
+pub(super) fn no_cluster() -> Status {
+    Status::unavailable("this coordinator has not found its cluster yet")
+}
+
+/// The same call to the leader.
+pub(super) async fn pass_on<Q, A, F>(
+    channel: Channel,
+    message: Q,
+    call: impl FnOnce(RunsClient<Channel>, Request<Q>) -> F,
+) -> Result<Response<A>, Status>
+where
+    F: Future<Output = Result<Response<A>, Status>>,
+{
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
+    call(RunsClient::new(channel), request).await
+}
+
+/// A run's name in a request.
+pub(super) fn run_id(text: &str) -> Result<RunId, Status> {
+    parse_run(text)
+        .ok_or_else(|| Status::invalid_argument("a run is named by 32 lower-case hexadecimal digits"))
+}
+
+/// There is no such run, or it was forgotten.
+pub(super) fn unknown(run: RunId) -> Status {
+    Status::not_found(format!("there is no run {run}; runs that ended long ago are forgotten"))
+}
+
+/// What the leader has to answer from is up to date.
+pub(super) async fn up_to_date(leading: &Leading) -> Result<(), Status> {
+    leading.node().barrier().await.map_err(|error| Status::unavailable(error.to_string()))
+}
+
+/// This coordinator's part in raft, once it knows the run. Asks the leader where it does not.
+pub(super) async fn knowing<T>(engine: &Engine, run: RunId, request: &Request<T>) -> Result<Node, Status> {
+    let node = engine.seat().node().ok_or_else(no_cluster)?;
+    let knows = |node: &Node| node.state().read().state.run(run).is_some();
+    if knows(&node) {
+        return Ok(node);
+    }
+    match leader(engine, request).await? {
+        Who::Here(leading) => {
+            up_to_date(&leading).await?;
+            if knows(&node) { Ok(node) } else { Err(unknown(run)) }
+        }
+        Who::There(channel) => {
+            let message = v1::GetRunRequest { run: run.to_string() };
+            pass_on(channel, message, |mut client, request| async move { client.get_run(request).await })
+                .await?;
+            let mut applied = node.state().watch();
+            let arrives = async { while !knows(&node) && applied.changed().await.is_ok() {} };
+            let arrived = timeout(CATCH_UP, arrives).await.is_ok() && knows(&node);
+            if arrived {
+                Ok(node)
+            } else {
+                Err(Status::unavailable("this coordinator lags behind; ask another"))
+            }
+        }
+    }
+}

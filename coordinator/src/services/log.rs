@@ -1,0 +1,155 @@
+//! Reading what attempts print: from workers while they run, from the store afterwards. An offset means the same byte
+//! in both.
+
+mod relay;
+mod stored;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use cullet_core::RunId;
+use cullet_proto::{Dial, v1};
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::access::unknown;
+use super::log_source::{Place, Wanted, place, wanted};
+use crate::engine::{Engine, EngineParts};
+use crate::raft::Node;
+use stored::stored;
+
+/// Pieces of a log, in order.
+pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<v1::LogChunk, Status>> + Send>>;
+
+/// Pieces that are read ahead of the client, 64 KiB each.
+const AHEAD: usize = 2;
+
+/// Between two tries to reach a worker, and how long is tried. A worker that is gone loses the attempt sooner than that.
+const AGAIN: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at an attempt that has not begun.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Reads a log for one client.
+struct Reader {
+    node: Node,
+    parts: EngineParts,
+    /// The way to workers.
+    dial: Dial,
+    run: RunId,
+    wanted: Wanted,
+    follow: bool,
+    /// Bytes that the client has.
+    offset: u64,
+    out: mpsc::Sender<Result<v1::LogChunk, Status>>,
+}
+
+/// The client is gone.
+struct Gone;
+
+/// Why a part of the way ends.
+enum End {
+    /// All was told.
+    Whole,
+    /// Something has changed: look again where the log is.
+    Moved,
+    /// It cannot be read from here for now.
+    Unreachable(String),
+}
+
+/// The log of an attempt from an offset on.
+pub(super) fn chunks(
+    node: Node,
+    engine: &Engine,
+    run: RunId,
+    request: v1::ReadLogRequest,
+) -> Result<Chunks, Status> {
+    let wanted = {
+        let applying = node.state().read();
+        let known = applying.state.run(run).ok_or_else(|| unknown(run))?;
+        wanted(known, &request)?
+    };
+    let (out, pieces) = mpsc::channel(AHEAD);
+    let v1::ReadLogRequest { offset, follow, .. } = request;
+    let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
+    let reader = Reader { node, parts, dial, run, wanted, follow, offset, out };
+    tokio::spawn(reader.read());
+    Ok(Box::pin(ReceiverStream::new(pieces)))
+}
+
+impl Reader {
+    async fn read(mut self) {
+        let told = self.tell().await;
+        if let Ok(Err(status)) = told {
+            // The client may be gone.
+            let _ = self.out.send(Err(status)).await;
+        }
+    }
+
+    async fn tell(&mut self) -> Result<Result<(), Status>, Gone> {
+        let mut unreachable_since = None;
+        loop {
+            let place = match self.place() {
+                Ok(place) => place,
+                Err(status) => return Ok(Err(status)),
+            };
+            let before = self.offset;
+            let end = match place {
+                Place::NotYet if self.follow => self.wait().await?,
+                Place::NotYet => return Ok(Ok(())),
+                Place::Worker { key, address } => self.relay(key, address).await?,
+                Place::Store { detail, action } => match stored(&self.parts, detail, action).await {
+                    Ok(log) => return self.tell_stored(log).await,
+                    Err(status) => return Ok(Err(status)),
+                },
+            };
+            match end {
+                End::Whole => return Ok(Ok(())),
+                End::Moved => unreachable_since = None,
+                End::Unreachable(why) => {
+                    let since = *unreachable_since.get_or_insert_with(tokio::time::Instant::now);
+                    if self.offset != before {
+                        unreachable_since = None;
+                    } else if !self.follow || since.elapsed() > PATIENCE {
+                        return Ok(Err(Status::unavailable(format!("the log cannot be read now: {why}"))));
+                    }
+                    self.sleep(AGAIN).await?;
+                }
+            }
+        }
+    }
+
+    fn place(&self) -> Result<Place, Status> {
+        let applying = self.node.state().read();
+        let run = applying.state.run(self.run).ok_or_else(|| unknown(self.run))?;
+        place(&applying.state, run, self.wanted)
+    }
+
+    /// Until something was applied.
+    async fn wait(&self) -> Result<End, Gone> {
+        let mut applied = self.node.state().watch();
+        tokio::select! {
+            changed = applied.changed() => if changed.is_err() {
+                return Ok(End::Unreachable("this coordinator takes no part any more".to_owned()));
+            },
+            () = self.out.closed() => return Err(Gone),
+        }
+        self.sleep(PAUSE).await?;
+        Ok(End::Moved)
+    }
+
+    async fn sleep(&self, time: Duration) -> Result<(), Gone> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.out.closed() => Err(Gone),
+        }
+    }
+
+    async fn send(&mut self, chunk: v1::LogChunk) -> Result<(), Gone> {
+        self.offset = chunk.offset + chunk.data.len() as u64;
+        self.out.send(Ok(chunk)).await.map_err(|_| Gone)
+    }
+}

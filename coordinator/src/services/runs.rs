@@ -1,0 +1,141 @@
+//! `cullet.v1.Runs`.
+
+use cullet_core::{LogCommand, RunId};
+use cullet_proto::v1;
+use cullet_proto::v1::runs_server::{Runs, RunsServer};
+use tonic::{Request, Response, Status};
+
+use super::access::{Who, knowing, leader, pass_on, run_id, unknown, up_to_date};
+use super::log::{Chunks, chunks};
+use super::summary::{steps, summary};
+use super::watch::{Events, events};
+use crate::engine::{Engine, Leading};
+use crate::request;
+
+/// A submission carries a pipeline of up to 8 MiB; nothing else is larger.
+const MAX_REQUEST: usize = 16 << 20;
+
+/// The state of a run with a hundred thousand steps has some twenty megabytes.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// The service of a coordinator.
+pub fn runs_service(engine: Engine) -> RunsServer<impl Runs> {
+    RunsServer::new(Service { engine })
+        .max_decoding_message_size(MAX_REQUEST)
+        .max_encoding_message_size(MAX_ANSWER)
+}
+
+struct Service {
+    engine: Engine,
+}
+
+#[tonic::async_trait]
+impl Runs for Service {
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        match leader(&self.engine, &request).await? {
+            Who::Here(leading) => {
+                let mut wire = request.into_inner();
+                if wire.request_id.is_empty() {
+                    wire.request_id = format!("{:032x}", fastrand::u128(..));
+                }
+                let request = request::Request::from_wire(wire);
+                let request = request.map_err(|error| Status::invalid_argument(error.to_string()))?;
+                let (run, existed) = leading.submit(request).await?;
+                Ok(Response::new(v1::SubmitResponse { run: run.to_string(), existed }))
+            }
+            Who::There(channel) => {
+                let call = |mut client: Client, request| async move { client.submit(request).await };
+                pass_on(channel, request.into_inner(), call).await
+            }
+        }
+    }
+
+    async fn get_run(
+        &self,
+        request: Request<v1::GetRunRequest>,
+    ) -> Result<Response<v1::GetRunResponse>, Status> {
+        let run = run_id(&request.get_ref().run)?;
+        match leader(&self.engine, &request).await? {
+            Who::Here(leading) => {
+                up_to_date(&leading).await?;
+                let run = describe(&leading, run).await?;
+                Ok(Response::new(v1::GetRunResponse { run: Some(run) }))
+            }
+            Who::There(channel) => {
+                let call = |mut client: Client, request| async move { client.get_run(request).await };
+                pass_on(channel, request.into_inner(), call).await
+            }
+        }
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<v1::ListRunsRequest>,
+    ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        match leader(&self.engine, &request).await? {
+            Who::Here(leading) => {
+                up_to_date(&leading).await?;
+                super::list::list(&leading, request.get_ref()).map(Response::new)
+            }
+            Who::There(channel) => {
+                let call = |mut client: Client, request| async move { client.list_runs(request).await };
+                pass_on(channel, request.into_inner(), call).await
+            }
+        }
+    }
+
+    async fn cancel_run(
+        &self,
+        request: Request<v1::CancelRunRequest>,
+    ) -> Result<Response<v1::CancelRunResponse>, Status> {
+        let run = run_id(&request.get_ref().run)?;
+        match leader(&self.engine, &request).await? {
+            Who::Here(leading) => {
+                leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
+                let cancelled = leading.read(|state| state.run(run).map(cullet_core::Run::is_cancelled));
+                let cancelled = cancelled.ok_or_else(|| unknown(run))?;
+                Ok(Response::new(v1::CancelRunResponse { had_ended: !cancelled }))
+            }
+            Who::There(channel) => {
+                let call = |mut client: Client, request| async move { client.cancel_run(request).await };
+                pass_on(channel, request.into_inner(), call).await
+            }
+        }
+    }
+
+    type WatchRunStream = Events;
+
+    async fn watch_run(&self, request: Request<v1::WatchRunRequest>) -> Result<Response<Events>, Status> {
+        let run = run_id(&request.get_ref().run)?;
+        let node = knowing(&self.engine, run, &request).await?;
+        let blobs = self.engine.parts().blobs.clone();
+        Ok(Response::new(events(node, blobs, run, request.get_ref().after)))
+    }
+
+    type ReadLogStream = Chunks;
+
+    async fn read_log(&self, request: Request<v1::ReadLogRequest>) -> Result<Response<Chunks>, Status> {
+        let run = run_id(&request.get_ref().run)?;
+        let node = knowing(&self.engine, run, &request).await?;
+        chunks(node, &self.engine, run, request.into_inner()).map(Response::new)
+    }
+}
+
+type Client = v1::runs_client::RunsClient<tonic::transport::Channel>;
+
+/// A run with its steps and what it hands out.
+async fn describe(leading: &Leading, id: RunId) -> Result<v1::Run, Status> {
+    let described = leading.read(|state| {
+        let run = state.run(id)?;
+        Some(v1::Run { summary: Some(summary(id, run)), steps: steps(state, run), outputs: Vec::new() })
+    });
+    let mut described = described.ok_or_else(|| unknown(id))?;
+    described.outputs = leading.outputs(id).await.unwrap_or_else(|reason| {
+        tracing::warn!(run = %id, reason, "what a run hands out is not known");
+        Vec::new()
+    });
+    Ok(described)
+}

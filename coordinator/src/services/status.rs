@@ -1,0 +1,58 @@
+//! What went wrong, as a client is told.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::engine::{Lost, SubmitError};
+
+/// Until a worker may have joined.
+const WORKER_MAY_COME: Duration = Duration::from_secs(1);
+
+impl From<SubmitError> for Status {
+    fn from(error: SubmitError) -> Self {
+        let text = error.to_string();
+        match error {
+            SubmitError::Bad(_) => Self::invalid_argument(text),
+            SubmitError::NotUploaded(_) => Self::failed_precondition(text),
+            SubmitError::NoRoom { retry_after_ms: Some(wait), .. } => {
+                again(Code::ResourceExhausted, text, Duration::from_millis(wait))
+            }
+            SubmitError::NoRoom { retry_after_ms: None, .. } => Self::invalid_argument(text),
+            SubmitError::NoWorker => again(Code::Unavailable, text, WORKER_MAY_COME),
+            SubmitError::Store(_) | SubmitError::Lost(_) => Self::unavailable(text),
+            SubmitError::Planning => Self::internal(text),
+        }
+    }
+}
+
+impl From<Lost> for Status {
+    fn from(lost: Lost) -> Self {
+        Self::unavailable(lost.to_string())
+    }
+}
+
+/// With the time after which it is worth trying again, as `google.rpc.RetryInfo`.
+fn again(code: Code, text: String, wait: Duration) -> Status {
+    Status::with_error_details(code, text, ErrorDetails::with_retry_info(Some(wait)))
+}
+
+#[cfg(test)]
+mod tests {
+    use cullet_core::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn who_has_to_wait_is_told_how_long() {
+        let refused = |retry_after_ms| {
+            Status::from(SubmitError::NoRoom { reason: Refusal::Runs { limit: 3 }, retry_after_ms })
+        };
+        let later = refused(Some(1500));
+        assert_eq!(later.code(), Code::ResourceExhausted);
+        let wait = later.get_details_retry_info().unwrap().retry_delay;
+        assert_eq!(wait, Some(Duration::from_millis(1500)));
+        assert_eq!(refused(None).code(), Code::InvalidArgument);
+    }
+}

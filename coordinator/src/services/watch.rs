@@ -1,0 +1,74 @@
+//! Following a run.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_cache::BlobStore;
+use cullet_core::RunId;
+use cullet_proto::v1;
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::access::unknown;
+use super::events::{Told, told};
+use crate::raft::Node;
+
+/// Events in the order of their numbers, until the run is at its end.
+pub(super) type Events = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
+
+/// Events that are copied at once: the state is locked meanwhile.
+const BATCH: usize = 256;
+
+/// Between two looks at a run. A busy cluster applies thousands of entries a second, of which few are about one run.
+const PAUSE: Duration = Duration::from_millis(5);
+
+struct Watch {
+    node: Node,
+    blobs: Arc<dyn BlobStore>,
+    run: RunId,
+    /// The number of the last event that was told.
+    after: u64,
+    applied: watch::Receiver<u64>,
+    /// To be told, last first.
+    batch: Vec<Told>,
+}
+
+/// What happened in a run after the event with this number, and what happens.
+pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64) -> Events {
+    let applied = node.state().watch();
+    Box::pin(try_unfold(Watch { node, blobs, run, after, applied, batch: Vec::new() }, Watch::next))
+}
+
+impl Watch {
+    async fn next(mut self) -> Result<Option<(v1::RunEvent, Self)>, Status> {
+        loop {
+            if let Some(told) = self.batch.pop() {
+                let event = told.complete(&*self.blobs).await;
+                self.after = event.sequence;
+                return Ok(Some((event, self)));
+            }
+            self.applied.mark_unchanged();
+            if self.look()? && self.batch.is_empty() {
+                return Ok(None);
+            }
+            if self.batch.is_empty() {
+                let gone = |_| Status::unavailable("this coordinator takes no part any more; ask another");
+                self.applied.changed().await.map_err(gone)?;
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Copies the next events. Says whether the run is at its end.
+    fn look(&mut self) -> Result<bool, Status> {
+        let applying = self.node.state().read();
+        let run = applying.state.run(self.run).ok_or_else(|| unknown(self.run))?;
+        let events = run.events(self.after).take(BATCH);
+        self.batch = events.map(|(sequence, event)| told(self.run, run, sequence, event)).collect();
+        self.batch.reverse();
+        Ok(run.status().is_some())
+    }
+}
