@@ -6,3 +6,4 @@ mod following;
 mod losing;
 mod membership;
 mod running;
+mod worker;

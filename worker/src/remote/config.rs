@@ -9,7 +9,7 @@ use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
 use super::Exchange;
-use crate::Worker;
+use crate::{Room, Worker};
 
 /// How a worker presents itself.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub struct DaemonParts {
     pub blobs: Arc<dyn BlobStore>,
     /// Brings inputs here, and results where others find them.
     pub exchange: Arc<dyn Exchange>,
+    /// Whether there is room for steps. While there is none, nothing is taken.
+    pub room: Room,
 }
 
 /// Why a worker cannot take part.
