@@ -78,6 +78,8 @@ pub struct Config {
     pub log: Option<String>,
     /// The blobs that machines share.
     pub store: StoreSettings,
+    /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
+    pub traceparent: Option<String>,
     run: RunDefaults,
 }
 
@@ -92,8 +94,8 @@ pub struct RunConfig {
     pub cpu_millis: Option<u32>,
     /// Bytes of memory; none for all there is.
     pub memory_bytes: Option<u64>,
-    /// The cluster to run on.
-    pub cluster: Option<String>,
+    /// Who pays for runs on a cluster; the cluster's default where it is empty.
+    pub tenant: String,
 }
 
 /// What environment and file say about runs.
@@ -104,6 +106,7 @@ struct RunDefaults {
     cpu_millis: Option<u32>,
     memory_bytes: Option<u64>,
     cluster: Option<String>,
+    tenant: Option<String>,
 }
 
 impl Config {
@@ -140,12 +143,14 @@ impl Config {
             home: env.path("HOME"),
             log: env.text("CULLET_LOG"),
             store: StoreSettings::of(&env),
+            traceparent: env.text("TRACEPARENT"),
             run: RunDefaults {
                 progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),
                 executor: env.parsed("CULLET_EXECUTOR", choice)?.or(file.executor),
                 cpu_millis: env.parsed("CULLET_JOBS", parse_cpus)?.or(file.jobs),
                 memory_bytes: env.parsed("CULLET_MEMORY", size::parse)?.or(file.memory),
                 cluster: env.text("CULLET_CLUSTER").or(file.cluster),
+                tenant: env.text("CULLET_TENANT").or(file.tenant),
             },
             file: path,
         })
@@ -155,17 +160,34 @@ impl Config {
     pub fn run(&self, args: &RunArgs) -> RunConfig {
         let defaults = &self.run;
         RunConfig {
-            progress: args.progress.or(defaults.progress).unwrap_or_default(),
+            progress: self.progress(args.progress),
             executor: args.executor.or(defaults.executor).unwrap_or_default(),
             cpu_millis: args.jobs.or(defaults.cpu_millis),
             memory_bytes: args.memory.or(defaults.memory_bytes),
-            cluster: args.cluster.clone().or_else(|| defaults.cluster.clone()),
+            tenant: args.tenant.clone().or_else(|| defaults.tenant.clone()).unwrap_or_default(),
         }
     }
 
-    /// The cluster that environment and file name.
-    pub fn cluster(&self) -> Option<String> {
-        self.run.cluster.clone()
+    /// How to show progress.
+    pub fn progress(&self, flag: Option<Progress>) -> Progress {
+        flag.or(self.run.progress).unwrap_or_default()
+    }
+
+    /// The cluster that is meant, as it was written. A flag that says nothing takes back what environment and file
+    /// say: then this machine is meant.
+    pub fn cluster(&self, flag: Option<&str>) -> Option<String> {
+        let named = flag.map(str::to_owned).or_else(|| self.run.cluster.clone());
+        named.filter(|text| !text.is_empty())
+    }
+
+    /// Who pays for runs on a cluster, if environment or file say so.
+    pub fn tenant(&self) -> Option<&str> {
+        self.run.tenant.as_deref()
+    }
+
+    /// How to execute steps, as environment and file say.
+    pub const fn executor(&self) -> Option<Executor> {
+        self.run.executor
     }
 
     /// How to open the cache for looking at it; whoever runs steps names an owner as well.

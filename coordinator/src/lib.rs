@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod driver;
 pub mod engine;
 pub mod event;
+mod http;
 mod machines;
 mod notes;
 pub mod raft;

@@ -157,6 +157,18 @@ impl SourceTree {
         once.filter_map(|id| Some((self.dirs.digest(id), self.dirs.encode(id).ok()?)))
     }
 
+    /// Everything that the tree is made of: its directories, and the content of its files. One that is there several
+    /// times may come several times.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        let part_of_tree = self.dirs.ids().filter(|&id| id == 0 || self.dirs.dir(id).size > 0);
+        let directories = part_of_tree.map(|id| self.dirs.digest(id));
+        let files = self.dirs.ids().flat_map(|id| self.dirs.listing(id).entries).filter_map(|entry| {
+            let Content::File { hash, size, .. } = entry.content else { return None };
+            Some(Digest::from_parts(self.dirs.function, hash, size))
+        });
+        directories.chain(files)
+    }
+
     /// Where a file with that content lies, for whoever needs its bytes. The file may have changed since the
     /// scan: hash what is read.
     pub fn file(&self, digest: &Digest) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -13,6 +14,7 @@ use super::Format;
 Examples:
   cullet coordinator --data /var/lib/cullet           one alone, on this machine
   cullet coordinator --data DIR --listen 0.0.0.0:7400 --advertise http://c-0:7400 \\
+      --store s3://BUCKET/cullet \\
       --expect 3 --peer http://c-0:7400 --peer http://c-1:7400 --peer http://c-2:7400")]
 pub struct CoordinatorArgs {
     /// Keep the log in DIR, which must be this coordinator's own
@@ -27,6 +29,13 @@ pub struct CoordinatorArgs {
     /// Where another coordinator is, or will be; may be repeated, and may name this one as well
     #[arg(long = "peer", value_name = "URL", value_delimiter = ',')]
     pub peers: Vec<String>,
+    /// Keep blobs and results in a directory that all coordinators share, or in s3://BUCKET/PREFIX
+    /// [env: CULLET_STORE] [default: DIR/store, if it is alone]
+    #[arg(long, value_name = "LOCATION")]
+    pub store: Option<String>,
+    /// How long a worker may be silent before what it runs is started elsewhere
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_lease)]
+    pub lease: Duration,
     /// How many coordinators make a new cluster; this one waits for the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub expect: usize,
@@ -73,4 +82,14 @@ pub enum ClusterCommand {
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
+}
+
+/// A second is more than a busy network takes; an hour would be as good as never.
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
+    if (1.0..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("it is from 1 second to 3600".to_owned())
+    }
 }

@@ -2,6 +2,7 @@
 //! environment; see [`crate::config`].
 
 mod cluster;
+mod dev_cluster;
 mod run;
 mod values;
 mod worker;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
-pub use run::{PipelineArgs, RunArgs};
+pub use dev_cluster::DevClusterArgs;
+pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_url};
 pub use worker::WorkerArgs;
 
@@ -29,7 +31,7 @@ Examples:
 Exit codes: 0 all steps succeeded, 1 a step failed, 2 wrong command line or pipeline,
 3 infrastructure, 130 interrupted.";
 
-/// Runs CI pipelines on this machine and never runs the same step twice.
+/// Runs CI pipelines, on this machine or on a cluster, and never runs the same step twice.
 #[derive(Debug, Parser)]
 #[command(name = "cullet", version, after_help = EXAMPLES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, arg_required_else_help = true)]
@@ -61,6 +63,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Run a pipeline
     Run(Box<RunArgs>),
+    /// Follow a run of a cluster to its end
+    Attach(AttachArgs),
     /// Check a pipeline and report every problem
     Validate(ValidateArgs),
     /// Show the steps and what they need
@@ -75,7 +79,7 @@ pub enum Command {
     Status(StatusArgs),
     /// Show what a step printed
     Logs(LogsArgs),
-    /// Cancel a run that another process executes
+    /// Cancel a run that another process or a cluster executes
     Cancel(CancelArgs),
     /// Look at the cache and look after it
     Cache(CacheArgs),
@@ -89,6 +93,8 @@ pub enum Command {
     Coordinator(CoordinatorArgs),
     /// Execute steps for a cluster
     Worker(Box<WorkerArgs>),
+    /// Run a whole cluster on this machine, to try things out
+    DevCluster(DevClusterArgs),
     /// Carry results over an air gap
     #[command(hide = true)]
     Bundle(LaterArgs),
@@ -140,6 +146,9 @@ pub struct RunsArgs {
     /// How to list; `json` is one object a line
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterFlag,
 }
 
 /// `cullet status`.
@@ -151,6 +160,9 @@ pub struct StatusArgs {
     /// How to show it; `json` is its events, one object a line
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterFlag,
 }
 
 /// `cullet logs`.
@@ -160,7 +172,8 @@ Examples:
   cullet logs                         the failed steps of the last run
   cullet logs build                   one step of the last run
   cullet logs 0193a4b2c3d4 build      one step of that run
-  cullet logs build --stream stderr   only what went to standard error")]
+  cullet logs build --stream stderr   only what went to standard error
+  cullet logs build -f --cluster URL  what it prints on a cluster, as it comes")]
 pub struct LogsArgs {
     /// A run, a step of the last run, or both; of a run's name the start is enough
     #[arg(value_name = "[RUN] [STEP]", num_args = 0..=2)]
@@ -168,6 +181,12 @@ pub struct LogsArgs {
     /// Only this stream
     #[arg(long, value_name = "STREAM", default_value = "both")]
     pub stream: LogStreams,
+    /// Of a step of a cluster: go on until it ends
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterFlag,
 }
 
 /// `cullet cancel`.
@@ -176,6 +195,9 @@ pub struct CancelArgs {
     /// Which run; the start of its name is enough
     #[arg(value_name = "RUN")]
     pub run: String,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterFlag,
 }
 
 /// `cullet cache`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{parse_cpus, parse_param};
+use super::values::{parse_cpus, parse_param, parse_request_id};
 use crate::config::{Executor, Progress};
 use crate::ui::size;
 
@@ -27,7 +27,8 @@ Examples:
   cullet run test package               two steps and what they need
   cullet run --param profile=debug      with another parameter
   cullet run --output dist              write the pipeline's outputs to dist/
-  cullet run --progress json | jq .     for programs (docs/events.md)")]
+  cullet run --progress json | jq .     for programs (docs/events.md)
+  cullet run --cluster http://c-0:7400  on a cluster (docs/cluster.md)")]
 pub struct RunArgs {
     /// Steps to run, with all they need [default: every step]
     #[arg(value_name = "TARGET")]
@@ -56,7 +57,45 @@ pub struct RunArgs {
     /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
-    /// Run on a cluster [env: CULLET_CLUSTER]
-    #[arg(long, value_name = "URL", hide = true)]
+    /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
+    #[arg(long, value_name = "URL")]
+    pub cluster: Option<String>,
+    /// On a cluster: only submit the run, and print its name
+    #[arg(long)]
+    pub detach: bool,
+    /// On a cluster: who pays for the run [env: CULLET_TENANT] [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// On a cluster: from -100 to 100; runs of the tenant with a higher one go first [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub priority: Option<i32>,
+    /// On a cluster: a name for this request; the same one again follows the run it made
+    #[arg(long, value_name = "ID", value_parser = parse_request_id)]
+    pub request_id: Option<String>,
+}
+
+/// `cullet attach`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Ctrl-C leaves the run alone; cullet cancel ends it.")]
+pub struct AttachArgs {
+    /// Which run; the start of its name is enough
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterFlag,
+    /// How to show progress [env: CULLET_PROGRESS] [default: auto]
+    #[arg(long, value_name = "HOW")]
+    pub progress: Option<Progress>,
+    /// Write the pipeline's outputs below DIR
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Which cluster is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ClusterFlag {
+    /// Ask the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
+    #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,
 }

@@ -69,6 +69,14 @@ pub fn parse_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// A name for a request: something, and not more than coordinators keep.
+pub(super) fn parse_request_id(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=128 => Ok(text.to_owned()),
+        _ => Err("write 1 to 128 bytes".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

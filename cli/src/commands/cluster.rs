@@ -12,8 +12,9 @@ use tonic::{Code, Status};
 
 use super::coordinator::hex;
 use crate::args::{ClusterArgs, ClusterCommand, Format};
+use crate::cluster::Addresses;
 use crate::config::Config;
-use crate::error::{CliError, ExitStatus};
+use crate::error::{CliError, ErrorKind, ExitStatus};
 
 /// What does not change anything is answered at once or not at all.
 const ASKING: Duration = Duration::from_secs(5);
@@ -29,7 +30,7 @@ pub(super) fn cluster(
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
-    let Some(url) = args.cluster.clone().or_else(|| config.cluster()) else {
+    let Some(url) = config.cluster(args.cluster.as_deref()) else {
         let hint = "name one of its coordinators with --cluster URL or CULLET_CLUSTER";
         return Err(CliError::usage("no cluster is named").hint(hint));
     };
@@ -37,7 +38,8 @@ pub(super) fn cluster(
         .enable_all()
         .build()
         .map_err(|error| CliError::infra("cannot start").because(error))?;
-    let text = runtime.block_on(ask(&url, &args.command))?;
+    let addresses: Addresses = url.parse()?;
+    let text = runtime.block_on(ask_any(&addresses, &args.command))?;
     out.write_all(text.as_bytes()).map_err(CliError::output)?;
     Ok(ExitStatus::Success)
 }
@@ -49,6 +51,18 @@ fn client(url: &str, deadline: Duration) -> Result<Client, CliError> {
             .hint("write it as http://host:port")
     })?;
     Ok(ClusterClient::new(channel))
+}
+
+/// The answer of the first coordinator that gives one.
+async fn ask_any(addresses: &Addresses, command: &ClusterCommand) -> Result<String, CliError> {
+    let mut answer = Err(CliError::usage("no cluster is named"));
+    for url in addresses.urls() {
+        answer = ask(url, command).await;
+        if !matches!(&answer, Err(error) if error.kind() == ErrorKind::Infra) {
+            break;
+        }
+    }
+    answer
 }
 
 async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {

@@ -4,8 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_coordinator::cluster::{Formation, Seat, control_service, raft_service};
+use cullet_cache::{ObjectOptions, SharedCache, StorageLimits, StorageServices};
+use cullet_coordinator::cluster::{Formation, Seat};
+use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, SystemClock};
 use cullet_coordinator::raft::Timing;
+use cullet_coordinator::services::{keep_health, routes};
+use cullet_core::Settings;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -42,10 +46,54 @@ pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<Exi
         .enable_all()
         .build()
         .map_err(|error| CliError::infra("cannot start").because(error))?;
-    runtime.block_on(serve(args))
+    let store = location(args, config)?;
+    runtime.block_on(serve(args, config, &store))
 }
 
-async fn serve(args: &CoordinatorArgs) -> Result<ExitStatus, CliError> {
+/// Where the blobs of the cluster are.
+fn location(args: &CoordinatorArgs, config: &Config) -> Result<String, CliError> {
+    if let Some(location) = args.store.clone().or_else(|| config.store.location.clone()) {
+        return Ok(location);
+    }
+    if args.peers.is_empty() {
+        return Ok(args.data.join("store").to_string_lossy().into_owned());
+    }
+    let hint =
+        "name a directory that all coordinators share, or s3://BUCKET/PREFIX, with --store or CULLET_STORE";
+    Err(CliError::usage("coordinators that work together need a store that all of them can reach").hint(hint))
+}
+
+/// What the coordinator reads and writes besides its log, and what it serves of it.
+async fn open_store(
+    args: &CoordinatorArgs,
+    config: &Config,
+    location: &str,
+) -> Result<(EngineParts, StorageServices), CliError> {
+    let spool = args.data.join("spool");
+    let options = ObjectOptions { variables: config.store.variables.clone(), ..ObjectOptions::new(&spool) };
+    let cache = SharedCache::open(location, &options)?;
+    let unusable = |error: cullet_cache::StoreError| {
+        CliError::infra(format!("the store {location} cannot be used"))
+            .because(error)
+            .hint("look at its name, its permissions and the AWS_* variables")
+    };
+    cache.probe().await.map_err(unusable)?;
+    let limits = StorageLimits::default();
+    let services = StorageServices::read_write(cache.blobs.clone(), &spool.join("uploads"), limits)?;
+    let SharedCache { blobs, actions, completeness, .. } = cache;
+    Ok((EngineParts { blobs, actions, completeness, clock: Arc::new(SystemClock) }, services))
+}
+
+/// What a cluster asks for that one machine does not: a step that no worker can run waits a minute, because one may come.
+fn settings() -> Settings {
+    Settings { placement_grace_ms: 60_000, ..Settings::default() }
+}
+
+async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<ExitStatus, CliError> {
+    std::fs::create_dir_all(&args.data).map_err(|error| {
+        CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
+    })?;
+    let (parts, storage) = open_store(args, config, store).await?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", args.listen))
             .because(error)
@@ -57,12 +105,17 @@ async fn serve(args: &CoordinatorArgs) -> Result<ExitStatus, CliError> {
     let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
+    let leads = EngineConfig { lease: args.lease, settings: Some(settings()) };
+    let engine = Engine::new(Arc::clone(&seat), parts, leads);
+    let (routes, health) = routes(&engine, &storage);
+    tokio::spawn(keep_health(Arc::clone(&seat), health));
+    tokio::spawn(async move { engine.run().await });
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS))
-        .add_service(raft_service(Arc::clone(&seat)))
-        .add_service(control_service(Arc::clone(&seat)))
+        .accept_http1(true)
+        .add_routes(routes)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stop.clone().cancelled_owned(),
@@ -86,9 +139,6 @@ async fn run(args: &CoordinatorArgs, seat: &Arc<Seat>) -> Result<ExitStatus, Cli
         expect: args.expect,
         timing: Timing::default(),
     };
-    std::fs::create_dir_all(&args.data).map_err(|error| {
-        CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
-    })?;
     let failed = watch::Sender::new(None);
     let signals = signals().map_err(|error| CliError::infra("cannot listen for signals").because(error))?;
     tokio::select! {

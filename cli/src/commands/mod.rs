@@ -1,14 +1,17 @@
 //! One file for each subcommand.
 
+mod attach;
 mod cache;
 mod cancel;
 mod cluster;
 mod completions;
 mod coordinator;
+pub(crate) mod dev_cluster;
 mod doctor;
 mod graph;
 mod logs;
 mod machine;
+mod on_cluster;
 pub mod pipeline_file;
 pub mod run;
 mod runs;
@@ -57,6 +60,7 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
 fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match command {
         Command::Run(args) => run::run(&args, config),
+        Command::Attach(args) => attach::attach(&args, config),
         Command::Why(args) => why::why(&args, config, out),
         Command::Validate(args) => validate::validate(&args, config, out),
         Command::Graph(args) => graph::graph(&args, config, out),
@@ -69,6 +73,7 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Schema => schema::print(out),
         Command::Completions(args) => completions::print(&args, out),
         Command::Cluster(args) => cluster::cluster(&args, config, out),
+        Command::DevCluster(args) => dev_cluster::dev_cluster(&args, config, out),
         Command::Coordinator(_) | Command::Worker(_) | Command::Bundle(_) => Err(CliError::later("this")),
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct File {
     #[serde(deserialize_with = "bytes")]
     pub(super) memory: Option<u64>,
     pub(super) cluster: Option<String>,
+    pub(super) tenant: Option<String>,
 }
 
 /// A number, or a text that [`size::parse`] and [`parse_cpus`] take.

@@ -30,6 +30,22 @@ fn flags_win_over_environment_over_file_over_defaults() {
 }
 
 #[test]
+fn a_cluster_is_named_by_flag_environment_or_file_and_taken_back_by_an_empty_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "cache-dir = \"x\"\ncluster = \"http://file:1\"\ntenant = \"web\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    let none = GlobalArgs::default();
+    let config = load(&none, &[("CULLET_CONFIG", path), ("CULLET_CLUSTER", "http://env:1")]).unwrap();
+    assert_eq!(config.cluster(None).as_deref(), Some("http://env:1"));
+    assert_eq!(config.cluster(Some("http://flag:1")).as_deref(), Some("http://flag:1"));
+    assert_eq!(config.cluster(Some("")), None);
+    let config = load(&none, &[("CULLET_CONFIG", path), ("TRACEPARENT", "00-1-2-01")]).unwrap();
+    assert_eq!((config.cluster(None).as_deref(), config.tenant()), (Some("http://file:1"), Some("web")));
+    assert_eq!(config.traceparent.as_deref(), Some("00-1-2-01"));
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.toml");

@@ -28,6 +28,9 @@ pub struct Meta {
     /// Parameters that were set.
     #[serde(default)]
     pub params: Vec<(String, String)>,
+    /// The cluster that executes it, as it was named; none for this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// The version of Cullet.
     pub version: String,
 }

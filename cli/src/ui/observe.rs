@@ -50,6 +50,8 @@ struct Shared {
     state: Mutex<State>,
     stopped: Condvar,
     start: Instant,
+    /// The same in milliseconds since the Unix epoch.
+    started_ms: u64,
 }
 
 struct State {
@@ -60,11 +62,36 @@ struct State {
 impl Observers {
     /// Starts the clock of the run. Where the system gives no thread, nobody is woken between events.
     pub fn start(list: Vec<Box<dyn Observer>>) -> Self {
+        Self::start_at(list, now_ms())
+    }
+
+    /// The same for a run that started earlier, in milliseconds since the Unix epoch.
+    pub fn start_at(list: Vec<Box<dyn Observer>>, started_ms: u64) -> Self {
         let state = Mutex::new(State { list, stop: false });
-        let shared = Arc::new(Shared { state, stopped: Condvar::new(), start: Instant::now() });
+        let ago = Duration::from_millis(now_ms().saturating_sub(started_ms));
+        let start = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
+        let shared = Arc::new(Shared { state, stopped: Condvar::new(), start, started_ms });
         let ticking = Arc::clone(&shared);
         let ticker = std::thread::Builder::new().name("ticker".to_owned()).spawn(move || ticking.tick()).ok();
         Self { shared, ticker }
+    }
+
+    /// Tells everybody what happened elsewhere, at a time in milliseconds since the Unix epoch. A clock that is ahead of
+    /// ours is not believed.
+    pub fn event_at(&mut self, event: &Event, wall_ms: u64) {
+        let now = self.shared.now();
+        let elapsed = Duration::from_millis(wall_ms.saturating_sub(self.shared.started_ms));
+        let then = match wall_ms < now.wall_ms {
+            true => Moment { elapsed: elapsed.min(now.elapsed), wall_ms },
+            false => now,
+        };
+        self.tell(event, then);
+    }
+
+    fn tell(&self, event: &Event, at: Moment) {
+        for observer in &mut self.shared.lock().list {
+            observer.event(event, at);
+        }
     }
 
     /// Tells everybody that this was all. Without it, the watchers are dropped as they are.
@@ -88,10 +115,7 @@ impl Observers {
 
 impl EventSink for Observers {
     fn event(&mut self, event: &Event) {
-        let now = self.shared.now();
-        for observer in &mut self.shared.lock().list {
-            observer.event(event, now);
-        }
+        self.tell(event, self.shared.now());
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::{ActionCache, BlobStore, CompletenessChecking, EncodedAction};
-use cullet_core::{LogCommand, Settings, TimeMs, WorkerId};
+use cullet_core::{LogCommand, Settings, TimeMs};
 use cullet_digest::{Digest, DigestFunction};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch as channel};

@@ -1,6 +1,7 @@
 //! What a coordinator answers to clients and workers. Generated types stop here.
 
 mod access;
+mod all;
 mod events;
 mod list;
 mod log;
@@ -11,5 +12,6 @@ mod summary;
 mod watch;
 mod workers;
 
+pub use all::{keep_health, routes};
 pub use runs::runs_service;
 pub use workers::workers_service;

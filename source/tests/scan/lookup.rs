@@ -57,6 +57,10 @@ fn directories_and_files_are_found_by_digest_cold_and_warm() {
             assert_eq!(*directory, Directory::decode(FUNCTION, bytes).unwrap());
             assert_eq!(scanned.directory_bytes(digest).as_ref(), Some(bytes));
         }
+        let everything: std::collections::HashSet<_> = scanned.digests().collect();
+        let mut expected: std::collections::HashSet<_> = all.iter().map(|(digest, _)| *digest).collect();
+        expected.extend([FUNCTION.digest(b"x"), FUNCTION.digest(b"c")]);
+        assert_eq!(everything, expected);
         for content in ["x", "c"] {
             let path = scanned.file(&FUNCTION.digest(content.as_bytes())).unwrap();
             assert_eq!(std::fs::read_to_string(path).unwrap(), content);

@@ -2,9 +2,9 @@
 
 use super::events::MAX_LINE_BYTES;
 
-/// The unfinished line of one stream.
+/// The unfinished line of one stream, at most [`MAX_LINE_BYTES`] long; a longer one comes in pieces.
 #[derive(Debug, Default)]
-pub(crate) struct LineCutter {
+pub struct LineCutter {
     pending: Vec<u8>,
     /// The last byte was `\r`: a `\n` that follows belongs to it.
     after_return: bool,
@@ -12,7 +12,7 @@ pub(crate) struct LineCutter {
 
 impl LineCutter {
     /// Appends the lines that `bytes` finish to `text`, each with `\n` after it.
-    pub(crate) fn feed(&mut self, bytes: &[u8], text: &mut String) {
+    pub fn feed(&mut self, bytes: &[u8], text: &mut String) {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             if std::mem::take(&mut self.after_return) && first == b'\n' {
@@ -32,7 +32,7 @@ impl LineCutter {
     }
 
     /// Appends what has no line end yet, at the end of the stream.
-    pub(crate) fn finish(&mut self, text: &mut String) {
+    pub fn finish(&mut self, text: &mut String) {
         if !self.pending.is_empty() {
             emit(&self.pending, text);
             self.pending.clear();

@@ -9,6 +9,7 @@ mod stream;
 mod tape;
 
 pub use events::{LogEvents, MAX_LINE_BYTES, NoEvents};
+pub use lines::LineCutter;
 pub use live::{LiveLines, LiveReader, LiveSender, LiveSource, live_log};
 pub(crate) use recorder::Recorder;
 pub(crate) use stream::{Captured, read_tail};

@@ -8,10 +8,19 @@ use tokio_util::sync::CancellationToken;
 use super::watchers::Watchers;
 use crate::error::ExitStatus;
 
+/// What is said of a terminal that goes away from a run.
+const CANCELLING: &str =
+    "the terminal went away (SIGHUP): cancelling; start it with `nohup` to go on without one";
+
 /// Listens for signals until the runtime ends. The first SIGINT or SIGTERM cancels the run, the second ends the
 /// process at once: the launcher of the steps sees that and kills whatever is left. SIGHUP cancels, however often it
 /// comes (closing a terminal may send it twice), unless whoever started this wants it ignored, as `nohup` does.
 pub(super) fn listen(cancel: CancellationToken, watchers: Watchers) {
+    listen_saying(CANCELLING, cancel, watchers);
+}
+
+/// The same for whoever does something else when `cancel` is cancelled, and says so when a terminal goes away.
+pub(crate) fn listen_saying(hung_up: &'static str, cancel: CancellationToken, watchers: Watchers) {
     let (Ok(interrupt), Ok(terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
@@ -21,7 +30,7 @@ pub(super) fn listen(cancel: CancellationToken, watchers: Watchers) {
         return;
     }
     if let Ok(hangup) = signal(SignalKind::hangup()) {
-        tokio::spawn(until_hung_up(hangup, cancel, watchers));
+        tokio::spawn(until_hung_up(hangup, hung_up, cancel, watchers));
     }
 }
 
@@ -39,12 +48,15 @@ async fn until_killed(mut interrupt: Signal, mut terminate: Signal, cancel: Canc
     }
 }
 
-async fn until_hung_up(mut hangup: Signal, cancel: CancellationToken, mut watchers: Watchers) {
+async fn until_hung_up(
+    mut hangup: Signal,
+    text: &'static str,
+    cancel: CancellationToken,
+    mut watchers: Watchers,
+) {
     let mut said = false;
     while hangup.recv().await.is_some() {
         if !said && !cancel.is_cancelled() {
-            let text =
-                "the terminal went away (SIGHUP): cancelling; start it with `nohup` to go on without one";
             let (level, text) = ("warning".to_owned(), text.to_owned());
             watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
         }

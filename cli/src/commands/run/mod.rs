@@ -1,14 +1,18 @@
-//! `cullet run`: a pipeline, from its file to its end, on this machine.
+//! `cullet run`: a pipeline, from its file to its end, on this machine or on a cluster.
 
 mod deliver;
 mod execute;
-mod interrupt;
+pub(crate) mod followed;
+pub(crate) mod interrupt;
 mod lazy_executor;
 mod local_workers;
+mod outputs;
 pub(crate) mod prepare;
+mod remote;
 mod run_id;
 pub(crate) mod sources;
-mod watchers;
+mod submit;
+pub(crate) mod watchers;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +23,7 @@ use cullet_pipeline::Plan;
 
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
+use crate::cluster::{Addresses, ClusterError};
 use crate::config::{Config, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
@@ -29,10 +34,12 @@ use execute::Execution;
 /// Runs a pipeline.
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliError> {
     let run_config = config.run(args);
-    if let Some(url) = &run_config.cluster {
-        return Err(CliError::later(&format!("running on a cluster ({url})"))
-            .hint("leave out --cluster and CULLET_CLUSTER to run on this machine"));
-    }
+    let named = config.cluster(args.cluster.as_deref());
+    let addresses: Option<Addresses> =
+        named.as_deref().map(str::parse).transpose().map_err(|error: ClusterError| {
+            CliError::from(error).hint("leave out --cluster and CULLET_CLUSTER to run on this machine")
+        })?;
+    remote::refuse_flags(args, addresses.is_some())?;
     let color = config.terminal.stderr_style(config.color).color;
     let text = pipeline_file::read(&args.pipeline.file)?;
     let (plan, warnings) = match pipeline_file::plan(&args.pipeline, &args.targets, &text) {
@@ -42,11 +49,14 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
             return Ok(ExitStatus::Usage);
         }
     };
-    drop(text);
     diagnostics::report(&warnings.render(color));
     // They hold the text, and the run is long.
     drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
+    if let Some(addresses) = addresses {
+        return remote::run(args, config, &run_config, &addresses, text, &plan);
+    }
+    drop(text);
     execute_plan(args, config, &run_config, plan)
 }
 
@@ -85,7 +95,7 @@ fn execute_plan(
     let submission =
         submission(plan, prepared.machine.clone(), options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
-    let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline)?;
+    let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline);
     for text in prepared.sources.warnings() {
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
@@ -123,7 +133,7 @@ fn base_directory(file: &Path) -> PathBuf {
     }
 }
 
-fn exit_status(end: &RunEnd) -> ExitStatus {
+pub(crate) fn exit_status(end: &RunEnd) -> ExitStatus {
     match end.status.as_str() {
         "succeeded" => ExitStatus::Success,
         "cancelled" => ExitStatus::Interrupted,

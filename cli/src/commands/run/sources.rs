@@ -68,6 +68,11 @@ impl Sources {
         })
     }
 
+    /// The trees, in the plan's order, and their names in the pipeline.
+    pub(crate) fn trees(&self) -> (&Arc<Vec<SourceTree>>, &[String]) {
+        (&self.trees, &self.names)
+    }
+
     /// What the scans want a person to know.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         let names = self.names.iter();

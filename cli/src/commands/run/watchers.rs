@@ -1,38 +1,62 @@
 //! Everybody who watches a run: the screen, and the history.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::{Event, EventSink};
 use cullet_core::RunId;
 
 use crate::args::RunArgs;
-use crate::config::{Config, RunConfig};
+use crate::config::{Config, Progress, RunConfig};
 use crate::diagnostics;
-use crate::error::CliError;
 use crate::history::keys::KeyRecorder;
 use crate::history::{Meta, RunRecorder, Store};
 use crate::ui::duration::now_ms;
 use crate::ui::{self, Closing, Observer, Observers};
 
-/// The watchers, for the session and for the command that closes them.
-#[derive(Clone, Debug)]
-pub(super) struct Watchers(Arc<Mutex<Option<Observers>>>);
+/// The watchers, for whoever has something to tell and for the command that closes them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watchers(Arc<Mutex<Option<Observers>>>);
 
 impl Watchers {
+    /// Nobody yet: what is told before [`Watchers::begin`] is lost.
+    pub(crate) fn idle() -> Self {
+        Self::default()
+    }
+
+    /// From now on these watch, a run that started then (in milliseconds since the Unix epoch).
+    pub(crate) fn begin(&self, list: Vec<Box<dyn Observer>>, started_ms: u64) {
+        *self.lock() = Some(Observers::start_at(list, started_ms));
+    }
+
+    /// Tells what happened elsewhere, where it is known when.
+    pub(crate) fn event_at(&self, event: &Event, wall_ms: Option<u64>) {
+        if let Some(observers) = &mut *self.lock() {
+            match wall_ms {
+                Some(wall_ms) => observers.event_at(event, wall_ms),
+                None => observers.event(event),
+            }
+        }
+    }
+
     /// Tells everybody that this was all.
-    pub(super) fn close(&self, closing: &Closing) {
-        if let Some(observers) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    pub(crate) fn close(&self, closing: &Closing) {
+        let observers = self.lock().take();
+        if let Some(observers) = observers {
             observers.close(closing);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Observers>> {
+        // A watcher that panicked is a defect of display; the run is worth more.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl EventSink for Watchers {
     fn event(&mut self, event: &Event) {
-        if let Some(observers) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            observers.event(event);
-        }
+        self.event_at(event, None);
     }
 }
 
@@ -43,29 +67,46 @@ pub(super) fn start(
     args: &RunArgs,
     run: RunId,
     pipeline: &str,
-) -> Result<Watchers, CliError> {
-    let style = config.terminal.stdout_style(config.color);
-    let mut list: Vec<Box<dyn Observer>> =
-        vec![ui::renderer(config.terminal.mode(run_config.progress), style)];
+) -> Watchers {
+    let mut list = vec![renderer(config, run_config.progress)];
+    let meta = meta(args, &run.to_string(), pipeline);
+    let file = PathBuf::from(&meta.file);
+    if let Some(recorder) = recorder(config, &meta) {
+        list.push(recorder);
+        list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
+    }
+    let watchers = Watchers::idle();
+    watchers.begin(list, meta.started_at_ms);
+    watchers
+}
+
+/// Who shows the run.
+pub(crate) fn renderer(config: &Config, progress: Progress) -> Box<dyn Observer> {
+    ui::renderer(config.terminal.mode(progress), config.terminal.stdout_style(config.color))
+}
+
+/// What a run that starts now is started as.
+pub(super) fn meta(args: &RunArgs, run: &str, pipeline: &str) -> Meta {
     let file = std::path::absolute(&args.pipeline.file).unwrap_or_else(|_| args.pipeline.file.clone());
-    let meta = Meta {
-        run: run.to_string(),
+    Meta {
+        run: run.to_owned(),
         pipeline: pipeline.to_owned(),
         file: file.to_string_lossy().into_owned(),
         started_at_ms: now_ms(),
         targets: args.targets.clone(),
         params: args.pipeline.params.clone(),
         ..Meta::of_this_process()
-    };
-    match RunRecorder::create(&Store::open(config.runs_dir()), &meta) {
-        Ok(recorder) => {
-            list.push(Box::new(recorder));
-            list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
-        }
-        // A read-only or full cache: the run can do without a history, and a person is told.
+    }
+}
+
+/// Who writes the run down. In a read-only or full cache nobody does: the run can do without a history, and a person
+/// is told.
+pub(super) fn recorder(config: &Config, meta: &Meta) -> Option<Box<dyn Observer>> {
+    match RunRecorder::create(&Store::open(config.runs_dir()), meta) {
+        Ok(recorder) => Some(Box::new(recorder)),
         Err(error) => {
-            diagnostics::report(&format!("warning: this run is not remembered: {}\n", describe(&error)))
+            diagnostics::report(&format!("warning: this run is not remembered: {}\n", describe(&error)));
+            None
         }
     }
-    Ok(Watchers(Arc::new(Mutex::new(Some(Observers::start(list))))))
 }

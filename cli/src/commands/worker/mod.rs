@@ -80,6 +80,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
 
 fn identity(settings: &WorkerSettings, machine: &Machine, address: &str) -> DaemonConfig {
     DaemonConfig {
+        dial: cullet_proto::Dial::default(),
         name: settings.name.clone(),
         incarnation: crate::random::number().max(1),
         address: address.to_owned(),

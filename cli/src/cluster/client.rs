@@ -1,0 +1,280 @@
+//! The coordinators of a cluster, of which any may be asked.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cullet_proto::v1;
+use cullet_proto::v1::cluster_client::ClusterClient;
+use cullet_proto::v1::runs_client::RunsClient;
+use tokio::time::{Instant, timeout};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::addresses::address;
+use super::outage::Outage;
+use super::verdict::{Verdict, verdict, was_answered, why};
+use super::{Addresses, ClusterError};
+
+/// Nobody waits longer for a machine that does not answer at all while another might.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// A connection that is silent for this long is asked whether it is there, and counts as broken if it does not say so
+/// within the same time.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// The largest answer that is taken: the names of a million steps, and no more than memory takes.
+const MESSAGE: usize = 256 << 20;
+
+/// Windows of HTTP/2 in bytes: one stream can fill a fast network, and a slow one holds up only itself.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// Coordinators that are remembered, those learned from others included. Larger clusters make raft slow, not safe.
+const MOST: usize = 16;
+
+/// How long to try.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// What one coordinator gets for one answer.
+    pub(crate) answer: Duration,
+    /// How long nobody may answer.
+    pub(crate) outage: Duration,
+    /// How long the cluster may have no room.
+    pub(crate) queue: Duration,
+    /// Tells a person once what is waited for, in the words of who asks to wait.
+    pub(crate) say: fn(&str),
+}
+
+impl Patience {
+    /// For a question that any coordinator answers from what it knows. An election or a restart takes seconds; after
+    /// half a minute a person has to look.
+    pub(crate) const ASKING: Self = Self {
+        answer: Duration::from_secs(10),
+        outage: Duration::from_secs(30),
+        queue: Duration::from_secs(30),
+        say: |_| {},
+    };
+}
+
+/// A cluster. Clones share everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    servers: Arc<Mutex<Servers>>,
+}
+
+#[derive(Debug)]
+struct Servers {
+    list: Vec<Server>,
+    current: usize,
+}
+
+#[derive(Debug)]
+struct Server {
+    url: String,
+    channel: Channel,
+    /// Why its last answer was none.
+    failed: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    why: String,
+    /// It is there and said so itself.
+    answered: bool,
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) status: Status,
+    pub(super) verdict: Verdict,
+}
+
+impl Cluster {
+    /// The cluster of these coordinators. Within a runtime only. Nothing is connected before it is used.
+    pub(crate) fn connect(addresses: &Addresses) -> Result<Self, ClusterError> {
+        let list: Result<Vec<_>, _> = addresses.urls().iter().map(|url| Server::new(url)).collect();
+        Ok(Self { servers: Arc::new(Mutex::new(Servers { list: list?, current: 0 })) })
+    }
+
+    /// Where the coordinators are, as far as it is known.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.lock().list.iter().map(|server| server.url.clone()).collect()
+    }
+
+    /// Makes sure that somebody is there, and learns from them where the others are: the one that was named may go
+    /// away.
+    ///
+    /// # Errors
+    /// Nobody answered for as long as it is tried.
+    pub(crate) async fn reach(&self) -> Result<(), ClusterError> {
+        let ask = |channel| async move { ClusterClient::new(channel).status(v1::StatusRequest {}).await };
+        let status = match self.retried(Patience::ASKING, ask).await {
+            Ok(status) => status,
+            // It is there, and what it is the next question will show.
+            Err(ClusterError::Refused { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut servers = self.lock();
+        for member in status.members {
+            let Ok(url) = address(&member.address) else { continue };
+            if servers.list.len() < MOST
+                && servers.list.iter().all(|server| server.url != url)
+                && let Ok(server) = Server::new(&url)
+            {
+                servers.list.push(server);
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer of whichever coordinator gives one.
+    pub(crate) async fn call<T, F>(
+        &self,
+        patience: Patience,
+        call: impl Fn(RunsClient<Channel>) -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        self.retried(patience, |channel| call(client(channel))).await
+    }
+
+    async fn retried<T, F>(&self, patience: Patience, call: impl Fn(Channel) -> F) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let mut outage = Outage::new(patience.outage);
+        let mut full_since: Option<Instant> = None;
+        let mut said = false;
+        loop {
+            let failure = match self.attempt(patience.answer, &call).await {
+                Ok((_, answer)) => return Ok(answer.into_inner()),
+                Err(failure) => failure,
+            };
+            if !said && (was_answered(&failure.status) || matches!(failure.verdict, Verdict::Later(_))) {
+                (patience.say)(&why(&failure.status));
+                said = true;
+            }
+            let pause = match failure.verdict {
+                Verdict::Final => return Err(refused(&failure.status)),
+                Verdict::Elsewhere => outage.pause().ok_or_else(|| self.given_up())?,
+                Verdict::Later(pause) => {
+                    outage.over();
+                    let since = *full_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() + pause > patience.queue {
+                        let message = why(&failure.status);
+                        return Err(ClusterError::Busy { message, after: since.elapsed() });
+                    }
+                    pause
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One call to the coordinator that is used now, and the position of that one.
+    pub(super) async fn ask<T, F>(
+        &self,
+        deadline: Duration,
+        call: impl FnOnce(RunsClient<Channel>) -> F,
+    ) -> Result<(usize, T), Failure>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        self.attempt(deadline, |channel| call(client(channel))).await
+    }
+
+    async fn attempt<T, F>(
+        &self,
+        deadline: Duration,
+        call: impl FnOnce(Channel) -> F,
+    ) -> Result<(usize, T), Failure>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let (position, channel) = self.current();
+        let late = || Status::deadline_exceeded(format!("no answer within {} s", deadline.as_secs()));
+        match timeout(deadline, call(channel)).await.unwrap_or_else(|_| Err(late())) {
+            Ok(answer) => {
+                self.lock().list[position].failed = None;
+                Ok((position, answer))
+            }
+            Err(status) => Err(self.failed(position, status)),
+        }
+    }
+
+    fn current(&self) -> (usize, Channel) {
+        let servers = self.lock();
+        (servers.current, servers.list[servers.current].channel.clone())
+    }
+
+    /// Remembers a failure of the coordinator at `position`, also one in the middle of an answer, and uses the next
+    /// one where that may help.
+    pub(super) fn failed(&self, position: usize, status: Status) -> Failure {
+        let verdict = verdict(&status);
+        if verdict == Verdict::Elsewhere {
+            let failed = Failed { why: why(&status), answered: was_answered(&status) };
+            self.lock().list[position].failed = Some(failed);
+            self.leave(position);
+        }
+        Failure { status, verdict }
+    }
+
+    /// Uses the coordinator after `position`, unless somebody has seen to that already.
+    pub(super) fn leave(&self, position: usize) {
+        let mut servers = self.lock();
+        if servers.current == position {
+            servers.current = (position + 1) % servers.list.len();
+        }
+    }
+
+    /// What to say when nothing helped. A coordinator that is there and says why it cannot knows more than those that
+    /// are not there.
+    pub(super) fn given_up(&self) -> ClusterError {
+        let servers = self.lock();
+        let failed = || servers.list.iter().filter_map(|server| Some((&server.url, server.failed.as_ref()?)));
+        match failed().find(|(_, failed)| failed.answered) {
+            Some((_, failed)) => ClusterError::Unavailable { message: failed.why.clone() },
+            None => {
+                let tried = failed().map(|(url, failed)| (url.clone(), failed.why.clone())).collect();
+                ClusterError::Unreachable { tried }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Servers> {
+        // What a panicking thread left behind is still a list of servers.
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn client(channel: Channel) -> RunsClient<Channel> {
+    RunsClient::new(channel).max_decoding_message_size(MESSAGE)
+}
+
+/// A no that everybody would say.
+pub(super) fn refused(status: &Status) -> ClusterError {
+    let message = match status.message() {
+        "" => status.code().description().to_owned(),
+        message => message.to_owned(),
+    };
+    ClusterError::Refused { code: status.code(), message }
+}
+
+impl Server {
+    fn new(url: &str) -> Result<Self, ClusterError> {
+        let unusable = |_| ClusterError::Address { address: url.to_owned(), reason: "it is no URL" };
+        let channel = Endpoint::from_shared(url.to_owned())
+            .map_err(unusable)?
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .connect_lazy();
+        Ok(Self { url: url.to_owned(), channel, failed: None })
+    }
+}

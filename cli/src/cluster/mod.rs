@@ -1,0 +1,27 @@
+//! A cluster, seen from outside: where its coordinators are, how to ask them, and how to follow a run through the
+//! loss of any of them.
+
+mod addresses;
+mod client;
+mod error;
+mod event;
+pub(crate) mod follow;
+mod log;
+mod outage;
+mod runs;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod verdict;
+mod watch;
+
+pub(crate) use addresses::Addresses;
+pub(crate) use client::{Cluster, Patience};
+pub(crate) use error::ClusterError;
+pub(crate) use event::event;
+pub(crate) use log::{LogTail, Missing};
+pub(crate) use upload::upload;
+pub(crate) use watch::Watch;

@@ -1,0 +1,65 @@
+//! How long to go on trying while nothing works.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+/// The pause after a first failure, which only makes room for another coordinator's answer.
+const FIRST: Duration = Duration::from_millis(20);
+
+/// The longest pause. An election takes about a second: nobody waits much longer than that for its outcome.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A stretch of time in which every attempt failed.
+#[derive(Debug)]
+pub(super) struct Outage {
+    limit: Duration,
+    open: Option<(Instant, ExponentialBackoff)>,
+}
+
+impl Outage {
+    /// None so far; one of them is endured for `limit`.
+    pub(super) const fn new(limit: Duration) -> Self {
+        Self { limit, open: None }
+    }
+
+    /// It works again.
+    pub(super) fn over(&mut self) {
+        self.open = None;
+    }
+
+    /// After a failure: how long to pause before the next attempt; none where this has lasted too long.
+    pub(super) fn pause(&mut self) -> Option<Duration> {
+        let (since, pauses) = self.open.get_or_insert_with(|| (Instant::now(), pauses()));
+        let pause = pauses.next().unwrap_or(LONGEST);
+        (since.elapsed() + pause <= self.limit).then_some(pause)
+    }
+}
+
+/// They double, and vary, so that many who failed at the same instant do not come back at the same instant.
+fn pauses() -> ExponentialBackoff {
+    let builder = ExponentialBuilder::new().with_min_delay(FIRST).with_max_delay(LONGEST);
+    builder.with_jitter().without_max_times().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_ends_when_something_works_or_when_it_has_lasted_too_long() {
+        let mut outage = Outage::new(Duration::from_secs(10));
+        let start = Instant::now();
+        let mut pauses = 0;
+        while let Some(pause) = outage.pause() {
+            tokio::time::sleep(pause).await;
+            pauses += 1;
+        }
+        let lasted = start.elapsed();
+        assert!(lasted <= Duration::from_secs(10) && lasted > Duration::from_secs(7), "{lasted:?}");
+        assert!((8..40).contains(&pauses), "{pauses}");
+        outage.over();
+        assert!(outage.pause().is_some());
+    }
+}

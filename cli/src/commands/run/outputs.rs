@@ -1,0 +1,108 @@
+//! The outputs of a cluster's run, brought to this machine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cullet_cache::{NoPeers, Tiers, TiersOptions};
+use cullet_coordinator::resolve::describe;
+use cullet_coordinator::workers::Delivery as _;
+use cullet_digest::{Digest, TreeRef};
+use cullet_proto::v1;
+use cullet_proto::v1::tree::Kind;
+use tokio::runtime::Handle;
+
+use super::deliver::{OutputDir, Written};
+use super::prepare::FUNCTION;
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::diagnostics;
+
+/// Writes what `run` hands out below `dir`, by way of the cache of this machine: what is there already is not fetched.
+/// Where it was written, and how many outputs.
+///
+/// # Errors
+/// One sentence about what is missing or could not be written.
+pub(super) async fn bring(
+    config: &Config,
+    cluster: &Cluster,
+    run: &str,
+    dir: PathBuf,
+) -> Result<(PathBuf, usize), String> {
+    let outputs = cluster.run(run).await.map_err(|error| error.to_string())?.outputs;
+    let outputs: Vec<(String, TreeRef)> = outputs.into_iter().map(parse).collect::<Result<_, _>>()?;
+    let fetched =
+        |error: &dyn std::error::Error| format!("the outputs cannot be fetched: {}", describe(error));
+    let cache = cullet_cache::open(&config.cache_options()).map_err(|error| fetched(&error))?;
+    // Until they are written, they are not evicted.
+    let live = cache.live_run().map_err(|error| fetched(&error))?;
+    let store = cluster.store(&config.cache_dir).map_err(|error| fetched(&error))?;
+    let (disk, store) = (cache.disk.clone(), Arc::new(store));
+    let tiers = Tiers::new(disk, Arc::new(NoPeers), store, &TiersOptions::default(), Handle::current())
+        .map_err(|error| fetched(&error))?;
+    for (path, tree) in &outputs {
+        let brought = match tree {
+            TreeRef::File { digest, .. } => tiers.fetch(digest).await,
+            TreeRef::Directory(root) => tiers.fetch_tree(root).await,
+        };
+        brought.map_err(|error| format!("the output '{path}' cannot be fetched: {}", describe(&error)))?;
+    }
+    let written = Written::to(dir);
+    let to = OutputDir { written: written.clone(), blobs: Arc::new(tiers), disk: cache.disk.clone() };
+    let all = outputs.into_iter().map(|(path, tree)| (path, tree, 0)).collect();
+    if !to.deliver(all).await?.is_empty() {
+        return Err("the outputs were evicted from the cache while they were written".to_owned());
+    }
+    drop(live);
+    // The run is over: what fails here cannot change how it ended.
+    if let Err(error) = cache.maybe_gc() {
+        diagnostics::report(&format!("warning: the cache could not be brought below its bound: {error}\n"));
+    }
+    Ok(written.closing())
+}
+
+/// What comes from elsewhere is checked before anything is written by it.
+fn parse(output: v1::RunOutput) -> Result<(String, TreeRef), String> {
+    let v1::RunOutput { path, tree } = output;
+    let wrong =
+        || format!("the cluster names an output that makes no sense: '{}'", crate::ui::clean::line(&path));
+    let leads_out = |segment: &str| matches!(segment, "" | "." | "..") || segment.contains('\0');
+    if !path.is_empty() && path.split('/').any(leads_out) {
+        return Err(wrong());
+    }
+    let tree = tree.ok_or_else(wrong)?;
+    let digest = tree.digest.as_ref().ok_or_else(wrong)?;
+    let text = format!("{}/{}", digest.hash, digest.size_bytes);
+    let digest = Digest::parse(FUNCTION, &text).map_err(|_| wrong())?;
+    let tree = match tree.kind() {
+        Kind::File => TreeRef::File { digest, executable: false },
+        Kind::Executable => TreeRef::File { digest, executable: true },
+        Kind::Directory => TreeRef::Directory(digest),
+        Kind::Unspecified => return Err(wrong()),
+    };
+    Ok((path, tree))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(path: &str, kind: Kind) -> v1::RunOutput {
+        let digest = FUNCTION.digest(b"x");
+        let digest = v1::Digest { hash: digest.hash_hex().to_string(), size_bytes: 1 };
+        let tree = v1::Tree { kind: kind as i32, digest: Some(digest) };
+        v1::RunOutput { path: path.to_owned(), tree: Some(tree) }
+    }
+
+    #[test]
+    fn outputs_stay_where_they_are_wanted() {
+        let digest = FUNCTION.digest(b"x");
+        assert_eq!(parse(output("", Kind::Directory)), Ok((String::new(), TreeRef::Directory(digest))));
+        let program = TreeRef::File { digest, executable: true };
+        assert_eq!(parse(output("bin/app", Kind::Executable)), Ok(("bin/app".to_owned(), program)));
+        for path in ["/etc/passwd", "..", "a/../b", "a//b", "./a", "a/"] {
+            assert!(parse(output(path, Kind::File)).is_err(), "{path}");
+        }
+        assert!(parse(output("a", Kind::Unspecified)).is_err());
+        assert!(parse(v1::RunOutput { path: "a".to_owned(), tree: None }).is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! Everything that a coordinator serves, on one port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_cache::StorageServices;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::{runs_service, workers_service};
+use crate::cluster::{Seat, control_service, raft_service};
+use crate::engine::Engine;
+use crate::http;
+
+/// How often is looked whether this coordinator can take part.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// All services: raft, the cluster's own, blobs, health (`grpc.health.v1`), server reflection, and HTTP.
+pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReporter) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(cullet_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let mut routes = Routes::from(http::router(engine.clone()))
+        .add_service(raft_service(Arc::clone(engine.seat())))
+        .add_service(control_service(Arc::clone(engine.seat())))
+        .add_service(runs_service(engine.clone()))
+        .add_service(workers_service(engine.clone()))
+        .add_service(blobs.storage())
+        .add_service(blobs.byte_stream())
+        .add_service(health);
+    match reflection.build_v1() {
+        Ok(reflection) => routes = routes.add_service(reflection),
+        Err(error) => tracing::error!(%error, "no server reflection"),
+    }
+    (routes, reporter)
+}
+
+/// Says for `grpc.health.v1` whether this coordinator can take part. Never returns.
+pub async fn keep_health(seat: Arc<Seat>, reporter: HealthReporter) {
+    loop {
+        let status = match seat.not_ready() {
+            None => ServingStatus::Serving,
+            Some(_) => ServingStatus::NotServing,
+        };
+        for service in ["", "cullet.v1.Runs", "cullet.v1.Workers"] {
+            reporter.set_service_status(service, status).await;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
