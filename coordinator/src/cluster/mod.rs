@@ -7,7 +7,7 @@ mod peers;
 mod raft_rpc;
 mod seat;
 
-pub(crate) use control::FORWARDED;
+pub(crate) use control::{FORWARDED, status};
 pub use control::control_service;
 pub use formation::{FormError, Formation};
 pub use peers::{DialError, connect};
