@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
 
 mod check;
+mod cluster;
 mod core_apply;
 mod core_schedule;
 mod cullet;
@@ -23,7 +24,7 @@ use cullet_worker::sandbox::{LauncherCommand, launcher_main};
 use scale::Scale;
 
 /// What a benchmark gives. Whatever goes wrong ends it: nobody recovers here.
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
 usage: cullet-bench BENCHMARK
@@ -33,7 +34,10 @@ usage: cullet-bench BENCHMARK
   one-cached-step  the whole process for one cached step
   core             the decisions alone for 100,000 cached steps
   scheduler        the decisions alone for 1,000 workers and 100,000 ready steps
-  all              all of them
+  failover         a cluster whose leader is killed a hundred times, under load
+  etcd             durable transitions and submissions of a cluster against etcd
+  cluster-steps    steps that do nothing on a cluster against one machine
+  all              all of them but those of clusters
   quick            all of them in small, failing only far beyond the targets";
 
 fn main() -> ExitCode {
@@ -65,6 +69,9 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["one-cached-step"] => one_step::run(&full, &mut report)?,
         ["core"] => core_apply::run(&full, &mut report)?,
         ["scheduler"] => core_schedule::run(&full, &mut report)?,
+        ["failover"] => cluster::failover(&mut report)?,
+        ["etcd"] => cluster::etcd(&mut report)?,
+        ["cluster-steps"] => cluster::steps(&mut report)?,
         ["all"] => all(&full, &mut report)?,
         ["quick"] => return quick::run(),
         _ => return Err(USAGE.into()),

@@ -185,6 +185,11 @@ impl Config {
         self.run.tenant.as_deref()
     }
 
+    /// How to execute steps, as environment and file say.
+    pub const fn executor(&self) -> Option<Executor> {
+        self.run.executor
+    }
+
     /// How to open the cache for looking at it; whoever runs steps names an owner as well.
     pub fn cache_options(&self) -> cullet_cache::OpenOptions {
         let usual = cullet_cache::OpenOptions::new(&self.cache_dir);

@@ -25,7 +25,11 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == LauncherCommand::ARGUMENT) {
         launcher_main();
     }
-    let cli = match args::Cli::try_parse() {
+    // The parent is gone, and nobody waits for an answer.
+    let Ok(line) = commands::dev_cluster::bind(std::env::args_os().collect()) else {
+        return ExitCode::from(ExitStatus::Infra.code());
+    };
+    let cli = match args::Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };

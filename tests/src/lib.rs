@@ -4,6 +4,7 @@
 
 mod binary;
 mod checkout;
+pub mod cluster;
 mod outcome;
 mod user;
 

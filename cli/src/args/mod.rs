@@ -2,6 +2,7 @@
 //! environment; see [`crate::config`].
 
 mod cluster;
+mod dev_cluster;
 mod run;
 mod values;
 mod worker;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
+pub use dev_cluster::DevClusterArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_url};
 pub use worker::WorkerArgs;
@@ -91,6 +93,8 @@ pub enum Command {
     Coordinator(CoordinatorArgs),
     /// Execute steps for a cluster
     Worker(Box<WorkerArgs>),
+    /// Run a whole cluster on this machine, to try things out
+    DevCluster(DevClusterArgs),
     /// Carry results over an air gap
     #[command(hide = true)]
     Bundle(LaterArgs),

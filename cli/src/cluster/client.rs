@@ -33,9 +33,6 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 /// Coordinators that are remembered, those learned from others included. Larger clusters make raft slow, not safe.
 const MOST: usize = 16;
 
-/// Where further coordinators are is worth this much time.
-const LEARNING: Duration = Duration::from_secs(5);
-
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -95,14 +92,10 @@ pub(super) struct Failure {
 }
 
 impl Cluster {
-    /// The cluster of these coordinators. Within a runtime only. Nothing is connected before it is used, but further
-    /// coordinators are asked for in the background.
+    /// The cluster of these coordinators. Within a runtime only. Nothing is connected before it is used.
     pub(crate) fn connect(addresses: &Addresses) -> Result<Self, ClusterError> {
         let list: Result<Vec<_>, _> = addresses.urls().iter().map(|url| Server::new(url)).collect();
-        let cluster = Self { servers: Arc::new(Mutex::new(Servers { list: list?, current: 0 })) };
-        let learning = cluster.clone();
-        tokio::spawn(async move { learning.learn().await });
-        Ok(cluster)
+        Ok(Self { servers: Arc::new(Mutex::new(Servers { list: list?, current: 0 })) })
     }
 
     /// Where the coordinators are, as far as it is known.
@@ -110,15 +103,21 @@ impl Cluster {
         self.lock().list.iter().map(|server| server.url.clone()).collect()
     }
 
-    /// Asks one coordinator where the others are: the one that was named may go away. Without an answer those that
-    /// were named have to do.
-    pub(super) async fn learn(&self) {
-        let asked = self.attempt(LEARNING, |channel| async move {
-            ClusterClient::new(channel).status(v1::StatusRequest {}).await
-        });
-        let Ok((_, status)) = asked.await else { return };
+    /// Makes sure that somebody is there, and learns from them where the others are: the one that was named may go
+    /// away.
+    ///
+    /// # Errors
+    /// Nobody answered for as long as it is tried.
+    pub(crate) async fn reach(&self) -> Result<(), ClusterError> {
+        let ask = |channel| async move { ClusterClient::new(channel).status(v1::StatusRequest {}).await };
+        let status = match self.retried(Patience::ASKING, ask).await {
+            Ok(status) => status,
+            // It is there, and what it is the next question will show.
+            Err(ClusterError::Refused { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         let mut servers = self.lock();
-        for member in status.into_inner().members {
+        for member in status.members {
             let Ok(url) = address(&member.address) else { continue };
             if servers.list.len() < MOST
                 && servers.list.iter().all(|server| server.url != url)
@@ -127,6 +126,7 @@ impl Cluster {
                 servers.list.push(server);
             }
         }
+        Ok(())
     }
 
     /// The answer of whichever coordinator gives one.
@@ -138,11 +138,18 @@ impl Cluster {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
+        self.retried(patience, |channel| call(client(channel))).await
+    }
+
+    async fn retried<T, F>(&self, patience: Patience, call: impl Fn(Channel) -> F) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
         let mut outage = Outage::new(patience.outage);
         let mut full_since: Option<Instant> = None;
         let mut said = false;
         loop {
-            let failure = match self.ask(patience.answer, &call).await {
+            let failure = match self.attempt(patience.answer, &call).await {
                 Ok((_, answer)) => return Ok(answer.into_inner()),
                 Err(failure) => failure,
             };
@@ -176,7 +183,6 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let client = |channel| RunsClient::new(channel).max_decoding_message_size(MESSAGE);
         self.attempt(deadline, |channel| call(client(channel))).await
     }
 
@@ -242,6 +248,10 @@ impl Cluster {
         // What a panicking thread left behind is still a list of servers.
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn client(channel: Channel) -> RunsClient<Channel> {
+    RunsClient::new(channel).max_decoding_message_size(MESSAGE)
 }
 
 /// A no that everybody would say.

@@ -96,10 +96,15 @@ impl BlobStore for Scanned {
 
 #[cfg(test)]
 mod tests {
+    use cullet_cache::{MemoryStore, StorageLimits, StorageServices};
     use cullet_digest::DigestFunction;
     use cullet_source::{Scanner, SourceSpec};
+    use tokio::net::TcpListener;
+    use tonic::transport::Server;
+    use tonic::transport::server::TcpIncoming;
 
     use super::*;
+    use crate::cluster::testing::cluster;
 
     fn scan(root: &std::path::Path) -> SourceTree {
         Scanner::new(DigestFunction::Blake3, None).scan(&SourceSpec::new(root)).unwrap()
@@ -123,6 +128,39 @@ mod tests {
             let bytes = blobs.get(&digest).await.unwrap().into_bytes().unwrap();
             assert_eq!(DigestFunction::Blake3.digest(&bytes), digest);
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_cluster_has_is_not_read_again() {
+        let (dir, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let large = vec![7; 6 << 20];
+        for (path, bytes) in [("small", &b"s"[..]), ("large", &large), ("empty", b"")] {
+            std::fs::write(dir.path().join(path), bytes).unwrap();
+        }
+        let held = Arc::new(MemoryStore::new(64 << 20));
+        let services =
+            StorageServices::read_write(held.clone(), home.path(), StorageLimits::default()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = Server::builder()
+            .add_service(services.storage())
+            .add_service(services.byte_stream())
+            .serve_with_incoming(TcpIncoming::from(listener));
+        let server = tokio::spawn(server);
+        let store = cluster(&[&url]).store(home.path()).unwrap();
+
+        let trees = Arc::new(vec![scan(dir.path())]);
+        upload(&store, &trees).await.unwrap();
+        assert_eq!(held.find_missing(&digests(&trees)).await.unwrap(), []);
+        std::fs::remove_file(dir.path().join("large")).unwrap();
+        upload(&store, &trees).await.unwrap();
+
+        std::fs::write(dir.path().join("new"), "1").unwrap();
+        let trees = Arc::new(vec![scan(dir.path())]);
+        std::fs::write(dir.path().join("new"), "2").unwrap();
+        let error = upload(&store, &trees).await.unwrap_err();
+        assert!(matches!(&error, ClusterError::Changed { path } if path.ends_with("/new")), "{error}");
+        server.abort();
     }
 
     #[tokio::test]

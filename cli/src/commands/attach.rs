@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::on_cluster;
 use super::run::followed::Followed;
 use super::run::interrupt;
 use super::run::watchers::{self, Watchers};
@@ -18,11 +19,7 @@ const HUNG_UP: &str = "the terminal went away (SIGHUP): the run goes on";
 
 /// Follows a run of a cluster.
 pub(super) fn attach(args: &AttachArgs, config: &Config) -> Result<ExitStatus, CliError> {
-    let Some(named) = config.cluster(args.cluster.cluster.as_deref()) else {
-        return Err(CliError::usage("no cluster is named")
-            .hint("name one of its coordinators with --cluster URL or CULLET_CLUSTER"));
-    };
-    let addresses: Addresses = named.parse()?;
+    let addresses = on_cluster::required(&args.cluster, config)?;
     // One thread tells what happens, one receives it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -37,6 +34,7 @@ pub(super) fn attach(args: &AttachArgs, config: &Config) -> Result<ExitStatus, C
 
 async fn follow(args: &AttachArgs, config: &Config, addresses: &Addresses) -> Result<ExitStatus, CliError> {
     let cluster = Cluster::connect(addresses)?;
+    cluster.reach().await?;
     let run = cluster.find(Some(&args.run), None).await?;
     let now = cluster.run(&run).await?;
     let watchers = Watchers::idle();
@@ -53,7 +51,7 @@ async fn follow(args: &AttachArgs, config: &Config, addresses: &Addresses) -> Re
         output: args.output.clone(),
     };
     tokio::select! {
-        status = followed.to_end() => status,
+        status = followed.show() => status,
         () = leave.cancelled() => {
             ui::abandon();
             let name = short(&run);

@@ -2,21 +2,40 @@
 
 use std::io::Write;
 
+use super::on_cluster;
 use crate::args::CancelArgs;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
 use crate::history::{self, CancelError, Store};
 use crate::ui;
 
-/// Asks the process that executes a run to stop.
+/// Asks the process or the cluster that executes a run to stop.
 pub(super) fn cancel(
     args: &CancelArgs,
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
+    if let Some(addresses) = on_cluster::named(&args.cluster, config)? {
+        let run = on_cluster::block_on(&addresses, async |cluster| in_cluster(&args.run, &cluster).await)?;
+        return say(&run, out);
+    }
     let run = Store::open(config.runs_dir()).find(Some(&args.run))?;
     history::cancel(&run).map_err(sorted)?;
-    let name = ui::short(&run.meta().run);
+    say(&run.meta().run, out)
+}
+
+/// Ends a run of a cluster; its whole name.
+async fn in_cluster(name: &str, cluster: &Cluster) -> Result<String, CliError> {
+    let run = cluster.find(Some(name), None).await?;
+    match cluster.cancel(&run).await? {
+        true => Err(CliError::usage(format!("run {run} is over"))),
+        false => Ok(run),
+    }
+}
+
+fn say(run: &str, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let name = ui::short(run);
     writeln!(out, "run {name} is being cancelled; see cullet status {name}").map_err(CliError::output)?;
     Ok(ExitStatus::Success)
 }

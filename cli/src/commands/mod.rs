@@ -6,10 +6,12 @@ mod cancel;
 mod cluster;
 mod completions;
 mod coordinator;
+pub(crate) mod dev_cluster;
 mod doctor;
 mod graph;
 mod logs;
 mod machine;
+mod on_cluster;
 pub mod pipeline_file;
 pub mod run;
 mod runs;
@@ -71,6 +73,7 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Schema => schema::print(out),
         Command::Completions(args) => completions::print(&args, out),
         Command::Cluster(args) => cluster::cluster(&args, config, out),
+        Command::DevCluster(args) => dev_cluster::dev_cluster(&args, config, out),
         Command::Coordinator(_) | Command::Worker(_) | Command::Bundle(_) => Err(CliError::later("this")),
     }
 }

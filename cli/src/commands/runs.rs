@@ -1,9 +1,12 @@
 //! `cullet runs`.
 
+mod remote;
+
 use std::io::Write;
 
 use serde_json::json;
 
+use super::on_cluster;
 use crate::args::{Format, RunsArgs};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
@@ -13,6 +16,9 @@ use crate::ui::{Tone, clean, duration, short};
 
 /// Lists runs, the newest first.
 pub(super) fn runs(args: &RunsArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    if let Some(addresses) = on_cluster::named(&args.cluster, config)? {
+        return remote::runs(args, config, &addresses, out);
+    }
     let mut runs = Store::open(config.runs_dir()).runs()?;
     runs.truncate(args.limit);
     let now_ms = duration::now_ms();
@@ -22,14 +28,18 @@ pub(super) fn runs(args: &RunsArgs, config: &Config, out: &mut dyn Write) -> Res
         }
         return Ok(ExitStatus::Success);
     }
-    if runs.is_empty() {
+    let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_ms)).collect();
+    table(config, &rows, out)
+}
+
+fn table(config: &Config, rows: &[Vec<Cell>], out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    if rows.is_empty() {
         writeln!(out, "no run yet").map_err(CliError::output)?;
         return Ok(ExitStatus::Success);
     }
     let heading = ["RUN", "PIPELINE", "STATUS", "EXECUTED", "CACHED", "FAILED", "TOOK", "STARTED"];
-    let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_ms)).collect();
     let style = config.terminal.stdout_style(config.color);
-    table::write(out, style, &heading, &rows).map_err(CliError::output)?;
+    table::write(out, style, &heading, rows).map_err(CliError::output)?;
     Ok(ExitStatus::Success)
 }
 
@@ -44,7 +54,7 @@ fn row(run: &StoredRun, now_ms: u64) -> Vec<Cell> {
     vec![
         Cell::text(short(&run.meta().run)),
         Cell::text(clean::line(&run.meta().pipeline)),
-        Cell::text(state.word()).tone(tone(&state)),
+        Cell::text(state.word()).tone(tone(state.word())),
         executed,
         cached,
         failed,
@@ -53,9 +63,9 @@ fn row(run: &StoredRun, now_ms: u64) -> Vec<Cell> {
     ]
 }
 
-/// The tone of a run's state.
-pub(super) fn tone(state: &RunState) -> Tone {
-    match state.word() {
+/// The tone of the word for a run's state.
+pub(super) fn tone(word: &str) -> Tone {
+    match word {
         "succeeded" => Tone::Good,
         "running" => Tone::Busy,
         "failed" | "infra_failed" => Tone::Bad,

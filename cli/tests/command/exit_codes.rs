@@ -32,14 +32,40 @@ fn a_wrong_command_line_is_2() {
 fn what_is_for_later_says_so() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("cullet.yaml"), GOOD).unwrap();
-    for args in [&["bundle", "export", "x"][..], &["run", "--cluster", "https://example.invalid"]] {
-        let output = run(home.path(), args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(stderr(&output).contains("later version"), "{args:?}: {}", stderr(&output));
-    }
-    let mut command = cullet(home.path(), &["run"]);
-    let output = command.env("CULLET_CLUSTER", "https://example.invalid").output().unwrap();
+    let output = run(home.path(), &["bundle", "export", "x"]);
     assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("later version"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_wrong_about_a_cluster_is_2() {
+    const URL: &str = "http://127.0.0.1:1";
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("cullet.yaml"), GOOD).unwrap();
+    for (args, words) in [
+        (&["run", "--cluster", "https://example.invalid:7400"][..], "TLS"),
+        (&["run", "--cluster", "example.invalid:7400"], "http://host:port"),
+        (&["run", "--cluster", URL, "--jobs", "4"], "--jobs says how one machine executes"),
+        (&["run", "--cluster", URL, "--detach", "--output", "x"], "nobody waits for the outputs"),
+        (&["run", "--cluster", URL, "--priority", "101"], "-100..=100"),
+        (&["run", "--cluster", URL, "--request-id", ""], "1 to 128 bytes"),
+        (&["run", "--detach"], "--detach is about runs on a cluster"),
+        (&["run", "--priority", "-5"], "--priority is about runs on a cluster"),
+        (&["attach", "0193"], "no cluster is named"),
+        (&["logs", "-f", "a"], "--follow is about steps of a cluster"),
+        (&["status", "--cluster", "x"], "no address of a coordinator"),
+        (&["cancel", "--cluster", URL, "build"], "there is no run 'build'"),
+    ] {
+        let output = run(home.path(), args);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{args:?}");
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+    let mut command = cullet(home.path(), &["runs"]);
+    let output = command.env("CULLET_CLUSTER", "http://example.invalid").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let mut command = cullet(home.path(), &["runs", "--cluster", ""]);
+    let output = command.env("CULLET_CLUSTER", "http://example.invalid").output().unwrap();
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "no run yet\n"));
 }
 
 #[test]

@@ -28,6 +28,12 @@ use super::types::{Member, NodeId, Types};
 /// How long a connection may take. Coordinators are near each other; an election waits for this at worst.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How often a connection that says nothing is tried, and how long until it counts as dead. One that works in one
+/// direction only would otherwise keep the others from electing a leader that hears them, for as long as TCP tries.
+/// Together a little more than the time after which a leader is given up.
+const KEEPALIVE: Duration = Duration::from_millis(500);
+const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Until a coordinator that could not be reached is tried again. The library waits between its requests only when it is
 /// asked for one, which it is not where there is no connection to send it on.
 const RETRY: Duration = Duration::from_millis(200);
@@ -127,7 +133,12 @@ impl Peer {
 
     async fn connect(&self) -> Result<Client, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(self.address.clone())?;
-        let endpoint = endpoint.tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT);
+        let endpoint = endpoint
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_PATIENCE)
+            .keep_alive_while_idle(true);
         let client = RaftClient::new(self.dial.connect(&endpoint).await?);
         Ok(client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
     }

@@ -2,6 +2,7 @@
 
 mod find;
 mod print;
+mod remote;
 
 use std::io::Write;
 
@@ -11,6 +12,7 @@ use cullet_cache::{ActionResult, LocalCache};
 use cullet_coordinator::StepEnd;
 use cullet_digest::{Digest, DigestFunction};
 
+use super::on_cluster;
 use crate::args::LogsArgs;
 use crate::config::Config;
 use crate::diagnostics;
@@ -23,6 +25,14 @@ use find::{Found, Results, find};
 
 /// Prints what steps printed.
 pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    if let Some(addresses) = on_cluster::named(&args.cluster, config)? {
+        return remote::logs(args, config, &addresses, out);
+    }
+    if args.follow {
+        return Err(CliError::usage("--follow is about steps of a cluster, and none is named").hint(
+            "name one of its coordinators with --cluster URL; a run of this machine shows its own steps",
+        ));
+    }
     let store = Store::open(config.runs_dir());
     let Found { run, steps, results, implicit } = find(&store, &args.what)?;
     if steps.is_empty() {
@@ -43,7 +53,8 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
     let mut problem = None;
     for step in &steps {
         if steps.len() > 1 {
-            heading(step, config, out)?;
+            let cause = cause(&step.status, step.exit_code, step.reason.as_deref(), step.duration_ms);
+            titled(&clean::line(&step.step), &step.status, &cause, config, out)?;
         }
         match runtime.block_on(printer.show(step, out)) {
             Ok(()) => {}
@@ -70,7 +81,7 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     async fn show(&self, step: &StepEnd, out: &mut dyn Write) -> Result<(), CliError> {
-        let result = result(self.cache, step, self.results)?;
+        let result = result(self.cache, step, self.results).map_err(|error| elsewhere(error, self.run))?;
         if step.cached && result.started_at_ms < self.run.meta().started_at_ms {
             let (name, when) = (clean::line(&step.step), duration::rfc3339(result.started_at_ms));
             let ago = duration::ago(result.started_at_ms, duration::now_ms());
@@ -84,11 +95,25 @@ impl Printer<'_> {
     }
 }
 
-fn heading(step: &StepEnd, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
-    let cause = cause(&step.status, step.exit_code, step.reason.as_deref(), step.duration_ms);
-    let title = format!("--- {}: {cause} ---", clean::line(&step.step));
+/// What a cluster executed is in the cluster.
+fn elsewhere(error: CliError, run: &StoredRun) -> CliError {
+    match &run.meta().cluster {
+        Some(cluster) => error.hint(format!("it ran on a cluster: add --cluster {}", clean::line(cluster))),
+        None => error,
+    }
+}
+
+/// Stands above the log of a step where there are several.
+fn titled(
+    name: &str,
+    status: &str,
+    cause: &str,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let title = format!("--- {name}: {cause} ---");
     let style = config.terminal.stdout_style(config.color);
-    let tone = if step.status == "succeeded" { Tone::Good } else { Tone::Bad };
+    let tone = if status == "succeeded" { Tone::Good } else { Tone::Bad };
     writeln!(out, "{}", style.paint(tone, title)).map_err(CliError::output)
 }
 

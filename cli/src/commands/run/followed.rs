@@ -29,7 +29,7 @@ impl Followed<'_> {
     ///
     /// # Errors
     /// The cluster could not be reached for too long.
-    pub(crate) async fn to_end(self) -> Result<ExitStatus, CliError> {
+    pub(crate) async fn show(self) -> Result<ExitStatus, CliError> {
         let watchers = self.watchers;
         let mut tell = |event: &Event, at_ms: Option<u64>| watchers.event_at(event, at_ms);
         let ended = follow(self.cluster, self.run, self.past, &mut tell).await;

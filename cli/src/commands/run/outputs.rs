@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cullet_cache::{GrpcOptions, GrpcStore, NoPeers, Tiers, TiersOptions};
+use cullet_cache::{NoPeers, Tiers, TiersOptions};
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::workers::Delivery as _;
 use cullet_digest::{Digest, TreeRef};
@@ -35,8 +35,7 @@ pub(super) async fn bring(
     let cache = cullet_cache::open(&config.cache_options()).map_err(|error| fetched(&error))?;
     // Until they are written, they are not evicted.
     let live = cache.live_run().map_err(|error| fetched(&error))?;
-    let options = GrpcOptions::new(&config.cache_dir);
-    let store = GrpcStore::connect(&cluster.urls(), &options).map_err(|error| fetched(&error))?;
+    let store = cluster.store(&config.cache_dir).map_err(|error| fetched(&error))?;
     let (disk, store) = (cache.disk.clone(), Arc::new(store));
     let tiers = Tiers::new(disk, Arc::new(NoPeers), store, &TiersOptions::default(), Handle::current())
         .map_err(|error| fetched(&error))?;

@@ -155,7 +155,7 @@ impl Remote<'_> {
             past,
             output: self.args.output.clone(),
         };
-        followed.to_end().await
+        followed.show().await
     }
 
     /// The run; none where somebody changed their mind before there was one.
@@ -165,6 +165,10 @@ impl Remote<'_> {
     ) -> Result<Option<v1::SubmitResponse>, ClusterError> {
         let send = || submit::send_sources(self.config, &self.cluster, self.prepared);
         let ask = || submit::submit(&self.cluster, request);
+        // Said before anything is read, and so that what follows knows all coordinators.
+        let reached = self.unless_cancelled(Duration::ZERO, self.cluster.reach()).await;
+        let Some(reached) = reached else { return Ok(None) };
+        reached?;
         let Some(sent) = self.unless_cancelled(Duration::ZERO, send()).await else { return Ok(None) };
         sent?;
         let Some(answer) = self.unless_cancelled(GRACE, ask()).await else { return Ok(None) };

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use cullet_cache::{GrpcOptions, GrpcStore};
 use cullet_proto::v1;
 use tonic::Code;
 
@@ -69,10 +68,7 @@ pub(super) async fn send_sources(
     if trees.is_empty() {
         return Ok(());
     }
-    // Nothing large is kept on the way up; where the cache takes nothing, any place will do.
-    let store = GrpcStore::connect(&cluster.urls(), &GrpcOptions::new(&config.cache_dir))
-        .or_else(|_| GrpcStore::connect(&cluster.urls(), &GrpcOptions::new(std::env::temp_dir())))?;
-    upload(&store, trees).await
+    upload(&cluster.store(&config.cache_dir)?, trees).await
 }
 
 /// Asks the cluster to run it.

@@ -35,6 +35,11 @@ impl FaultyDisk {
         self.world(|world| world.syncs)
     }
 
+    /// Whether everything stopped, as [`Faults::stop_at`] says.
+    pub fn is_stopped(&self) -> bool {
+        self.world(|world| world.stopped)
+    }
+
     /// The disk that the machine finds after losing power; this one stops.
     pub fn power_cut(&self) -> Self {
         Self(Arc::new(Mutex::new(self.world(World::after_power_cut))))

@@ -1,0 +1,34 @@
+//! Clusters of real processes on this machine.
+
+mod clients;
+mod etcd;
+mod failover;
+mod load;
+mod steps;
+mod workers;
+
+pub(crate) use etcd::run as etcd;
+pub(crate) use failover::run as failover;
+pub(crate) use steps::run as steps;
+
+use cullet_tests::cluster::Cluster;
+
+use crate::Result;
+use crate::cullet::binary;
+
+/// Three coordinators that agree, and so many workers.
+fn start(workers: usize) -> Result<Cluster> {
+    let mut cluster = Cluster::prepare(binary()?.clone(), 3, workers);
+    (0..3).for_each(|position| cluster.run_coordinator(position));
+    cluster.agreed();
+    (0..workers).for_each(|position| cluster.run_worker(position, &[]));
+    cluster.with_workers(workers);
+    Ok(cluster)
+}
+
+/// The value that this part of all do not exceed.
+fn percentile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    values.get(((last as f64) * part).ceil() as usize).copied().unwrap_or_default()
+}

@@ -1,0 +1,144 @@
+//! One coordinator: its host, its disk, and whatever process runs there at the time.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cullet_coordinator::raft::{Member, Node, NodeId, Timing};
+use cullet_proto::raft::raft_server::RaftServer;
+use cullet_raft_log::simulation::FaultyDisk;
+use cullet_raft_log::{ClusterId, Config, Identity, Log, WriterMode};
+use tonic::transport::Server;
+
+use crate::chance::Chance;
+use crate::network;
+use crate::trace::Trace;
+
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+
+/// Quick, so that much happens in a simulated second; and a log that is often replaced by a snapshot.
+const TIMING: Timing = Timing {
+    heartbeat: Duration::from_millis(50),
+    election: Duration::from_millis(200),
+    commit: Duration::from_secs(1),
+    snapshot_entries: 40,
+    kept_entries: 10,
+};
+
+/// What a disk that works takes for a write with its sync, in milliseconds.
+const DISK_MS: u64 = 3;
+
+/// How often the writer looks whether there is something to write.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A coordinator and what outlives its process.
+pub(crate) struct Coordinator {
+    pub(crate) id: NodeId,
+    pub(crate) host: String,
+    pub(crate) disk: RefCell<FaultyDisk>,
+    /// What a write takes now, in milliseconds, at most.
+    pub(crate) disk_ms: Cell<u64>,
+    /// Counts its processes.
+    pub(crate) incarnation: Cell<u64>,
+    /// The process's part in raft, while there is one.
+    pub(crate) node: RefCell<Option<Node>>,
+    /// Why the last process ended by itself.
+    pub(crate) ended: RefCell<Option<String>>,
+    /// It is to hand over leadership.
+    pub(crate) hand_over: Cell<bool>,
+    seed: u64,
+}
+
+impl Coordinator {
+    pub(crate) fn new(seed: u64, id: NodeId) -> Self {
+        Self {
+            id,
+            host: format!("c{id}"),
+            disk: RefCell::new(FaultyDisk::new(seed ^ id << 32)),
+            disk_ms: Cell::new(DISK_MS),
+            incarnation: Cell::new(0),
+            node: RefCell::new(None),
+            ended: RefCell::new(None),
+            hand_over: Cell::new(false),
+            seed,
+        }
+    }
+
+    /// How it is named in a first membership.
+    pub(crate) fn member(&self) -> (NodeId, Member) {
+        (self.id, Member { address: network::url(&self.host) })
+    }
+
+    /// The disk is as fast as it was made.
+    pub(crate) fn mend(&self) {
+        self.disk_ms.set(DISK_MS);
+        self.disk.borrow().set_faults(cullet_raft_log::simulation::Faults::default());
+    }
+
+    /// The process ends without a word, and another disk is found by the next: call it before its tasks are dropped.
+    pub(crate) fn stop(&self, disk: FaultyDisk) {
+        *self.disk.borrow_mut() = disk;
+        self.node.borrow_mut().take();
+    }
+
+    /// A process, from its start to its end. `made` is whether it makes the cluster, with these members.
+    pub(crate) async fn run(
+        self: Rc<Self>,
+        members: Vec<(NodeId, Member)>,
+        trace: Trace,
+        work: impl AsyncFn(&Node) + 'static,
+    ) {
+        self.incarnation.set(self.incarnation.get() + 1);
+        self.ended.take();
+        let reason = match self.serve(members, work).await {
+            Ok(()) => "raft stopped".to_owned(),
+            Err(reason) => reason,
+        };
+        self.node.borrow_mut().take();
+        trace.add(format_args!("{} ended: {reason}", self.host));
+        *self.ended.borrow_mut() = Some(reason);
+    }
+
+    async fn serve(&self, members: Vec<(NodeId, Member)>, work: impl AsyncFn(&Node)) -> Result<(), String> {
+        let identity = Identity { cluster: CLUSTER, node: self.id };
+        // Small segments, so that there are several to open and to remove.
+        let config = Config { writer: WriterMode::Driven, segment_bytes: 16 << 10, ..Config::default() };
+        let disk = Arc::new(self.disk.borrow().clone());
+        let log = Log::open(disk, Path::new("/raft"), identity, config, Box::new(|_| ()));
+        let log = log.map_err(|error| error.to_string())?;
+        let chance = Chance::new(self.seed ^ self.incarnation.get(), &self.host);
+        let node = async {
+            let node =
+                Node::start(log.clone(), TIMING, network::dial()).await.map_err(|error| error.to_string())?;
+            if !members.is_empty() {
+                node.bootstrap(members.into_iter().collect()).await.map_err(|error| error.to_string())?;
+            }
+            *self.node.borrow_mut() = Some(node.clone());
+            let incoming = network::incoming().await.map_err(|error| error.to_string())?;
+            let server = Server::builder().add_service(RaftServer::new(node.rpc()));
+            tokio::select! {
+                biased;
+                reason = node.stopped() => Err(reason),
+                served = server.serve_with_incoming(incoming) => served.map_err(|error| error.to_string()),
+                () = work(&node) => Ok(()),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.write(&log, chance) => Ok(()),
+            ended = node => ended,
+        }
+    }
+
+    /// The disk at work.
+    async fn write(&self, log: &Log, mut chance: Chance) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let took = chance.among(0..=self.disk_ms.get());
+            tokio::time::sleep(Duration::from_millis(took)).await;
+            log.write_next();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What goes wrong in a run, and when.
+
+use std::time::Duration;
+
+use crate::chance::Chance;
+
+/// A kind of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A process ends; what it wrote is still there.
+    Kill,
+    /// A machine loses power; of what was not synced, some is there.
+    PowerCut,
+    /// All machines do, at once.
+    Blackout,
+    /// The power goes in the middle of some change of the disk.
+    TornWrite,
+    /// A sync fails.
+    FailedSync,
+    /// There is no space.
+    FullDisk,
+    /// Writes take long.
+    SlowDisk,
+    /// Nobody reaches it, and it reaches nobody.
+    Isolate,
+    /// Two of them, where there are five.
+    Minority,
+    /// It reaches the others, but hears nothing.
+    Deaf,
+    /// The others do not hear it.
+    Mute,
+    /// Two halves that reach each other only through one of five.
+    Bridge,
+    /// Nothing to or from it arrives, until all of it does.
+    Hang,
+    /// Messages from and to it take long.
+    SlowNetwork,
+    /// Leadership is handed over.
+    Transfer,
+}
+
+impl Fault {
+    const OF_THREE: &[Self] = &[
+        Self::Kill,
+        Self::PowerCut,
+        Self::Blackout,
+        Self::TornWrite,
+        Self::FailedSync,
+        Self::FullDisk,
+        Self::SlowDisk,
+        Self::Isolate,
+        Self::Deaf,
+        Self::Mute,
+        Self::Hang,
+        Self::SlowNetwork,
+        Self::Transfer,
+    ];
+    const OF_FIVE: &[Self] = &[Self::Minority, Self::Bridge];
+}
+
+/// One fault of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planned {
+    pub(crate) fault: Fault,
+    pub(crate) begins: Duration,
+    pub(crate) ends: Duration,
+    /// Whether it happens to whoever leads then.
+    pub(crate) leader: bool,
+    /// A number that decides what else there is to decide.
+    pub(crate) pick: u64,
+}
+
+/// A whole run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) coordinators: u64,
+    pub(crate) faults: Vec<Planned>,
+    /// When the last fault is over.
+    pub(crate) healed: Duration,
+}
+
+impl Plan {
+    /// What the seed says.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, "plan");
+        let coordinators = if chance.percent(30) { 5 } else { 3 };
+        let mut faults: Vec<Planned> = Vec::new();
+        let mut begins = chance.millis(1000..=1500);
+        for _ in 0..chance.among(3..=5) {
+            let fault = if coordinators == 5 && chance.percent(35) {
+                *chance.pick(Fault::OF_FIVE)
+            } else {
+                *chance.pick(Fault::OF_THREE)
+            };
+            let ends = begins + chance.millis(150..=1500);
+            faults.push(Planned { fault, begins, ends, leader: chance.percent(60), pick: chance.next() });
+            // The next one begins before this one ends, or after.
+            begins += chance.millis(100..=1800);
+        }
+        let healed = faults.iter().map(|fault| fault.ends).max().unwrap_or_default();
+        Self { coordinators, faults, healed }
+    }
+}

@@ -1,0 +1,234 @@
+//! Makes planned faults happen.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use cullet_raft_log::simulation::Faults;
+use turmoil::Sim;
+
+use crate::coordinator::Coordinator;
+use crate::fault::{Fault, Plan, Planned};
+use crate::trace::Trace;
+
+/// Latency of a network that works.
+pub(crate) const LATENCY: Duration = Duration::from_millis(5);
+
+/// How long a fault of a disk waits for the disk to be used. Somebody has to lead for that, which may take an election.
+const WAITING: Duration = Duration::from_secs(2);
+
+/// How long writes take on a slow disk, milliseconds: around the time after which a leader is given up.
+const SLOW_DISK_MS: u64 = 250;
+
+/// How long messages take on a slow network: less than the time after which a leader is given up, with what comes back
+/// more than it.
+const SLOW_NETWORK: Duration = Duration::from_millis(120);
+
+/// The faults of a plan on their way.
+pub(crate) struct Injector {
+    coming: Vec<Planned>,
+    present: Vec<Present>,
+    /// Faults that had something to happen to.
+    pub(crate) fired: usize,
+}
+
+struct Present {
+    planned: Planned,
+    target: usize,
+    /// For a fault that waits for its moment: whether it came.
+    fired: bool,
+}
+
+impl Injector {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { coming: plan.faults.clone(), present: Vec::new(), fired: 0 }
+    }
+
+    /// Begins and ends what is due.
+    pub(crate) fn tick(&mut self, sim: &mut Sim<'_>, all: &[Rc<Coordinator>], trace: &Trace) {
+        let now = sim.elapsed();
+        while let Some(position) = self.coming.iter().position(|planned| planned.begins <= now) {
+            let planned = self.coming.remove(position);
+            let target = target(&planned, all);
+            trace.add(format_args!(
+                "{} begins: {:?} of {}",
+                now.as_millis(),
+                planned.fault,
+                all[target].host
+            ));
+            let mut present = Present { planned, target, fired: true };
+            present.begin(sim, all);
+            self.present.push(present);
+        }
+        for present in &mut self.present {
+            present.watch(sim, all);
+        }
+        while let Some(position) = self.present.iter().position(|present| present.is_over(now)) {
+            let present = self.present.remove(position);
+            trace.add(format_args!("{} ends: {:?}", now.as_millis(), present.planned.fault));
+            self.fired += usize::from(present.fired);
+            present.end(sim, all);
+            // Others may still be going on that the same links are part of.
+            for other in &self.present {
+                other.cut(sim, all);
+            }
+        }
+        // A process that ended by itself is started again, as an init system would.
+        for (position, coordinator) in all.iter().enumerate() {
+            let held = self.present.iter().any(|present| present.target == position && present.keeps_down());
+            if !held && coordinator.ended.borrow().is_some() {
+                let disk = coordinator.disk.borrow().restart();
+                coordinator.stop(disk);
+                start(sim, coordinator);
+            }
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.coming.is_empty() && self.present.is_empty()
+    }
+}
+
+fn target(planned: &Planned, all: &[Rc<Coordinator>]) -> usize {
+    let leads = |coordinator: &Rc<Coordinator>| {
+        coordinator.node.borrow().as_ref().is_some_and(cullet_coordinator::raft::Node::leads)
+    };
+    let wanted = planned.leader || planned.fault == Fault::Transfer;
+    let leader = all.iter().position(leads).filter(|_| wanted);
+    leader.unwrap_or(planned.pick as usize % all.len())
+}
+
+fn start(sim: &mut Sim<'_>, coordinator: &Coordinator) {
+    coordinator.ended.take();
+    sim.bounce(coordinator.host.as_str());
+}
+
+fn crash(sim: &mut Sim<'_>, coordinator: &Coordinator, loses_power: bool) {
+    let disk = coordinator.disk.borrow();
+    let found = if loses_power { disk.power_cut() } else { disk.restart() };
+    drop(disk);
+    coordinator.stop(found);
+    sim.crash(coordinator.host.as_str());
+}
+
+impl Present {
+    fn begin(&mut self, sim: &mut Sim<'_>, all: &[Rc<Coordinator>]) {
+        let victim = &all[self.target];
+        let disk = victim.disk.borrow().clone();
+        match self.planned.fault {
+            Fault::Kill => crash(sim, victim, false),
+            Fault::PowerCut => crash(sim, victim, true),
+            Fault::Blackout => all.iter().for_each(|coordinator| crash(sim, coordinator, true)),
+            Fault::TornWrite => {
+                let stop_at = Some(disk.changes() + self.planned.pick % 6);
+                disk.set_faults(Faults { stop_at, ..Faults::default() });
+                self.fired = false;
+            }
+            Fault::FailedSync => {
+                let fail_sync = Some(disk.syncs() + self.planned.pick % 3);
+                disk.set_faults(Faults { fail_sync, ..Faults::default() });
+                self.fired = false;
+            }
+            Fault::FullDisk => {
+                disk.set_faults(Faults { capacity_bytes: Some(0), ..Faults::default() });
+                self.fired = false;
+            }
+            Fault::SlowDisk => victim.disk_ms.set(SLOW_DISK_MS),
+            Fault::SlowNetwork => self.each_other(all, |other| {
+                sim.set_link_max_message_latency(victim.host.as_str(), other, SLOW_NETWORK);
+            }),
+            Fault::Transfer => self.transfer(all),
+            _ => self.cut(sim, all),
+        }
+    }
+
+    /// Breaks the links of a fault of the network.
+    fn cut(&self, sim: &mut Sim<'_>, all: &[Rc<Coordinator>]) {
+        let victim = all[self.target].host.as_str();
+        match self.planned.fault {
+            Fault::Isolate => self.each_other(all, |other| sim.partition(victim, other)),
+            Fault::Deaf => self.each_other(all, |other| sim.partition_oneway(other, victim)),
+            Fault::Mute => self.each_other(all, |other| sim.partition_oneway(victim, other)),
+            Fault::Hang => self.each_other(all, |other| sim.hold(victim, other)),
+            Fault::Minority | Fault::Bridge => {
+                let place = |offset: usize| all[(self.target + offset) % all.len()].host.as_str();
+                let (near, far): (&[usize], &[usize]) = if self.planned.fault == Fault::Bridge {
+                    (&[1, 2], &[3, 4])
+                } else {
+                    (&[0, 1], &[2, 3, 4])
+                };
+                for (one, other) in near.iter().flat_map(|one| far.iter().map(move |other| (*one, *other))) {
+                    sim.partition(place(one), place(other));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notices what happens when the disk gets to it.
+    fn watch(&mut self, sim: &mut Sim<'_>, all: &[Rc<Coordinator>]) {
+        let victim = &all[self.target];
+        let ended = victim.ended.borrow().is_some();
+        match self.planned.fault {
+            Fault::TornWrite if !self.fired && victim.disk.borrow().is_stopped() => {
+                crash(sim, victim, true);
+                self.fired = true;
+            }
+            Fault::FailedSync | Fault::FullDisk if ended => self.fired = true,
+            Fault::Transfer if !self.fired => {
+                self.target = target(&self.planned, all);
+                self.transfer(all);
+            }
+            _ => {}
+        }
+    }
+
+    /// A fault that waits for its moment is given some more time.
+    fn is_over(&self, now: Duration) -> bool {
+        now >= self.planned.ends + if self.fired { Duration::ZERO } else { WAITING }
+    }
+
+    /// Whether nobody starts the process again meanwhile.
+    fn keeps_down(&self) -> bool {
+        match self.planned.fault {
+            Fault::Kill | Fault::PowerCut | Fault::Blackout => true,
+            Fault::TornWrite => self.fired,
+            _ => false,
+        }
+    }
+
+    fn end(&self, sim: &mut Sim<'_>, all: &[Rc<Coordinator>]) {
+        let victim = &all[self.target];
+        match self.planned.fault {
+            Fault::Kill | Fault::PowerCut => start(sim, victim),
+            Fault::Blackout => all.iter().for_each(|coordinator| start(sim, coordinator)),
+            Fault::TornWrite if self.fired => start(sim, victim),
+            Fault::TornWrite | Fault::FailedSync | Fault::FullDisk | Fault::SlowDisk => victim.mend(),
+            Fault::SlowNetwork => self.each_other(all, |other| {
+                sim.set_link_max_message_latency(victim.host.as_str(), other, LATENCY);
+            }),
+            Fault::Transfer => {}
+            Fault::Hang => self.each_other(all, |other| sim.release(victim.host.as_str(), other)),
+            Fault::Isolate | Fault::Deaf | Fault::Mute | Fault::Minority | Fault::Bridge => {
+                for one in all {
+                    for other in all.iter().filter(|other| other.id > one.id) {
+                        sim.repair(one.host.as_str(), other.host.as_str());
+                    }
+                }
+            }
+        }
+    }
+
+    fn each_other(&self, all: &[Rc<Coordinator>], mut act: impl FnMut(&str)) {
+        for (position, other) in all.iter().enumerate() {
+            if position != self.target {
+                act(&other.host);
+            }
+        }
+    }
+
+    fn transfer(&mut self, all: &[Rc<Coordinator>]) {
+        let victim = &all[self.target];
+        self.fired = victim.node.borrow().as_ref().is_some_and(cullet_coordinator::raft::Node::leads);
+        victim.hand_over.set(self.fired);
+    }
+}

@@ -1,0 +1,103 @@
+//! A pipeline on a cluster behaves as on one machine.
+
+use cullet_tests::cluster::Cluster;
+
+const PIPELINE: &str = "\
+cullet: 1
+name: demo
+sources: { src: { path: ., include: ['*.txt'] } }
+steps:
+  copy: { inputs: { .: src }, run: 'echo copying; cat x.txt > out', outputs: { o: out } }
+  count: { inputs: { in: copy.o }, run: 'wc -c < in > res', outputs: { r: res } }
+  show: { matrix: { n: [1, 2, 3] }, inputs: { in: count.r }, run: 'cat in; echo ${{ matrix.n }}' }
+outputs: { res: count.r }
+";
+
+#[test]
+fn steps_run_once_and_their_results_come_back() {
+    let cluster = Cluster::start(3, 2);
+    cluster.with_workers(2);
+    let dir = cluster.pipeline("p", PIPELINE);
+    std::fs::write(dir.join("x.txt"), "hello\n").unwrap();
+    let first = cluster.run(&dir, &["--output", "out"]);
+    first.assert_success();
+    assert_eq!((first.executed().len(), first.cached().len()), (5, 0));
+    assert_eq!(std::fs::read_to_string(dir.join("out/res")).unwrap().trim(), "6");
+    let lines = first.events.iter().filter(|event| event["event"] == "step_log");
+    assert!(lines.clone().any(|line| line["step"] == "copy" && line["text"] == "copying"), "{lines:?}");
+    let second = cluster.run(&dir, &[]);
+    second.assert_success();
+    assert_eq!((second.executed().len(), second.cached().len()), (0, 5));
+    // The same bytes for whoever comes after: nothing but what changed runs again.
+    std::fs::write(dir.join("x.txt"), "hallo\n").unwrap();
+    let third = cluster.run(&dir, &[]);
+    third.assert_success();
+    assert_eq!(third.executed(), ["copy", "count"]);
+}
+
+#[test]
+fn the_keys_are_those_of_one_machine() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let dir = cluster.pipeline("p", PIPELINE);
+    std::fs::write(dir.join("x.txt"), "hello\n").unwrap();
+    let there = cluster.run(&dir, &[]);
+    there.assert_success();
+    let mut here = cluster.command();
+    let here = here.current_dir(&dir).args(["run", "--progress", "json"]).output().unwrap();
+    let here = cullet_tests::Outcome::of(&here);
+    here.assert_success();
+    let keys = |outcome: &cullet_tests::Outcome| -> Vec<_> {
+        outcome.steps.iter().map(|(name, step)| (name.clone(), step.action_digest.clone())).collect()
+    };
+    assert_eq!(keys(&there), keys(&here));
+}
+
+#[test]
+fn failures_have_the_exit_codes_of_one_machine() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let fails = "cullet: 1\nname: f\nsteps:\n  bad: { run: 'echo why >&2; exit 7' }\n  after: { needs: [bad], run: 'true' }\n";
+    let failed = cluster.run(&cluster.pipeline("fails", fails), &[]);
+    assert_eq!(failed.exit_code, 1, "{}", failed.stderr);
+    assert_eq!((&*failed.steps["bad"].status, &*failed.steps["after"].status), ("failed", "skipped"));
+    let bad = failed.events.iter().find(|e| e["event"] == "step_finished" && e["step"] == "bad").unwrap();
+    assert_eq!(bad["exit_code"], 7);
+    let wrong =
+        cluster.run(&cluster.pipeline("wrong", "cullet: 1\nname: w\nsteps: { a: { rum: x } }\n"), &[]);
+    assert_eq!(wrong.exit_code, 2, "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("cullet.yaml:3"), "{}", wrong.stderr);
+    let nowhere = cluster.cullet(&["runs", "--cluster", "http://127.0.0.1:1"]);
+    assert_eq!(nowhere.exit_code, 3, "{}", nowhere.stderr);
+    let slow = "cullet: 1\nname: t\nsteps:\n  slow: { run: 'sleep 60', timeout: 1s }\n";
+    let slow = cluster.run(&cluster.pipeline("slow", slow), &[]);
+    assert_eq!((slow.exit_code, &*slow.steps["slow"].status), (1, "timed_out"), "{}", slow.stderr);
+}
+
+#[test]
+fn the_same_request_is_the_same_run() {
+    let cluster = Cluster::start(3, 1);
+    cluster.with_workers(1);
+    let dir = cluster.pipeline("p", "cullet: 1\nname: p\nsteps:\n  a: { run: 'date +%N' }\n");
+    let run = |outcome: &cullet_tests::Outcome| outcome.events[0]["run"].as_str().unwrap().to_owned();
+    let first = cluster.run(&dir, &["--request-id", "nightly-7"]);
+    let second = cluster.run(&dir, &["--request-id", "nightly-7"]);
+    first.assert_success();
+    second.assert_success();
+    assert_eq!(run(&first), run(&second));
+    let third = cluster.run(&dir, &["--request-id", "nightly-8", "--no-cache"]);
+    assert_ne!(run(&first), run(&third));
+    assert_eq!(third.executed(), ["a"]);
+}
+
+#[test]
+fn identical_steps_of_two_runs_are_executed_once() {
+    let cluster = Cluster::start(3, 2);
+    cluster.with_workers(2);
+    let text = "cullet: 1\nname: p\nsteps:\n  slow: { run: 'sleep 2; date +%N > o', outputs: { o: o } }\n";
+    let dir = cluster.pipeline("p", text);
+    let both = [cluster.begin_run(&dir, &[]), cluster.begin_run(&dir, &[])];
+    let both = both.map(cullet_tests::cluster::Running::outcome);
+    both.iter().for_each(cullet_tests::Outcome::assert_success);
+    assert_eq!(both.iter().map(|outcome| outcome.executed().len()).sum::<usize>(), 1);
+}
