@@ -38,7 +38,6 @@ pub fn ago(then_ms: u64, now_ms: u64) -> String {
     format!("{count} {unit}{plural} ago")
 }
 
-
 /// Milliseconds since the Unix epoch, now; 0 on a clock set before it.
 pub fn now_ms() -> u64 {
     std::time::SystemTime::now()

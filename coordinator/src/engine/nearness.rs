@@ -114,7 +114,8 @@ mod tests {
         let store = MemoryStore::new(1 << 20);
         let function = DigestFunction::Blake3;
         let file = function.digest(&[0; 1000]);
-        let node = |name: &str| FileNode { name: NodeName::new(name).unwrap(), digest: file, executable: false };
+        let node =
+            |name: &str| FileNode { name: NodeName::new(name).unwrap(), digest: file, executable: false };
         let inner = Directory::new(vec![node("f")], vec![], vec![]).unwrap();
         let child = DirectoryNode { name: NodeName::new("d").unwrap(), digest: inner.digest(function) };
         let outer = Directory::new(vec![node("g")], vec![child], vec![]).unwrap();

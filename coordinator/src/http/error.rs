@@ -75,7 +75,8 @@ impl ApiError {
 
     /// There was no answer in time.
     pub(super) fn late() -> Self {
-        Status::deadline_exceeded("the cluster did not answer in time; it may have done what was asked").into()
+        Status::deadline_exceeded("the cluster did not answer in time; it may have done what was asked")
+            .into()
     }
 
     /// As a part of a stream that has begun.

@@ -153,8 +153,7 @@ mod tests {
         v1::RunEvent { sequence: 7, time_ms: 1_763_000_000_120, event: Some(event) }
     }
 
-    const TEXT: &str =
-        r#"{"sequence":7,"time":"2025-11-13T02:13:20.120Z","event":"step_queued","step":"a"}"#;
+    const TEXT: &str = r#"{"sequence":7,"time":"2025-11-13T02:13:20.120Z","event":"step_queued","step":"a"}"#;
 
     #[test]
     fn an_event_is_one_line_or_one_server_sent_event() {
@@ -165,13 +164,19 @@ mod tests {
     #[test]
     fn what_ends_a_stream_is_said_in_it() {
         let lines = Form::Lines.write(Err(Status::unavailable("gone")));
-        assert_eq!(lines, "{\"error\":{\"code\":\"unavailable\",\"message\":\"gone\",\"retry_after_ms\":1000}}\n");
-        assert!(Form::ServerSent.write(Err(Status::unavailable("gone"))).starts_with(b"event: error\ndata: {"));
+        assert_eq!(
+            lines,
+            "{\"error\":{\"code\":\"unavailable\",\"message\":\"gone\",\"retry_after_ms\":1000}}\n"
+        );
+        assert!(
+            Form::ServerSent.write(Err(Status::unavailable("gone"))).starts_with(b"event: error\ndata: {")
+        );
     }
 
     #[test]
     fn the_encoded_result_stays_behind() {
-        let end = v1::StepFinished { step: "a".to_owned(), result: b"x".to_vec().into(), ..Default::default() };
+        let end =
+            v1::StepFinished { step: "a".to_owned(), result: b"x".to_vec().into(), ..Default::default() };
         let event = Some(v1::run_event::Event::StepFinished(end));
         let line = Form::Lines.write(Ok(v1::RunEvent { event, ..queued() }));
         assert!(!String::from_utf8_lossy(&line).contains("result"));

@@ -36,6 +36,7 @@ pub(super) struct LogQuery {
     follow: bool,
     /// Which of the two streams; both by default, as they were printed.
     #[serde(default)]
+    #[param(inline)]
     stream: Wanted,
 }
 

@@ -104,7 +104,7 @@ fn fits(value: &Value, schema: &Value, document: &Value) -> Result<BTreeSet<Stri
         return Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect());
     }
     if let Some(parts) = schema["oneOf"].as_array() {
-        let found: Vec<_> = parts.iter().filter_map(|part| closed(value, part, document).ok()).collect();
+        let found: Vec<_> = parts.iter().filter_map(|part| fits(value, part, document).ok()).collect();
         return found.into_iter().next().ok_or_else(|| format!("{value} is none of {schema}"));
     }
     if let Some(allowed) = schema["enum"].as_array()
