@@ -20,17 +20,25 @@ const MAX_ANSWER: usize = 256 << 20;
 
 /// The service of a coordinator.
 pub fn runs_service(engine: Engine) -> RunsServer<impl Runs> {
-    RunsServer::new(Service { engine })
+    RunsServer::new(RunsApi::new(engine))
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_ANSWER)
 }
 
-struct Service {
+/// Answers calls, whether they came as gRPC or otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct RunsApi {
     engine: Engine,
 }
 
+impl RunsApi {
+    pub(crate) const fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
 #[tonic::async_trait]
-impl Runs for Service {
+impl Runs for RunsApi {
     async fn submit(
         &self,
         request: Request<v1::SubmitRequest>,
