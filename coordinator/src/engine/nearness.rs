@@ -105,7 +105,7 @@ impl Leading {
 #[cfg(test)]
 mod tests {
     use cullet_cache::{Blob, MemoryStore};
-    use cullet_digest::{DigestFunction, DirectoryNode, FileNode};
+    use cullet_digest::{DigestFunction, DirectoryNode, FileNode, NodeName};
 
     use super::*;
 
@@ -114,9 +114,10 @@ mod tests {
         let store = MemoryStore::new(1 << 20);
         let function = DigestFunction::Blake3;
         let file = function.digest(&[0; 1000]);
-        let node = |name: &str| FileNode { name: name.into(), digest: file, executable: false };
+        let node =
+            |name: &str| FileNode { name: NodeName::new(name).unwrap(), digest: file, executable: false };
         let inner = Directory::new(vec![node("f")], vec![], vec![]).unwrap();
-        let child = DirectoryNode { name: "d".into(), digest: inner.digest(function) };
+        let child = DirectoryNode { name: NodeName::new("d").unwrap(), digest: inner.digest(function) };
         let outer = Directory::new(vec![node("g")], vec![child], vec![]).unwrap();
         for directory in [&inner, &outer] {
             store.put(&directory.digest(function), Blob::from(directory.encode())).await.unwrap();

@@ -3,6 +3,7 @@
 
 mod dev_cluster;
 mod following;
+mod http;
 mod losing;
 mod membership;
 mod running;

@@ -8,6 +8,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use cullet_coordinator::event::from_wire;
 use cullet_coordinator::{Event, Note, RunEnd, StepLog, StepStart};
 use cullet_proto::v1;
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, ClusterError, Watch, event};
+use super::{Cluster, ClusterError, Watch};
 use order::{Next, Order, Timed, attempt_over};
 use reader::{Heard, Reader, Room, What};
 
@@ -99,7 +100,7 @@ pub(crate) async fn follow(
 /// A task of its own, so that what happens to the others never holds it up.
 async fn receive(mut watch: Watch, send: mpsc::Sender<Result<Timed, ClusterError>>) {
     loop {
-        let next = watch.next().await.map(|next| (next.time_ms, event(next)));
+        let next = watch.next().await.map(|next| (next.time_ms, from_wire(next)));
         let message = match next {
             Ok((at_ms, Some(event))) => Ok(Timed { event, at_ms }),
             Ok((_, None)) => continue,
