@@ -44,7 +44,7 @@ fn variables(container: &Value, pod: &str, bucket: &Bucket) -> BTreeMap<String, 
         }
         if let Some(resource) = from["resourceFieldRef"]["resource"].as_str() {
             let limit = &container["resources"]["limits"][resource.trim_start_matches("limits.")];
-            let limit = limit.as_str().map(|limit| bytes(limit));
+            let limit = limit.as_str().map(bytes);
             let node = NODE.iter().find(|(name, _)| *name == resource).unwrap().1;
             return limit.unwrap_or_else(|| node.to_owned());
         }
