@@ -97,7 +97,7 @@ impl Leading {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SubmitError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| SubmitError::Planning)
+    crate::blocking::blocking(work).await.map_err(|_| SubmitError::Planning)
 }
 
 /// A part of a source, by the names on the way to it.
