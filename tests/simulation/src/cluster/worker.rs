@@ -45,7 +45,12 @@ pub(crate) async fn work(
         limits: Limits::default(),
     };
     let steps = Steps { host, chance: Mutex::new(chance), ledger };
-    let parts = DaemonParts { worker: Arc::new(steps), blobs: store.blobs, exchange: Arc::new(Nothing) };
+    let parts = DaemonParts {
+        worker: Arc::new(steps),
+        blobs: store.blobs,
+        exchange: Arc::new(Nothing),
+        room: cullet_worker::Room::default(),
+    };
     match Daemon::new(config, parts) {
         Ok(daemon) => drop(daemon.run(CancellationToken::new()).await),
         Err(error) => panic!("a worker that cannot begin: {error}"),
