@@ -134,7 +134,7 @@ fn encoded_size(spec: &RunSpec) -> u64 {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SubmitError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| SubmitError::Planning)
+    crate::blocking::blocking(work).await.map_err(|_| SubmitError::Planning)
 }
 
 /// A part of a source, by the names on the way to it.

@@ -62,7 +62,7 @@ async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: Log
         write_result: false,
     };
     prefetch(parts, start, handle).await;
-    let ran = parts.worker.run(attempt, Taped(tape.clone()), handle.cancel.clone()).await;
+    let ran = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone()).await;
     tape.close();
     let mut conclusion = Conclusion::of(ran, start.declared(), &*parts.blobs).await;
     if conclusion.outcome == Outcome::TimedOut {

@@ -8,8 +8,8 @@ use cullet_cache::BlobStore;
 use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
-use super::Exchange;
-use crate::{Room, Worker};
+use super::{Exchange, Runner};
+use crate::Room;
 
 /// How a worker presents itself.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct DaemonParts {
     /// Runs attempts.
-    pub worker: Arc<Worker>,
+    pub worker: Arc<dyn Runner>,
     /// Where results are read from, for test reports.
     pub blobs: Arc<dyn BlobStore>,
     /// Brings inputs here, and results where others find them.

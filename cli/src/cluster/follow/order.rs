@@ -74,13 +74,11 @@ impl Order {
         }
     }
 
-    /// Whether an event that waits says that the step's attempt is over.
-    pub(super) fn knows_end_of(&self, step: &str) -> bool {
-        let over = |timed: &Timed| match &timed.event {
-            Event::RunFinished(_) => true,
-            event => attempt_over(event) == Some(step),
-        };
-        self.waiting.iter().chain(self.late.values().flatten()).any(over)
+    /// The first event that waits and says that the step's attempt is over.
+    pub(super) fn end_of(&self, step: &str) -> Option<&Event> {
+        let late = self.late.get(step).into_iter().flatten();
+        let mut events = late.chain(&self.waiting).map(|timed| &timed.event);
+        events.find(|event| matches!(event, Event::RunFinished(_)) || attempt_over(event) == Some(step))
     }
 
     /// What to do at `now`.
@@ -227,7 +225,7 @@ mod tests {
         order.log_ended("a", 7);
         assert_eq!(told(&mut order, now), []);
         order.log_ended("a", 1);
-        assert!(order.knows_end_of("a"));
+        assert_eq!(order.end_of("a"), Some(&retry));
         assert_eq!(order.next(now), Next::Tell(Timed { event: retry, at_ms: 0 }));
         assert_eq!(order.next(now), Next::Tell(Timed { event: started("a", 2), at_ms: 0 }));
         order.log_begins("a", 2);
