@@ -14,7 +14,7 @@ use tonic::Status;
 
 use super::access::unknown;
 use super::events::{Told, told};
-use crate::raft::Node;
+use crate::raft::{Node, SharedState};
 
 /// Events in the order of their numbers, until the run is at its end.
 pub(super) type Events = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
@@ -26,7 +26,8 @@ const BATCH: usize = 256;
 const PAUSE: Duration = Duration::from_millis(5);
 
 struct Watch {
-    node: Node,
+    /// Not the whole node: that would keep the log open for as long as somebody watches.
+    state: SharedState,
     blobs: Arc<dyn BlobStore>,
     run: RunId,
     /// The number of the last event that was told.
@@ -38,8 +39,10 @@ struct Watch {
 
 /// What happened in a run after the event with this number, and what happens.
 pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64) -> Events {
-    let applied = node.state().watch();
-    Box::pin(try_unfold(Watch { node, blobs, run, after, applied, batch: Vec::new() }, Watch::next))
+    let state = node.state().clone();
+    drop(node);
+    let applied = state.watch();
+    Box::pin(try_unfold(Watch { state, blobs, run, after, applied, batch: Vec::new() }, Watch::next))
 }
 
 impl Watch {
@@ -64,7 +67,7 @@ impl Watch {
 
     /// Copies the next events. Says whether the run is at its end.
     fn look(&mut self) -> Result<bool, Status> {
-        let applying = self.node.state().read();
+        let applying = self.state.read();
         let run = applying.state.run(self.run).ok_or_else(|| unknown(self.run))?;
         let events = run.events(self.after).take(BATCH);
         self.batch = events.map(|(sequence, event)| told(self.run, run, sequence, event)).collect();
