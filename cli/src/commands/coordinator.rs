@@ -21,6 +21,7 @@ use crate::args::CoordinatorArgs;
 use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::metrics::ProcessMetrics;
 
 /// A connection that is silent for this long is asked whether it is there, and is closed if it does not say so in
 /// time: half-open ones must not pile up.
@@ -107,6 +108,7 @@ async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<E
     let stop = CancellationToken::new();
     let leads = EngineConfig { lease: args.lease, settings: Some(settings()) };
     let engine = Engine::new(Arc::clone(&seat), parts, leads);
+    engine.metrics().add(Box::new(ProcessMetrics));
     let (routes, health) = routes(&engine, &storage);
     tokio::spawn(keep_health(Arc::clone(&seat), health));
     tokio::spawn(async move { engine.run().await });

@@ -33,6 +33,7 @@ pub use proposals::{Lost, Outcome};
 pub(crate) use submit::SubmitError;
 
 use crate::cluster::Seat;
+use crate::metrics::Metrics;
 use crate::raft::Node;
 use attendance::Attendance;
 use backlog::Backlog;
@@ -80,17 +81,24 @@ pub struct Engine {
     parts: EngineParts,
     config: EngineConfig,
     leading: channel::Sender<Option<Arc<Leading>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Engine {
     /// For the coordinator that has this seat. Nothing happens before [`Engine::run`].
     pub fn new(seat: Arc<Seat>, parts: EngineParts, config: EngineConfig) -> Self {
-        Self { seat, parts, config, leading: channel::Sender::new(None) }
+        let metrics = Arc::new(Metrics::new(Arc::clone(&seat)));
+        Self { seat, parts, config, leading: channel::Sender::new(None), metrics }
     }
 
     /// The seat.
     pub(crate) const fn seat(&self) -> &Arc<Seat> {
         &self.seat
+    }
+
+    /// What it counts.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// What it reads and writes.
@@ -127,6 +135,7 @@ pub(crate) struct Leading {
     node: Node,
     parts: EngineParts,
     lease: Duration,
+    pub(crate) metrics: Arc<Metrics>,
     clock: TermClock,
     queue: mpsc::Sender<Proposal>,
     pub(crate) attendance: Attendance,
@@ -165,6 +174,7 @@ impl Leading {
             node,
             parts: engine.parts.clone(),
             lease: engine.config.lease,
+            metrics: Arc::clone(&engine.metrics),
             queue,
             attendance: Attendance::default(),
             backlog: Backlog::default(),

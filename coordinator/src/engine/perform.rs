@@ -15,6 +15,7 @@ impl Leading {
             match effect {
                 Effect::Resolve { id, bypass_cache } => self.backlog.push(id, bypass_cache),
                 Effect::Start { id, attempt, epoch, worker, action } => {
+                    self.metrics.attempts_started.inc();
                     self.start(AttemptKey { id, attempt, epoch }, worker, action);
                 }
                 Effect::Stop { id, attempt, epoch, worker } => {

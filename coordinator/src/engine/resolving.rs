@@ -61,8 +61,12 @@ impl Leading {
         let asked = self.read(|state| question(state.run(id.run)?, id.step, outputs, bypass_cache));
         // It may be cancelled by now.
         let Some(question) = asked else { return };
+        let looks = !question.bypass_cache && !self.has_effects(id);
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
         let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
+        if looks {
+            self.metrics.looked_up(&resolution, note.as_ref());
+        }
         if let (Resolution::Miss { action, near }, Some(encoded)) = (&mut resolution, encoded) {
             self.actions.insert(*action, encoded);
             *near = self.near(&inputs).await;
@@ -72,6 +76,14 @@ impl Leading {
             self.note(id, &notes::of_lookup(&note, &name)).await;
         }
         self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
+    }
+
+    /// Its result is never in the cache.
+    fn has_effects(&self, id: StepId) -> bool {
+        let effects = |state: &cullet_core::State| {
+            state.run(id.run)?.spec().steps.get(id.step as usize).map(|step| step.effects)
+        };
+        self.read(effects).unwrap_or(false)
     }
 
     /// Has something written down in the run, for whoever watches it.

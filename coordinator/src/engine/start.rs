@@ -41,6 +41,7 @@ impl Leading {
                 Err(NoStart::Trouble(reason)) => AttemptOutcome::Infra { reason: reason.into() },
             };
             let AttemptKey { id, attempt, epoch } = key;
+            this.metrics.finished(&outcome);
             let (duration_ms, detail, at) = (0, None, this.now());
             let finished =
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };

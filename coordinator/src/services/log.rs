@@ -17,6 +17,7 @@ use tonic::Status;
 use super::access::unknown;
 use super::log_source::{Place, Wanted, place, wanted};
 use crate::engine::{Engine, EngineParts};
+use crate::metrics::Held;
 use crate::raft::Node;
 use stored::stored;
 
@@ -45,6 +46,7 @@ struct Reader {
     /// Bytes that the client has.
     offset: u64,
     out: mpsc::Sender<Result<v1::LogChunk, Status>>,
+    _counted: Held,
 }
 
 /// The client is gone.
@@ -75,7 +77,8 @@ pub(super) fn chunks(
     let (out, pieces) = mpsc::channel(AHEAD);
     let v1::ReadLogRequest { offset, follow, .. } = request;
     let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
-    let reader = Reader { node, parts, dial, run, wanted, follow, offset, out };
+    let _counted = engine.metrics().log_reader();
+    let reader = Reader { node, parts, dial, run, wanted, follow, offset, out, _counted };
     tokio::spawn(reader.read());
     Ok(Box::pin(ReceiverStream::new(pieces)))
 }

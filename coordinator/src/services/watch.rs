@@ -14,6 +14,7 @@ use tonic::Status;
 
 use super::access::unknown;
 use super::events::{Told, told};
+use crate::metrics::Held;
 use crate::raft::Node;
 
 /// Events in the order of their numbers, until the run is at its end.
@@ -34,12 +35,16 @@ struct Watch {
     applied: watch::Receiver<u64>,
     /// To be told, last first.
     batch: Vec<Told>,
+    _counted: Held,
 }
 
 /// What happened in a run after the event with this number, and what happens.
-pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64) -> Events {
+pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64, counted: Held) -> Events {
     let applied = node.state().watch();
-    Box::pin(try_unfold(Watch { node, blobs, run, after, applied, batch: Vec::new() }, Watch::next))
+    Box::pin(try_unfold(
+        Watch { node, blobs, run, after, applied, batch: Vec::new(), _counted: counted },
+        Watch::next,
+    ))
 }
 
 impl Watch {

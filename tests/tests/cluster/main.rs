@@ -6,4 +6,5 @@ mod following;
 mod http;
 mod losing;
 mod membership;
+mod metrics;
 mod running;

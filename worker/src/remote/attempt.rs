@@ -11,15 +11,17 @@ use tracing::Instrument as _;
 
 use super::config::DaemonParts;
 use super::publish::publish;
-use super::registry::Registry;
 use super::report::report;
+use super::session::Context;
 use super::start::Start;
 use super::table::{Cause, Handle, Launch, SHUTTING_DOWN};
 use crate::logs::{LogEvents, LogTape};
 use crate::{Attempt, Conclusion, Outcome, Stream};
 
 /// Runs it beside everything else; its end goes to the registry, whatever it is.
-pub(super) fn spawn(parts: DaemonParts, registry: Arc<Registry>, launch: Launch) {
+pub(super) fn spawn(context: Context, launch: Launch) {
+    let Context { parts, registry, metrics, .. } = context;
+    metrics.started.inc();
     let key = launch.start.key;
     let span = tracing::info_span!("attempt", run = key.run(), step = %launch.start.name, attempt = key.attempt, epoch = key.epoch);
     let attempt = async move {
@@ -30,6 +32,7 @@ pub(super) fn spawn(parts: DaemonParts, registry: Arc<Registry>, launch: Launch)
             let reason = format!("the worker failed: {error}");
             (report(key, Conclusion::bare(Outcome::Infra { reason })), Vec::new())
         });
+        metrics.finished(report.outcome.as_ref());
         registry.finished(key, report, trees);
     };
     tokio::spawn(attempt.instrument(span));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use prometheus_client::collector::Collector;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use super::config::{DaemonConfig, DaemonError, DaemonParts, endpoint};
+use super::metrics::Metrics;
 use super::registry::Registry;
 use super::session::{Context, Session, SessionEnd};
 
@@ -48,7 +50,17 @@ impl Daemon {
             return Err(DaemonError::NoCoordinator);
         }
         let registry = Arc::new(Registry::new(config.limits));
-        Ok(Self { context: Context { config: Arc::new(config), parts, registry }, coordinators })
+        let metrics = Arc::new(Metrics::new(Arc::clone(&registry)));
+        Ok(Self { context: Context { config: Arc::new(config), parts, registry, metrics }, coordinators })
+    }
+
+    /// Has something else told to whoever asks for this worker's metrics.
+    pub fn add_metrics(&self, collector: Box<dyn Collector>) {
+        self.context.metrics.add(collector);
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.context.metrics)
     }
 
     pub(super) fn registry(&self) -> Arc<Registry> {
@@ -103,7 +115,10 @@ impl Daemon {
                 Ok(session) => {
                     contact.made(&address, session.terms.lease);
                     waits = self::waits();
+                    self.context.metrics.sessions.inc();
+                    self.context.metrics.attended.set(1);
                     let end = session.attend().await;
+                    self.context.metrics.attended.set(0);
                     contact.lost();
                     end
                 }

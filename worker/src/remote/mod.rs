@@ -11,6 +11,7 @@ mod exchange;
 mod holdings;
 mod key;
 mod logs;
+mod metrics;
 mod neighbours;
 mod publish;
 mod registry;

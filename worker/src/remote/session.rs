@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::attempt;
 use super::config::{DaemonConfig, DaemonParts};
 use super::key::AttemptKey;
+use super::metrics::Metrics;
 use super::registry::Registry;
 use super::start::Start;
 use super::table::Full;
@@ -71,6 +72,7 @@ pub(super) struct Context {
     pub(super) config: Arc<DaemonConfig>,
     pub(super) parts: DaemonParts,
     pub(super) registry: Arc<Registry>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What a coordinator said when it took the worker in.
@@ -209,7 +211,7 @@ impl Session {
     }
 
     fn launch(&self, launch: super::table::Launch) {
-        attempt::spawn(self.context.parts.clone(), Arc::clone(&self.context.registry), launch);
+        attempt::spawn(self.context.clone(), launch);
     }
 
     /// Says what has not been said on this stream.

@@ -18,6 +18,7 @@ use crate::args::WorkerArgs;
 use crate::config::{Config, WorkerSettings};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::metrics::{CacheMetrics, ProcessMetrics};
 use parts::Machine;
 use upkeep::{End, Upkeep};
 
@@ -54,9 +55,11 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let parts = machine.parts(settings, cache, &address, Handle::current()).await?;
+    let (parts, tiers) = machine.parts(settings, cache, &address, Handle::current()).await?;
     let daemon = Daemon::new(identity(settings, &machine, &address), parts);
     let daemon = Arc::new(daemon.map_err(|error| CliError::usage(error.to_string()))?);
+    daemon.add_metrics(Box::new(ProcessMetrics));
+    daemon.add_metrics(Box::new(CacheMetrics { cache: cache.clone(), tiers }));
     tracing::info!(name = settings.name, %bound, address, data = %settings.base.cache_dir.display(), "listening");
 
     signals::listen(drain.clone(), Arc::clone(&daemon))
