@@ -11,6 +11,7 @@ pub mod history;
 mod metrics;
 pub mod paths;
 mod random;
+mod telemetry;
 pub mod ui;
 
 use std::process::ExitCode;

@@ -24,6 +24,12 @@ impl Leading {
     ///
     /// # Errors
     /// This coordinator leads no more: the worker has to tell the next one.
+    #[tracing::instrument(
+        name = "attempt",
+        level = "debug",
+        skip_all,
+        fields(run = %key.id.run, step = key.id.step, attempt = key.attempt, epoch = key.epoch)
+    )]
     pub(crate) async fn finished(
         self: &Arc<Self>,
         key: AttemptKey,

@@ -15,6 +15,7 @@ mod resolving;
 mod start;
 mod submit;
 mod term;
+mod trace;
 mod watch;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use cullet_cache::{ActionCache, BlobStore, CompletenessChecking, EncodedAction};
 use cullet_core::{LogCommand, Settings, TimeMs};
 use cullet_digest::{Digest, DigestFunction};
+use cullet_proto::trace::Tracer;
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
@@ -82,13 +84,20 @@ pub struct Engine {
     config: EngineConfig,
     leading: channel::Sender<Option<Arc<Leading>>>,
     metrics: Arc<Metrics>,
+    tracer: Tracer,
 }
 
 impl Engine {
     /// For the coordinator that has this seat. Nothing happens before [`Engine::run`].
     pub fn new(seat: Arc<Seat>, parts: EngineParts, config: EngineConfig) -> Self {
         let metrics = Arc::new(Metrics::new(Arc::clone(&seat)));
-        Self { seat, parts, config, leading: channel::Sender::new(None), metrics }
+        Self { seat, parts, config, leading: channel::Sender::new(None), metrics, tracer: Tracer::default() }
+    }
+
+    /// Tells there what became of runs and steps.
+    #[must_use]
+    pub fn tracing(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The seat.
@@ -136,6 +145,7 @@ pub(crate) struct Leading {
     parts: EngineParts,
     lease: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    tracer: Tracer,
     clock: TermClock,
     queue: mpsc::Sender<Proposal>,
     pub(crate) attendance: Attendance,
@@ -175,6 +185,7 @@ impl Leading {
             parts: engine.parts.clone(),
             lease: engine.config.lease,
             metrics: Arc::clone(&engine.metrics),
+            tracer: engine.tracer.clone(),
             queue,
             attendance: Attendance::default(),
             backlog: Backlog::default(),

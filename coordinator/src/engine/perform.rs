@@ -26,12 +26,12 @@ impl Leading {
                     let this = Arc::clone(self);
                     self.spawn(async move { this.deliver(run).await });
                 }
+                Effect::StepFinished { id } => self.trace_step(id),
+                Effect::RunFinished { run } if self.tracer.is_on() => self.trace_run(run),
                 Effect::RunFinished { run } | Effect::RunForgotten { run } => self.contexts.forget(run),
                 // Read from the state, or answered where it was asked.
-                Effect::StepFinished { .. }
-                | Effect::StepRewound { .. }
-                | Effect::SubmitAccepted { .. }
-                | Effect::SubmitRefused { .. } => {}
+                Effect::StepRewound { .. } | Effect::SubmitAccepted { .. } | Effect::SubmitRefused { .. } => {
+                }
             }
         }
     }

@@ -56,6 +56,7 @@ impl Leading {
         self.contexts.get(run, state).await.map_err(|error| error.to_string())
     }
 
+    #[tracing::instrument(name = "step", level = "debug", skip_all, fields(run = %id.run, step = id.step))]
     async fn look_up_step(&self, context: &Context, id: StepId, bypass_cache: bool) {
         let outputs = context.templates.outputs(id.step);
         let asked = self.read(|state| question(state.run(id.run)?, id.step, outputs, bypass_cache));

@@ -9,6 +9,8 @@ use cullet_digest::Digest;
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
+use tracing::Instrument as _;
+
 use super::resolving::{inputs, step_name};
 use super::{FUNCTION, Leading};
 use crate::attempts::AttemptKey;
@@ -32,7 +34,9 @@ impl Leading {
             return;
         }
         let this = Arc::clone(self);
-        self.spawn(async move {
+        let AttemptKey { id, attempt, epoch } = key;
+        let span = tracing::debug_span!("attempt", run = %id.run, step = id.step, attempt, epoch);
+        let starting = async move {
             let Ok(_permit) = this.starting.acquire().await else { return };
             let outcome = match this.start_message(key, worker, &action).await {
                 Ok(start) => return this.attendance.send(worker, Message::Start(start)),
@@ -40,13 +44,13 @@ impl Leading {
                 Err(NoStart::Lost) => AttemptOutcome::InputLost { inputs: Box::default() },
                 Err(NoStart::Trouble(reason)) => AttemptOutcome::Infra { reason: reason.into() },
             };
-            let AttemptKey { id, attempt, epoch } = key;
             this.metrics.finished(&outcome);
             let (duration_ms, detail, at) = (0, None, this.now());
             let finished =
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
             this.tell(finished).await;
-        });
+        };
+        self.spawn(starting.instrument(span));
     }
 
     async fn start_message(
@@ -82,7 +86,7 @@ impl Leading {
             outputs: context.templates.outputs(key.id.step),
             inputs: inputs.collect(),
             reports: context.templates.reports(key.id.step),
-            traceparent: String::new(),
+            traceparent: self.traceparent(key.id, context.submitted),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use cullet_proto::trace::Tracer;
 use prometheus_client::collector::Collector;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,23 @@ impl Daemon {
         }
         let registry = Arc::new(Registry::new(config.limits));
         let metrics = Arc::new(Metrics::new(Arc::clone(&registry)));
-        Ok(Self { context: Context { config: Arc::new(config), parts, registry, metrics }, coordinators })
+        Ok(Self {
+            context: Context {
+                config: Arc::new(config),
+                parts,
+                registry,
+                metrics,
+                tracer: Tracer::default(),
+            },
+            coordinators,
+        })
+    }
+
+    /// Tells there what became of attempts.
+    #[must_use]
+    pub fn tracing(mut self, tracer: Tracer) -> Self {
+        self.context.tracer = tracer;
+        self
     }
 
     /// Has something else told to whoever asks for this worker's metrics.

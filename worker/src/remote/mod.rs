@@ -21,6 +21,7 @@ mod serve;
 mod session;
 mod start;
 mod table;
+mod trace;
 
 pub use config::{DaemonConfig, DaemonError, DaemonParts, Limits};
 pub use daemon::{Daemon, Drained};

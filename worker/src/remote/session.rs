@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_proto::Dial;
+use cullet_proto::trace::Tracer;
 use cullet_proto::v1::workers_client::WorkersClient;
 use cullet_proto::v1::{self, coordinator_message, worker_message};
 use tokio::sync::mpsc;
@@ -73,6 +74,7 @@ pub(super) struct Context {
     pub(super) parts: DaemonParts,
     pub(super) registry: Arc<Registry>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tracer: Tracer,
 }
 
 /// What a coordinator said when it took the worker in.
