@@ -81,11 +81,6 @@ impl Log {
         Ok(Self(Arc::new(Owner { shared, identity, recovery, writer })))
     }
 
-    /// Who writes. Only with a thread of its own may the log's calls take long.
-    pub fn writer(&self) -> WriterMode {
-        self.0.shared.config.writer
-    }
-
     /// Writes one batch of what waits, in [`WriterMode::Driven`]. False where nothing does.
     pub fn write_next(&self) -> bool {
         self.0.shared.step()

@@ -79,7 +79,7 @@ impl Contexts {
         let make = async {
             let (submission, commands) = state().ok_or(SubmissionTrouble::None)?;
             let submitted = submission_of(&*self.parts.blobs, &submission).await?;
-            let context = tokio::task::spawn_blocking({
+            let context = crate::blocking::blocking({
                 let parts = self.parts.clone();
                 move || context(&parts, &submitted, &commands)
             });

@@ -8,7 +8,7 @@ use cullet_core::{Run, RunId, RunStatus, StepId, StepStatus, StepView, TimeMs};
 use cullet_proto::trace::{Span, TraceContext};
 
 use super::Leading;
-use super::resolving::step_name;
+use crate::resolve::step_name;
 use crate::session::{run_status_name, status_name};
 
 /// The span of a run within its trace. A submitter without one gets a trace whose number is the run's.

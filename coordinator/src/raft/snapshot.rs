@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use cullet_core::State;
 use cullet_proto::raft::Frame;
-use cullet_raft_log::{Log, SnapshotReader, WriterMode};
+use cullet_raft_log::{Log, SnapshotReader};
 use futures_util::{Stream, StreamExt as _};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf};
 use tokio::sync::mpsc;
@@ -37,10 +37,7 @@ impl fmt::Debug for Snapshots {
 }
 
 /// A snapshot on this node's disk. It can be read once, and stays readable when newer ones are made.
-pub(super) struct SnapshotFile {
-    reader: Arc<Mutex<Option<SnapshotReader>>>,
-    runner: Runner,
-}
+pub(super) struct SnapshotFile(Arc<Mutex<Option<SnapshotReader>>>);
 
 impl fmt::Debug for SnapshotFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,12 +46,12 @@ impl fmt::Debug for SnapshotFile {
 }
 
 impl SnapshotFile {
-    fn new(reader: SnapshotReader, runner: Runner) -> Self {
-        Self { reader: Arc::new(Mutex::new(Some(reader))), runner }
+    fn new(reader: SnapshotReader) -> Self {
+        Self(Arc::new(Mutex::new(Some(reader))))
     }
 
     fn take(&self) -> Result<SnapshotReader, cullet_raft_log::Error> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         reader.ok_or(cullet_raft_log::Error::Closed)
     }
 
@@ -63,12 +60,10 @@ impl SnapshotFile {
     pub(super) fn frames(&self, framing: Framing) -> impl Stream<Item = Frame> + Send + 'static {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let reader = self.take();
-        let runner = self.runner;
         tokio::spawn(async move {
             let Ok(mut reader) = reader else { return };
             loop {
-                let read =
-                    runner.run(move || reader.next_chunk().map(|chunk| (reader, chunk)).map_err(other));
+                let read = blocking(move || reader.next_chunk().map(|chunk| (reader, chunk)).map_err(other));
                 let Ok((rest, chunk)) = read.await else { return };
                 reader = rest;
                 // An empty message says that it is whole.
@@ -87,34 +82,29 @@ impl Snapshots {
         Self { log }
     }
 
-    fn runner(&self) -> Runner {
-        Runner::of(&self.log)
-    }
-
     /// The newest one.
     pub(super) async fn newest(&self) -> io::Result<Option<SnapshotOf<Types, SnapshotFile>>> {
-        let (log, runner) = (self.log.clone(), self.runner());
-        let reader = runner.run(move || log.read_snapshot().map_err(other)).await?;
+        let log = self.log.clone();
+        let reader = blocking(move || log.read_snapshot().map_err(other)).await?;
         let Some(reader) = reader else { return Ok(None) };
         let meta = postcard::from_bytes(reader.meta()).map_err(io::Error::other)?;
-        Ok(Some(SnapshotOf::<Types, SnapshotFile> { meta, snapshot: SnapshotFile::new(reader, runner) }))
+        Ok(Some(SnapshotOf::<Types, SnapshotFile> { meta, snapshot: SnapshotFile::new(reader) }))
     }
 
     /// Writes one.
     pub(super) async fn write(&self, meta: &SnapshotMetaOf<Types>, state: State) -> io::Result<SnapshotFile> {
         let log = self.log.clone();
         let (last, meta) = head(meta)?;
-        self.runner()
-            .run(move || {
-                let mut writer = Chunks(log.write_snapshot(last, meta).map_err(other)?);
-                let buffered = io::BufWriter::with_capacity(1 << 16, &mut writer);
-                let mut buffered = postcard::to_io(&state, buffered).map_err(io::Error::other)?;
-                io::Write::flush(&mut buffered)?;
-                drop(buffered);
-                writer.0.finish().map_err(other)?;
-                open(&log)
-            })
-            .await
+        blocking(move || {
+            let mut writer = Chunks(log.write_snapshot(last, meta).map_err(other)?);
+            let buffered = io::BufWriter::with_capacity(1 << 16, &mut writer);
+            let mut buffered = postcard::to_io(&state, buffered).map_err(io::Error::other)?;
+            io::Write::flush(&mut buffered)?;
+            drop(buffered);
+            writer.0.finish().map_err(other)?;
+            open(&log)
+        })
+        .await
     }
 
     /// Stores one that another coordinator sends. It is complete and durable when this returns.
@@ -135,16 +125,14 @@ impl Snapshots {
             let log = log.clone();
             move || log.write_snapshot(last, meta).map_err(other)
         };
-        let runner = self.runner();
-        let mut writer = runner.run(begin).await.map_err(refuse)?;
+        let mut writer = blocking(begin).await.map_err(refuse)?;
         while let Some(frame) = frames.next().await {
             let chunk = framing.open(&frame?)?.clone();
             if chunk.is_empty() {
                 let finish = move || writer.finish().map_err(other).and_then(|_| open(&log));
-                return runner.run(finish).await.map_err(refuse);
+                return blocking(finish).await.map_err(refuse);
             }
-            writer = runner
-                .run(move || writer.write(&chunk).map_err(other).map(|()| writer))
+            writer = blocking(move || writer.write(&chunk).map_err(other).map(|()| writer))
                 .await
                 .map_err(refuse)?;
         }
@@ -154,20 +142,17 @@ impl Snapshots {
     /// The state in it.
     pub(super) async fn install(&self, file: &SnapshotFile) -> io::Result<State> {
         let mut reader = file.take().map_err(other)?;
-        self.runner()
-            .run(move || {
-                let mut bytes = Vec::new();
-                while let Some(chunk) = reader.next_chunk().map_err(other)? {
-                    if bytes.len() + chunk.len() > MAX_BYTES {
-                        return Err(io::Error::other(format!(
-                            "the snapshot has more than {MAX_BYTES} bytes"
-                        )));
-                    }
-                    bytes.extend_from_slice(&chunk);
+        blocking(move || {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = reader.next_chunk().map_err(other)? {
+                if bytes.len() + chunk.len() > MAX_BYTES {
+                    return Err(io::Error::other(format!("the snapshot has more than {MAX_BYTES} bytes")));
                 }
-                postcard::from_bytes(&bytes).map_err(io::Error::other)
-            })
-            .await
+                bytes.extend_from_slice(&chunk);
+            }
+            postcard::from_bytes(&bytes).map_err(io::Error::other)
+        })
+        .await
     }
 }
 
@@ -178,9 +163,7 @@ fn head(meta: &SnapshotMetaOf<Types>) -> io::Result<(cullet_raft_log::LogId, Byt
 
 fn open(log: &Log) -> io::Result<SnapshotFile> {
     let reader = log.read_snapshot().map_err(other)?;
-    reader
-        .map(|reader| SnapshotFile::new(reader, Runner::of(log)))
-        .ok_or_else(|| io::Error::other("the snapshot is gone"))
+    reader.map(SnapshotFile::new).ok_or_else(|| io::Error::other("the snapshot is gone"))
 }
 
 /// The log's writer as a writer of bytes.
@@ -197,27 +180,6 @@ impl io::Write for Chunks {
     }
 }
 
-/// Where work runs that waits for the disk.
-#[derive(Clone, Copy)]
-enum Runner {
-    /// On a thread for such work.
-    Thread,
-    /// In the call: a log without a thread is on a simulated disk, and the order of things must not depend on threads.
-    Here,
-}
-
-impl Runner {
-    fn of(log: &Log) -> Self {
-        if log.writer() == WriterMode::Thread { Self::Thread } else { Self::Here }
-    }
-
-    async fn run<T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        match self {
-            Self::Thread => tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?,
-            Self::Here => work(),
-        }
-    }
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    crate::blocking::blocking(work).await.map_err(io::Error::other)?
 }

@@ -102,7 +102,12 @@ impl Runs for RunsApi {
         let run = run_id(&request.get_ref().run)?;
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
+                let ended = |run: &cullet_core::Run| run.status().is_some();
+                if leading.read(|state| state.run(run).is_some_and(ended)) {
+                    return Ok(Response::new(v1::CancelRunResponse { had_ended: true }));
+                }
                 leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
+                // It may have ended in between.
                 let cancelled = leading.read(|state| state.run(run).map(cullet_core::Run::is_cancelled));
                 let cancelled = cancelled.ok_or_else(|| unknown(run))?;
                 Ok(Response::new(v1::CancelRunResponse { had_ended: !cancelled }))

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_coordinator::raft::{Member, Node, NodeId, Timing};
-use cullet_proto::raft::raft_server::RaftServer;
 use cullet_raft_log::simulation::FaultyDisk;
 use cullet_raft_log::{ClusterId, Config, Identity, Log, WriterMode};
+use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::chance::Chance;
@@ -32,6 +32,15 @@ const DISK_MS: u64 = 3;
 
 /// How often the writer looks whether there is something to write.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// What a coordinator's process is for.
+pub(crate) trait Duty {
+    /// What it answers to.
+    fn routes(&self, node: &Node) -> Routes;
+
+    /// What it does by itself. It ends with the process.
+    async fn work(&self, node: &Node);
+}
 
 /// A coordinator and what outlives its process.
 pub(crate) struct Coordinator {
@@ -88,11 +97,11 @@ impl Coordinator {
         self: Rc<Self>,
         members: Vec<(NodeId, Member)>,
         trace: Trace,
-        work: impl AsyncFn(&Node) + 'static,
+        duty: impl Duty + 'static,
     ) {
         self.incarnation.set(self.incarnation.get() + 1);
         self.ended.take();
-        let reason = match self.serve(members, work).await {
+        let reason = match self.serve(members, duty).await {
             Ok(()) => "raft stopped".to_owned(),
             Err(reason) => reason,
         };
@@ -101,7 +110,7 @@ impl Coordinator {
         *self.ended.borrow_mut() = Some(reason);
     }
 
-    async fn serve(&self, members: Vec<(NodeId, Member)>, work: impl AsyncFn(&Node)) -> Result<(), String> {
+    async fn serve(&self, members: Vec<(NodeId, Member)>, duty: impl Duty) -> Result<(), String> {
         let identity = Identity { cluster: CLUSTER, node: self.id };
         // Small segments, so that there are several to open and to remove.
         let config = Config { writer: WriterMode::Driven, segment_bytes: 16 << 10, ..Config::default() };
@@ -117,12 +126,12 @@ impl Coordinator {
             }
             *self.node.borrow_mut() = Some(node.clone());
             let incoming = network::incoming().await.map_err(|error| error.to_string())?;
-            let server = Server::builder().add_service(RaftServer::new(node.rpc()));
+            let server = Server::builder().add_routes(duty.routes(&node));
             tokio::select! {
                 biased;
                 reason = node.stopped() => Err(reason),
                 served = server.serve_with_incoming(incoming) => served.map_err(|error| error.to_string()),
-                () = work(&node) => Ok(()),
+                () = duty.work(&node) => Ok(()),
             }
         };
         tokio::select! {

@@ -1,13 +1,14 @@
 //! Plays what follows from a seed: coordinators on a simulated network, with a simulated clock and disks, while things
 //! go wrong. One process plays one seed, so that nothing but the seed decides what happens.
 //!
-//!     simulate raft SEED [trace]
+//!     simulate (raft | cluster) SEED [trace]
 //!
 //! It ends with 0 where everything held, 1 where something did not, and 3 where the run does not count. `RUST_LOG`
 //! shows what the program itself says meanwhile.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod chance;
+mod cluster;
 mod coordinator;
 mod entropy;
 mod fault;
@@ -15,10 +16,9 @@ mod history;
 mod inject;
 mod invariants;
 mod network;
-mod scenario;
+mod raft;
 mod trace;
 mod verdict;
-mod work;
 
 use std::process::ExitCode;
 
@@ -34,8 +34,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (scenario, seed, shown) = match arguments[..] {
-        ["raft", seed] => (scenario::play as Scenario, seed, false),
-        ["raft", seed, "trace"] => (scenario::play as Scenario, seed, true),
+        [scenario, seed] => (scenario, seed, false),
+        [scenario, seed, "trace"] => (scenario, seed, true),
+        _ => return usage(),
+    };
+    let scenario: Scenario = match scenario {
+        "raft" => raft::play,
+        "cluster" => cluster::play,
         _ => return usage(),
     };
     let Ok(seed) = seed.parse() else { return usage() };
@@ -59,6 +64,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    println!("simulate raft SEED [trace]");
+    println!("simulate (raft | cluster) SEED [trace]");
     ExitCode::from(2)
 }

@@ -8,3 +8,5 @@ mod losing;
 mod membership;
 mod metrics;
 mod running;
+mod traces;
+mod worker;

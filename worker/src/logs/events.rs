@@ -17,6 +17,16 @@ pub trait LogEvents: Send + 'static {
     }
 }
 
+impl LogEvents for Box<dyn LogEvents> {
+    fn lines(&mut self, stream: Stream, text: &str) {
+        (**self).lines(stream, text);
+    }
+
+    fn tape(&self) -> Option<LogTape> {
+        (**self).tape()
+    }
+}
+
 /// The longest line text that is passed on in one piece, in bytes. Far beyond what anybody reads as a line,
 /// small enough that the four partial lines of a dozen running steps are nothing.
 pub const MAX_LINE_BYTES: usize = 16 << 10;

@@ -74,7 +74,7 @@ async fn conclude(
         write_result: false,
     };
     trace.part("fetch inputs", prefetch(parts, start, handle)).await;
-    let running = parts.worker.run(attempt, Taped(tape.clone()), handle.cancel.clone());
+    let running = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone());
     let ran = trace.part("execute", running).await;
     tape.close();
     let mut conclusion = Conclusion::of(ran, start.declared(), &*parts.blobs).await;

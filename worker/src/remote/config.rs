@@ -8,8 +8,8 @@ use cullet_cache::BlobStore;
 use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
-use super::Exchange;
-use crate::Worker;
+use super::{Exchange, Runner};
+use crate::Room;
 
 /// How a worker presents itself.
 #[derive(Debug, Clone)]
@@ -64,11 +64,13 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct DaemonParts {
     /// Runs attempts.
-    pub worker: Arc<Worker>,
+    pub worker: Arc<dyn Runner>,
     /// Where results are read from, for test reports.
     pub blobs: Arc<dyn BlobStore>,
     /// Brings inputs here, and results where others find them.
     pub exchange: Arc<dyn Exchange>,
+    /// Whether there is room for steps. While there is none, nothing is taken.
+    pub room: Room,
 }
 
 /// Why a worker cannot take part.

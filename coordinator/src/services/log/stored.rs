@@ -78,7 +78,7 @@ impl OneStream {
     async fn read(&mut self, from: u64, len: u64) -> Result<Vec<u8>, Status> {
         let Some(mut reader) = self.from.take() else { return Err(Status::internal("the log is not open")) };
         let skip = from.saturating_sub(self.read);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = crate::blocking::blocking(move || {
             std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink())?;
             let mut bytes = Vec::new();
             (&mut reader).take(len).read_to_end(&mut bytes)?;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use cullet_coordinator::raft::{Node, ProposeError};
 use cullet_core::spec::RunSpec;
 use cullet_core::{Effect, LogCommand, RunId};
+use cullet_proto::raft::raft_server::RaftServer;
+use tonic::service::Routes;
 
 use crate::chance::Chance;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, Duty};
 use crate::history::{Answer, History};
 use crate::invariants::Broken;
 use crate::trace::Trace;
@@ -25,11 +27,21 @@ pub(crate) struct Work {
     pub(crate) history: History,
     pub(crate) trace: Trace,
     pub(crate) broken: Broken,
+    pub(crate) seed: u64,
+}
+
+impl Duty for Work {
+    fn routes(&self, node: &Node) -> Routes {
+        Routes::new(RaftServer::new(node.rpc()))
+    }
+
+    async fn work(&self, node: &Node) {
+        self.go_on(node, self.seed).await;
+    }
 }
 
 impl Work {
-    /// Until the process ends.
-    pub(crate) async fn go_on(&self, node: &Node, seed: u64) {
+    async fn go_on(&self, node: &Node, seed: u64) {
         let submitting = (0..SUBMITTERS).map(|number| {
             self.submit(node, Chance::new(seed, &format!("{} submits {number}", self.coordinator.host)))
         });

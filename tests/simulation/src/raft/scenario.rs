@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use turmoil::Sim;
 
+use super::work::Work;
 use crate::coordinator::Coordinator;
 use crate::fault::Plan;
 use crate::history::{Answer, History};
@@ -12,7 +13,6 @@ use crate::inject::{Injector, LATENCY};
 use crate::invariants::{self, Broken, Sight};
 use crate::trace::Trace;
 use crate::verdict::Verdict;
-use crate::work::Work;
 
 /// How long all have, after the last fault, to agree and to commit something new. A connection that lost messages is
 /// given up after seconds, and an election after that takes several more tries at worst.
@@ -111,10 +111,11 @@ fn host(
             history: history.clone(),
             trace: trace.clone(),
             broken: broken.clone(),
+            seed,
         };
         let (members, trace) = (members.clone(), trace.clone());
         async move {
-            process.run(members, trace, async move |node| work.go_on(node, seed).await).await;
+            process.run(members, trace, work).await;
             Ok(())
         }
     });

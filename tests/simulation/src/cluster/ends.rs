@@ -1,0 +1,64 @@
+//! How runs and steps end.
+
+use std::collections::BTreeMap;
+
+use cullet_core::{RunId, RunStatus, State, StepStatus};
+
+use crate::invariants::Broken;
+
+/// What was seen of runs and steps so far. An end stays as it is.
+#[derive(Default)]
+pub(super) struct Ends {
+    /// The most that any coordinator had applied.
+    applied: u64,
+    runs: BTreeMap<RunId, RunStatus>,
+    steps: BTreeMap<(RunId, usize), StepStatus>,
+}
+
+impl Ends {
+    /// Looks at a state, unless it is an old one.
+    pub(super) fn look(&mut self, applied: u64, state: &State, broken: &Broken) {
+        if applied <= self.applied {
+            return;
+        }
+        self.applied = applied;
+        for (id, run) in state.runs() {
+            if let Some(status) = run.status() {
+                let known = *self.runs.entry(id).or_insert(status);
+                broken
+                    .check(known == status, || format!("run {id} ended as {known:?} and is {status:?} now"));
+            }
+            broken.check(run.status().is_some() || !self.runs.contains_key(&id), || {
+                format!("run {id} goes on after its end")
+            });
+            for (number, step) in run.steps().enumerate() {
+                let Some(status) = step.status() else {
+                    let ended = self.steps.contains_key(&(id, number));
+                    broken.check(!ended, || format!("step {number} of run {id} goes on after its end"));
+                    continue;
+                };
+                let known = *self.steps.entry((id, number)).or_insert(status);
+                broken.check(known == status, || {
+                    format!("step {number} of run {id} ended as {known:?} and is {status:?} now")
+                });
+            }
+        }
+    }
+
+    /// When there was time for everything.
+    pub(super) fn at_the_end(state: &State, broken: &Broken) {
+        for (id, run) in state.runs() {
+            broken.check(run.status().is_some(), || format!("run {id} has not ended"));
+        }
+        for worker in state.workers() {
+            broken.check(worker.used_cpu_millis == 0 && worker.running == 0, || {
+                format!("worker {} still has {} steps", worker.spec.name, worker.running)
+            });
+        }
+    }
+
+    /// How many runs have ended.
+    pub(super) fn count(&self) -> usize {
+        self.runs.len()
+    }
+}

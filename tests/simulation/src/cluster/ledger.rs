@@ -1,0 +1,89 @@
+//! What really happened, as an onlooker sees it who sees everything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cullet_cache::{CompletenessChecking, MemoryActionCache, MemoryStore};
+
+/// What a client asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Submit,
+    Get,
+    Cancel,
+}
+
+/// What it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// A submission was taken in; whether it was there before.
+    Taken { existed: bool },
+    /// What a run's status is.
+    Status(String),
+    /// A run is cancelled, unless it had ended.
+    Cancelled { had_ended: bool },
+    /// There is no such run.
+    Nothing,
+    /// It does not know what became of it.
+    Unknown,
+}
+
+/// One call of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) asked: Asked,
+    pub(crate) request: u64,
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
+    pub(crate) answered: Answered,
+}
+
+/// Everything that an onlooker wrote down.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// Workers on which each step began to run.
+    pub(crate) executions: BTreeMap<String, Vec<String>>,
+    /// Steps that began since somebody looked.
+    pub(crate) begun: Vec<String>,
+    /// Calls of clients, in the order of their ends.
+    pub(crate) calls: Vec<Call>,
+    /// The ids of runs by request, as coordinators said.
+    pub(crate) runs: BTreeMap<u64, String>,
+    /// Requests so far.
+    pub(crate) requests: u64,
+    /// Lines for the trace since somebody looked.
+    pub(crate) lines: Vec<String>,
+    /// Nobody submits or cancels any more.
+    pub(crate) closed: bool,
+}
+
+/// Shared by all hosts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Pages>>);
+
+impl Ledger {
+    pub(crate) fn open(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds of simulated time, on some host.
+pub(crate) fn now() -> u64 {
+    turmoil::sim_elapsed().map_or(0, |at| at.as_millis() as u64)
+}
+
+/// The store that all machines share. It does not fail here.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pub(crate) blobs: Arc<MemoryStore>,
+    pub(crate) actions: Arc<CompletenessChecking>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let blobs = Arc::new(MemoryStore::new(1 << 28));
+        let results = Arc::new(MemoryActionCache::new(1 << 16));
+        let actions = Arc::new(CompletenessChecking::new(results, blobs.clone()));
+        Self { blobs, actions }
+    }
+}
