@@ -7,7 +7,9 @@ use cullet_tests::cluster::{Cluster, until};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tonic::transport::server::TcpIncoming;
@@ -83,7 +85,8 @@ fn a_run_is_one_trace_through_a_failover() {
     assert_eq!(child.outcome().exit_code, 1);
     let spans = until("all spans arrive", || {
         let spans = collector.by_name();
-        let names = ["cullet run", "submit", "run", "step long", "step bad", "fetch inputs", "execute", "upload"];
+        let names =
+            ["cullet run", "submit", "run", "step long", "step bad", "fetch inputs", "execute", "upload"];
         let attempts = spans.keys().filter(|name| name.starts_with("attempt")).count();
         (names.iter().all(|name| spans.contains_key(*name)) && attempts == 2).then_some(spans)
     });
@@ -92,7 +95,9 @@ fn a_run_is_one_trace_through_a_failover() {
     let parent = |name: &str| spans[name].1.parent_span_id.clone();
     let id = |name: &str| spans[name].1.span_id.clone();
     assert_eq!(parent("cullet run"), 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
-    for (child, of) in [("submit", "cullet run"), ("run", "submit"), ("step long", "run"), ("step bad", "run")] {
+    for (child, of) in
+        [("submit", "cullet run"), ("run", "submit"), ("step long", "run"), ("step bad", "run")]
+    {
         assert_eq!(parent(child), id(of), "{child}");
     }
     let attempts: Vec<&String> = spans.keys().filter(|name| name.starts_with("attempt")).collect();
@@ -108,9 +113,8 @@ fn a_run_is_one_trace_through_a_failover() {
             assert!(attempt_ids.contains(&span.parent_span_id), "{}", span.name);
         }
     }
-    let failed = |name: &str| {
-        spans[name].1.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
-    };
+    let failed =
+        |name: &str| spans[name].1.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
     assert!(failed("run") && failed("step bad") && failed("cullet run") && !failed("step long"));
     let service = |name: &str| spans[name].0.clone();
     assert!(service("run").contains("cullet-coordinator") && service("execute").contains("cullet-worker"));
@@ -132,7 +136,10 @@ fn steps_do_not_see_the_trace_and_diagnostics_can_be_json() {
     outcome.assert_success();
     let printed = outcome.events.iter().filter(|event| event["event"] == "step_log");
     let printed: Vec<&str> = printed.map(|event| event["text"].as_str().unwrap()).collect();
-    assert!(printed.contains(&"seen") && !printed.iter().any(|line| line.contains("4bf92f3577b34da6")), "{printed:?}");
+    assert!(
+        printed.contains(&"seen") && !printed.iter().any(|line| line.contains("4bf92f3577b34da6")),
+        "{printed:?}"
+    );
     let log = std::fs::read_to_string(cluster.dir().join("w0.log")).unwrap();
     let lines: Vec<serde_json::Value> =
         log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
