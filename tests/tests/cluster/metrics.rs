@@ -124,3 +124,22 @@ fn coordinators_tell_the_same_hash_of_the_same_index() {
         (0..3).map(|position| value(&scrape(&cluster.url(position)), "cullet_raft_is_leader")).sum();
     assert_eq!(leaders, 1.0);
 }
+
+#[test]
+fn a_worker_that_comes_back_too_late_is_counted_as_fenced() {
+    let cluster = Cluster::start(1, 2);
+    cluster.with_workers(2);
+    let text = "cullet: 1\nname: w\nsteps:\n  long: { run: 'echo begun; sleep 8' }\n";
+    let mut child = cluster.begin_run(&cluster.pipeline("w", text), &[]);
+    let on_first = child.until("step_started").contains("\"worker\":\"w0\"");
+    child.until("begun");
+    let worker = cluster.worker(usize::from(!on_first)).unwrap();
+    worker.signal("-STOP");
+    let counted = |series: &str| value(&scrape(&cluster.url(0)), series);
+    until("its lease is lost", || (counted("cullet_worker_leases_lost_total") == 1.0).then_some(()));
+    until("its step runs elsewhere", || (counted("cullet_attempts_started_total") == 2.0).then_some(()));
+    assert_eq!(counted("cullet_fenced_reports_total"), 0.0);
+    worker.signal("-CONT");
+    until("its report is refused", || (counted("cullet_fenced_reports_total") >= 1.0).then_some(()));
+    child.outcome().assert_success();
+}
