@@ -58,10 +58,14 @@ impl Leading {
     #[tracing::instrument(name = "step", level = "debug", skip_all, fields(run = %id.run, step = id.step))]
     async fn look_up_step(&self, context: &Context, id: StepId, bypass_cache: bool) {
         let outputs = context.templates.outputs(id.step);
-        let asked = self.read(|state| Question::of(state.run(id.run)?, id.step, outputs, bypass_cache));
+        let asked = self.read(|state| {
+            let run = state.run(id.run)?;
+            // What acts on the outside world never has a result in the cache.
+            let looks = !bypass_cache && !run.spec().steps.get(id.step as usize)?.effects;
+            Some((Question::of(run, id.step, outputs, bypass_cache)?, looks))
+        });
         // It may be cancelled by now.
-        let Some(question) = asked else { return };
-        let looks = !question.bypass_cache && !self.has_effects(id);
+        let Some((question, looks)) = asked else { return };
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
         let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
         if looks {
@@ -76,14 +80,6 @@ impl Leading {
             self.note(id, &notes::of_lookup(&note, &name)).await;
         }
         self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
-    }
-
-    /// Its result is never in the cache.
-    fn has_effects(&self, id: StepId) -> bool {
-        let effects = |state: &cullet_core::State| {
-            state.run(id.run)?.spec().steps.get(id.step as usize).map(|step| step.effects)
-        };
-        self.read(effects).unwrap_or(false)
     }
 
     /// Has something written down in the run, for whoever watches it.

@@ -11,7 +11,7 @@ use cullet_proto::v1::coordinator_message::Message;
 
 use tracing::Instrument as _;
 
-use super::{FUNCTION, Leading};
+use super::{FUNCTION, Leading, trace};
 use crate::attempts::AttemptKey;
 use crate::resolve::{describe, inputs_of, step_name};
 use crate::template::Templates as _;
@@ -63,14 +63,15 @@ impl Leading {
             None => Arc::new(read_action(&*self.parts.blobs, action).await?),
         };
         let context = self.context(key.id.run).await.map_err(NoStart::Trouble)?;
-        let (name, inputs) = self.read(|state| {
-            let run = state.run(key.id.run);
-            let current = run.and_then(|run| run.step(key.id.step)).is_some_and(|step| {
-                step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch)
-            });
-            let inputs = run.filter(|_| current).and_then(|run| inputs_of(run, key.id.step));
-            inputs.map(|inputs| (step_name(run, key.id.step), inputs)).ok_or(NoStart::Over)
-        })?;
+        let read = self.read(|state| {
+            let run = state.run(key.id.run)?;
+            let step = run.step(key.id.step)?;
+            let current =
+                step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
+            let inputs = if current { inputs_of(run, key.id.step)? } else { return None };
+            Some((step_name(Some(run), key.id.step), inputs, step.rewinds))
+        });
+        let (name, inputs, rewinds) = read.ok_or(NoStart::Over)?;
         let inputs = inputs.iter().map(|(path, tree)| v1::StartInput {
             path: path.to_string(),
             tree: Some(tree_to_wire(tree)),
@@ -85,7 +86,7 @@ impl Leading {
             outputs: context.templates.outputs(key.id.step),
             inputs: inputs.collect(),
             reports: context.templates.reports(key.id.step),
-            traceparent: self.traceparent(key.id, context.submitted),
+            traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }
 }

@@ -36,13 +36,12 @@ fn time(ms: TimeMs) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(ms)
 }
 
-impl Leading {
-    /// What an attempt at a step is part of, as `traceparent`.
-    pub(super) fn traceparent(&self, id: StepId, submitted: Option<TraceContext>) -> String {
-        let rewinds = self.read(|state| Some(state.run(id.run)?.step(id.step)?.rewinds));
-        step_context(run_context(id.run, submitted), id, rewinds.unwrap_or(0)).to_string()
-    }
+/// What an attempt at a step is part of, as `traceparent`.
+pub(super) fn traceparent(id: StepId, rewinds: u8, submitted: Option<TraceContext>) -> String {
+    step_context(run_context(id.run, submitted), id, rewinds).to_string()
+}
 
+impl Leading {
     /// Tells that a step has ended.
     pub(super) fn trace_step(self: &Arc<Self>, id: StepId) {
         if !self.tracer.is_on() {

@@ -36,10 +36,10 @@ pub struct Metrics {
     pub(crate) proposed: Counter,
     /// From the proposal of an entry to its effects.
     pub(crate) proposals: Histogram,
-    lookups: Family<Labels<1>, Counter>,
+    lookups: Family<[(&'static str, &'static str); 1], Counter>,
     /// Starts that the core decided while this coordinator led.
     pub(crate) attempts_started: Counter,
-    attempts_finished: Family<Labels<1>, Counter>,
+    attempts_finished: Family<[(&'static str, &'static str); 1], Counter>,
     /// Reports of attempts that were superseded.
     pub(crate) fenced_reports: Counter,
     /// Workers that were silent for too long.
@@ -148,7 +148,7 @@ impl Metrics {
             (Resolution::Miss { .. } | Resolution::Trouble { .. }, None) => "miss",
             _ => return,
         };
-        self.lookups.get_or_create(&[("result", result.to_owned())]).inc();
+        self.lookups.get_or_create(&[("result", result)]).inc();
     }
 
     /// How an attempt went.
@@ -161,7 +161,7 @@ impl Metrics {
             AttemptOutcome::Infra { .. } => "infra_failed",
             AttemptOutcome::InputLost { .. } => "input_lost",
         };
-        self.attempts_finished.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+        self.attempts_finished.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Who leads, as it was seen.
