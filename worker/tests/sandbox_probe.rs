@@ -57,6 +57,12 @@ both_users! {
         let script = "cat /proc/version; id -u; unshare -U true 2>/dev/null && echo userns; (echo 1 > /proc/self/oom_score_adj) 2>/dev/null && echo wrote; \
                       (echo x > /proc/sys/kernel/hostname) 2>/dev/null && echo hostname; sleep 600 & exit 0";
         assert_eq!(run_in(&sandbox, &step(script)).ok(), "1000");
+        // As container runtimes do it: the settings cannot be written even by whoever may.
+        let read_only = "mount --bind /dev/null /proc/version && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys";
+        let sandbox = Sandbox::start(in_container(read_only), support::config()).unwrap();
+        assert!(matches!(sandbox.tier(), Tier::Degraded { .. }));
+        let script = format!("unshare -Ur true 2>/dev/null && echo root; {script}");
+        assert_eq!(run_in(&sandbox, &step(&script)).ok(), "1000");
     }
 }
 

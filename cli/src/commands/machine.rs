@@ -1,6 +1,6 @@
 //! What this machine gives to steps: a way to execute them, and room.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cullet_coordinator::resolve::describe;
@@ -54,10 +54,11 @@ pub(super) const fn name(choice: Executor) -> &'static str {
 /// The tier of the sandbox, found by trying every part of it for real: nothing else tells what the machine allows.
 pub(super) fn tier(config: &Config) -> Tier {
     let settings = SandboxConfig::new(config.host_tools(), vec![config.cache_dir.clone()]);
-    // Where steps will run, if that is there and can be written: whether it is, is another check's matter.
-    let work = config.cache_dir.join("work");
-    let usable = rustix::fs::access(&work, rustix::fs::Access::WRITE_OK).is_ok();
-    let place = if usable { work } else { std::env::temp_dir() };
+    // Where steps will run, or beside it, if that is there and can be written: whether it is, is another check's matter.
+    // The root directory of a container, where other temporary files are, allows less than the volume of a cache.
+    let places = [config.cache_dir.join("work"), config.cache_dir.clone()];
+    let usable = |place: &PathBuf| rustix::fs::access(place, rustix::fs::Access::WRITE_OK).is_ok();
+    let place = places.into_iter().find(usable).unwrap_or_else(std::env::temp_dir);
     // The sandbox itself has the last word; the trials know more of what steps need.
     match Sandbox::start(LauncherCommand::this_program(), settings.clone()) {
         Ok(_) => probe(&LauncherCommand::this_program(), &settings.view, &place).tier,

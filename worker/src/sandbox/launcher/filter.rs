@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
 
 use super::super::fault::Fault;
 
@@ -49,6 +52,18 @@ const X32_BIT: i64 = 0x4000_0000;
 #[cfg(target_arch = "x86_64")]
 const X32_KEXEC_LOAD: i64 = 528;
 
+/// Numbers of calls, also those that x32 has for them.
+#[cfg(target_arch = "x86_64")]
+fn with_x32(calls: &[libc::c_long]) -> impl Iterator<Item = i64> {
+    calls.iter().flat_map(|call| [*call, call | X32_BIT])
+}
+
+/// Numbers of calls.
+#[cfg(not(target_arch = "x86_64"))]
+fn with_x32(calls: &[libc::c_long]) -> impl Iterator<Item = i64> {
+    calls.iter().map(|call| i64::from(*call))
+}
+
 /// The numbers to refuse. Programs of another architecture (32-bit ones) need no numbers: the compiled filter
 /// starts with a check that ends them with SIGSYS.
 #[cfg(target_arch = "x86_64")]
@@ -68,13 +83,35 @@ pub(super) fn compile() -> Result<Option<BpfProgram>, Fault> {
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(None);
     };
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        numbers().map(|call| (call, Vec::new())).collect();
+    let rules: BTreeMap<i64, Vec<SeccompRule>> = numbers().map(|call| (call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)
         .and_then(BpfProgram::try_from)
         .map(Some)
         .map_err(|_| Fault::new("compile the system call filter", libc::EINVAL))
+}
+
+/// Filters that refuse user namespaces, for machines on which their number cannot be limited. Compiled once.
+pub(super) fn against_namespaces() -> Result<Vec<BpfProgram>, Fault> {
+    let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
+        return Err(Fault::new("filter system calls on this architecture", libc::ENOSYS));
+    };
+    let flag = libc::CLONE_NEWUSER as u64;
+    let asks = || SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag);
+    let rule = || asks().and_then(|condition| SeccompRule::new(vec![condition]));
+    let bad = |_| Fault::new("compile the system call filter", libc::EINVAL);
+    let compile = |calls: &[libc::c_long], rules: &dyn Fn() -> Result<Vec<SeccompRule>, _>, errno: i32| {
+        let calls = with_x32(calls).map(|call| rules().map(|rules| (call, rules)));
+        let calls: BTreeMap<i64, Vec<SeccompRule>> = calls.collect::<Result<_, _>>().map_err(bad)?;
+        let answer = SeccompAction::Errno(errno.unsigned_abs());
+        let filter = SeccompFilter::new(calls, SeccompAction::Allow, answer, architecture).map_err(bad)?;
+        BpfProgram::try_from(filter).map_err(bad)
+    };
+    Ok(vec![
+        compile(&[libc::SYS_unshare, libc::SYS_clone], &|| Ok(vec![rule()?]), libc::EPERM)?,
+        // Its flags are in memory, where a filter cannot look. Whoever is told that there is no such call uses the other.
+        compile(&[libc::SYS_clone3], &|| Ok(Vec::new()), libc::ENOSYS)?,
+    ])
 }
 
 /// Installs the filter for this process and all it starts.

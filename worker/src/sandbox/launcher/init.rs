@@ -113,13 +113,11 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
     step_root::pivot(&prepared.view)?;
     step_root::silence_stdin()?;
-    privileges::drop_all(prepared.standing, &prepared.config, &machine.path())?;
+    let forbidden = privileges::drop_all(prepared.standing, &prepared.config, &machine.path())?;
     // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
-    match &prepared.filter {
-        Some(program) => filter::install(program),
-        None => Ok(()),
-    }
+    let against_namespaces = prepared.against_namespaces.iter().filter(|_| !forbidden);
+    against_namespaces.chain(&prepared.filter).try_for_each(filter::install)
 }
 
 /// The machine's /proc, kept writable for the first process where the step sees it read-only.

@@ -50,6 +50,8 @@ struct Prepared {
     view: View,
     own_proc: bool,
     filter: Option<BpfProgram>,
+    /// For steps whose limit of namespaces cannot be lowered.
+    against_namespaces: Vec<BpfProgram>,
     /// A pidfd of the launcher: its steps cannot see their parent's number.
     alive: OwnedFd,
 }
@@ -118,7 +120,10 @@ impl Prepared {
         let view = view::build(&config)?;
         let own_proc = proc_is_allowed(&view)?;
         let alive = sys::own_pidfd().during("watch the launcher")?;
-        Ok(Self { standing, config, view, own_proc, filter: filter::compile()?, alive })
+        // A /proc of a step's own has settings that can be written.
+        let against_namespaces = if own_proc { Vec::new() } else { filter::against_namespaces()? };
+        let filter = filter::compile()?;
+        Ok(Self { standing, config, view, own_proc, filter, against_namespaces, alive })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Giving up everything a step must not have.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
@@ -18,8 +19,9 @@ const MAX_OPEN_FILES: u64 = 65_536;
 /// Turns this process into the sandbox user, in a user namespace that owns nothing but itself: not the mounts,
 /// not the network, not the process ids of the step, and so with power over none of them.
 ///
-/// `proc` is a /proc in which this process may write.
-pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> Result<(), Fault> {
+/// `proc` is a /proc in which this process may write. Whether further namespaces are forbidden by that: containers that mask
+/// parts of it leave its settings read-only, and a filter has to do it.
+pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> Result<bool, Fault> {
     if standing == Standing::Root {
         footing::become_user(standing.step_uid())?;
     }
@@ -27,12 +29,16 @@ pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> 
     unshare(CloneFlags::CLONE_NEWUSER).during("create the step's user namespace")?;
     footing::map_ids(proc, uid, gid)?;
     // A further namespace would hand the step capabilities again, and with them more of the kernel.
-    fs::write(proc.join("sys/user/max_user_namespaces"), "0").during("forbid further user namespaces")?;
+    let forbidden = match fs::write(proc.join("sys/user/max_user_namespaces"), "0") {
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => false,
+        written => written.during("forbid further user namespaces").map(|()| true)?,
+    };
     limit(config)?;
     drop_capabilities()?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;
     // The step shares this user: without this it could trace its first process.
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).during("hide the first process")
+    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).during("hide the first process")?;
+    Ok(forbidden)
 }
 
 /// The process limit counts within the user namespace just made, so it is the step's alone.
