@@ -46,6 +46,34 @@ pub enum Progress {
     Json,
 }
 
+/// How diagnostics are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The collector of traces, as the variables of OpenTelemetry name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtlpSettings {
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or else `OTEL_EXPORTER_OTLP_ENDPOINT`; without one nothing is sent.
+    pub endpoint: Option<String>,
+    /// `OTEL_SERVICE_NAME`.
+    pub service: Option<String>,
+}
+
+impl OtlpSettings {
+    fn of(env: &Env<'_>) -> Self {
+        let disabled = env.text("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let endpoint = env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let endpoint = endpoint.or_else(|| env.text("OTEL_EXPORTER_OTLP_ENDPOINT")).filter(|_| !disabled);
+        Self { endpoint, service: env.text("OTEL_SERVICE_NAME") }
+    }
+}
+
 /// How steps are executed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -76,6 +104,10 @@ pub struct Config {
     pub home: Option<PathBuf>,
     /// `CULLET_LOG`: which diagnostics of Cullet itself go to standard error.
     pub log: Option<String>,
+    /// `CULLET_LOG_FORMAT`: how they are written.
+    pub log_format: LogFormat,
+    /// Where spans go.
+    pub otlp: OtlpSettings,
     /// The blobs that machines share.
     pub store: StoreSettings,
     /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
@@ -143,6 +175,8 @@ impl Config {
             home: env.path("HOME"),
             log: env.text("CULLET_LOG"),
             store: StoreSettings::of(&env),
+            log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),
+            otlp: OtlpSettings::of(&env),
             traceparent: env.text("TRACEPARENT"),
             run: RunDefaults {
                 progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),

@@ -4,10 +4,12 @@ use std::error::Error as _;
 use std::io::Write as _;
 use std::str::FromStr as _;
 
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::config::LogFormat;
 use crate::error::{CliError, ErrorKind};
 use crate::ui::{Style, Tone};
 
@@ -16,7 +18,7 @@ use crate::ui::{Style, Tone};
 ///
 /// # Errors
 /// The filter makes no sense.
-pub fn start(filter: Option<&str>) -> Result<(), CliError> {
+pub fn start(filter: Option<&str>, format: LogFormat) -> Result<(), CliError> {
     let Some(filter) = filter else { return Ok(()) };
     let filter = Targets::from_str(filter).map_err(|error| {
         CliError::usage("CULLET_LOG is not a filter")
@@ -24,6 +26,10 @@ pub fn start(filter: Option<&str>) -> Result<(), CliError> {
             .hint("write a level (error, warn, info, debug, trace) or TARGET=LEVEL, with commas between them")
     })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
     // A second call, in a test, finds the first one in force.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Ok(())

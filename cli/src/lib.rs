@@ -8,8 +8,10 @@ pub mod config;
 pub mod diagnostics;
 pub mod error;
 pub mod history;
+mod metrics;
 pub mod paths;
 mod random;
+mod telemetry;
 pub mod ui;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod event;
 mod http;
 mod machines;
+pub mod metrics;
 mod notes;
 pub mod raft;
 pub mod request;

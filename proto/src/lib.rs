@@ -5,6 +5,7 @@
 pub mod bytestream;
 mod dial;
 pub mod reapi;
+pub mod trace;
 
 pub use dial::{Connecting, Connection, Dial};
 

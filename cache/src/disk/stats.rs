@@ -24,6 +24,12 @@ pub struct Stats {
 }
 
 impl DiskStore {
+    /// Bytes that the cache holds, in whole blocks of the disk, by its own count: no entry is looked at. None where
+    /// nobody has counted yet.
+    pub fn used_bytes(&self) -> Option<u64> {
+        self.disk.usage.total()
+    }
+
     /// Looks at every entry.
     pub fn stats(&self) -> Result<Stats, StoreError> {
         let mut stats = Stats { bound: self.disk.bound, live_runs: self.disk.runs(), ..Stats::default() };

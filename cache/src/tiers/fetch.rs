@@ -32,10 +32,16 @@ impl Inner {
             return Ok(());
         }
         if let Some(arrived) = self.ask_peers(digest, holders).await? {
-            return self.keep(digest, arrived).await;
+            self.keep(digest, arrived).await?;
+            self.counters.from_peers.count(digest);
+            return Ok(());
         }
         match self.from_shared.receive(&*self.shared, digest).await {
-            Ok(arrived) => self.keep(digest, arrived).await,
+            Ok(arrived) => {
+                self.keep(digest, arrived).await?;
+                self.counters.from_shared.count(digest);
+                Ok(())
+            }
             Err(error) => {
                 if let StoreError::Mismatch { .. } = error {
                     let (shared, of) = (Arc::clone(&self.shared), *digest);

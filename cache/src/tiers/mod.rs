@@ -5,6 +5,7 @@
 //! refused, and the next tier is asked. Peers are an optimisation with a short deadline; the shared store decides
 //! whether a blob exists.
 
+mod counts;
 mod fetch;
 mod peers;
 mod upload;
@@ -21,6 +22,7 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+pub use self::counts::{Moved, TierCounts};
 pub use self::peers::{NoPeers, Peers};
 pub use self::upload::Uploaded;
 use crate::children::ChildrenCache;
@@ -83,6 +85,7 @@ struct Inner {
     permits: Semaphore,
     flights: SingleFlight<Result<(), StoreError>>,
     children: ChildrenCache,
+    counters: counts::Counters,
     runtime: Handle,
 }
 
@@ -111,6 +114,7 @@ impl Tiers {
             permits: Semaphore::new(options.fetches),
             flights: SingleFlight::default(),
             children: ChildrenCache::default(),
+            counters: counts::Counters::default(),
             runtime,
         };
         Ok(Self { inner: Arc::new(inner) })

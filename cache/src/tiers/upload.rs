@@ -69,7 +69,9 @@ impl Tiers {
             }
             let sends = missing.into_iter().map(|digest| async move {
                 let blob = self.inner.local.get(&digest).await?;
-                self.inner.shared.put(&digest, blob).await
+                self.inner.shared.put(&digest, blob).await?;
+                self.inner.counters.uploaded.count(&digest);
+                Ok(())
             });
             stream::iter(sends).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         }

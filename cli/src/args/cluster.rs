@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Format;
+use crate::config::LogFormat;
 
 /// `cullet coordinator`.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +37,9 @@ pub struct CoordinatorArgs {
     /// How long a worker may be silent before what it runs is started elsewhere
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_lease)]
     pub lease: Duration,
+    /// How to write diagnostics to standard error [env: CULLET_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// How long a step waits that no worker there is could ever run, before it fails
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_grace)]
     pub placement_grace: Duration,

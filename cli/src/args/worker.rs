@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{parse_cpus, parse_param, parse_url};
-use crate::config::Executor;
+use crate::config::{Executor, LogFormat};
 use crate::ui::size;
 
 /// `cullet worker`.
@@ -51,6 +51,9 @@ pub struct WorkerArgs {
     /// s3://BUCKET/PREFIX [env: CULLET_STORE]
     #[arg(long, value_name = "LOCATION")]
     pub store: Option<String>,
+    /// How to write diagnostics to standard error [env: CULLET_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// When told to end, let steps finish for so long, then stop them
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub drain: u64,

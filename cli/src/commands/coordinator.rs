@@ -21,6 +21,8 @@ use crate::args::CoordinatorArgs;
 use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::metrics::ProcessMetrics;
+use crate::telemetry::Telemetry;
 
 /// A connection that is silent for this long is asked whether it is there, and is closed if it does not say so in
 /// time: half-open ones must not pile up.
@@ -37,7 +39,10 @@ const STREAMS: u32 = 1024;
 
 /// Serves until a signal ends it.
 pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<ExitStatus, CliError> {
-    diagnostics::start(Some(config.log.as_deref().unwrap_or("info,openraft=error")))?;
+    diagnostics::start(
+        Some(config.log.as_deref().unwrap_or("info,openraft=error")),
+        args.log_format.unwrap_or(config.log_format),
+    )?;
     if args.expect == 0 {
         return Err(CliError::usage("--expect 0: a cluster has at least one coordinator"));
     }
@@ -114,7 +119,9 @@ async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<E
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
     let leads = EngineConfig { lease: args.lease, settings: Some(settings(args)) };
-    let engine = Engine::new(Arc::clone(&seat), parts, leads);
+    let telemetry = Telemetry::start(config, "coordinator")?;
+    let engine = Engine::new(Arc::clone(&seat), parts, leads).tracing(Telemetry::tracer(telemetry.as_ref()));
+    engine.metrics().add(Box::new(ProcessMetrics));
     let (routes, health) = routes(&engine, &storage);
     tokio::spawn(keep_health(Arc::clone(&seat), health));
     tokio::spawn(async move { engine.run().await });
@@ -136,6 +143,7 @@ async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<E
     stop.cancel();
     // Streams of other coordinators do not end by themselves.
     drop(tokio::time::timeout(Duration::from_secs(1), server).await);
+    Telemetry::finish(telemetry).await;
     ended
 }
 

@@ -53,7 +53,7 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
         Command::Worker(args) => return worker::worker(args, &config),
         _ => {}
     }
-    crate::diagnostics::start(config.log.as_deref())?;
+    crate::diagnostics::start(config.log.as_deref(), config.log_format)?;
     with_config(cli.command, &config, out)
 }
 

@@ -7,6 +7,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use cullet_cache::{BlobStore, StoreError};
 use cullet_core::{RunId, State};
 use cullet_digest::Digest;
+use cullet_proto::trace::TraceContext;
 use quick_cache::sync::Cache;
 
 use super::{EngineParts, FUNCTION};
@@ -19,6 +20,8 @@ use crate::submission::PlanTemplates;
 pub(super) struct Context {
     pub(super) templates: Arc<PlanTemplates>,
     pub(super) resolver: Resolver,
+    /// The trace that the submitter belongs to.
+    pub(super) submitted: Option<TraceContext>,
     steps: usize,
 }
 
@@ -135,5 +138,6 @@ fn context(
         templates.clone(),
         Arc::new(move |action| incomplete.missing_of(action)),
     );
-    Ok(Context { steps: commands.len(), templates, resolver })
+    let submitted = TraceContext::parse(&submitted.request.traceparent);
+    Ok(Context { steps: commands.len(), templates, resolver, submitted })
 }

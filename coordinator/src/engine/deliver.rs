@@ -20,6 +20,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 impl Leading {
     /// Tells the core which steps have outputs that can no longer be read. What cannot be found out is not held
     /// against them.
+    #[tracing::instrument(name = "run", level = "debug", skip_all, fields(%run))]
     pub(super) async fn deliver(&self, run: RunId) {
         let lost = match self.context(run).await {
             Ok(context) => self.lost(run, &context).await,

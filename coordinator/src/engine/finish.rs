@@ -24,18 +24,28 @@ impl Leading {
     ///
     /// # Errors
     /// This coordinator leads no more: the worker has to tell the next one.
+    #[tracing::instrument(
+        name = "attempt",
+        level = "debug",
+        skip_all,
+        fields(run = %key.id.run, step = key.id.step, attempt = key.attempt, epoch = key.epoch)
+    )]
     pub(crate) async fn finished(
         self: &Arc<Self>,
         key: AttemptKey,
         report: v1::AttemptFinished,
     ) -> Result<(), Lost> {
         let _permit = self.finishing.acquire().await.map_err(|_| Lost)?;
-        let Some(current) = self.current(key) else { return Ok(()) };
+        let Some(current) = self.current(key) else {
+            self.metrics.fenced_reports.inc_by(u64::from(self.is_superseded(key)));
+            return Ok(());
+        };
         let AttemptKey { id, attempt, epoch } = key;
         let mut said: Vec<Said> =
             report.notes.iter().map(|note| Said::warning(None, note.as_str())).collect();
         let duration_ms = report.duration_ms;
         let outcome = outcome(report.outcome.clone());
+        self.metrics.finished(&outcome);
         let recorded = self.record(&current, &outcome, &report, &mut said).await;
         let detail = self.keep_detail(recorded, &report, &mut said).await;
         for said in said {
@@ -55,6 +65,14 @@ impl Leading {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let effects = run.spec().steps.get(key.id.step as usize)?.effects;
             current.then_some(Current { action: step.action?, effects })
+        })
+    }
+
+    /// Whether another attempt has taken the place of this one: its report is refused, not merely repeated.
+    fn is_superseded(&self, key: AttemptKey) -> bool {
+        self.read(|state| {
+            let step = state.run(key.id.run).and_then(|run| run.step(key.id.step));
+            step.is_some_and(|step| (step.attempt, step.epoch) != (key.attempt, key.epoch))
         })
     }
 

@@ -16,6 +16,7 @@ mod resolving;
 mod start;
 mod submit;
 mod term;
+mod trace;
 mod watch;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use cullet_cache::{ActionCache, BlobStore, CompletenessChecking, EncodedAction};
 use cullet_core::{LogCommand, Settings, TimeMs};
 use cullet_digest::{Digest, DigestFunction};
+use cullet_proto::trace::Tracer;
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ pub use proposals::{Lost, Outcome};
 pub(crate) use submit::SubmitError;
 
 use crate::cluster::Seat;
+use crate::metrics::Metrics;
 use crate::raft::Node;
 use attendance::Attendance;
 use backlog::Backlog;
@@ -82,17 +85,31 @@ pub struct Engine {
     parts: EngineParts,
     config: EngineConfig,
     leading: channel::Sender<Option<Arc<Leading>>>,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
 }
 
 impl Engine {
     /// For the coordinator that has this seat. Nothing happens before [`Engine::run`].
     pub fn new(seat: Arc<Seat>, parts: EngineParts, config: EngineConfig) -> Self {
-        Self { seat, parts, config, leading: channel::Sender::new(None) }
+        let metrics = Arc::new(Metrics::new(Arc::clone(&seat)));
+        Self { seat, parts, config, leading: channel::Sender::new(None), metrics, tracer: Tracer::default() }
+    }
+
+    /// Tells there what became of runs and steps.
+    #[must_use]
+    pub fn tracing(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The seat.
     pub(crate) const fn seat(&self) -> &Arc<Seat> {
         &self.seat
+    }
+
+    /// What it counts.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// What it reads and writes.
@@ -129,6 +146,8 @@ pub(crate) struct Leading {
     node: Node,
     parts: EngineParts,
     lease: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+    tracer: Tracer,
     clock: TermClock,
     queue: mpsc::Sender<Proposal>,
     pub(crate) attendance: Attendance,
@@ -168,6 +187,8 @@ impl Leading {
             node,
             parts: engine.parts.clone(),
             lease: engine.config.lease,
+            metrics: Arc::clone(&engine.metrics),
+            tracer: engine.tracer.clone(),
             queue,
             attendance: Attendance::default(),
             backlog: Backlog::default(),

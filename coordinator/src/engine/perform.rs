@@ -15,6 +15,7 @@ impl Leading {
             match effect {
                 Effect::Resolve { id, bypass_cache } => self.backlog.push(id, bypass_cache),
                 Effect::Start { id, attempt, epoch, worker, action } => {
+                    self.metrics.attempts_started.inc();
                     self.start(AttemptKey { id, attempt, epoch }, worker, action);
                 }
                 Effect::Stop { id, attempt, epoch, worker } => {
@@ -25,12 +26,12 @@ impl Leading {
                     let this = Arc::clone(self);
                     self.spawn(async move { this.deliver(run).await });
                 }
+                Effect::StepFinished { id } => self.trace_step(id),
+                Effect::RunFinished { run } if self.tracer.is_on() => self.trace_run(run),
                 Effect::RunFinished { run } | Effect::RunForgotten { run } => self.contexts.forget(run),
                 // Read from the state, or answered where it was asked.
-                Effect::StepFinished { .. }
-                | Effect::StepRewound { .. }
-                | Effect::SubmitAccepted { .. }
-                | Effect::SubmitRefused { .. } => {}
+                Effect::StepRewound { .. } | Effect::SubmitAccepted { .. } | Effect::SubmitRefused { .. } => {
+                }
             }
         }
     }

@@ -4,9 +4,10 @@ use cullet_core::{Effect, LogCommand, Refusal};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Leading;
-use crate::raft::{Node, ProposeError};
+use crate::raft::ProposeError;
 
 /// Commands that wait to be proposed. Who has more to say waits.
 pub(super) const QUEUE: usize = 4096;
@@ -81,17 +82,24 @@ impl Leading {
                     let mut rest = taken.drain(..).peekable();
                     while rest.peek().is_some() {
                         let (commands, waiting) = pack(&mut rest);
-                        flying.push_back(propose(self.node.clone(), commands, waiting));
+                        flying.push_back(self.enter(commands, waiting));
                     }
                 }
             }
         }
     }
-}
 
-async fn propose(node: Node, commands: Vec<LogCommand>, waiting: Waiting) -> Landed {
-    let result = node.propose(commands).await;
-    (waiting, result)
+    /// One entry, from here into the log and through the core.
+    fn enter(&self, commands: Vec<LogCommand>, waiting: Waiting) -> impl Future<Output = Landed> + use<> {
+        let (node, metrics) = (self.node.clone(), std::sync::Arc::clone(&self.metrics));
+        async move {
+            metrics.proposed.inc_by(commands.len() as u64);
+            let since = Instant::now();
+            let result = node.propose(commands).await;
+            metrics.proposals.observe(since.elapsed().as_secs_f64());
+            (waiting, result)
+        }
+    }
 }
 
 /// As much as fits into one entry, at least one.

@@ -55,13 +55,22 @@ impl Leading {
         self.contexts.get(run, state).await.map_err(|error| error.to_string())
     }
 
+    #[tracing::instrument(name = "step", level = "debug", skip_all, fields(run = %id.run, step = id.step))]
     async fn look_up_step(&self, context: &Context, id: StepId, bypass_cache: bool) {
         let outputs = context.templates.outputs(id.step);
-        let asked = self.read(|state| Question::of(state.run(id.run)?, id.step, outputs, bypass_cache));
+        let asked = self.read(|state| {
+            let run = state.run(id.run)?;
+            // What acts on the outside world never has a result in the cache.
+            let looks = !bypass_cache && !run.spec().steps.get(id.step as usize)?.effects;
+            Some((Question::of(run, id.step, outputs, bypass_cache)?, looks))
+        });
         // It may be cancelled by now.
-        let Some(question) = asked else { return };
+        let Some((question, looks)) = asked else { return };
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
         let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
+        if looks {
+            self.metrics.looked_up(&resolution, note.as_ref());
+        }
         if let (Resolution::Miss { action, near }, Some(encoded)) = (&mut resolution, encoded) {
             self.actions.insert(*action, encoded);
             *near = self.near(&inputs).await;

@@ -9,7 +9,9 @@ use cullet_digest::Digest;
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
-use super::{FUNCTION, Leading};
+use tracing::Instrument as _;
+
+use super::{FUNCTION, Leading, trace};
 use crate::attempts::AttemptKey;
 use crate::resolve::{describe, inputs_of, step_name};
 use crate::template::Templates as _;
@@ -31,7 +33,9 @@ impl Leading {
             return;
         }
         let this = Arc::clone(self);
-        self.spawn(async move {
+        let AttemptKey { id, attempt, epoch } = key;
+        let span = tracing::debug_span!("attempt", run = %id.run, step = id.step, attempt, epoch);
+        let starting = async move {
             let Ok(_permit) = this.starting.acquire().await else { return };
             let outcome = match this.start_message(key, worker, &action).await {
                 Ok(start) => return this.attendance.send(worker, Message::Start(start)),
@@ -39,12 +43,13 @@ impl Leading {
                 Err(NoStart::Lost) => AttemptOutcome::InputLost { inputs: Box::default() },
                 Err(NoStart::Trouble(reason)) => AttemptOutcome::Infra { reason: reason.into() },
             };
-            let AttemptKey { id, attempt, epoch } = key;
+            this.metrics.finished(&outcome);
             let (duration_ms, detail, at) = (0, None, this.now());
             let finished =
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
             this.tell(finished).await;
-        });
+        };
+        self.spawn(starting.instrument(span));
     }
 
     async fn start_message(
@@ -58,14 +63,15 @@ impl Leading {
             None => Arc::new(read_action(&*self.parts.blobs, action).await?),
         };
         let context = self.context(key.id.run).await.map_err(NoStart::Trouble)?;
-        let (name, inputs) = self.read(|state| {
-            let run = state.run(key.id.run);
-            let current = run.and_then(|run| run.step(key.id.step)).is_some_and(|step| {
-                step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch)
-            });
-            let inputs = run.filter(|_| current).and_then(|run| inputs_of(run, key.id.step));
-            inputs.map(|inputs| (step_name(run, key.id.step), inputs)).ok_or(NoStart::Over)
-        })?;
+        let read = self.read(|state| {
+            let run = state.run(key.id.run)?;
+            let step = run.step(key.id.step)?;
+            let current =
+                step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
+            let inputs = if current { inputs_of(run, key.id.step)? } else { return None };
+            Some((step_name(Some(run), key.id.step), inputs, step.rewinds))
+        });
+        let (name, inputs, rewinds) = read.ok_or(NoStart::Over)?;
         let inputs = inputs.iter().map(|(path, tree)| v1::StartInput {
             path: path.to_string(),
             tree: Some(tree_to_wire(tree)),
@@ -80,7 +86,7 @@ impl Leading {
             outputs: context.templates.outputs(key.id.step),
             inputs: inputs.collect(),
             reports: context.templates.reports(key.id.step),
-            traceparent: String::new(),
+            traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }
 }

@@ -62,6 +62,7 @@ pub(crate) enum SubmitError {
 
 impl Leading {
     /// Takes in a run, once it is durable. Says which, and whether it was there before.
+    #[tracing::instrument(name = "run", level = "debug", skip_all, fields(run = %request.run_id(), tenant = request.tenant))]
     pub(crate) async fn submit(&self, request: Request) -> Result<(RunId, bool), SubmitError> {
         let run = request.run_id();
         if self.read(|state| state.run(run).is_some()) {

@@ -42,10 +42,14 @@ impl Engine {
         let mut known = (0, None);
         loop {
             known = node.leader_change(known).await;
+            self.metrics.led_by(known.1);
             while known.1 == Some(node.identity().node) {
                 let change = node.leader_change(known);
                 tokio::select! {
-                    changed = change => known = changed,
+                    changed = change => {
+                        known = changed;
+                        self.metrics.led_by(known.1);
+                    }
                     () = self.lead(node) => tokio::time::sleep(AGAIN).await,
                 }
                 self.leading.send_replace(None);

@@ -26,6 +26,7 @@ impl Leading {
             let all: Vec<WorkerId> = self.read(|state| state.workers().map(|worker| worker.id).collect());
             for worker in self.attendance.overdue(&all, self.lease) {
                 let reason = format!("nothing was heard of it for {} s", self.lease.as_secs_f32());
+                self.metrics.leases_lost.inc();
                 tracing::warn!(worker = worker.0, reason, "a worker is lost");
                 self.tell(LogCommand::WorkerLeft { worker, reason: reason.into(), at: self.now() }).await;
             }

@@ -1,8 +1,11 @@
 //! Handlers and their description, added together so that one cannot be without the other.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use utoipa::openapi::path::{HttpMethod, PathItem};
@@ -15,29 +18,33 @@ use utoipa::{Path, ToSchema};
 use super::Served;
 use super::error::ErrorBody;
 use super::events::Line;
+use crate::metrics::{Metrics, Route, count_http};
 
 /// Where the description is.
 pub(super) const DESCRIPTION: &str = "/api/v1/openapi.json";
 
 /// What is served, and what is said of it.
 pub(super) struct Api {
+    metrics: Arc<Metrics>,
     router: Router<Served>,
     paths: PathsBuilder,
     components: Components,
 }
 
-impl Default for Api {
-    fn default() -> Self {
-        let mut this =
-            Self { router: Router::new(), paths: PathsBuilder::new(), components: Components::new() };
+impl Api {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        let mut this = Self {
+            metrics: Arc::clone(metrics),
+            router: Router::new(),
+            paths: PathsBuilder::new(),
+            components: Components::new(),
+        };
         // Named by no handler's signature: what goes wrong, and the lines of a stream.
         this.schema::<ErrorBody>();
         this.schema::<Line>();
         this
     }
-}
 
-impl Api {
     /// Serves a handler where its description says.
     pub(super) fn add<D, H, T>(mut self, handler: H) -> Self
     where
@@ -56,7 +63,9 @@ impl Api {
         D::schemas(&mut schemas);
         self.components.schemas.extend(schemas);
         for method in D::methods() {
-            self.router = self.router.route(&D::path(), on(filter(&method), handler.clone()));
+            let route = Route { metrics: Arc::clone(&self.metrics), path: D::path() };
+            let served = on(filter(&method), handler.clone()).layer(from_fn_with_state(route, count_http));
+            self.router = self.router.route(&D::path(), served);
             self.paths = self.paths.path(D::path(), PathItem::new(method, operation.clone()));
         }
         self
@@ -70,7 +79,7 @@ impl Api {
 
     /// The handlers, and the document.
     pub(super) fn split(self) -> (Router<Served>, Description) {
-        let Self { router, paths, components } = self;
+        let Self { router, paths, components, .. } = self;
         let info = InfoBuilder::new()
             .title("Cullet")
             .version(env!("CARGO_PKG_VERSION"))

@@ -11,16 +11,22 @@ mod runs;
 mod status;
 mod types;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tonic::Status;
 
 use crate::engine::Engine;
+use crate::metrics::{CONTENT_TYPE as CONTENT, Metrics};
 use api::Api;
+pub(crate) use error::name as code_name;
+
 use error::ApiError;
 use limits::Streams;
 
@@ -34,12 +40,13 @@ struct Served {
 
 /// All paths.
 pub(crate) fn router(engine: Engine) -> Router {
+    let (api, description) = api(engine.metrics()).split();
     let runs = crate::services::RunsApi::new(engine.clone());
     let served = Served { engine, runs, streams: Streams::default() };
-    let (api, description) = api().split();
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(measured))
         .merge(api)
         .route(api::DESCRIPTION, get(|| async move { description.into_response() }))
         .method_not_allowed_fallback(|| async { ApiError::method() })
@@ -50,8 +57,8 @@ pub(crate) fn router(engine: Engine) -> Router {
 }
 
 /// Everything that the OpenAPI document describes.
-fn api() -> Api {
-    Api::default()
+fn api(metrics: &Arc<Metrics>) -> Api {
+    Api::new(metrics)
         .add::<runs::__path_submit, _, _>(runs::submit)
         .add::<runs::__path_list, _, _>(runs::list)
         .add::<runs::__path_show, _, _>(runs::show)
@@ -69,9 +76,14 @@ async fn ready(State(served): State<Served>) -> (StatusCode, String) {
     }
 }
 
+/// What this coordinator counts, for Prometheus.
+async fn measured(State(served): State<Served>) -> Response {
+    ([(CONTENT_TYPE, CONTENT)], served.engine.metrics().text()).into_response()
+}
+
 /// There is nothing at this path. A gRPC client is told in its own terms.
 async fn nothing(request: Request) -> Response {
-    let kind = request.headers().get(axum::http::header::CONTENT_TYPE);
+    let kind = request.headers().get(CONTENT_TYPE);
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
         let status = Status::unimplemented(format!("there is no method {}", request.uri().path()));
         return status.into_http::<axum::body::Body>();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
 use cullet_cache::StorageServices;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -12,6 +13,7 @@ use super::{runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
 use crate::engine::Engine;
 use crate::http;
+use crate::metrics::count_rpc;
 
 /// How often is looked whether this coordinator can take part.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,7 +36,8 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         Ok(reflection) => routes = routes.add_service(reflection),
         Err(error) => tracing::error!(%error, "no server reflection"),
     }
-    (routes, reporter)
+    let counted = from_fn_with_state(Arc::clone(engine.metrics()), count_rpc);
+    (Routes::from(routes.into_axum_router().layer(counted)), reporter)
 }
 
 /// Says for `grpc.health.v1` whether this coordinator can take part. Never returns.

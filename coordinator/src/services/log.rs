@@ -17,6 +17,7 @@ use tonic::Status;
 use super::access::unknown;
 use super::log_source::{Place, Wanted, place, wanted};
 use crate::engine::{Engine, EngineParts};
+use crate::metrics::Held;
 use crate::raft::{Node, SharedState};
 use stored::stored;
 
@@ -46,6 +47,7 @@ struct Reader {
     /// Bytes that the client has.
     offset: u64,
     out: mpsc::Sender<Result<v1::LogChunk, Status>>,
+    _counted: Held,
 }
 
 /// The client is gone.
@@ -77,7 +79,8 @@ pub(super) fn chunks(
     let v1::ReadLogRequest { offset, follow, .. } = request;
     let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
     let state = node.state().clone();
-    let reader = Reader { state, parts, dial, run, wanted, follow, offset, out };
+    let _counted = engine.metrics().log_reader();
+    let reader = Reader { state, parts, dial, run, wanted, follow, offset, out, _counted };
     tokio::spawn(reader.read());
     Ok(Box::pin(ReceiverStream::new(pieces)))
 }

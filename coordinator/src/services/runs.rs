@@ -125,7 +125,7 @@ impl Runs for RunsApi {
         let run = run_id(&request.get_ref().run)?;
         let node = knowing(&self.engine, run, &request).await?;
         let blobs = self.engine.parts().blobs.clone();
-        Ok(Response::new(events(node, blobs, run, request.get_ref().after)))
+        Ok(Response::new(events(node, blobs, run, request.get_ref().after, self.engine.metrics().watcher())))
     }
 
     type ReadLogStream = Chunks;

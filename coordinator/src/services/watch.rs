@@ -14,6 +14,7 @@ use tonic::Status;
 
 use super::access::unknown;
 use super::events::{Told, told};
+use crate::metrics::Held;
 use crate::raft::{Node, SharedState};
 
 /// Events in the order of their numbers, until the run is at its end.
@@ -35,14 +36,16 @@ struct Watch {
     applied: watch::Receiver<u64>,
     /// To be told, last first.
     batch: Vec<Told>,
+    _counted: Held,
 }
 
 /// What happened in a run after the event with this number, and what happens.
-pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64) -> Events {
+pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64, counted: Held) -> Events {
     let state = node.state().clone();
     drop(node);
     let applied = state.watch();
-    Box::pin(try_unfold(Watch { state, blobs, run, after, applied, batch: Vec::new() }, Watch::next))
+    let watch = Watch { state, blobs, run, after, applied, batch: Vec::new(), _counted: counted };
+    Box::pin(try_unfold(watch, Watch::next))
 }
 
 impl Watch {

@@ -37,6 +37,8 @@ pub struct Cluster {
     ports: Vec<u16>,
     coordinators: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
+    /// What all processes get besides.
+    variables: Vec<(String, String)>,
 }
 
 /// What a command gave.
@@ -101,6 +103,7 @@ impl Cluster {
             ports,
             coordinators: none(coordinators),
             workers: none(workers),
+            variables: Vec::new(),
         }
     }
 
@@ -108,6 +111,13 @@ impl Cluster {
     #[must_use]
     pub fn on(self, network: Network) -> Self {
         Self { network: Some(network), ..self }
+    }
+
+    /// Gives all processes an environment variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// The network, where there is one.
@@ -251,6 +261,7 @@ impl Cluster {
         };
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("CULLET_CACHE_DIR", self.dir().join("cache"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -6,5 +6,7 @@ mod following;
 mod http;
 mod losing;
 mod membership;
+mod metrics;
 mod running;
+mod traces;
 mod worker;

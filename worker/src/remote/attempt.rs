@@ -11,31 +11,37 @@ use tracing::Instrument as _;
 
 use super::config::DaemonParts;
 use super::publish::publish;
-use super::registry::Registry;
 use super::report::report;
+use super::session::Context;
 use super::start::Start;
 use super::table::{Cause, Handle, Launch, SHUTTING_DOWN};
+use super::trace::Trace;
 use crate::logs::{LogEvents, LogTape};
 use crate::{Attempt, Conclusion, Outcome, Stream};
 
 /// Runs it beside everything else; its end goes to the registry, whatever it is.
-pub(super) fn spawn(parts: DaemonParts, registry: Arc<Registry>, launch: Launch) {
+pub(super) fn spawn(context: Context, launch: Launch) {
+    let Context { parts, registry, metrics, tracer, .. } = context;
+    let trace = Trace::begin(tracer, &launch.start);
+    metrics.started.inc();
     let key = launch.start.key;
     let span = tracing::info_span!("attempt", run = key.run(), step = %launch.start.name, attempt = key.attempt, epoch = key.epoch);
     let attempt = async move {
         let tape = launch.tape.clone();
-        let ran = tokio::spawn(run(parts, launch).in_current_span()).await;
+        let ran = tokio::spawn(run(parts, launch, trace.clone()).in_current_span()).await;
         tape.close();
         let (report, trees) = ran.unwrap_or_else(|error| {
             let reason = format!("the worker failed: {error}");
             (report(key, Conclusion::bare(Outcome::Infra { reason })), Vec::new())
         });
+        metrics.finished(report.outcome.as_ref());
+        trace.end(&report);
         registry.finished(key, report, trees);
     };
     tokio::spawn(attempt.instrument(span));
 }
 
-async fn run(parts: DaemonParts, launch: Launch) -> (v1::AttemptFinished, Vec<Digest>) {
+async fn run(parts: DaemonParts, launch: Launch, trace: Trace) -> (v1::AttemptFinished, Vec<Digest>) {
     let Launch { start, handle, tape, after } = launch;
     let alone = async {
         for older in &after {
@@ -48,21 +54,28 @@ async fn run(parts: DaemonParts, launch: Launch) -> (v1::AttemptFinished, Vec<Di
         () = handle.cancel.cancelled() => {}
     }
     tracing::info!("started");
-    let conclusion = conclude(&parts, &start, &handle, tape).await;
+    let conclusion = conclude(&parts, &start, &handle, tape, &trace).await;
     tracing::info!(outcome = ?conclusion.outcome, duration_ms = conclusion.duration_ms, "finished");
     let trees = held(&start, &conclusion);
     (report(start.key, conclusion), trees)
 }
 
-async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: LogTape) -> Conclusion {
+async fn conclude(
+    parts: &DaemonParts,
+    start: &Start,
+    handle: &Handle,
+    tape: LogTape,
+    trace: &Trace,
+) -> Conclusion {
     let attempt = Attempt {
         label: start.name.clone(),
         action_digest: start.digest,
         action: Arc::clone(&start.action),
         write_result: false,
     };
-    prefetch(parts, start, handle).await;
-    let ran = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone()).await;
+    trace.part("fetch inputs", prefetch(parts, start, handle)).await;
+    let running = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone());
+    let ran = trace.part("execute", running).await;
     tape.close();
     let mut conclusion = Conclusion::of(ran, start.declared(), &*parts.blobs).await;
     if conclusion.outcome == Outcome::TimedOut {
@@ -70,7 +83,7 @@ async fn conclude(parts: &DaemonParts, start: &Start, handle: &Handle, tape: Log
     }
     let conclusion = tokio::select! {
         biased;
-        published = publish(&*parts.exchange, conclusion) => published,
+        published = trace.part("upload", publish(&*parts.exchange, conclusion)) => published,
         () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
     };
     explain(conclusion, handle)

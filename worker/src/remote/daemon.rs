@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use cullet_proto::trace::Tracer;
+use prometheus_client::collector::Collector;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use super::config::{DaemonConfig, DaemonError, DaemonParts, endpoint};
+use super::metrics::Metrics;
 use super::registry::Registry;
 use super::session::{Context, Session, SessionEnd};
 
@@ -52,7 +55,33 @@ impl Daemon {
             return Err(DaemonError::NoCoordinator);
         }
         let registry = Arc::new(Registry::new(config.limits));
-        Ok(Self { context: Context { config: Arc::new(config), parts, registry }, coordinators })
+        let metrics = Arc::new(Metrics::new(Arc::clone(&registry)));
+        Ok(Self {
+            context: Context {
+                config: Arc::new(config),
+                parts,
+                registry,
+                metrics,
+                tracer: Tracer::default(),
+            },
+            coordinators,
+        })
+    }
+
+    /// Tells there what became of attempts.
+    #[must_use]
+    pub fn tracing(mut self, tracer: Tracer) -> Self {
+        self.context.tracer = tracer;
+        self
+    }
+
+    /// Has something else told to whoever asks for this worker's metrics.
+    pub fn add_metrics(&self, collector: Box<dyn Collector>) {
+        self.context.metrics.add(collector);
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.context.metrics)
     }
 
     pub(super) fn registry(&self) -> Arc<Registry> {
@@ -107,7 +136,10 @@ impl Daemon {
                 Ok(session) => {
                     contact.made(&address, session.terms.lease);
                     waits = self::waits();
+                    self.context.metrics.sessions.inc();
+                    self.context.metrics.attended.set(1);
                     let end = session.attend().await;
+                    self.context.metrics.attended.set(0);
                     contact.lost();
                     end
                 }

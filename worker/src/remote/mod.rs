@@ -11,6 +11,7 @@ mod exchange;
 mod holdings;
 mod key;
 mod logs;
+mod metrics;
 mod neighbours;
 mod publish;
 mod registry;
@@ -21,6 +22,7 @@ mod serve;
 mod session;
 mod start;
 mod table;
+mod trace;
 
 pub use config::{DaemonConfig, DaemonError, DaemonParts, Limits};
 pub use daemon::{Daemon, Drained};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
 use cullet_proto::v1::attempt_logs_server::AttemptLogsServer;
+use prometheus_client::encoding::prometheus_text;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -21,7 +24,7 @@ const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(5);
 const MAX_STREAMS: u32 = 512;
 
 impl Daemon {
-    /// Serves the logs of attempts, health, and `others` (the blobs that other workers fetch) on one listener until
+    /// Serves the logs of attempts, health, metrics (`GET /metrics`), and `others` (the blobs that other workers fetch) on one listener until
     /// `stop` is cancelled. Stop it after [`Daemon::run`] has returned: until then somebody may be reading.
     ///
     /// # Errors
@@ -35,9 +38,14 @@ impl Daemon {
         let logs = AttemptLogsServer::new(Logs::new(self.registry()));
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<AttemptLogsServer<Logs>>().await;
+        let metrics = self.metrics();
+        let measured =
+            get(|| async move { ([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], metrics.text()) });
         let routes = others.add_service(logs).add_service(health_service);
+        let routes = Routes::from(routes.into_axum_router().route("/metrics", measured));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = Server::builder()
+            .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE_PATIENCE))
             .max_concurrent_streams(MAX_STREAMS)

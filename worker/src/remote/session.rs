@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_proto::Dial;
+use cullet_proto::trace::Tracer;
 use cullet_proto::v1::workers_client::WorkersClient;
 use cullet_proto::v1::{self, coordinator_message, worker_message};
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::attempt;
 use super::config::{DaemonConfig, DaemonParts};
 use super::key::AttemptKey;
+use super::metrics::Metrics;
 use super::registry::Registry;
 use super::start::Start;
 use super::table::Full;
@@ -74,6 +76,8 @@ pub(super) struct Context {
     pub(super) config: Arc<DaemonConfig>,
     pub(super) parts: DaemonParts,
     pub(super) registry: Arc<Registry>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) tracer: Tracer,
 }
 
 impl Context {
@@ -220,7 +224,7 @@ impl Session {
     }
 
     fn launch(&self, launch: super::table::Launch) {
-        attempt::spawn(self.context.parts.clone(), Arc::clone(&self.context.registry), launch);
+        attempt::spawn(self.context.clone(), launch);
     }
 
     /// Says what has not been said on this stream.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cullet_cache::{Action, ActionError};
 use cullet_digest::{Digest, DigestFunction, ParseDigestError, TreeRef};
+use cullet_proto::trace::TraceContext;
 use cullet_proto::v1;
 use prost::bytes::Bytes;
 
@@ -22,6 +23,8 @@ pub(super) struct Start {
     /// Inputs that other workers have, with the addresses of those.
     pub(super) held: Vec<Held>,
     pub(super) reports: Vec<String>,
+    /// The step's span.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// A tree that other workers said to have.
@@ -74,8 +77,9 @@ impl Start {
             }
             inputs.push((path, tree));
         }
-        let v1::Start { outputs, reports, .. } = start;
-        Ok(Self { key, name, digest, action, outputs, inputs, held, reports })
+        let v1::Start { outputs, reports, traceparent, .. } = start;
+        let trace = TraceContext::parse(&traceparent);
+        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, trace })
     }
 
     pub(super) fn declared(&self) -> Declared<'_> {

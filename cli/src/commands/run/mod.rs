@@ -12,6 +12,7 @@ mod remote;
 mod run_id;
 pub(crate) mod sources;
 mod submit;
+mod trace;
 pub(crate) mod watchers;
 
 use std::path::{Path, PathBuf};

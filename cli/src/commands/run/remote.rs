@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::followed::Followed;
 use super::prepare::{self, Prepared};
 use super::sources::Sources;
+use super::trace::ClientTrace;
 use super::watchers::{self, Watchers};
 use super::{base_directory, interrupt, submit};
 use crate::args::RunArgs;
@@ -24,6 +25,7 @@ use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Meta;
+use crate::telemetry::Telemetry;
 use crate::ui::{Mode, Output, duration, short};
 
 /// How long an answer to a submission is waited for after Ctrl-C: a run that was accepted is better cancelled than
@@ -76,7 +78,7 @@ pub(super) fn run(
     let base = base_directory(&args.pipeline.file);
     let prepared = prepare::prepare(config, Executor::Sandbox, plan, &base)?;
     check_subtrees(plan, &prepared.sources)?;
-    let request = submit::request(args, config, run_config, &prepared, text);
+    let mut request = submit::request(args, config, run_config, &prepared, text);
     // One thread tells what happens, one receives it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -94,11 +96,30 @@ pub(super) fn run(
             cancel: CancellationToken::new(),
         };
         interrupt::listen(remote.cancel.clone(), remote.watchers.clone());
-        remote.run(&request, &plan.name, addresses).await
+        let telemetry = Telemetry::start(config, "run")?;
+        let trace = ClientTrace::begin(Telemetry::tracer(telemetry.as_ref()), config.traceparent.as_deref());
+        if let Some(trace) = &trace {
+            request.traceparent = trace.submission();
+        }
+        let ended = remote.run(&request, &plan.name, addresses, trace.as_ref()).await;
+        if let Some(trace) = trace {
+            trace.end(failure(&ended));
+        }
+        Telemetry::finish(telemetry).await;
+        ended
     });
     // A blocked thread that nobody waits for must not hold up the end.
     runtime.shutdown_background();
     ended
+}
+
+/// Why the command failed, for its trace.
+fn failure(ended: &Result<ExitStatus, CliError>) -> Option<String> {
+    match ended {
+        Ok(ExitStatus::Success) => None,
+        Ok(status) => Some(format!("exit code {}", status.code())),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// What a step takes of a source has to be there, as on one machine.
@@ -131,8 +152,15 @@ impl Remote<'_> {
         request: &v1::SubmitRequest,
         pipeline: &str,
         addresses: &Addresses,
+        trace: Option<&ClientTrace>,
     ) -> Result<ExitStatus, CliError> {
-        let Some(submitted) = self.submitted(request).await? else {
+        let submitted = self.submitted(request).await;
+        if let Some(trace) = trace {
+            let run =
+                submitted.as_ref().ok().and_then(Option::as_ref).map(|submitted| submitted.run.as_str());
+            trace.submitted(run, submitted.as_ref().err().map(ToString::to_string));
+        }
+        let Some(submitted) = submitted? else {
             diagnostics::report("interrupted before the cluster took the run\n");
             return Ok(ExitStatus::Interrupted);
         };

@@ -18,6 +18,8 @@ use crate::args::WorkerArgs;
 use crate::config::{Config, WorkerSettings};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::metrics::{CacheMetrics, ProcessMetrics};
+use crate::telemetry::Telemetry;
 use parts::Machine;
 use upkeep::Upkeep;
 
@@ -26,7 +28,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Works for a cluster until a signal ends it.
 pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, CliError> {
-    diagnostics::start(Some(config.log.as_deref().unwrap_or("info")))?;
+    diagnostics::start(
+        Some(config.log.as_deref().unwrap_or("info")),
+        args.log_format.unwrap_or(config.log_format),
+    )?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let settings = config.worker(args, &host)?;
     let cache = cullet_cache::open(&settings.base.run_cache_options())?;
@@ -55,9 +60,13 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let parts = machine.parts(settings, cache, &address, room).await?;
+    let (parts, tiers) = machine.parts(settings, cache, &address, room).await?;
     let daemon = Daemon::new(identity(settings, &machine, &address), parts);
-    let daemon = Arc::new(daemon.map_err(|error| CliError::usage(error.to_string()))?);
+    let telemetry = Telemetry::start(&settings.base, "worker")?;
+    let daemon = daemon.map_err(|error| CliError::usage(error.to_string()))?;
+    let daemon = Arc::new(daemon.tracing(Telemetry::tracer(telemetry.as_ref())));
+    daemon.add_metrics(Box::new(ProcessMetrics));
+    daemon.add_metrics(Box::new(CacheMetrics { cache: cache.clone(), tiers }));
     tracing::info!(name = settings.name, %bound, address, data = %settings.base.cache_dir.display(), "listening");
 
     signals::listen(drain.clone(), Arc::clone(&daemon))
@@ -73,6 +82,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     stop.cancel();
     // It ends because of that; what it could not do any more is nobody's loss.
     drop(tokio::time::timeout(FAREWELL, serving).await);
+    Telemetry::finish(telemetry).await;
     Ok(ExitStatus::Success)
 }
 

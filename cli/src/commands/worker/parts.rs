@@ -66,14 +66,15 @@ impl Machine {
         labels
     }
 
-    /// Puts the worker together. Steps run on the disk of the cache, in front of other workers and the shared store.
+    /// Puts the worker together. Steps run on the disk of the cache, in front of other workers and the shared
+    /// store: these tiers are given as well.
     pub(super) async fn parts(
         &self,
         settings: &WorkerSettings,
         cache: &LocalCache,
         address: &str,
         room: Room,
-    ) -> Result<DaemonParts, CliError> {
+    ) -> Result<(DaemonParts, Tiers), CliError> {
         let spool = settings.base.cache_dir.join("spool");
         let shared = shared(settings, &spool).await?;
         let (options, runtime) = (TiersOptions::default(), Handle::current());
@@ -92,12 +93,13 @@ impl Machine {
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));
         let worker = Worker::new(config, executor, stores)
             .map_err(|error| CliError::infra("steps cannot run here").because(error))?;
-        Ok(DaemonParts {
+        let parts = DaemonParts {
             worker: Arc::new(worker),
             blobs: Arc::new(tiers.clone()),
-            exchange: Arc::new(Neighbours::new(tiers, address, spool)),
+            exchange: Arc::new(Neighbours::new(tiers.clone(), address, spool)),
             room,
-        })
+        };
+        Ok((parts, tiers))
     }
 }
 

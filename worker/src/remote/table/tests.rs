@@ -34,6 +34,7 @@ fn start(step: u32, epoch: u64) -> Start {
         inputs,
         held,
         reports,
+        trace: None,
     }
 }
 

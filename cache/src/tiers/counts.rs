@@ -1,0 +1,63 @@
+//! What went from one tier to another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cullet_digest::Digest;
+
+use super::{Tiers, Uploaded};
+
+/// Blobs and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What was moved since the tiers were put together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TierCounts {
+    /// Fetched from other machines.
+    pub from_peers: Moved,
+    /// Fetched from the shared store.
+    pub from_shared: Moved,
+    /// Sent to the shared store.
+    pub uploaded: Moved,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    blobs: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counter {
+    pub(super) fn count(&self, digest: &Digest) {
+        self.add(Uploaded { blobs: 1, bytes: digest.size() });
+    }
+
+    pub(super) fn add(&self, moved: Uploaded) {
+        self.blobs.fetch_add(moved.blobs, Ordering::Relaxed);
+        self.bytes.fetch_add(moved.bytes, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Moved {
+        Moved { blobs: self.blobs.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) from_peers: Counter,
+    pub(super) from_shared: Counter,
+    pub(super) uploaded: Counter,
+}
+
+impl Tiers {
+    /// What was moved so far.
+    pub fn counts(&self) -> TierCounts {
+        let Counters { from_peers, from_shared, uploaded } = &self.inner.counters;
+        TierCounts { from_peers: from_peers.get(), from_shared: from_shared.get(), uploaded: uploaded.get() }
+    }
+}
