@@ -55,9 +55,11 @@ impl Engine {
 
     /// Leads until something does not get through.
     async fn lead(&self, node: &Node) {
+        // Something written, though nothing is said: what this coordinator proposed before and gave up on may still be on
+        // its way, and the effects of that are nobody's. Once this is applied, all of it is, and is outstanding.
         loop {
-            match node.barrier().await {
-                Ok(()) => break,
+            match node.propose(Vec::new()).await {
+                Ok(_) => break,
                 Err(ProposeError::Stopped { .. }) => return,
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }

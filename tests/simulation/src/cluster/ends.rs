@@ -48,7 +48,10 @@ impl Ends {
     /// When there was time for everything.
     pub(super) fn at_the_end(state: &State, broken: &Broken) {
         for (id, run) in state.runs() {
-            broken.check(run.status().is_some(), || format!("run {id} has not ended"));
+            broken.check(run.status().is_some(), || {
+                let steps: Vec<_> = run.spec().steps.iter().zip(run.steps()).collect();
+                format!("run {id} has not ended: {steps:?}")
+            });
         }
         for worker in state.workers() {
             broken.check(worker.used_cpu_millis == 0 && worker.running == 0, || {
