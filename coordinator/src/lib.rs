@@ -10,6 +10,7 @@ pub mod event;
 mod http;
 mod machines;
 mod notes;
+pub mod planted;
 pub mod raft;
 pub mod request;
 pub mod resolve;

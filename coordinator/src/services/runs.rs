@@ -10,6 +10,7 @@ use super::log::{Chunks, chunks};
 use super::summary::{steps, summary};
 use super::watch::{Events, events};
 use crate::engine::{Engine, Leading};
+use crate::planted::{self, Bug};
 use crate::request;
 
 /// A submission carries a pipeline of up to 8 MiB; nothing else is larger.
@@ -94,7 +95,9 @@ impl Runs for Service {
         let run = run_id(&request.get_ref().run)?;
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
-                leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
+                if !planted::is(Bug::DropCancel) {
+                    leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
+                }
                 let cancelled = leading.read(|state| state.run(run).map(cullet_core::Run::is_cancelled));
                 let cancelled = cancelled.ok_or_else(|| unknown(run))?;
                 Ok(Response::new(v1::CancelRunResponse { had_ended: !cancelled }))
