@@ -1,10 +1,22 @@
 //! What a run tells whoever watches it. These are the events of `--progress json` and of the run's history;
 //! their field names are an interface (see docs/events.md).
 
+mod wire;
+
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use wire::from_wire;
+
+/// A time as it is told: RFC 3339 in UTC with milliseconds. Input in milliseconds since the Unix epoch.
+pub fn rfc3339(ms: u64) -> String {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    format!("{time:.3}")
+}
 
 /// Something that happened in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run was accepted.
@@ -27,7 +39,7 @@ pub enum Event {
 }
 
 /// See [`Event::RunStarted`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunStart {
     /// The run, 32 hexadecimal digits.
     pub run: String,
@@ -38,7 +50,7 @@ pub struct RunStart {
 }
 
 /// See [`Event::StepStarted`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepStart {
     /// The step.
     pub step: String,
@@ -49,7 +61,7 @@ pub struct StepStart {
 }
 
 /// See [`Event::StepLog`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepLog {
     /// The step.
     pub step: String,
@@ -60,7 +72,7 @@ pub struct StepLog {
 }
 
 /// See [`Event::StepFinished`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepEnd {
     /// The step.
     pub step: String,
@@ -93,7 +105,7 @@ pub struct StepEnd {
 }
 
 /// The test reports of a step, added up.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TestSummary {
     /// Tests that ran or were skipped.
     pub tests: u64,
@@ -106,7 +118,7 @@ pub struct TestSummary {
 }
 
 /// See [`Event::Note`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Note {
     /// `info` or `warning`.
     pub level: String,
@@ -128,7 +140,7 @@ impl Note {
 }
 
 /// See [`Event::RunFinished`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunEnd {
     /// The run.
     pub run: String,

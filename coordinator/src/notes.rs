@@ -26,6 +26,12 @@ impl Said {
         Self { level: "warning".to_owned(), kind: kind.map(str::to_owned), text: text.into() }
     }
 
+    /// About a step, if about any.
+    pub(crate) fn of(self, step: Option<String>) -> Note {
+        let Self { level, kind, text } = self;
+        Note { level, kind, step, text }
+    }
+
     /// As the log has it. A long sentence loses its end.
     pub(crate) fn encode(&self) -> String {
         let mut said = self.clone();
@@ -43,6 +49,17 @@ impl Said {
     pub(crate) fn decode(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self::warning(None, text))
     }
+}
+
+/// Why a step that had succeeded runs again.
+pub(crate) fn rewound(step: &str) -> Said {
+    let text = format!("outputs of {step} can no longer be read from the cache: running it again");
+    Said::warning(Some(Note::RERUN), text)
+}
+
+/// Why another attempt follows, and which.
+pub(crate) fn retry(attempt: u32, why: &str) -> Said {
+    Said::warning(Some(Note::RETRY), format!("trying again (attempt {attempt}): {why}"))
 }
 
 /// What there is to say of a lookup.

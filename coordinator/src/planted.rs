@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Bug {
+    /// Reports of attempts that are not valid any more are passed on to the core.
+    IgnoreEpoch,
     /// Reads do not ask whether this coordinator still leads.
     SkipBarrier,
     /// A restarted leader goes on in its term.

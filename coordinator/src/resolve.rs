@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cullet_cache::{Action, ActionCache, Blob, BlobStore, EncodedAction, StoreError};
-use cullet_core::{Resolution, StepIndex};
+use cullet_core::spec::InputSource;
+use cullet_core::{Resolution, Run, StepIndex};
 use cullet_digest::{
     AssembleError, Assembled, Digest, DigestFunction, Directory, DirectoryError, Mount, TreeRef, assemble,
 };
@@ -27,6 +28,28 @@ pub struct Question {
     pub outputs: Vec<String>,
     /// Do not look it up.
     pub bypass_cache: bool,
+}
+
+impl Question {
+    /// For a step whose inputs are known.
+    pub(crate) fn of(run: &Run, step: StepIndex, outputs: Vec<String>, bypass_cache: bool) -> Option<Self> {
+        let spec = run.spec().steps.get(step as usize)?;
+        let from_step = |source: &InputSource| matches!(source, InputSource::Output { .. });
+        let from_steps = (0_u16..).zip(&spec.inputs).filter(|(_, input)| from_step(&input.source));
+        let from_steps = from_steps.map(|(position, _)| position).collect();
+        Some(Self { step, inputs: inputs_of(run, step)?, from_steps, outputs, bypass_cache })
+    }
+}
+
+/// What lies where in the input root of a step whose inputs are known.
+pub(crate) fn inputs_of(run: &Run, step: StepIndex) -> Option<Vec<(Box<str>, TreeRef)>> {
+    Some(run.resolved_inputs(step)?.map(|(path, tree)| (path.into(), tree)).collect())
+}
+
+/// The name of a step.
+pub(crate) fn step_name(run: Option<&Run>, step: StepIndex) -> String {
+    let spec = run.and_then(|run| run.spec().steps.get(step as usize));
+    spec.map(|spec| spec.name.to_string()).unwrap_or_default()
 }
 
 /// What came of it.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::end::{run_status_name, status_name};
 use crate::driver::{DriveError, Driver};
 use crate::event::{Event, EventSink, RunEnd, RunStart};
-use crate::resolve::{Answer, Resolver};
+use crate::resolve::{Answer, Resolver, step_name};
 use crate::template::Templates;
 use crate::workers::{Delivery, Finished, Report, Workers};
 
@@ -192,8 +192,7 @@ impl<D: Driver> Session<D> {
     }
 
     fn step_name(&self, step: StepIndex) -> String {
-        let spec = self.core_run().and_then(|run| run.spec().steps.get(step as usize));
-        spec.map(|spec| spec.name.to_string()).unwrap_or_default()
+        step_name(self.core_run(), step)
     }
 }
 

@@ -24,4 +24,4 @@ pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
 pub use input_root::{InputError, LostInput, LostInputs};
-pub use space::SpaceWatching;
+pub use space::{Room, SpaceWatching};

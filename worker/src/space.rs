@@ -1,9 +1,13 @@
 //! Full disks: whose fault a failure is, and when a machine has no room for steps.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor};
@@ -20,23 +24,75 @@ pub fn is_full(path: &Path) -> bool {
     })
 }
 
-/// An executor for a machine that is one of many: a step that fails while the disk is full has not failed by itself,
-/// and may fit elsewhere. Looked at before anything of the step is removed, because it may be what fills the disk.
-#[derive(Debug)]
-pub struct SpaceWatching {
-    inner: Arc<dyn StepExecutor>,
-    is_full: fn(&Path) -> bool,
-}
+/// Whether a machine has room for steps. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<watch::Sender<bool>>);
 
-impl SpaceWatching {
-    /// Around this executor.
-    pub fn new(inner: Arc<dyn StepExecutor>) -> Self {
-        Self { inner, is_full }
+impl Default for Room {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(true)))
     }
 }
 
-fn refuse(place: PathBuf) -> Result<Execution, ExecuteError> {
-    Err(ExecuteError::NoSpace { path: place })
+impl Room {
+    /// Whether there is.
+    pub fn is_there(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// There is none, or there is again. Whether that is news.
+    pub fn set(&self, is_there: bool) -> bool {
+        self.0.send_if_modified(|known| std::mem::replace(known, is_there) != is_there)
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+}
+
+/// Between two looks at the free space while a step runs: what a step fills in less is looked at when it ends.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// An executor for a machine that is one of many: a step that fails while the disk is full has not failed by itself,
+/// and may fit elsewhere. It counts as one if the disk was full at any time while it ran: another step may have been
+/// what filled it, and may be gone when this one ends.
+#[derive(Debug)]
+pub struct SpaceWatching {
+    inner: Arc<dyn StepExecutor>,
+    room: Room,
+    is_full: fn(&Path) -> bool,
+    /// When the disk was seen full last.
+    seen_full: Mutex<Option<Instant>>,
+}
+
+impl SpaceWatching {
+    /// Around this executor. That there is no room is said before a step is refused for it, so that it is tried again
+    /// elsewhere; who says that there is again is somebody else.
+    pub fn new(inner: Arc<dyn StepExecutor>, room: Room) -> Self {
+        Self { inner, room, is_full, seen_full: Mutex::default() }
+    }
+
+    /// Looks, for all steps that run now.
+    fn look(&self, place: &Path) {
+        if (self.is_full)(place) {
+            *self.seen_full.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            if self.room.set(false) {
+                tracing::error!(place = %place.display(), "the disk is full: takes no more steps until there is room");
+            }
+        }
+    }
+
+    fn was_full_since(&self, began: Instant) -> bool {
+        let seen = *self.seen_full.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_some_and(|seen| seen >= began)
+    }
+
+    async fn look_for_ever(&self, place: &Path) -> Infallible {
+        loop {
+            sleep(LOOK).await;
+            self.look(place);
+        }
+    }
 }
 
 #[async_trait]
@@ -52,14 +108,22 @@ impl StepExecutor for SpaceWatching {
         log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
-        let place = launch.scratch.clone();
-        if (self.is_full)(&place) {
-            return refuse(place);
+        let (place, began) = (launch.scratch.clone(), Instant::now());
+        let refused = || Err(ExecuteError::NoSpace { path: place.clone() });
+        self.look(&place);
+        if self.was_full_since(began) {
+            return refused();
         }
-        let execution = self.inner.execute(launch, log, cancel).await?;
+        let executed = tokio::select! {
+            executed = self.inner.execute(launch, log, cancel) => executed,
+            never = self.look_for_ever(&place) => match never {},
+        };
+        // Nothing of the step is removed yet.
+        self.look(&place);
+        let execution = executed?;
         match execution.exit {
             Exit::Code(0) | Exit::Cancelled => Ok(execution),
-            Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut if (self.is_full)(&place) => refuse(place),
+            Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut if self.was_full_since(began) => refused(),
             Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Ok(execution),
         }
     }
@@ -67,7 +131,8 @@ impl StepExecutor for SpaceWatching {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::path::PathBuf;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::Stream;
@@ -98,18 +163,21 @@ mod tests {
         fn write(&mut self, _: Stream, _: &[u8]) {}
     }
 
-    async fn execute(exit: Exit, is_full: fn(&Path) -> bool) -> Result<Execution, ExecuteError> {
-        let launch = Launch {
+    fn launch(seconds: u64) -> Launch {
+        Launch {
             arguments: vec![],
             env: vec![],
             working_directory: String::new(),
             inputs: PathBuf::new(),
             scratch: PathBuf::new(),
             network: false,
-            timeout: Duration::from_secs(1),
-        };
-        let executor = SpaceWatching { is_full, ..SpaceWatching::new(Arc::new(Ends(exit))) };
-        executor.execute(launch, Box::new(Nobody), CancellationToken::new()).await
+            timeout: Duration::from_secs(seconds),
+        }
+    }
+
+    async fn execute(exit: Exit, is_full: fn(&Path) -> bool) -> Result<Execution, ExecuteError> {
+        let executor = SpaceWatching { is_full, ..SpaceWatching::new(Arc::new(Ends(exit)), Room::default()) };
+        executor.execute(launch(1), Box::new(Nobody), CancellationToken::new()).await
     }
 
     #[tokio::test]
@@ -121,6 +189,13 @@ mod tests {
 
     #[tokio::test]
     async fn without_room_nothing_is_begun_and_no_failure_is_the_steps_own() {
+        let room = Room::default();
+        let executor = SpaceWatching {
+            is_full: |_| true,
+            ..SpaceWatching::new(Arc::new(Ends(Exit::Code(0))), room.clone())
+        };
+        assert!(executor.execute(launch(1), Box::new(Nobody), CancellationToken::new()).await.is_err());
+        assert!(!room.is_there() && room.set(true) && !room.set(true));
         let refused = execute(Exit::Code(0), |_| true).await;
         assert!(matches!(refused, Err(ExecuteError::NoSpace { .. })), "{refused:?}");
         for (exit, is_own) in [
@@ -132,6 +207,40 @@ mod tests {
         ] {
             assert_eq!(execute(exit, fills()).await.is_ok(), is_own, "{exit:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_ran_while_another_filled_the_disk_has_not_failed_by_itself() {
+        #[derive(Debug)]
+        struct Slow;
+
+        #[async_trait]
+        impl StepExecutor for Slow {
+            fn name(&self) -> &'static str {
+                "slow"
+            }
+
+            async fn execute(
+                &self,
+                launch: Launch,
+                log: Box<dyn LogSink>,
+                cancel: CancellationToken,
+            ) -> Result<Execution, ExecuteError> {
+                sleep(launch.timeout).await;
+                Ends(Exit::Code(1)).execute(launch, log, cancel).await
+            }
+        }
+
+        let executor =
+            SpaceWatching { is_full: |_| false, ..SpaceWatching::new(Arc::new(Slow), Room::default()) };
+        let run = |seconds| executor.execute(launch(seconds), Box::new(Nobody), CancellationToken::new());
+        let fills = async {
+            sleep(Duration::from_secs(2)).await;
+            *executor.seen_full.lock().unwrap() = Some(Instant::now());
+        };
+        let (before, during, ()) = tokio::join!(run(1), run(3), fills);
+        assert!(before.is_ok() && matches!(during, Err(ExecuteError::NoSpace { .. })), "{during:?}");
+        assert!(run(1).await.is_ok(), "it began later");
     }
 
     /// There is room once, for each thread that asks.

@@ -16,9 +16,12 @@ use cullet_tests::cluster::Cluster;
 use crate::Result;
 use crate::cullet::binary;
 
+/// What a coordinator has by itself, in seconds.
+const LEASE: &str = "10";
+
 /// Three coordinators that agree, and so many workers.
 fn start(workers: usize) -> Result<Cluster> {
-    let mut cluster = Cluster::prepare(binary()?.clone(), 3, workers);
+    let mut cluster = Cluster::prepare(binary()?.clone(), 3, workers).leasing(LEASE);
     (0..3).for_each(|position| cluster.run_coordinator(position));
     cluster.agreed();
     (0..workers).for_each(|position| cluster.run_worker(position, &[]));

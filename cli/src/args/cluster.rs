@@ -36,6 +36,9 @@ pub struct CoordinatorArgs {
     /// How long a worker may be silent before what it runs is started elsewhere
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_lease)]
     pub lease: Duration,
+    /// How long a step waits that no worker there is could ever run, before it fails
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_grace)]
+    pub placement_grace: Duration,
     /// How many coordinators make a new cluster; this one waits for the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub expect: usize,
@@ -86,10 +89,19 @@ pub enum ClusterCommand {
 
 /// A second is more than a busy network takes; an hour would be as good as never.
 fn parse_lease(text: &str) -> Result<Duration, String> {
+    seconds(text, 1.0..=3600.0)
+}
+
+/// None at all, or up to a day: for clusters that grow when there is work.
+fn parse_grace(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.0..=86_400.0)
+}
+
+fn seconds(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
-    if (1.0..=3600.0).contains(&seconds) {
+    if range.contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err("it is from 1 second to 3600".to_owned())
+        Err(format!("it is from {} to {} seconds", range.start(), range.end()))
     }
 }

@@ -4,7 +4,6 @@
 mod addresses;
 mod client;
 mod error;
-mod event;
 pub(crate) mod follow;
 mod log;
 mod outage;
@@ -21,7 +20,6 @@ mod watch;
 pub(crate) use addresses::Addresses;
 pub(crate) use client::{Cluster, Patience};
 pub(crate) use error::ClusterError;
-pub(crate) use event::event;
 pub(crate) use log::{LogTail, Missing};
 pub(crate) use upload::upload;
 pub(crate) use watch::Watch;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use cullet_proto::v1;
 
 use super::client::Patience;
-use super::{Cluster, ClusterError, Watch, event};
+use super::{Cluster, ClusterError, Watch};
 use cullet_coordinator::Event;
+use cullet_coordinator::event::from_wire;
 
 /// Runs in one answer.
 const PAGE: u32 = 1000;
@@ -129,7 +130,7 @@ impl Cluster {
                 false => watch.next().await?,
             };
             let at = next.time_ms;
-            let Some(next) = event(next) else { continue };
+            let Some(next) = from_wire(next) else { continue };
             let last = matches!(next, Event::RunFinished(_));
             if lives && !last && at > now_ms && !events.is_empty() {
                 return Ok(events);

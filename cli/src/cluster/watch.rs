@@ -19,8 +19,8 @@ pub(super) const OPENING: Duration = Duration::from_secs(10);
 pub(super) const FOLLOWING: Duration = Duration::from_secs(60);
 
 /// A stream that is silent for so long is opened anew at another coordinator: the one that serves it may be cut off
-/// from the others without knowing. Where nothing happened this costs one call in a minute.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
+/// from the others without knowing. Where nothing happened this costs three calls a minute.
+pub(super) const SILENCE: Duration = Duration::from_secs(20);
 
 /// Follows the events of one run.
 #[derive(Debug)]

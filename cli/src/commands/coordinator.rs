@@ -84,9 +84,14 @@ async fn open_store(
     Ok((EngineParts { blobs, actions, completeness, clock: Arc::new(SystemClock) }, services))
 }
 
-/// What a cluster asks for that one machine does not: a step that no worker can run waits a minute, because one may come.
-fn settings() -> Settings {
-    Settings { placement_grace_ms: 60_000, ..Settings::default() }
+/// What a cluster asks for that one machine does not. A step that no worker can run waits a little, because one may be
+/// about to come back. Of steps that ended fewer are kept: a kilobyte each with what happened to them.
+fn settings(args: &CoordinatorArgs) -> Settings {
+    Settings {
+        placement_grace_ms: args.placement_grace.as_millis() as u64,
+        keep_finished_steps: 200_000,
+        ..Settings::default()
+    }
 }
 
 async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<ExitStatus, CliError> {
@@ -105,7 +110,7 @@ async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<E
     let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
-    let leads = EngineConfig { lease: args.lease, settings: Some(settings()) };
+    let leads = EngineConfig { lease: args.lease, settings: Some(settings(args)) };
     let engine = Engine::new(Arc::clone(&seat), parts, leads);
     let (routes, health) = routes(&engine, &storage);
     tokio::spawn(keep_health(Arc::clone(&seat), health));

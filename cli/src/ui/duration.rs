@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use cullet_coordinator::event::rfc3339;
+
 /// Three digits or so: `340ms`, `12.3s`, `4m 07s`, `2h 05m`, `3d 04h`.
 pub fn human(duration: Duration) -> String {
     let ms = duration.as_millis();
@@ -34,13 +36,6 @@ pub fn ago(then_ms: u64, now_ms: u64) -> String {
     };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural} ago")
-}
-
-/// RFC 3339 in UTC with milliseconds. Input in milliseconds since the Unix epoch.
-pub fn rfc3339(ms: u64) -> String {
-    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
-    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
-    format!("{time:.3}")
 }
 
 /// Milliseconds since the Unix epoch, now; 0 on a clock set before it.

@@ -36,8 +36,30 @@ impl Control {
     }
 
     fn members(&self) -> Vec<v1::Member> {
-        self.seat.members().into_iter().map(wire).collect()
+        members(&self.seat)
     }
+}
+
+fn members(seat: &Seat) -> Vec<v1::Member> {
+    seat.members().into_iter().map(wire).collect()
+}
+
+/// What a coordinator knows.
+pub(crate) fn status(seat: &Seat) -> v1::StatusResponse {
+    let not_ready = seat.not_ready();
+    let mut status = v1::StatusResponse {
+        id: seat.id(),
+        cluster_id: seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        members: members(seat),
+        ready: not_ready.is_none(),
+        reason: not_ready.unwrap_or_default(),
+        ..v1::StatusResponse::default()
+    };
+    if let Some(node) = seat.node() {
+        describe(&node, &mut status);
+    }
+    status
 }
 
 fn wire(member: MemberView) -> v1::Member {
@@ -71,20 +93,7 @@ where
 #[tonic::async_trait]
 impl Cluster for Control {
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
-        let not_ready = self.seat.not_ready();
-        let mut status = v1::StatusResponse {
-            id: self.seat.id(),
-            cluster_id: self.seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            members: self.members(),
-            ready: not_ready.is_none(),
-            reason: not_ready.unwrap_or_default(),
-            ..v1::StatusResponse::default()
-        };
-        if let Some(node) = self.seat.node() {
-            describe(&node, &mut status);
-        }
-        Ok(Response::new(status))
+        Ok(Response::new(status(&self.seat)))
     }
 
     async fn add_member(
@@ -156,6 +165,9 @@ fn describe(node: &Node, status: &mut v1::StatusResponse) {
     let applying = node.state().read();
     status.applied_index = applying.log_id.map_or(0, |log_id| log_id.index);
     status.log_hash = applying.state.log_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    status.committed_index = view.committed_index;
+    status.ready_steps = applying.state.tenants().map(|tenant| tenant.ready as u64).sum();
+    status.running_steps = applying.state.workers().map(|worker| worker.running as u64).sum();
     status.live_runs = applying.state.runs().filter(|(_, run)| run.status().is_none()).count() as u64;
     let workers = applying.state.workers().map(|worker| v1::WorkerStatus {
         id: worker.id.0,

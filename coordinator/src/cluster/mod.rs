@@ -7,8 +7,8 @@ mod peers;
 mod raft_rpc;
 mod seat;
 
-pub(crate) use control::FORWARDED;
 pub use control::control_service;
+pub(crate) use control::{FORWARDED, status};
 pub use formation::{FormError, Formation};
 pub use peers::{DialError, connect};
 pub use raft_rpc::raft_service;

@@ -89,7 +89,7 @@ impl Attendance {
     /// What a worker has on its disk, as it says.
     pub(crate) fn hold(&self, seated: &Seated, holdings: Vec<Digest>) {
         let mut inner = self.lock();
-        if !inner.present.get(&seated.worker).is_some_and(|present| present.session == seated.session) {
+        if inner.present.get(&seated.worker).is_none_or(|present| present.session != seated.session) {
             return;
         }
         inner.let_go(seated.worker);

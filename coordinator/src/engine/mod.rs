@@ -8,6 +8,7 @@ mod clock;
 mod contexts;
 mod deliver;
 mod finish;
+mod intake;
 mod nearness;
 mod perform;
 mod proposals;
@@ -38,6 +39,7 @@ use attendance::Attendance;
 use backlog::Backlog;
 use clock::TermClock;
 use contexts::Contexts;
+use intake::Intake;
 use nearness::TreeSizes;
 use proposals::Proposal;
 
@@ -134,6 +136,7 @@ pub(crate) struct Leading {
     backlog: Backlog,
     actions: Cache<Digest, Arc<EncodedAction>, ByBytes>,
     sizes: TreeSizes,
+    intake: Intake,
     starting: Arc<Semaphore>,
     finishing: Arc<Semaphore>,
     /// Cancelled when the term is over.
@@ -170,6 +173,7 @@ impl Leading {
             backlog: Backlog::default(),
             actions: Cache::with_weighter(1 << 14, ACTIONS_BYTES, ByBytes),
             sizes: TreeSizes::default(),
+            intake: Intake::default(),
             starting: Arc::new(Semaphore::new(STARTING)),
             finishing: Arc::new(Semaphore::new(FINISHING)),
             end: CancellationToken::new(),

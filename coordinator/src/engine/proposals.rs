@@ -194,7 +194,7 @@ mod tests {
         let all = [large(), LogCommand::Tick { at: 1 }, large(), large()].map(|command| proposal(command).0);
         let mut rest = all.into_iter().peekable();
         let sizes: Vec<usize> =
-            std::iter::from_fn(|| rest.peek().is_some().then(|| ()).map(|()| pack(&mut rest).0.len()))
+            std::iter::from_fn(|| rest.peek().is_some().then_some(()).map(|()| pack(&mut rest).0.len()))
                 .collect();
         assert_eq!(sizes, [2, 1, 1]);
     }

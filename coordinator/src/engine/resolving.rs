@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use cullet_core::spec::InputSource;
-use cullet_core::{LogCommand, Note, Resolution, Run, RunId, StepId, StepIndex};
+use cullet_core::{LogCommand, Note, Resolution, RunId, StepId};
 use cullet_digest::TreeRef;
 use tokio::sync::Semaphore;
 
@@ -11,7 +10,7 @@ use super::backlog::Batch;
 use super::contexts::{Context, planned};
 use super::{LOOKUPS, Leading};
 use crate::notes::{self, Said};
-use crate::resolve::{Answer, Question};
+use crate::resolve::{Answer, Question, step_name};
 use crate::template::Templates as _;
 
 impl Leading {
@@ -58,7 +57,7 @@ impl Leading {
 
     async fn look_up_step(&self, context: &Context, id: StepId, bypass_cache: bool) {
         let outputs = context.templates.outputs(id.step);
-        let asked = self.read(|state| question(state.run(id.run)?, id.step, outputs, bypass_cache));
+        let asked = self.read(|state| Question::of(state.run(id.run)?, id.step, outputs, bypass_cache));
         // It may be cancelled by now.
         let Some(question) = asked else { return };
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
@@ -79,22 +78,4 @@ impl Leading {
         let note = Note::Text(said.encode().into());
         self.tell(LogCommand::Noted { run: id.run, step: Some(id.step), note, at: self.now() }).await;
     }
-}
-
-pub(super) fn step_name(run: Option<&Run>, step: StepIndex) -> String {
-    let spec = run.and_then(|run| run.spec().steps.get(step as usize));
-    spec.map(|spec| spec.name.to_string()).unwrap_or_default()
-}
-
-/// What lies where in a step's input root.
-pub(super) fn inputs(run: &Run, step: StepIndex) -> Option<Vec<(Box<str>, TreeRef)>> {
-    Some(run.resolved_inputs(step)?.map(|(path, tree)| (path.into(), tree)).collect())
-}
-
-fn question(run: &Run, step: StepIndex, outputs: Vec<String>, bypass_cache: bool) -> Option<Question> {
-    let spec = run.spec().steps.get(step as usize)?;
-    let from_step = |source: &InputSource| matches!(source, InputSource::Output { .. });
-    let from_steps = (0_u16..).zip(&spec.inputs).filter(|(_, input)| from_step(&input.source));
-    let from_steps = from_steps.map(|(position, _)| position).collect();
-    Some(Question { step, inputs: inputs(run, step)?, from_steps, outputs, bypass_cache })
 }

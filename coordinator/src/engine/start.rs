@@ -9,10 +9,9 @@ use cullet_digest::Digest;
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
-use super::resolving::{inputs, step_name};
 use super::{FUNCTION, Leading};
 use crate::attempts::AttemptKey;
-use crate::resolve::describe;
+use crate::resolve::{describe, inputs_of, step_name};
 use crate::template::Templates as _;
 
 /// Why a start cannot be told.
@@ -64,7 +63,7 @@ impl Leading {
             let current = run.and_then(|run| run.step(key.id.step)).is_some_and(|step| {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch)
             });
-            let inputs = run.filter(|_| current).and_then(|run| inputs(run, key.id.step));
+            let inputs = run.filter(|_| current).and_then(|run| inputs_of(run, key.id.step));
             inputs.map(|inputs| (step_name(run, key.id.step), inputs)).ok_or(NoStart::Over)
         })?;
         let inputs = inputs.iter().map(|(path, tree)| v1::StartInput {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cullet_cache::{Blob, BlobStore, StoreError};
+use cullet_core::spec::RunSpec;
 use cullet_core::{LogCommand, Refusal, RunId};
 use cullet_digest::{Digest, Directory, TreeRef};
 use cullet_pipeline::Plan;
@@ -41,6 +42,19 @@ pub(crate) enum SubmitError {
     /// It may be taken in or not.
     #[error(transparent)]
     Lost(#[from] Lost),
+    /// It would not fit into one message between coordinators.
+    #[error(
+        "the run has {bytes} bytes with all its steps, more than the {limit} that one submission may have: divide it"
+    )]
+    TooLarge {
+        /// What it has.
+        bytes: u64,
+        /// What it may have.
+        limit: u64,
+    },
+    /// So much is being submitted that this coordinator has no memory for more.
+    #[error("too much is being submitted at once; try again")]
+    Busy,
     /// A task of this coordinator failed.
     #[error("the pipeline could not be planned")]
     Planning,
@@ -53,6 +67,7 @@ impl Leading {
         if self.read(|state| state.run(run).is_some()) {
             return Ok((run, true));
         }
+        let _memory = self.intake.reserve(request.pipeline.len()).await.ok_or(SubmitError::Busy)?;
         let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
         let submitted = Arc::new(Submitted { request, machine: machine.ok_or(SubmitError::NoWorker)? });
         let planning = Arc::clone(&submitted);
@@ -69,6 +84,10 @@ impl Leading {
         let digest = FUNCTION.digest(&stored);
         self.parts.blobs.put(&digest, Blob::from(stored)).await?;
         spec.submission = Some(digest);
+        let bytes = encoded_size(&spec);
+        if bytes > MOST_BYTES {
+            return Err(SubmitError::TooLarge { bytes, limit: MOST_BYTES });
+        }
         match self.propose(LogCommand::Submit { run, spec: Arc::new(spec), at: self.now() }).await? {
             Outcome::Refused { reason, retry_after_ms } => {
                 Err(SubmitError::NoRoom { reason, retry_after_ms })
@@ -94,6 +113,24 @@ impl Leading {
         }
         Ok(trees)
     }
+}
+
+/// The largest specification, in bytes as the log has it: half of what a message between coordinators holds.
+const MOST_BYTES: u64 = crate::raft::MAX_MESSAGE as u64 / 2;
+
+fn encoded_size(spec: &RunSpec) -> u64 {
+    struct Count(u64);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    // What cannot be encoded would not fit either.
+    postcard::to_io(spec, Count(0)).map_or(u64::MAX, |count| count.0)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SubmitError> {

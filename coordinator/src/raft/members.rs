@@ -29,6 +29,8 @@ pub struct RaftView {
     pub term: u64,
     /// Of the last entry in its log.
     pub last_log_index: u64,
+    /// Of the last entry that is known to be on a quorum.
+    pub committed_index: u64,
     /// Of the last entry that was applied.
     pub applied_index: u64,
     /// Of the last entry that is in a snapshot.
@@ -56,6 +58,7 @@ impl Node {
             leader: metrics.current_leader,
             term: metrics.current_term,
             last_log_index: metrics.last_log_index.unwrap_or(0),
+            committed_index: index(&metrics.local_committed),
             applied_index: index(&metrics.last_applied),
             snapshot_index: index(&metrics.snapshot),
             members: membership.nodes().map(member).collect(),

@@ -137,7 +137,11 @@ impl Peer {
         let endpoint = endpoint
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(if planted::is(Bug::NoKeepalive) { KEEPALIVE * 100_000 } else { KEEPALIVE })
+            .http2_keep_alive_interval(if planted::is(Bug::NoKeepalive) {
+                KEEPALIVE * 100_000
+            } else {
+                KEEPALIVE
+            })
             .keep_alive_timeout(KEEPALIVE_PATIENCE)
             .keep_alive_while_idle(true);
         let client = RaftClient::new(self.dial.connect(&endpoint).await?);

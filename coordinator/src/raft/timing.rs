@@ -13,7 +13,9 @@ use crate::planted::{self, Bug};
 pub struct Timing {
     /// How often a leader says that it is there.
     pub heartbeat: Duration,
-    /// A follower that heard nothing for a random time between this and twice as much stands for election.
+    /// How long a leader's word holds: for one and a half times this nobody else is voted for. A follower that heard
+    /// nothing for that time, and then for a random one between this and one and a half times this, stands for election:
+    /// it takes two and a half to three times this until a lost leader is noticed.
     pub election: Duration,
     /// How long a call waits for a quorum.
     pub commit: Duration,
@@ -27,8 +29,8 @@ impl Default for Timing {
     /// For coordinators in one data centre: a lost leader is replaced in about a second.
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(150),
-            election: Duration::from_millis(600),
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_millis(320),
             commit: Duration::from_secs(5),
             snapshot_entries: SNAPSHOT_ENTRIES,
             kept_entries: KEPT_ENTRIES,
@@ -49,7 +51,8 @@ pub(super) fn config(timing: &Timing) -> Result<Arc<Config>, NodeError> {
         cluster_name: "cullet".to_owned(),
         heartbeat_interval: millis(timing.heartbeat),
         election_timeout_min: millis(timing.election),
-        election_timeout_max: millis(timing.election).saturating_mul(2),
+        // The library takes this for the lease as well, so it is what a lost leader costs first of all.
+        election_timeout_max: millis(timing.election).saturating_mul(3) / 2,
         install_snapshot_timeout: 60_000,
         max_payload_entries: 256,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(timing.snapshot_entries),

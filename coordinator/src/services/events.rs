@@ -8,8 +8,8 @@ use cullet_proto::v1::{self, run_event};
 use prost::Message as _;
 
 use super::summary::{exit_code, step_status, summary};
-use crate::event;
-use crate::notes::Said;
+use crate::notes::{self, Said};
+use crate::resolve::step_name;
 
 /// Copied out of the state: an event, and what is still to be read from the store.
 pub(super) struct Told {
@@ -20,7 +20,7 @@ pub(super) struct Told {
 /// One event of a run, with its number.
 pub(super) fn told(id: RunId, run: &Run, sequence: u64, event: &RunEvent) -> Told {
     use run_event::Event;
-    let step = |step: StepIndex| name(run, step);
+    let step = |step: StepIndex| step_name(Some(run), step);
     let mut detail = None;
     let wire = match &event.kind {
         RunEventKind::RunStarted => Event::RunStarted(v1::RunStarted {
@@ -41,8 +41,8 @@ pub(super) fn told(id: RunId, run: &Run, sequence: u64, event: &RunEvent) -> Tol
         }
         RunEventKind::StepRewound { step: of } => {
             let name = step(*of);
-            let text = format!("outputs of {name} can no longer be read from the cache: running it again");
-            Event::Note(note(Some(name), Said::warning(Some(event::Note::RERUN), text)))
+            let said = notes::rewound(&name);
+            Event::Note(note(Some(name), said))
         }
         RunEventKind::Noted { step: of, note: noted } => {
             let said = match &**noted {
@@ -60,10 +60,6 @@ pub(super) fn told(id: RunId, run: &Run, sequence: u64, event: &RunEvent) -> Tol
     Told { event: v1::RunEvent { sequence, time_ms: event.at, event: Some(wire) }, detail }
 }
 
-pub(super) fn name(run: &Run, step: StepIndex) -> String {
-    run.spec().steps.get(step as usize).map(|step| step.name.to_string()).unwrap_or_default()
-}
-
 fn note(step: Option<String>, said: Said) -> v1::Note {
     let Said { level, kind, text } = said;
     v1::Note { level, kind: kind.unwrap_or_default(), step: step.unwrap_or_default(), text }
@@ -75,14 +71,13 @@ fn retry(step: String, end: &AttemptEnd) -> v1::Note {
         (None, Some(code)) => format!("exit code {code}"),
         (None, None) => "its inputs could not be read".to_owned(),
     };
-    let text = format!("trying again (attempt {}): {why}", end.attempt.saturating_add(1));
-    note(Some(step), Said::warning(Some(event::Note::RETRY), text))
+    note(Some(step), notes::retry(end.attempt.saturating_add(1), &why))
 }
 
 fn finished(run: &Run, step: StepIndex, end: &StepEnd) -> v1::StepFinished {
     let exit_code = exit_code(Some(end.status), end.exit_code);
     v1::StepFinished {
-        step: name(run, step),
+        step: step_name(Some(run), step),
         status: step_status(end.status).to_owned(),
         cached: end.cached || end.shared,
         duration_ms: end.duration_ms,

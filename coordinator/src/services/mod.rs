@@ -13,5 +13,6 @@ mod watch;
 mod workers;
 
 pub use all::{keep_health, routes};
+pub(crate) use runs::RunsApi;
 pub use runs::runs_service;
 pub use workers::workers_service;

@@ -21,17 +21,25 @@ const MAX_ANSWER: usize = 256 << 20;
 
 /// The service of a coordinator.
 pub fn runs_service(engine: Engine) -> RunsServer<impl Runs> {
-    RunsServer::new(Service { engine })
+    RunsServer::new(RunsApi::new(engine))
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_ANSWER)
 }
 
-struct Service {
+/// Answers calls, whether they came as gRPC or otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct RunsApi {
     engine: Engine,
 }
 
+impl RunsApi {
+    pub(crate) const fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
 #[tonic::async_trait]
-impl Runs for Service {
+impl Runs for RunsApi {
     async fn submit(
         &self,
         request: Request<v1::SubmitRequest>,
@@ -95,9 +103,14 @@ impl Runs for Service {
         let run = run_id(&request.get_ref().run)?;
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
+                let ended = |run: &cullet_core::Run| run.status().is_some();
+                if leading.read(|state| state.run(run).is_some_and(ended)) {
+                    return Ok(Response::new(v1::CancelRunResponse { had_ended: true }));
+                }
                 if !planted::is(Bug::DropCancel) {
                     leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
                 }
+                // It may have ended in between.
                 let cancelled = leading.read(|state| state.run(run).map(cullet_core::Run::is_cancelled));
                 let cancelled = cancelled.ok_or_else(|| unknown(run))?;
                 Ok(Response::new(v1::CancelRunResponse { had_ended: !cancelled }))

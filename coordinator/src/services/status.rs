@@ -7,6 +7,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::engine::{Lost, SubmitError};
 
+/// Until others are done that submit.
+const BUSY: Duration = Duration::from_secs(2);
+
 /// Until a worker may have joined.
 const WORKER_MAY_COME: Duration = Duration::from_secs(1);
 
@@ -19,7 +22,10 @@ impl From<SubmitError> for Status {
             SubmitError::NoRoom { retry_after_ms: Some(wait), .. } => {
                 again(Code::ResourceExhausted, text, Duration::from_millis(wait))
             }
-            SubmitError::NoRoom { retry_after_ms: None, .. } => Self::invalid_argument(text),
+            SubmitError::NoRoom { retry_after_ms: None, .. } | SubmitError::TooLarge { .. } => {
+                Self::invalid_argument(text)
+            }
+            SubmitError::Busy => again(Code::ResourceExhausted, text, BUSY),
             SubmitError::NoWorker => again(Code::Unavailable, text, WORKER_MAY_COME),
             SubmitError::Store(_) | SubmitError::Lost(_) => Self::unavailable(text),
             SubmitError::Planning => Self::internal(text),

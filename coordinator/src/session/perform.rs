@@ -6,7 +6,8 @@ use cullet_digest::{Digest, TreeRef};
 use super::{LOOKUPS, Message, Session};
 use crate::driver::Driver;
 use crate::event::{Event, Note, StepStart};
-use crate::resolve::Question;
+use crate::notes;
+use crate::resolve::{Question, inputs_of};
 use crate::workers::{Finished, Report, StartAttempt};
 
 /// Steps that one lookup task takes at most: enough to make a task's cost vanish, few enough that both
@@ -54,24 +55,7 @@ impl<D: Driver> Session<D> {
     }
 
     fn question(&self, step: StepIndex, bypass_cache: bool) -> Option<Question> {
-        let run = self.core_run()?;
-        let spec = run.spec().steps.get(step as usize)?;
-        let from_step = |input: &cullet_core::spec::InputSpec| {
-            matches!(input.source, cullet_core::spec::InputSource::Output { .. })
-        };
-        let from_steps = (0u16..).zip(spec.inputs.iter()).filter(|(_, input)| from_step(input));
-        Some(Question {
-            step,
-            inputs: self.inputs(step),
-            from_steps: from_steps.map(|(index, _)| index).collect(),
-            outputs: self.parts.templates.outputs(step),
-            bypass_cache,
-        })
-    }
-
-    fn inputs(&self, step: StepIndex) -> Vec<(Box<str>, TreeRef)> {
-        let inputs = self.core_run().and_then(|run| run.resolved_inputs(step));
-        inputs.map(|inputs| inputs.map(|(path, tree)| (path.into(), tree)).collect()).unwrap_or_default()
+        Question::of(self.core_run()?, step, self.parts.templates.outputs(step), bypass_cache)
     }
 
     async fn start(
@@ -103,7 +87,7 @@ impl<D: Driver> Session<D> {
             digest,
             action,
             outputs: templates.outputs(id.step),
-            inputs: self.inputs(id.step),
+            inputs: self.core_run().and_then(|run| inputs_of(run, id.step)).unwrap_or_default(),
             reports: templates.reports(id.step),
         };
         self.parts.workers.start(start, self.reports.clone()).await;
@@ -133,20 +117,14 @@ impl<D: Driver> Session<D> {
 
     fn announce_rewind(&mut self, step: StepIndex) {
         let name = self.step_name(step);
-        let text = format!("outputs of {name} can no longer be read from the cache: running it again");
-        self.warn(Some(Note::RERUN), Some(name), text);
+        self.warn(Some(Note::RERUN), Some(name.clone()), notes::rewound(&name).text);
     }
 
     /// Says why a step is started again. One that is run again for its lost outputs was announced as such.
     fn announce_retry(&mut self, step: StepIndex, attempt: AttemptId, name: &str) {
         let view = self.core_run().and_then(|run| run.step(step));
         let Some(reason) = view.and_then(|view| view.reason).filter(|_| attempt > 1) else { return };
-        let note = Note {
-            level: "warning".to_owned(),
-            kind: Some(Note::RETRY.to_owned()),
-            step: Some(name.to_owned()),
-            text: format!("trying again (attempt {attempt}): {reason}"),
-        };
+        let note = notes::retry(attempt, reason).of(Some(name.to_owned()));
         self.parts.events.event(&Event::Note(note));
     }
 

@@ -4,7 +4,8 @@ use cullet_core::{LogCommand, StepId, StepIndex};
 
 use super::{Message, Session, now};
 use crate::driver::Driver;
-use crate::event::{Event, Note, StepLog};
+use crate::event::{Event, StepLog};
+use crate::notes::{self, Said};
 use crate::resolve::LookupNote;
 use crate::workers::Report;
 
@@ -29,19 +30,11 @@ impl<D: Driver> Session<D> {
     }
 
     fn say_lookup(&mut self, step: StepIndex, note: &LookupNote) {
-        match note {
-            LookupNote::Trouble(why) => {
-                let text = format!("the cache could not be asked: {why}");
-                self.warn(Some(Note::RERUN), None, text);
-            }
-            LookupNote::Incomplete { missing } => {
-                let name = self.step_name(step);
-                let blobs = if *missing == 1 { "1 blob is" } else { &format!("{missing} blobs are") };
-                let text =
-                    format!("the cached result of {name} is not whole ({blobs} missing): running it again");
-                self.warn(Some(Note::RERUN), Some(name), text);
-            }
-        }
+        let name = self.step_name(step);
+        let Said { kind, text, .. } = notes::of_lookup(note, &name);
+        // Trouble is everybody's, and said once.
+        let of = matches!(note, LookupNote::Incomplete { .. }).then_some(name);
+        self.warn(kind.as_deref(), of, text);
     }
 
     fn delivered(&mut self, lost: Result<Vec<usize>, String>) -> LogCommand {

@@ -8,7 +8,10 @@ use cullet_worker::planted as worker;
 /// Has the mistake made from here on. False where there is none of this name.
 pub(crate) fn plant(name: &str) -> bool {
     match name {
-        "IgnoreEpoch" => core::plant(core::Bug::IgnoreEpoch),
+        "IgnoreEpoch" => {
+            core::plant(core::Bug::IgnoreEpoch);
+            coordinator::plant(coordinator::Bug::IgnoreEpoch);
+        }
         "RestartEffects" => core::plant(core::Bug::RestartEffects),
         "LeakCapacity" => core::plant(core::Bug::LeakCapacity),
         "StartEarly" => core::plant(core::Bug::StartEarly),

@@ -1,5 +1,6 @@
 //! Clusters of real processes, on loopback.
 
+mod network;
 mod process;
 mod running;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use network::Network;
 pub use process::Process;
 pub use running::Running;
 
@@ -29,6 +31,9 @@ pub struct Cluster {
     binary: PathBuf,
     /// Where blobs and results are.
     store: PathBuf,
+    lease: &'static str,
+    /// Where they run, if not all on this machine's own network.
+    network: Option<Network>,
     ports: Vec<u16>,
     coordinators: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
@@ -87,7 +92,33 @@ impl Cluster {
         };
         let none = |count| (0..count).map(|_| None).collect();
         let store = dir.path().join("store");
-        Self { dir, binary, store, ports, coordinators: none(coordinators), workers: none(workers) }
+        Self {
+            dir,
+            binary,
+            store,
+            lease: LEASE,
+            network: None,
+            ports,
+            coordinators: none(coordinators),
+            workers: none(workers),
+        }
+    }
+
+    /// Gives every process a machine of its own on a network, and the commands of the test another one.
+    #[must_use]
+    pub fn on(self, network: Network) -> Self {
+        Self { network: Some(network), ..self }
+    }
+
+    /// The network, where there is one.
+    pub const fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
+    /// Lets a worker be silent for so many seconds.
+    #[must_use]
+    pub fn leasing(self, lease: &'static str) -> Self {
+        Self { lease, ..self }
     }
 
     /// Keeps blobs and results there.
@@ -103,17 +134,42 @@ impl Cluster {
 
     /// Starts a coordinator, the first time or again.
     pub fn run_coordinator(&mut self, position: usize) {
-        let mut command = self.command();
+        let command = self.coordinator_command(position);
+        self.put_coordinator(position, Process::start(command, &self.log("c", position)));
+    }
+
+    /// What starts a coordinator.
+    pub fn coordinator_command(&self, position: usize) -> Command {
+        let mut command = self.command_on(position);
         command.arg("coordinator").arg("--data").arg(self.data(position)).arg("--store").arg(self.store());
-        command.args(["--listen", &format!("127.0.0.1:{}", self.ports[position])]);
-        command.args(["--expect", &self.ports.len().to_string(), "--peer", &self.urls(), "--lease", LEASE]);
-        self.coordinators[position] = Some(Process::start(command, &self.log("c", position)));
+        command.args(["--listen", &format!("{}:{}", self.ip(position), self.ports[position])]);
+        command.args([
+            "--expect",
+            &self.ports.len().to_string(),
+            "--peer",
+            &self.urls(),
+            "--lease",
+            self.lease,
+        ]);
+        command
+    }
+
+    /// A coordinator that was started by other means.
+    pub fn put_coordinator(&mut self, position: usize, process: Process) {
+        self.coordinators[position] = Some(process);
+    }
+
+    /// How many workers there may be.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
     }
 
     /// Starts a worker, the first time or again, with further arguments. Four steps fit on it.
     pub fn run_worker(&mut self, position: usize, arguments: &[&str]) {
-        let mut command = self.command();
-        command.args(["worker", "--join", &self.urls(), "--name", &format!("w{position}"), "--jobs", "4"]);
+        let host = self.worker_host(position);
+        let mut command = self.command_on(host);
+        command.args(["worker", "--listen", &format!("{}:0", self.ip(host))]);
+        command.args(["--join", &self.urls(), "--name", &format!("w{position}"), "--jobs", "4"]);
         command.arg("--data").arg(self.dir().join(format!("worker-{position}"))).args(arguments);
         self.workers[position] = Some(Process::start(command, &self.log("w", position)));
     }
@@ -166,7 +222,7 @@ impl Cluster {
 
     /// Where a coordinator is.
     pub fn url(&self, position: usize) -> String {
-        format!("http://127.0.0.1:{}", self.ports[position])
+        format!("http://{}:{}", self.ip(position), self.ports[position])
     }
 
     /// Where all of them are.
@@ -176,7 +232,23 @@ impl Cluster {
 
     /// The command with an environment of its own; who uses it names the cluster.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command_on(self.coordinators.len() + self.workers.len())
+    }
+
+    /// The number of a worker's machine; those of coordinators come first.
+    pub fn worker_host(&self, position: usize) -> usize {
+        self.ports.len() + position
+    }
+
+    fn ip(&self, host: usize) -> String {
+        self.network.as_ref().map_or_else(|| "127.0.0.1".to_owned(), |network| network.ip(host))
+    }
+
+    fn command_on(&self, host: usize) -> Command {
+        let mut command = match &self.network {
+            None => Command::new(&self.binary),
+            Some(network) => network.command(host, &self.binary),
+        };
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("CULLET_CACHE_DIR", self.dir().join("cache"));
         command

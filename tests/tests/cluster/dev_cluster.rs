@@ -65,6 +65,21 @@ impl DevCluster {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// A pipeline runs where the variable says.
+    fn run_something(&self) {
+        let text = "cullet: 1\nname: d\nsteps: { a: { run: 'echo from a worker' } }\n";
+        std::fs::write(self.home.path().join("cullet.yaml"), text).unwrap();
+        let output = Command::new(cullet_binary())
+            .args(["run", "--progress", "plain"])
+            .current_dir(self.home.path())
+            .env("CULLET_CLUSTER", self.said("export CULLET_CLUSTER="))
+            .env("CULLET_CACHE_DIR", self.home.path().join("cache"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 executed"), "{said}");
+    }
+
     /// Processes that it started, and their command lines.
     fn children(&self) -> Vec<(u32, String)> {
         let parent = self.process.id().to_string();
@@ -111,6 +126,7 @@ fn a_whole_cluster_comes_up_loses_a_worker_and_goes_without_a_trace() {
     names.sort_unstable();
     assert_eq!(names, ["worker-0", "worker-1"]);
 
+    cluster.run_something();
     let children = cluster.children();
     assert_eq!(children.len(), 5, "{children:?}");
     let lost = children.iter().find(|(_, arguments)| arguments.contains("worker-1")).unwrap().0;

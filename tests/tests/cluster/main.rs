@@ -3,6 +3,8 @@
 
 mod dev_cluster;
 mod following;
+mod http;
 mod losing;
 mod membership;
 mod running;
+mod worker;

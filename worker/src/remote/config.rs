@@ -9,6 +9,7 @@ use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
 use super::{Exchange, Runner};
+use crate::Room;
 
 /// How a worker presents itself.
 #[derive(Debug, Clone)]
@@ -68,6 +69,8 @@ pub struct DaemonParts {
     pub blobs: Arc<dyn BlobStore>,
     /// Brings inputs here, and results where others find them.
     pub exchange: Arc<dyn Exchange>,
+    /// Whether there is room for steps. While there is none, nothing is taken.
+    pub room: Room,
 }
 
 /// Why a worker cannot take part.

@@ -36,6 +36,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often a redirect is followed at once. More means that coordinators disagree, so give them time.
 const MAX_REDIRECTS: u32 = 3;
 
+/// Before the same coordinator is greeted again: until it has seen the end of the stream, so that it does not take the new
+/// one for the one that is emptied and gone.
+const BEFORE_GREETING_ANEW: Duration = Duration::from_millis(500);
+
 /// How long a stopped attempt may take to end: the launcher kills what does not react, and its leftovers are removed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -98,7 +102,7 @@ impl Daemon {
                 next = (next + 1) % self.coordinators.len();
                 self.coordinators[next].clone()
             });
-            let address = endpoint.uri().to_string();
+            let (address, same) = (endpoint.uri().to_string(), endpoint.clone());
             let end = match Session::open(self.context.clone(), endpoint, number).await {
                 Ok(session) => {
                     contact.made(&address, session.terms.lease);
@@ -109,6 +113,11 @@ impl Daemon {
                 }
                 Err(end) => end,
             };
+            if matches!(end, SessionEnd::Room) {
+                redirect = Some(same);
+                sleep(BEFORE_GREETING_ANEW).await;
+                continue;
+            }
             contact.report(&address, &end);
             redirect = contact.follow(&end);
             if redirect.is_none() {

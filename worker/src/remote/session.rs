@@ -64,6 +64,9 @@ pub(super) enum SessionEnd {
     Protocol(&'static str),
     #[error(transparent)]
     Full(#[from] Full),
+    /// Whoever took nothing has to greet anew to be given something.
+    #[error("the worker has room again")]
+    Room,
 }
 
 /// What outlives the sessions.
@@ -72,6 +75,12 @@ pub(super) struct Context {
     pub(super) config: Arc<DaemonConfig>,
     pub(super) parts: DaemonParts,
     pub(super) registry: Arc<Registry>,
+}
+
+impl Context {
+    fn takes_nothing(&self) -> bool {
+        self.registry.is_draining() || !self.parts.room.is_there()
+    }
 }
 
 /// What a coordinator said when it took the worker in.
@@ -100,7 +109,7 @@ impl Session {
     pub(super) async fn open(context: Context, endpoint: Endpoint, number: u64) -> Result<Self, SessionEnd> {
         let channel = connect(&context.config.dial, endpoint).await?;
         let (outbox, messages) = mpsc::channel(OUTBOX);
-        let said_draining = context.registry.is_draining();
+        let said_draining = context.takes_nothing();
         let hello = greet(&context, number);
         // There is room: nothing is in there yet.
         let _ = outbox.try_send(message(worker_message::Message::Hello(hello)));
@@ -128,6 +137,7 @@ impl Session {
     async fn take_part(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
         let mut changes = self.context.registry.changes();
         changes.mark_changed();
+        let mut room = self.context.parts.room.changes();
         loop {
             let holdings_due = self.context.registry.holdings(self.held);
             tokio::select! {
@@ -136,6 +146,7 @@ impl Session {
                     self.receive(message)?;
                 }
                 _ = changes.changed() => self.catch_up().await?,
+                _ = room.changed() => self.catch_up().await?,
                 _ = self.heartbeat.tick() => {
                     self.context.registry.expire();
                     self.send(worker_message::Message::Heartbeat(v1::Heartbeat {})).await?;
@@ -215,9 +226,14 @@ impl Session {
 
     /// Says what has not been said on this stream.
     async fn catch_up(&mut self) -> Result<(), SessionEnd> {
-        if !self.said_draining && self.context.registry.is_draining() {
-            self.send(worker_message::Message::Draining(v1::Draining {})).await?;
-            self.said_draining = true;
+        match (self.said_draining, self.context.takes_nothing()) {
+            // Before the reports, so that what could not run here does not come back.
+            (false, true) => {
+                self.send(worker_message::Message::Draining(v1::Draining {})).await?;
+                self.said_draining = true;
+            }
+            (true, false) => return Err(SessionEnd::Room),
+            _ => {}
         }
         while let Some(report) = self.context.registry.unsent(self.number) {
             let attempt = report.attempt.clone();
@@ -260,7 +276,7 @@ fn greet(context: &Context, number: u64) -> v1::Hello {
         labels: config.labels.clone().into_iter().collect(),
         running,
         finished,
-        draining: context.registry.is_draining(),
+        draining: context.takes_nothing(),
     }
 }
 

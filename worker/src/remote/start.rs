@@ -70,7 +70,7 @@ impl Start {
             let (path, tree) = parse_input(function, input)?;
             holders.truncate(MOST_HOLDERS);
             if !holders.is_empty() {
-                held.push(Held { tree: tree.clone(), holders });
+                held.push(Held { tree, holders });
             }
             inputs.push((path, tree));
         }

@@ -66,3 +66,25 @@ async fn a_farewell_that_nobody_answers_ends_as_well() {
     fixture.drain.cancel();
     assert_eq!(fixture.end().await, Drained { running: 0, unacknowledged: 1 });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_room_it_takes_nothing_until_it_greets_anew() {
+    let mut peer = Peer::start().await;
+    let fixture = Fixture::new(&[&peer.address]);
+    let mut call = peer.welcome().await;
+    assert!(!call.hello.draining);
+    call.start(&fixture.start(0, 1, "touch $D/runs; while [ ! -e $D/go ]; do sleep 0.05; done")).await;
+    fixture.until("runs").await;
+    fixture.room.set(false);
+    while !matches!(call.heard().await, Heard::Draining(_)) {}
+    fixture.room.set(true);
+    let mut call = peer.welcome().await;
+    assert_eq!((call.hello.draining, &*call.hello.running), (false, &[attempt(0, 1)][..]));
+    std::fs::write(fixture.path("go"), "").unwrap();
+    let finished = call.finished().await;
+    assert!(matches!(finished.outcome, Some(Outcome::Succeeded(_))), "{finished:?}");
+    fixture.room.set(false);
+    while !matches!(call.heard().await, Heard::Draining(_)) {}
+    drop(call);
+    assert!(peer.welcome().await.hello.draining, "also on a stream that begins later");
+}

@@ -16,7 +16,7 @@ use cullet_worker::plain::PlainExecutor;
 use cullet_worker::remote::{
     Daemon, DaemonConfig, DaemonParts, Drained, Exchange, Limits, Neighbours, TieredFiles,
 };
-use cullet_worker::{NoSourceFiles, Stores, Worker, WorkerConfig};
+use cullet_worker::{NoSourceFiles, Room, Stores, Worker, WorkerConfig};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,7 @@ pub(crate) struct Fixture {
     pub(crate) shared: Arc<Shared>,
     pub(crate) daemon: Arc<Daemon>,
     pub(crate) drain: CancellationToken,
+    pub(crate) room: Room,
     running: Option<JoinHandle<Drained>>,
 }
 
@@ -98,7 +99,9 @@ impl Fixture {
         let neighbours = Neighbours::new(tiers.clone(), OWN, dir.path().join("spool"));
         let (failures, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let shared = Arc::new(Shared { neighbours, blobs: shared.blobs, failures, tries });
-        let parts = DaemonParts { worker, blobs: Arc::new(tiers), exchange: shared.clone() };
+        let room = Room::default();
+        let parts =
+            DaemonParts { worker, blobs: Arc::new(tiers), exchange: shared.clone(), room: room.clone() };
         let config = DaemonConfig {
             name: "w".to_owned(),
             incarnation: 7,
@@ -116,7 +119,7 @@ impl Fixture {
             let (daemon, drain) = (Arc::clone(&daemon), drain.clone());
             async move { daemon.run(drain).await }
         });
-        Self { dir, shared, daemon, drain, running: Some(running) }
+        Self { dir, shared, daemon, drain, room, running: Some(running) }
     }
 
     /// The end of the daemon.

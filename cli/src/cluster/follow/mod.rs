@@ -7,17 +7,18 @@ mod reader;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use cullet_coordinator::event::from_wire;
 use cullet_coordinator::{Event, Note, RunEnd, StepLog, StepStart};
 use cullet_proto::v1;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, ClusterError, Watch, event};
+use super::{Cluster, ClusterError, Watch};
 use order::{Next, Order, Timed, attempt_over};
-use reader::{Heard, Reader, Room, What};
+use reader::{AGAIN_PATIENCE, ENDED_PATIENCE, Heard, Reader, Room, What};
 
 /// Events between the task that receives them and the one that tells them. Enough that neither waits for the other's
 /// next turn.
@@ -99,7 +100,7 @@ pub(crate) async fn follow(
 /// A task of its own, so that what happens to the others never holds it up.
 async fn receive(mut watch: Watch, send: mpsc::Sender<Result<Timed, ClusterError>>) {
     loop {
-        let next = watch.next().await.map(|next| (next.time_ms, event(next)));
+        let next = watch.next().await.map(|next| (next.time_ms, from_wire(next)));
         let message = match next {
             Ok((at_ms, Some(event))) => Ok(Timed { event, at_ms }),
             Ok((_, None)) => continue,
@@ -109,6 +110,19 @@ async fn receive(mut watch: Watch, send: mpsc::Sender<Result<Timed, ClusterError
         if send.send(message).await.is_err() || last {
             return;
         }
+    }
+}
+
+/// Says that an attempt is over, if nobody has.
+fn say(over: &watch::Sender<Option<Duration>>, patience: Duration) {
+    over.send_if_modified(|said| said.is_none() && said.replace(patience).is_none());
+}
+
+/// How long a log is waited for after this.
+fn patience(event: &Event) -> Duration {
+    match event {
+        Event::StepFinished(_) | Event::RunFinished(_) => ENDED_PATIENCE,
+        _ => AGAIN_PATIENCE,
     }
 }
 
@@ -127,17 +141,17 @@ struct Follower<'a> {
     tasks: JoinSet<()>,
     order: Order,
     /// By step: tells the reader of its log that the attempt is over.
-    over: HashMap<String, CancellationToken>,
+    over: HashMap<String, watch::Sender<Option<Duration>>>,
     tell: &'a mut (dyn FnMut(&Event, Option<u64>) + Send),
 }
 
 impl Follower<'_> {
     fn came(&mut self, timed: Timed) {
         match &timed.event {
-            Event::RunFinished(_) => self.over.values().for_each(CancellationToken::cancel),
+            Event::RunFinished(_) => self.over.values().for_each(|over| say(over, ENDED_PATIENCE)),
             event => {
                 if let Some(over) = attempt_over(event).and_then(|step| self.over.get(step)) {
-                    over.cancel();
+                    say(over, patience(event));
                 }
             }
         }
@@ -154,17 +168,14 @@ impl Follower<'_> {
     }
 
     fn begin(&mut self, start: &StepStart) {
-        let over = CancellationToken::new();
         // What says that the attempt is over may have come before this was told.
-        if self.order.knows_end_of(&start.step) {
-            over.cancel();
-        }
+        let (over, is_over) = watch::channel(self.order.end_of(&start.step).map(patience));
         let reader = Reader {
             cluster: self.logs.cluster.clone(),
             run: self.logs.run.clone(),
             step: start.step.as_str().into(),
             attempt: start.attempt,
-            over: over.clone(),
+            over: is_over,
             room: self.logs.room.clone(),
             to: self.logs.to.clone(),
         };

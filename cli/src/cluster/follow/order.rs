@@ -2,7 +2,7 @@
 //!
 //! Events stay in the order in which they happened, with one exception: what follows an attempt (the end of its step,
 //! or another attempt) waits until the attempt's log has been read. The events behind it wait as well, but not for
-//! long: after [`PATIENCE`] they pass the end of a step whose log is still on its way.
+//! long: after [`PATIENCE`] those of other steps pass those of a step whose log is still on its way.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// lines of nearly every log.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Events that wait. Beyond, no more are read: what waits is bounded, and so is what a slow reader costs.
+/// Events that wait, all together. Beyond, no more are read: what waits is bounded, and so is what a slow reader costs.
 const WAITING: usize = 4096;
 
 /// An event, and when it happened in milliseconds since the Unix epoch.
@@ -30,8 +30,8 @@ pub(super) struct Order {
     waiting: VecDeque<Timed>,
     /// Attempts whose logs are being read, by step.
     open: HashMap<String, u32>,
-    /// Ends of steps that wait for nothing but their logs, and let others pass.
-    late: BTreeMap<String, Timed>,
+    /// Events of steps that wait for nothing but a log of the step, and let those of others pass.
+    late: BTreeMap<String, VecDeque<Timed>>,
     /// Since when the first event waits.
     held_since: Option<Instant>,
 }
@@ -48,7 +48,8 @@ pub(super) enum Next {
 impl Order {
     /// Whether more events may come.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING
+        let late: usize = self.late.values().map(VecDeque::len).sum();
+        self.waiting.len() + late < WAITING
     }
 
     /// Whether nothing is left to tell.
@@ -73,49 +74,68 @@ impl Order {
         }
     }
 
-    /// Whether an event that waits says that the step's attempt is over.
-    pub(super) fn knows_end_of(&self, step: &str) -> bool {
-        let over = |timed: &Timed| match &timed.event {
-            Event::RunFinished(_) => true,
-            event => attempt_over(event) == Some(step),
-        };
-        self.waiting.iter().any(over)
+    /// The first event that waits and says that the step's attempt is over.
+    pub(super) fn end_of(&self, step: &str) -> Option<&Event> {
+        let late = self.late.get(step).into_iter().flatten();
+        let mut events = late.chain(&self.waiting).map(|timed| &timed.event);
+        events.find(|event| matches!(event, Event::RunFinished(_)) || attempt_over(event) == Some(step))
     }
 
     /// What to do at `now`.
     pub(super) fn next(&mut self, now: Instant) -> Next {
-        let ready = self.late.keys().find(|step| !self.open.contains_key(*step)).cloned();
-        if let Some(end) = ready.and_then(|step| self.late.remove(&step)) {
-            return Next::Tell(end);
+        if let Some(timed) = self.take_late() {
+            return Next::Tell(timed);
         }
         loop {
-            let Some(first) = self.waiting.front() else { return Next::Wait(None) };
-            if !self.is_held(&first.event) {
-                self.held_since = None;
-                return self.waiting.pop_front().map_or(Next::Wait(None), Next::Tell);
-            }
-            let Event::StepFinished(end) = &first.event else { return Next::Wait(None) };
-            if self.late.contains_key(&end.step) {
-                return Next::Wait(None);
-            }
-            let until = *self.held_since.get_or_insert(now) + PATIENCE;
-            if now < until {
-                return Next::Wait(Some(until));
-            }
-            let step = end.step.clone();
+            let Some(Timed { event, .. }) = self.waiting.front() else { return Next::Wait(None) };
+            let step = match step_of(event) {
+                Some(step) if self.late.contains_key(step) => step.to_owned(),
+                Some(step) if attempt_over(event).is_some() && self.open.contains_key(step) => {
+                    let until = *self.held_since.get_or_insert(now) + PATIENCE;
+                    if now < until {
+                        return Next::Wait(Some(until));
+                    }
+                    step.to_owned()
+                }
+                // The last event: after it nobody listens.
+                None if matches!(event, Event::RunFinished(_))
+                    && !(self.open.is_empty() && self.late.is_empty()) =>
+                {
+                    return Next::Wait(None);
+                }
+                _ => {
+                    self.held_since = None;
+                    return self.waiting.pop_front().map_or(Next::Wait(None), Next::Tell);
+                }
+            };
             self.held_since = None;
             if let Some(first) = self.waiting.pop_front() {
-                self.late.insert(step, first);
+                self.late.entry(step).or_default().push_back(first);
             }
         }
     }
 
-    fn is_held(&self, event: &Event) -> bool {
-        match event {
-            Event::RunFinished(_) => !self.open.is_empty() || !self.late.is_empty(),
-            event => attempt_over(event)
-                .is_some_and(|step| self.open.contains_key(step) || self.late.contains_key(step)),
+    /// The next event of a step that waits for no log any more.
+    fn take_late(&mut self) -> Option<Timed> {
+        let step = self.late.keys().find(|step| !self.open.contains_key(*step))?.clone();
+        let queue = self.late.get_mut(&step)?;
+        let first = queue.pop_front();
+        if queue.is_empty() {
+            self.late.remove(&step);
         }
+        first
+    }
+}
+
+/// The step that this is about.
+fn step_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::StepQueued { step } => Some(step),
+        Event::StepStarted(start) => Some(&start.step),
+        Event::StepLog(log) => Some(&log.step),
+        Event::StepFinished(end) => Some(&end.step),
+        Event::Note(note) => note.step.as_deref(),
+        Event::RunStarted(_) | Event::RunFinished(_) => None,
     }
 }
 
@@ -185,13 +205,13 @@ mod tests {
         let events = [finished("a"), started("b", 1), finished("b"), started("a", 2), finished("c"), ended()];
         let mut order = order(events, &["a"]);
         assert_eq!(told(&mut order, now), []);
-        assert_eq!(told(&mut order, now + PATIENCE), [started("b", 1), finished("b")]);
+        assert_eq!(told(&mut order, now + PATIENCE), [started("b", 1), finished("b"), finished("c")]);
         order.log_ended("a", 1);
-        assert_eq!(told(&mut order, now), [finished("a"), started("a", 2), finished("c"), ended()]);
+        assert_eq!(told(&mut order, now), [finished("a"), started("a", 2), ended()]);
     }
 
     #[test]
-    fn another_attempt_waits_for_the_log_of_the_one_before() {
+    fn another_attempt_waits_for_the_log_of_the_one_before_and_its_end_for_its_own() {
         let now = Instant::now();
         let retry = Event::Note(Note {
             level: "info".to_owned(),
@@ -199,12 +219,19 @@ mod tests {
             step: Some("a".to_owned()),
             text: "again".to_owned(),
         });
-        let mut order = order([retry.clone(), started("a", 2)], &["a"]);
-        assert_eq!(told(&mut order, now + PATIENCE), []);
+        let mut order = order([retry.clone(), started("a", 2), finished("a"), started("b", 1)], &["a"]);
+        assert_eq!(told(&mut order, now), []);
+        assert_eq!(told(&mut order, now + PATIENCE), [started("b", 1)]);
         order.log_ended("a", 7);
         assert_eq!(told(&mut order, now), []);
         order.log_ended("a", 1);
-        assert_eq!(told(&mut order, now), [retry, started("a", 2)]);
+        assert_eq!(order.end_of("a"), Some(&retry));
+        assert_eq!(order.next(now), Next::Tell(Timed { event: retry, at_ms: 0 }));
+        assert_eq!(order.next(now), Next::Tell(Timed { event: started("a", 2), at_ms: 0 }));
+        order.log_begins("a", 2);
+        assert_eq!(told(&mut order, now), []);
+        order.log_ended("a", 2);
+        assert_eq!(told(&mut order, now), [finished("a")]);
     }
 
     #[test]

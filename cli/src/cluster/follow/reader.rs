@@ -6,8 +6,7 @@ use std::time::Duration;
 use cullet_cache::Stream;
 use cullet_proto::v1;
 use cullet_worker::logs::LineCutter;
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::cluster::{Cluster, LogTail, Missing};
 
@@ -18,8 +17,12 @@ const RUNNING: usize = 64;
 /// Logs that are read at once of steps that have ended, besides: enough to fill a network.
 const ENDED: usize = 16;
 
-/// How long a log of an attempt that is over may bring nothing. Its worker may be gone, and takes a while to be missed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the log of a step that has ended may bring nothing. Its worker may be gone and takes a while to be missed,
+/// and then the log is in the store.
+pub(super) const ENDED_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same for an attempt that is followed by another one. Mostly its worker is lost, and its log with it.
+pub(super) const AGAIN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Room for those who read.
 #[derive(Debug, Clone)]
@@ -57,8 +60,8 @@ pub(super) struct Reader {
     pub(super) run: String,
     pub(super) step: Arc<str>,
     pub(super) attempt: u32,
-    /// Is cancelled when the attempt is over.
-    pub(super) over: CancellationToken,
+    /// Says when the attempt is over, and how long its log may bring nothing from then on.
+    pub(super) over: watch::Receiver<Option<Duration>>,
     pub(super) room: Room,
     pub(super) to: mpsc::Sender<Heard>,
 }
@@ -71,7 +74,7 @@ impl Reader {
             let _permit = tokio::select! {
                 biased;
                 permit = self.room.running.acquire() => permit,
-                () = self.over.cancelled() => self.room.ended.acquire().await,
+                _ = self.over() => self.room.ended.acquire().await,
             };
             self.follow().await
         };
@@ -118,8 +121,14 @@ impl Reader {
     }
 
     async fn given_up(&self) {
-        self.over.cancelled().await;
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(self.over().await).await;
+    }
+
+    async fn over(&self) -> Duration {
+        let mut over = self.over.clone();
+        // Where nobody is left to say so, it is over as well.
+        let said = over.wait_for(Option::is_some).await.ok().and_then(|patience| *patience);
+        said.unwrap_or(ENDED_PATIENCE)
     }
 
     async fn lines(&self, stream: &'static str, text: String) {

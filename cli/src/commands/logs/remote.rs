@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use cullet_cache::Stream;
 use cullet_coordinator::Event;
+use cullet_coordinator::event::from_wire;
 use cullet_proto::v1;
 use tonic::Code;
 
 use super::titled;
 use crate::args::{LogStreams, LogsArgs};
-use crate::cluster::{Addresses, Cluster, ClusterError, LogTail, Missing, Watch, event};
+use crate::cluster::{Addresses, Cluster, ClusterError, LogTail, Missing, Watch};
 use crate::commands::on_cluster;
 use crate::config::Config;
 use crate::diagnostics;
@@ -127,7 +128,7 @@ impl Printer {
         let mut watch = Watch::new(self.cluster.clone(), &self.run);
         let mut read = false;
         loop {
-            match event(watch.next().await?) {
+            match from_wire(watch.next().await?) {
                 Some(Event::StepStarted(start))
                     if start.step == step.name && start.attempt >= step.attempt =>
                 {

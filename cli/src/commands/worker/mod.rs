@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::{LocalCache, StorageLimits, StorageServices, StoreError};
+use cullet_worker::Room;
 use cullet_worker::remote::{Daemon, DaemonConfig, Limits};
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -19,7 +19,7 @@ use crate::config::{Config, WorkerSettings};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use parts::Machine;
-use upkeep::{End, Upkeep};
+use upkeep::Upkeep;
 
 /// For threads that block, at the end: what they did is not needed any more.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -43,7 +43,8 @@ pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, C
 }
 
 async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStatus, CliError> {
-    let upkeep = Upkeep::new(cache.clone())?;
+    let room = Room::default();
+    let upkeep = Upkeep::new(cache.clone(), room.clone())?;
     let machine = Machine::look(settings)?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", settings.listen))
@@ -54,14 +55,14 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let parts = machine.parts(settings, cache, &address, Handle::current()).await?;
+    let parts = machine.parts(settings, cache, &address, room).await?;
     let daemon = Daemon::new(identity(settings, &machine, &address), parts);
     let daemon = Arc::new(daemon.map_err(|error| CliError::usage(error.to_string()))?);
     tracing::info!(name = settings.name, %bound, address, data = %settings.base.cache_dir.display(), "listening");
 
     signals::listen(drain.clone(), Arc::clone(&daemon))
         .map_err(|error| CliError::infra("cannot listen for signals").because(error))?;
-    let upkeep = tokio::spawn(upkeep.keep(drain.clone()));
+    tokio::spawn(upkeep.keep());
     let serving = tokio::spawn({
         let (daemon, stop) = (Arc::clone(&daemon), stop.clone());
         let services = StorageServices::read_only(cache.blobs.clone(), StorageLimits::default());
@@ -72,10 +73,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     stop.cancel();
     // It ends because of that; what it could not do any more is nobody's loss.
     drop(tokio::time::timeout(FAREWELL, serving).await);
-    match upkeep.await {
-        Ok(End::Full) => Err(StoreError::NoSpace { path: settings.base.cache_dir.clone() }.into()),
-        _ => Ok(ExitStatus::Success),
-    }
+    Ok(ExitStatus::Success)
 }
 
 fn identity(settings: &WorkerSettings, machine: &Machine, address: &str) -> DaemonConfig {

@@ -10,7 +10,7 @@ use cullet_cache::{
 use cullet_coordinator::session::Capacity;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::Tier;
-use cullet_worker::{NoSourceFiles, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
+use cullet_worker::{NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 
 use crate::commands::machine;
@@ -72,11 +72,11 @@ impl Machine {
         settings: &WorkerSettings,
         cache: &LocalCache,
         address: &str,
-        runtime: Handle,
+        room: Room,
     ) -> Result<DaemonParts, CliError> {
         let spool = settings.base.cache_dir.join("spool");
         let shared = shared(settings, &spool).await?;
-        let options = TiersOptions::default();
+        let (options, runtime) = (TiersOptions::default(), Handle::current());
         // Who has what is known of inputs only, and said with each step.
         let tiers = Tiers::new(cache.disk.clone(), Arc::new(NoPeers), shared, &options, runtime)?;
         let stores = Stores {
@@ -89,13 +89,14 @@ impl Machine {
             owner: settings.base.step_owner(),
             ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
         };
-        let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor)));
+        let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));
         let worker = Worker::new(config, executor, stores)
             .map_err(|error| CliError::infra("steps cannot run here").because(error))?;
         Ok(DaemonParts {
             worker: Arc::new(worker),
             blobs: Arc::new(tiers.clone()),
             exchange: Arc::new(Neighbours::new(tiers, address, spool)),
+            room,
         })
     }
 }

@@ -4,16 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
-use cullet_worker::space;
+use cullet_worker::{Room, space};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
-/// Between two looks at the free space: often enough that a full disk fails few steps.
+/// Between two looks at the free space: a worker whose disk others fill should fail few steps.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many looks in a row find a full disk before the worker leaves: a step that fills it is gone again sooner.
-const PATIENCE: u32 = 3;
+/// How many looks in a row find room before a worker that had none takes steps again: half a minute, in which whatever
+/// filled the disk runs elsewhere.
+const RECOVERY: u32 = 30;
 
 /// Looks between two collections of a cache that has grown past its bound: one a minute.
 const COLLECT: u32 = 60;
@@ -22,46 +22,37 @@ const COLLECT: u32 = 60;
 /// where their step runs, and outputs are published right after they are collected, so nothing needs longer.
 const PROTECT: u32 = 600;
 
-/// How upkeep ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Somebody told the worker to end.
-    Told,
-    /// The disk is full, and there is nothing left to evict.
-    Full,
-}
-
 /// The cache of a worker, and what keeps parts of it from being evicted.
 pub(super) struct Upkeep {
     cache: LocalCache,
+    room: Room,
     now: LiveRun,
     before: Option<LiveRun>,
 }
 
 impl Upkeep {
     /// Protects what is used from now on.
-    pub(super) fn new(cache: LocalCache) -> Result<Self, StoreError> {
+    pub(super) fn new(cache: LocalCache, room: Room) -> Result<Self, StoreError> {
         let now = cache.live_run()?;
-        Ok(Self { cache, now, before: None })
+        Ok(Self { cache, room, now, before: None })
     }
 
-    /// Keeps the cache within its bound, until the worker ends. A worker without space drains itself: it would only
-    /// fail what others can do.
-    pub(super) async fn keep(mut self, drain: CancellationToken) -> End {
+    /// Keeps the cache within its bound, for ever. A worker without space takes no steps: it would only fail what others
+    /// can do.
+    pub(super) async fn keep(mut self) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut full = 0;
+        let mut with_room = 0;
         for look in 1_u32.. {
-            tokio::select! {
-                _ = looks.tick() => {}
-                () = drain.cancelled() => return End::Told,
+            looks.tick().await;
+            with_room = if self.has_room().await { with_room + 1 } else { 0 };
+            if with_room == 0 && self.room.set(false) {
+                tracing::error!(
+                    "the disk is full and nothing can be evicted: takes no more steps until there is room"
+                );
             }
-            full = if self.is_full().await { full + 1 } else { 0 };
-            if full >= PATIENCE {
-                let dir = self.cache.disk.dir().display();
-                tracing::error!(%dir, "the disk is full and nothing can be evicted: takes no more steps");
-                drain.cancel();
-                return End::Full;
+            if with_room >= RECOVERY && self.room.set(true) {
+                tracing::info!("there is room again: takes steps");
             }
             if look.is_multiple_of(COLLECT) {
                 self.collect().await;
@@ -70,17 +61,16 @@ impl Upkeep {
                 self.protect();
             }
         }
-        End::Told
     }
 
     /// Looks, and evicts where that might help.
-    async fn is_full(&self) -> bool {
+    async fn has_room(&self) -> bool {
         let cache = self.cache.clone();
         let looked = spawn_blocking(move || {
             let dir = cache.disk.dir();
-            space::is_full(dir) && !make_room(&cache, dir)
+            !space::is_full(dir) || make_room(&cache, dir)
         });
-        looked.await.unwrap_or(false)
+        looked.await.unwrap_or(true)
     }
 
     async fn collect(&self) {
@@ -106,12 +96,13 @@ impl Upkeep {
 fn make_room(cache: &LocalCache, dir: &Path) -> bool {
     let held = cache.gc(u64::MAX).map(|report| report.bytes_before);
     match held.and_then(|held| cache.gc(held - held / 10)) {
-        Ok(report) => {
+        Ok(report) if report.evicted_blobs > 0 => {
             tracing::warn!(blobs = report.evicted_blobs, "the disk is full: evicted from the cache");
             !space::is_full(dir)
         }
+        Ok(_) => false,
         Err(error) => {
-            tracing::warn!(%error, "the disk is full and the cache cannot be collected");
+            tracing::debug!(%error, "the disk is full and the cache cannot be collected");
             false
         }
     }

@@ -34,14 +34,17 @@ pub(super) async fn attend(
 ) {
     let Some(hello) = greeting(&mut inbox).await else { return };
     let Some(worker) = join(&leading, &hello).await else { return };
-    let seated = leading.attendance.enter(worker, outbox.clone());
     let lease = leading.lease();
     let welcome = v1::Welcome {
         worker: worker.0,
         lease_ms: lease.as_millis() as u64,
         heartbeat_ms: (lease / BEATS).as_millis() as u64,
     };
-    leading.attendance.send(worker, Message::Welcome(welcome));
+    // Nothing else may come first, so it is said before anybody else can say something.
+    if outbox.try_send(Message::Welcome(welcome)).is_err() {
+        return;
+    }
+    let seated = leading.attendance.enter(worker, outbox);
     let mut session = Session { leading, seated, heard: Instant::now() };
     session.compare(&hello);
     for report in hello.finished {

@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cullet_coordinator::{Event, Note, RunEnd, RunStart, StepEnd, StepStart, TestSummary};
 use cullet_proto::v1;
 use cullet_proto::v1::run_event;
 
+use super::{Event, Note, RunEnd, RunStart, StepEnd, StepStart, TestSummary};
+
 /// The event; none for one that this version does not know.
-pub(crate) fn event(event: v1::RunEvent) -> Option<Event> {
+pub fn from_wire(event: v1::RunEvent) -> Option<Event> {
     Some(match event.event? {
         run_event::Event::RunStarted(v1::RunStarted { run, pipeline, steps }) => {
             Event::RunStarted(RunStart { run, pipeline, steps })
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     fn mapped(inner: run_event::Event) -> Event {
-        event(v1::RunEvent { sequence: 1, time_ms: 2, event: Some(inner) }).unwrap()
+        from_wire(v1::RunEvent { sequence: 1, time_ms: 2, event: Some(inner) }).unwrap()
     }
 
     #[test]
@@ -111,6 +112,6 @@ mod tests {
 
     #[test]
     fn an_event_of_a_later_version_is_passed_over() {
-        assert_eq!(event(v1::RunEvent { sequence: 1, time_ms: 2, event: None }), None);
+        assert_eq!(from_wire(v1::RunEvent { sequence: 1, time_ms: 2, event: None }), None);
     }
 }

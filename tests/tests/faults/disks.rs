@@ -1,0 +1,118 @@
+//! Disks that are full, stand still, fail, or lose what was not synced.
+
+use std::process::Command;
+use std::time::Duration;
+
+use cullet_tests::cluster::{Cluster, Process, until};
+use cullet_tests::cullet_binary;
+
+use super::support::{Filesystem, led_among, unique};
+
+/// Three coordinators, each with a small filesystem, and one worker.
+fn small_disks(mebibytes: u32) -> (Cluster, Vec<Filesystem>) {
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), 3, 1);
+    let disks = (0..3).map(|position| Filesystem::ext4(cluster.data(position), mebibytes)).collect();
+    (0..3).for_each(|position| cluster.run_coordinator(position));
+    cluster.agreed();
+    cluster.run_worker(0, &[]);
+    cluster.with_workers(1);
+    (cluster, disks)
+}
+
+#[test]
+fn a_full_disk_costs_one_coordinator_its_part_until_there_is_room() {
+    let (cluster, disks) = small_disks(64);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let filler = disks[led].at.join("filler");
+    // Until nothing fits; what is wanted is the failure.
+    let _ =
+        Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).output();
+    let others: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    for number in 0..3 {
+        cluster.run(&unique(&cluster, &format!("full-{number}"), "true"), &[]).assert_success();
+    }
+    until("another leader", || led_among(&cluster, &others));
+    std::fs::remove_file(&filler).unwrap();
+    cluster.agreed();
+}
+
+#[test]
+fn a_disk_that_stands_still_acknowledges_nothing() {
+    let (cluster, disks) = small_disks(64);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let followers: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    // Without the disks of both followers there is no majority.
+    followers.iter().for_each(|follower| disks[*follower].freeze());
+    let run = cluster.begin_run(&unique(&cluster, "frozen", "true"), &[]);
+    std::thread::sleep(Duration::from_secs(4));
+    let frozen = cluster.status(led).unwrap()["live_runs"].as_u64().unwrap();
+    assert_eq!(frozen, 0, "nothing is accepted that is not durable");
+    followers.iter().for_each(|follower| disks[*follower].thaw());
+    run.outcome().assert_success();
+    cluster.agreed();
+}
+
+#[test]
+fn a_power_cut_loses_nothing_that_was_acknowledged() {
+    let (mut cluster, disks) = small_disks(128);
+    let runs: Vec<String> = (0..5)
+        .map(|number| {
+            let name = format!("acknowledged-{number}");
+            let dir = unique(&cluster, &name, "true");
+            let mut command = cluster.command();
+            command.current_dir(dir).args([
+                "run",
+                "--detach",
+                "--progress",
+                "json",
+                "--cluster",
+                &cluster.urls(),
+            ]);
+            let said: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+            said["run"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    disks.iter().for_each(Filesystem::cut_power);
+    (0..3).for_each(|position| cluster.kill_coordinator(position));
+    for disk in &disks {
+        disk.unmount();
+        disk.mount();
+    }
+    (0..3).for_each(|position| cluster.run_coordinator(position));
+    cluster.agreed();
+    cluster.with_workers(1);
+    for run in runs {
+        let attached = cluster.cullet(&["attach", &run, "--cluster", &cluster.urls()]);
+        assert_eq!(attached.exit_code, 0, "{run}: {}", attached.stderr);
+    }
+}
+
+#[test]
+fn a_sync_that_fails_once_ends_the_coordinator_for_good() {
+    let mut cluster = Cluster::start(3, 1);
+    cluster.with_workers(1);
+    let follower = (cluster.leader_of(&cluster.agreed_leader()) + 1) % 3;
+    let before = cluster.take_coordinator(follower);
+    before.kill();
+    let inner = cluster.coordinator_command(follower);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]);
+    command
+        .args(["-e", "inject=fdatasync,fsync:error=EIO:when=20"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let log = cluster.dir().join(format!("c{follower}.log"));
+    let mut failing = Process::start(command, &log);
+    for number in 0.. {
+        if failing.has_ended() {
+            break;
+        }
+        assert!(number < 60, "it goes on: {}", cluster.logs());
+        cluster.run(&unique(&cluster, &format!("eio-{number}"), "true"), &[]).assert_success();
+    }
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("cannot be written any more"), "{said}");
+    cluster.run_coordinator(follower);
+    cluster.agreed();
+}

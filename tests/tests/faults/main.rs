@@ -1,0 +1,12 @@
+//! Real processes while machines, disks, networks and clocks fail. Takes root: networks and filesystems of their own
+//! are made for it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod clients;
+mod clocks;
+mod disks;
+mod logs;
+mod partitions;
+mod pauses;
+mod support;
+mod workers;

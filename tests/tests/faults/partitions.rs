@@ -1,0 +1,90 @@
+//! Networks that part coordinators from each other.
+
+use std::time::Duration;
+
+use cullet_tests::cluster::until;
+
+use super::support::{get, led_among, networked, timed, unique};
+
+#[test]
+fn a_leader_cut_off_is_replaced_and_refuses_what_it_cannot_decide() {
+    let cluster = networked(3, 1);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let others: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    let network = cluster.network().unwrap();
+    network.part(&[led], &[others[0], others[1], cluster.worker_host(0)]);
+    let (_, took) = timed(|| until("another leader", || led_among(&cluster, &others)));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    cluster.run(&unique(&cluster, "meanwhile", "true"), &[]).assert_success();
+    // Reads are linearizable, so the one that is cut off has no answer, and says so in bounded time.
+    let (code, took) = timed(|| get(&cluster, led, "/api/v1/runs"));
+    assert_eq!(code, Some(503), "after {took:?}");
+    network.heal();
+    cluster.agreed();
+    assert_eq!(get(&cluster, led, "/api/v1/runs"), Some(200));
+}
+
+#[test]
+fn a_follower_cut_off_disturbs_nobody() {
+    let cluster = networked(3, 1);
+    let before = cluster.agreed_leader();
+    let follower = (cluster.leader_of(&before) + 1) % 3;
+    let rest: Vec<usize> = (0..3).filter(|position| *position != follower).collect();
+    let network = cluster.network().unwrap();
+    network.part(&[follower], &rest);
+    cluster.run(&unique(&cluster, "meanwhile", "sleep 3"), &[]).assert_success();
+    network.heal();
+    let after = cluster.agreed();
+    assert_eq!(
+        (&after["leader"], &after["term"]),
+        (&before["leader"], &before["term"]),
+        "pre-vote keeps the leader"
+    );
+}
+
+#[test]
+fn a_leader_that_hears_nobody_is_replaced() {
+    let cluster = networked(3, 1);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let others: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    // What it says arrives; no answer does.
+    cluster.network().unwrap().drop_from(&others, &[led]);
+    until("another leader", || led_among(&cluster, &others));
+    cluster.run(&unique(&cluster, "meanwhile", "true"), &[]).assert_success();
+    cluster.network().unwrap().heal();
+    cluster.agreed();
+}
+
+#[test]
+fn a_bridge_between_two_halves_leads() {
+    let cluster = networked(5, 0);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    // The bridge is another one, so that somebody has to be elected.
+    let bridge = (led + 1) % 5;
+    let rest: Vec<usize> = (0..5).filter(|position| *position != bridge).collect();
+    let (some, others) = rest.split_at(2);
+    let network = cluster.network().unwrap();
+    network.part(some, others);
+    let (_, took) = timed(|| {
+        until("a leader that a majority hears", || {
+            (0..5).find(|position| get(&cluster, *position, "/api/v1/runs") == Some(200))
+        })
+    });
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    network.heal();
+    cluster.agreed();
+}
+
+#[test]
+fn a_lossy_network_causes_no_elections() {
+    let cluster = networked(3, 1);
+    let before = cluster.agreed_leader();
+    let network = cluster.network().unwrap();
+    (0..3).for_each(|host| network.lose(host, 50));
+    let dir = unique(&cluster, "lossy", "sleep 15");
+    cluster.run(&dir, &[]).assert_success();
+    network.heal();
+    let after = cluster.agreed();
+    let terms = |status: &serde_json::Value| status["term"].as_u64().unwrap();
+    assert!(terms(&after) <= terms(&before) + 1, "{before} {after}");
+}

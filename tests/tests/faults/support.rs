@@ -1,0 +1,119 @@
+//! What these tests share.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cullet_tests::cluster::{Cluster, Network};
+use cullet_tests::cullet_binary;
+use serde_json::Value;
+
+/// One step that nobody has run before.
+pub(crate) fn unique(cluster: &Cluster, name: &str, run: &str) -> PathBuf {
+    let text = format!("cullet: 1\nname: {name}\nsteps:\n  s: {{ run: '{run} # {name}' }}\n");
+    cluster.pipeline(name, &text)
+}
+
+/// So many coordinators and workers on a network of their own, and one machine more for the commands of the test.
+pub(crate) fn networked(coordinators: usize, workers: usize) -> Cluster {
+    let network = Network::new(coordinators + workers + 1);
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), coordinators, workers).on(network);
+    (0..coordinators).for_each(|position| cluster.run_coordinator(position));
+    cluster.agreed();
+    (0..workers).for_each(|position| cluster.run_worker(position, &[]));
+    if workers > 0 {
+        cluster.with_workers(workers);
+    }
+    cluster
+}
+
+/// The status line of an answer to GET, asked on the machine of the test; none where there was none in time.
+pub(crate) fn get(cluster: &Cluster, position: usize, path: &str) -> Option<u16> {
+    let host = cluster.worker_host(0) + cluster.workers();
+    let url = format!("{}{path}", cluster.url(position));
+    let mut command = match cluster.network() {
+        Some(network) => network.command(host, Path::new("curl")),
+        None => Command::new("curl"),
+    };
+    let output =
+        command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", &url]).output();
+    let code: u16 = String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().ok()?;
+    Some(code).filter(|code| *code != 0)
+}
+
+/// The first of these coordinators that says something while it knows a leader among them.
+pub(crate) fn led_among(cluster: &Cluster, positions: &[usize]) -> Option<(usize, Value)> {
+    positions.iter().find_map(|position| {
+        let status = cluster.status(*position)?;
+        let ids: Vec<String> = positions
+            .iter()
+            .filter_map(|other| Some(cluster.status(*other)?["id"].as_str()?.to_owned()))
+            .collect();
+        let leader = status["leader"].as_str()?;
+        ids.iter().position(|id| id == leader).map(|led| (positions[led], status.clone()))
+    })
+}
+
+/// How long something takes that has to happen.
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    (work(), began.elapsed())
+}
+
+/// A filesystem of its own, in a file.
+pub(crate) struct Filesystem {
+    pub(crate) at: PathBuf,
+}
+
+impl Filesystem {
+    /// ext4 of so many MiB at a directory that is made for it.
+    pub(crate) fn ext4(at: PathBuf, mebibytes: u32) -> Self {
+        let image = at.with_extension("img");
+        succeed(Command::new("truncate").args(["-s", &format!("{mebibytes}M")]).arg(&image));
+        succeed(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        std::fs::create_dir_all(&at).unwrap();
+        let this = Self { at };
+        this.mount();
+        this
+    }
+
+    /// Mounts it, the first time or again.
+    pub(crate) fn mount(&self) {
+        succeed(Command::new("mount").args(["-o", "loop"]).arg(self.at.with_extension("img")).arg(&self.at));
+    }
+
+    /// Takes it away, whoever uses it.
+    pub(crate) fn unmount(&self) {
+        succeed(Command::new("umount").arg("-l").arg(&self.at));
+    }
+
+    /// What a power cut does: what was not synced is gone.
+    pub(crate) fn cut_power(&self) {
+        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH; see the kernel's fs/ext4/ext4.h.
+        let script = "import fcntl, os, struct, sys\n\
+                      fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+        succeed(Command::new("python3").args(["-c", script]).arg(&self.at));
+    }
+
+    /// Stops all writes until it thaws.
+    pub(crate) fn freeze(&self) {
+        succeed(Command::new("fsfreeze").arg("-f").arg(&self.at));
+    }
+
+    pub(crate) fn thaw(&self) {
+        succeed(Command::new("fsfreeze").arg("-u").arg(&self.at));
+    }
+}
+
+impl Drop for Filesystem {
+    fn drop(&mut self) {
+        // It may be frozen, or unmounted already.
+        let _ = Command::new("fsfreeze").arg("-u").arg(&self.at).stderr(std::process::Stdio::null()).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.at).stderr(std::process::Stdio::null()).status();
+    }
+}
+
+pub(crate) fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,120 @@
+//! What the chart renders, and what it refuses to.
+
+use serde_json::{Value, json};
+
+use super::chart::{SETTINGS, find, template};
+use super::tools::helm;
+
+fn rendered(name: &str) -> Vec<Value> {
+    SETTINGS.iter().find(|setting| setting.name == name).unwrap().render()
+}
+
+#[test]
+fn the_chart_is_clean() {
+    let lint = helm(&["lint", "--strict", "helm/cullet"]);
+    assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
+}
+
+#[test]
+fn every_setting_is_valid_in_kubernetes() {
+    for setting in &SETTINGS {
+        let documents = setting.render();
+        assert!(documents.len() >= 6, "{}", setting.name);
+        for document in &documents {
+            let labels = &document["metadata"]["labels"];
+            assert_eq!(labels["app.kubernetes.io/instance"], "r", "{}: {document}", setting.name);
+        }
+    }
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    for (set, words) in [
+        ("nonsense=1", "nonsense"),
+        ("worker.sandbox.tier=none", "/worker/sandbox/tier"),
+        ("coordinator.replicas=2", "/coordinator/replicas"),
+        ("coordinator.replicas=three", "/coordinator/replicas"),
+        ("coordinator.antiAffinity=maybe", "/coordinator/antiAffinity"),
+        ("coordinator.service.port=0", "/coordinator/service/port"),
+        ("coordinator.data.size=much", "/coordinator/data/size"),
+        ("worker.replicas=-1", "/worker/replicas"),
+        ("worker.drainSeconds=never", "/worker/drainSeconds"),
+        ("worker.cache.bound=30", "/worker/cache/bound"),
+        ("worker.labels.image=x", "propertyName 'image'"),
+        ("worker.cachee.size=1Gi", "cachee"),
+        ("store.type=s3", "/store/s3/bucket"),
+        ("store.type=gcs", "/store/type"),
+        ("store.type=s3,store.s3.bucket=b,store.s3.prefix=a/", "/store/s3/prefix"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("worker.sandbox.tier=privileged", "set worker.directStore to false"),
+        (
+            "worker.autoscaling.enabled=true,worker.autoscaling.minReplicas=9,worker.autoscaling.maxReplicas=3",
+            "maxReplicas",
+        ),
+    ] {
+        match template(&[set]) {
+            Ok(_) => panic!("{set} is accepted"),
+            Err(error) => assert!(error.contains(words), "{set}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_cluster_can_form_and_keeps_its_majority() {
+    let documents = rendered("as it comes");
+    let set = find(&documents, "StatefulSet", "r-cullet-coordinator").unwrap();
+    let service = find(&documents, "Service", "r-cullet-coordinators").unwrap();
+    // One is ready when all have found each other.
+    assert_eq!(set["spec"]["podManagementPolicy"], "Parallel");
+    assert_eq!(service["spec"]["publishNotReadyAddresses"], true);
+    assert_eq!(service["spec"]["clusterIP"], "None");
+    assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let budget = find(&documents, "PodDisruptionBudget", "r-cullet-coordinator").unwrap();
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    let single = rendered("as small as it gets");
+    assert_eq!(find(&single, "PodDisruptionBudget", "r-cullet-coordinator"), None);
+}
+
+#[test]
+fn a_worker_has_the_time_to_drain() {
+    for setting in &SETTINGS {
+        let documents = setting.render();
+        let worker = find(&documents, "StatefulSet", "r-cullet-worker").unwrap();
+        let pod = &worker["spec"]["template"]["spec"];
+        let arguments = pod["containers"][0]["args"].as_array().unwrap();
+        let drain = arguments.iter().find_map(|argument| argument.as_str()?.strip_prefix("--drain="));
+        let drain: u64 = drain.unwrap().parse().unwrap();
+        assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > drain + 45, "{}", setting.name);
+    }
+}
+
+#[test]
+fn pods_get_what_their_tier_needs_and_no_more() {
+    for (name, privileged, seccomp, proc_mount) in [
+        ("as it comes", false, json!("Unconfined"), Value::Null),
+        ("the full sandbox", false, json!("Unconfined"), json!("Unmasked")),
+        ("blobs through coordinators, as root", true, Value::Null, Value::Null),
+        ("as small as it gets", false, json!("RuntimeDefault"), Value::Null),
+    ] {
+        let documents = rendered(name);
+        let pod = |part: &str| {
+            let set = find(&documents, "StatefulSet", &format!("r-cullet-{part}")).unwrap();
+            set["spec"]["template"]["spec"].clone()
+        };
+        let worker = &pod("worker")["containers"][0]["securityContext"];
+        assert_eq!(worker["privileged"] == true, privileged, "{name}");
+        assert_eq!(worker["seccompProfile"]["type"], seccomp, "{name}");
+        assert_eq!(worker["procMount"], proc_mount, "{name}");
+        if !privileged {
+            assert_eq!(worker["capabilities"]["drop"], json!(["ALL"]), "{name}");
+            assert_eq!(pod("worker")["securityContext"]["runAsNonRoot"], true, "{name}");
+        }
+        // What Kubernetes demands of a pod with an unmasked /proc.
+        assert_eq!(pod("worker")["hostUsers"] == false, proc_mount == "Unmasked", "{name}");
+        assert_eq!(pod("coordinator")["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert_eq!(pod("coordinator")["automountServiceAccountToken"], false, "{name}");
+    }
+}
