@@ -47,7 +47,7 @@ impl Client {
 
     fn connect(&mut self) -> Channel {
         let address = self.chance.pick(&self.coordinators).clone();
-        let endpoint = Endpoint::from_shared(address).expect("an address of the simulation");
+        let Ok(endpoint) = Endpoint::from_shared(address) else { panic!("a host has no address") };
         let endpoint = endpoint.connect_timeout(Duration::from_millis(500)).timeout(PATIENCE);
         network::dial().connect_lazy(&endpoint)
     }
