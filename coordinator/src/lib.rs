@@ -11,6 +11,7 @@ mod http;
 mod machines;
 pub mod metrics;
 mod notes;
+pub mod planted;
 pub mod raft;
 pub mod request;
 pub mod resolve;

@@ -10,6 +10,7 @@ pub mod junit;
 mod layers;
 pub mod logs;
 pub mod plain;
+pub mod planted;
 mod pump;
 pub mod remote;
 pub mod sandbox;

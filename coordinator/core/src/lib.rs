@@ -18,6 +18,7 @@ mod labels;
 mod outstanding;
 mod place;
 mod placement;
+pub mod planted;
 mod ready;
 mod retired;
 mod run;

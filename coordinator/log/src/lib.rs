@@ -35,6 +35,7 @@ mod log;
 mod names;
 mod open;
 mod pending;
+pub mod planted;
 mod reading;
 mod recent;
 mod record;

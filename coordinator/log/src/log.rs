@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::disk::Disk;
 use crate::pending::{self, Change, Pending};
+use crate::planted::{self, Bug};
 use crate::record;
 use crate::shared::{Shared, lock};
 use crate::snapshot::{SnapshotInfo, SnapshotReader, SnapshotWriter};
@@ -144,6 +145,10 @@ impl Log {
     /// [`Error::TooLarge`], [`Error::Closed`], or the log's first failure.
     pub fn save_vote(&self, vote: Bytes, done: Done) -> Result<()> {
         record::check_size(None, &vote)?;
+        if planted::is(Bug::LoseVotes) {
+            done(Ok(()));
+            return Ok(());
+        }
         self.change(Change::Vote(vote), done)
     }
 
@@ -153,6 +158,10 @@ impl Log {
     /// [`Error::Purged`], [`Error::TooLarge`], [`Error::Closed`], or the log's first failure.
     pub fn truncate_after(&self, id: Option<LogId>, done: Done) -> Result<()> {
         record::check_size(id.as_ref(), &[])?;
+        if planted::is(Bug::KeepTail) {
+            done(Ok(()));
+            return Ok(());
+        }
         let state = self.0.shared.ready()?;
         let (next, first) = (id.as_ref().map_or(0, LogId::next), state.first());
         let change = match id {

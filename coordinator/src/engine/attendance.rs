@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::planted::{self, Bug};
+
 /// Messages to one worker that wait for its connection. One that does not take as many is disconnected; it comes back
 /// and is told everything again.
 pub(crate) const OUTBOX: usize = 1024;
@@ -119,7 +121,7 @@ impl Attendance {
             }
             // Those that never came to this leader count from the first look.
             let since = *inner.absent.entry(*worker).or_insert(now);
-            if now.saturating_duration_since(since) >= lease {
+            if now.saturating_duration_since(since) >= lease || planted::is(Bug::LoseWorkers) {
                 inner.absent.remove(worker);
                 inner.leaving.insert(*worker);
                 overdue.push(*worker);

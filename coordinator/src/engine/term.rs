@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::proposals::QUEUE;
 use super::{Engine, Leading};
+use crate::planted::{self, Bug};
 use crate::raft::{Node, ProposeError};
 
 /// Between two tries to be confirmed as the leader, or to lead again in the same term: the others have to be asked.
@@ -59,8 +60,15 @@ impl Engine {
 
     /// Leads until something does not get through.
     async fn lead(&self, node: &Node) {
+        // Something written, though nothing is said: what this coordinator proposed before and gave up on may still be on
+        // its way, and the effects of that are nobody's. Once this is applied, all of it is, and is outstanding.
         loop {
-            match node.barrier().await {
+            let ready = if planted::is(Bug::LeadEarly) {
+                node.barrier().await
+            } else {
+                node.propose(Vec::new()).await.map(drop)
+            };
+            match ready {
                 Ok(()) => break,
                 Err(ProposeError::Stopped { .. }) => return,
                 Err(_) => tokio::time::sleep(AGAIN).await,
@@ -72,7 +80,9 @@ impl Engine {
         let _end = leading.end.clone().drop_guard();
         tracing::info!(term = node.view().term, "leads");
         let outstanding = leading.read(cullet_core::State::outstanding);
-        leading.perform(outstanding);
+        if !planted::is(Bug::ForgetOutstanding) {
+            leading.perform(outstanding);
+        }
         self.leading.send_replace(Some(Arc::clone(&leading)));
         tokio::select! {
             error = leading.drive(proposals) => tracing::warn!(%error, "leads no more"),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::snapshot::{SnapshotFile, Snapshots};
 use super::types::{Applied, Types};
+use crate::planted::{self, Bug};
 
 /// A state and the point in the log that it belongs to.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +88,10 @@ impl RaftStateMachine<Types> for Machine {
                 let mut applying = self.shared.write();
                 match entry.payload {
                     EntryPayload::Blank => {}
+                    EntryPayload::Normal(_)
+                        if planted::is(Bug::SkipEntry)
+                            && responder.is_none()
+                            && entry.log_id.index.is_multiple_of(16) => {}
                     EntryPayload::Normal(batch) => {
                         for command in &batch.0 {
                             applied.effects.append(&mut applying.state.apply(command));
@@ -117,7 +122,10 @@ impl RaftStateMachine<Types> for Machine {
         meta: &SnapshotMetaOf<Types>,
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
-        let state = self.snapshots.install(&snapshot).await?;
+        let mut state = self.snapshots.install(&snapshot).await?;
+        if planted::is(Bug::StaleSnapshot) {
+            state = self.shared.read().state.clone();
+        }
         *self.shared.write() =
             Applying { state, log_id: meta.last_log_id, membership: meta.last_membership.clone() };
         self.shared.announce();

@@ -24,6 +24,7 @@ use tonic::{Request, Status};
 use super::frame::{Framing, MAX_MESSAGE};
 use super::snapshot::SnapshotFile;
 use super::types::{Member, NodeId, Types};
+use crate::planted::{self, Bug};
 
 /// How long a connection may take. Coordinators are near each other; an election waits for this at worst.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -136,7 +137,11 @@ impl Peer {
         let endpoint = endpoint
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEPALIVE)
+            .http2_keep_alive_interval(if planted::is(Bug::NoKeepalive) {
+                KEEPALIVE * 100_000
+            } else {
+                KEEPALIVE
+            })
             .keep_alive_timeout(KEEPALIVE_PATIENCE)
             .keep_alive_while_idle(true);
         let client = RaftClient::new(self.dial.connect(&endpoint).await?);

@@ -21,6 +21,7 @@ use super::snapshot::Snapshots;
 use super::store::Store;
 use super::timing::{Timing, config};
 use super::types::{Batch, Member, NodeId, Types};
+use crate::planted::{self, Bug};
 
 /// Who leads, as far as this node knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,8 +164,12 @@ impl Node {
     /// # Errors
     /// After [`ProposeError::Unknown`] the commands may be applied or not, now or later.
     pub async fn propose(&self, commands: Vec<LogCommand>) -> Result<Vec<Effect>, ProposeError> {
+        if let (true, Some(answers)) = (planted::is(Bug::AckEarly), self.answered_early(&commands)) {
+            return Ok(answers);
+        }
         let written = tokio::time::timeout(self.timing.commit, self.raft.client_write(Batch(commands))).await;
         match written {
+            Err(_) if planted::is(Bug::DenyUnknown) => Err(ProposeError::NotLeader { leader: None }),
             Ok(Ok(response)) => Ok(response.data.effects),
             Ok(Err(error)) => Err(self.write_error(error)),
             Err(_) => Err(ProposeError::Unknown { reason: self.no_answer() }),
@@ -174,6 +179,9 @@ impl Node {
     /// Returns once this node has applied everything that was answered anywhere before the call, and was the leader
     /// meanwhile.
     pub async fn barrier(&self) -> Result<(), ProposeError> {
+        if planted::is(Bug::SkipBarrier) {
+            return Ok(());
+        }
         let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
         match tokio::time::timeout(self.timing.commit, confirmed).await {
             Ok(Ok(_)) => Ok(()),
@@ -241,6 +249,14 @@ impl Node {
     pub async fn shutdown(&self) {
         // It fails only where raft had stopped already.
         drop(self.raft.shutdown().await);
+    }
+
+    /// For [`Bug::AckEarly`]: proposes a lone submission and does not wait for it.
+    fn answered_early(&self, commands: &[LogCommand]) -> Option<Vec<Effect>> {
+        let [LogCommand::Submit { run, .. }] = commands else { return None };
+        let (raft, batch) = (self.raft.clone(), Batch(commands.to_vec()));
+        tokio::spawn(async move { drop(raft.client_write(batch).await) });
+        Some(vec![Effect::SubmitAccepted { run: *run, existed: false }])
     }
 
     fn no_answer(&self) -> String {

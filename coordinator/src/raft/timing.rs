@@ -6,6 +6,7 @@ use std::time::Duration;
 use openraft::{Config, SnapshotPolicy};
 
 use super::node::NodeError;
+use crate::planted::{self, Bug};
 
 /// How patient a coordinator is, and how long its log gets.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +61,7 @@ pub(super) fn config(timing: &Timing) -> Result<Arc<Config>, NodeError> {
         enable_pre_vote: Some(true),
         // A leader sends entries while it writes them itself. One that goes on in its term after it lost some would give
         // the same index in the same term to another entry.
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(planted::is(Bug::RestoreLeader)),
         ..Config::default()
     };
     config.validate().map(Arc::new).map_err(|error| NodeError::Timing(error.to_string()))

@@ -10,6 +10,7 @@ use super::log::{Chunks, chunks};
 use super::summary::{steps, summary};
 use super::watch::{Events, events};
 use crate::engine::{Engine, Leading};
+use crate::planted::{self, Bug};
 use crate::request;
 
 /// A submission carries a pipeline of up to 8 MiB; nothing else is larger.
@@ -106,7 +107,9 @@ impl Runs for RunsApi {
                 if leading.read(|state| state.run(run).is_some_and(ended)) {
                     return Ok(Response::new(v1::CancelRunResponse { had_ended: true }));
                 }
-                leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
+                if !planted::is(Bug::DropCancel) {
+                    leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
+                }
                 // It may have ended in between.
                 let cancelled = leading.read(|state| state.run(run).map(cullet_core::Run::is_cancelled));
                 let cancelled = cancelled.ok_or_else(|| unknown(run))?;

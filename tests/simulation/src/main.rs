@@ -16,6 +16,8 @@ mod history;
 mod inject;
 mod invariants;
 mod network;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod raft;
 mod trace;
 mod verdict;
@@ -33,6 +35,11 @@ type Scenario = fn(u64, &Trace) -> Verdict;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    #[cfg(feature = "planted-bugs")]
+    let arguments = match arguments[..] {
+        [ref rest @ .., bug] if planted::plant(bug) => rest.to_vec(),
+        _ => arguments,
+    };
     let (scenario, seed, shown) = match arguments[..] {
         [scenario, seed] => (scenario, seed, false),
         [scenario, seed, "trace"] => (scenario, seed, true),

@@ -15,6 +15,7 @@ use super::report::report;
 use super::retired::Retired;
 use super::start::Start;
 use crate::logs::LogTape;
+use crate::planted::{self, Bug};
 use crate::{Conclusion, Outcome};
 
 /// The most attempts that are kept track of. A worker has room for far fewer, so a coordinator that wants more is
@@ -249,6 +250,7 @@ impl Table {
                     *sent_in = session;
                     done.push((**report).clone());
                 }
+                _ if planted::is(Bug::StartTwice) => {}
                 _ => running.push(key.to_wire()),
             }
         }
@@ -270,7 +272,7 @@ impl Table {
     /// that has finished is reported again.
     fn make_way(&mut self, key: AttemptKey) -> Result<bool, Full> {
         if let Some(entry) = self.entries.get_mut(&key.step) {
-            if entry.epoch >= key.epoch {
+            if entry.epoch >= key.epoch && !planted::is(Bug::StartTwice) {
                 if let (true, Phase::Finished { sent_in, .. }) =
                     ((entry.attempt, entry.epoch) == (key.attempt, key.epoch), &mut entry.phase)
                 {

@@ -4,6 +4,7 @@ use cullet_digest::Digest;
 
 use super::Transition;
 use crate::ending::Ending;
+use crate::planted::{self, Bug};
 use crate::{AttemptId, AttemptOutcome, Epoch, StepId, StepPhase};
 
 /// What a worker says of an attempt.
@@ -29,7 +30,8 @@ impl Transition<'_> {
         report: Report<'_>,
     ) {
         let current = self.step(id).is_some_and(|step| {
-            step.phase == StepPhase::Running && step.attempt == attempt && step.epoch == epoch
+            step.phase == StepPhase::Running
+                && ((step.attempt, step.epoch) == (attempt, epoch) || planted::is(Bug::IgnoreEpoch))
         });
         if !current {
             return self.refuse();

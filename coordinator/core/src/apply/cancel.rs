@@ -2,6 +2,7 @@
 
 use super::Transition;
 use crate::ending::Ending;
+use crate::planted::{self, Bug};
 use crate::run::RunPhase;
 use crate::{RunId, RunStatus};
 
@@ -14,7 +15,7 @@ impl Transition<'_> {
         if run.cancelled || run.status().is_some() {
             return self.refuse();
         }
-        run.cancelled = true;
+        run.cancelled = !planted::is(Bug::LoseCancel);
         self.halt(id, &Ending::cancelled(REASON), REASON);
     }
 

@@ -7,6 +7,7 @@ use cullet_digest::Digest;
 use super::Transition;
 use crate::ending::Ending;
 use crate::place::Place;
+use crate::planted::{self, Bug};
 use crate::{Effect, StepId, StepPhase};
 
 impl Transition<'_> {
@@ -78,6 +79,9 @@ impl Transition<'_> {
 
     /// Takes a step out of the line it stands in or off the worker it runs on, for another phase.
     pub(super) fn vacate(&mut self, id: StepId) {
+        if planted::is(Bug::LeakCapacity) && id.step % 3 == 2 {
+            return;
+        }
         let Some(run) = self.state.runs.get(&id.run) else { return };
         let (step, Some(group)) = (&run.steps[id.step as usize], run.group(id.step)) else { return };
         match (step.phase, step.action) {

@@ -10,12 +10,18 @@ use super::ledger::{Answered, Asked, Call};
 use crate::invariants::Broken;
 
 /// Checks the calls of all clients.
-pub(super) fn are_linearizable(calls: &[Call], broken: &Broken) {
+pub(super) fn are_linearizable(calls: &[Call], ended_at: impl Fn(u64) -> Option<u64>, broken: &Broken) {
     let mut by_request: BTreeMap<u64, Vec<&Call>> = BTreeMap::new();
     for call in calls {
         by_request.entry(call.request).or_default().push(call);
     }
     for (request, calls) in by_request {
+        let too_late = |call: &&&Call| {
+            call.answered == Answered::Cancelled { had_ended: true }
+                && ended_at(request).is_none_or(|at| at > call.ended)
+        };
+        let wrong = calls.iter().find(too_late);
+        broken.check(wrong.is_none(), || format!("request {request} had not ended: {wrong:?}"));
         for later in &calls {
             for earlier in calls.iter().filter(|earlier| earlier.ended < later.began) {
                 broken.check(!contradicts(earlier, later), || {
@@ -55,7 +61,7 @@ fn contradicts(earlier: &Call, later: &Call) -> bool {
         Answered::Cancelled { had_ended: false } => {
             had_ended && end(&earlier.answered).is_none_or(|status| status != "cancelled")
         }
-        Answered::Cancelled { had_ended: true } => is_cancelled,
+        Answered::Cancelled { had_ended: true } => false,
         Answered::Status(status) if status == "running" => had_ended,
         Answered::Status(status) => is_cancelled && status != "cancelled",
     }

@@ -15,6 +15,9 @@ use crate::network;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Requests of one run: the workers are done with so many in half of the time that there is after the last fault.
+const MOST: u64 = 40;
+
 /// One client.
 pub(crate) struct Client {
     pub(crate) host: String,
@@ -47,7 +50,7 @@ impl Client {
 
     fn connect(&mut self) -> Channel {
         let address = self.chance.pick(&self.coordinators).clone();
-        let endpoint = Endpoint::from_shared(address).expect("an address of the simulation");
+        let Ok(endpoint) = Endpoint::from_shared(address) else { panic!("a host has no address") };
         let endpoint = endpoint.connect_timeout(Duration::from_millis(500)).timeout(PATIENCE);
         network::dial().connect_lazy(&endpoint)
     }
@@ -60,11 +63,11 @@ impl Client {
             return Some((Asked::Get, some?));
         }
         match self.chance.among(0..=99) {
-            0..55 => {
+            0..55 if pages.requests < MOST => {
                 pages.requests += 1;
                 Some((Asked::Submit, pages.requests))
             }
-            55..85 => Some((Asked::Get, some?)),
+            0..85 => Some((Asked::Get, some?)),
             _ => Some((Asked::Cancel, some?)),
         }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Call {
 pub(crate) struct Pages {
     /// Workers on which each step began to run.
     pub(crate) executions: BTreeMap<String, Vec<String>>,
+    /// Of each step, whether its last execution so far is over.
+    pub(crate) over: BTreeMap<String, bool>,
     /// Steps that began since somebody looked.
     pub(crate) begun: Vec<String>,
     /// Calls of clients, in the order of their ends.

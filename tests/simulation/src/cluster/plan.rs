@@ -41,9 +41,10 @@ impl Whole {
         let mut begins = chance.millis(1500..=2500);
         let mut hits = Vec::new();
         for _ in 0..count {
-            let mishap = if chance.percent(50) { Mishap::Kill } else { Mishap::Isolate };
-            // Shorter or longer than a lease.
-            let ends = begins + chance.millis(200..=9000);
+            let mishap = if chance.percent(35) { Mishap::Kill } else { Mishap::Isolate };
+            // Shorter than a lease, or a little longer: what the worker did is late when it comes back.
+            let late = mishap == Mishap::Isolate && chance.percent(60);
+            let ends = begins + if late { chance.millis(6200..=9000) } else { chance.millis(200..=6000) };
             let worker = chance.next() as usize % workers;
             hits.push(Hit { worker, mishap, begins, ends });
             begins = ends + chance.millis(100..=1500);

@@ -71,13 +71,13 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
         for invariant in &mut invariants {
             invariant.look(sim.elapsed(), &sights, &world.broken);
         }
-        world.look(&mut ends);
+        world.look(sim.elapsed().as_millis() as u64, &mut ends);
         let quiet = sim.elapsed() > healed + MORE && injector.is_over();
         world.ledger.open().closed = quiet;
         // Now and then: it takes a look at everything.
         done = quiet && sim.elapsed().as_millis().is_multiple_of(100) && world.is_done(&sights);
     }
-    world.at_the_end(hits.len());
+    world.at_the_end(hits.len(), &ends);
     let (hash, lines) = trace.hash();
     Verdict {
         seed,
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Looks at the newest state there is, and at what began.
-    fn look(&self, ends: &mut Ends) {
+    fn look(&self, now: u64, ends: &mut Ends) {
         let begun = {
             let mut pages = self.ledger.open();
             pages.lines.drain(..).for_each(|line| self.trace.add(line));
@@ -175,8 +175,13 @@ impl World {
             let node = coordinator.node.borrow();
             let Some(node) = node.as_ref() else { continue };
             let applying = node.state().read();
-            ends.look(applying.log_id.map_or(0, |id| id.index), &applying.state, &self.broken);
+            ends.look(now, applying.log_id.map_or(0, |id| id.index), &applying.state, &self.broken);
         }
+        let pages = self.ledger.open();
+        for name in ends.take_succeeded() {
+            started::over_when_recorded(&name, &pages, &self.broken);
+        }
+        drop(pages);
         for begun in begun {
             self.newest(|state| started::after_its_dependencies(state, &begun, &self.broken));
         }
@@ -201,10 +206,11 @@ impl World {
         agree && self.newest(ended).unwrap_or(false)
     }
 
-    fn at_the_end(&self, mishaps: usize) {
+    fn at_the_end(&self, mishaps: usize, ends: &Ends) {
         let pages = self.ledger.open();
         started::seldom_enough(self.seed, &pages, mishaps, &self.broken);
-        answers::are_linearizable(&pages.calls, &self.broken);
+        let ended_at = |request| ends.ended_at(pages.runs.get(&request)?);
+        answers::are_linearizable(&pages.calls, ended_at, &self.broken);
         let taken: Vec<String> = pages.runs.values().cloned().collect();
         self.newest(|state| {
             for run in taken {

@@ -31,6 +31,12 @@ fn find(state: &State, name: &str) -> Option<(RunId, StepIndex)> {
     })
 }
 
+/// A result is that of the valid attempt, which is the last that began: where another one is recorded, that still runs.
+pub(super) fn over_when_recorded(name: &str, pages: &Pages, broken: &Broken) {
+    let over = pages.over.get(name).copied().unwrap_or(true);
+    broken.check(over, || format!("{name} succeeded, and its valid attempt still runs"));
+}
+
 /// A step is executed once, and once more for every mishap of a worker at most; one that acts on the outside world never
 /// more than once.
 pub(super) fn seldom_enough(seed: u64, pages: &Pages, mishaps: usize, broken: &Broken) {

@@ -20,6 +20,10 @@ use crate::network;
 const SHORTEST: u64 = 10;
 const LONGEST: u64 = 900;
 
+/// Some are longer than it takes until a lost worker's steps run elsewhere: of a hundred, and milliseconds.
+const LONG: u64 = 15;
+const VERY_LONG: u64 = 9000;
+
 /// Steps of a hundred that fail by themselves.
 const FAILING: u64 = 6;
 
@@ -75,16 +79,25 @@ impl Runner for Steps {
         let id = id.unwrap_or_default();
         let (took, fails) = {
             let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-            (chance.among(SHORTEST..=LONGEST), chance.percent(FAILING))
+            let longest = if chance.percent(LONG) { VERY_LONG } else { LONGEST };
+            (chance.among(SHORTEST..=longest), chance.percent(FAILING))
         };
-        {
+        let number = {
             let mut pages = self.ledger.open();
             pages.lines.push(format!("{} {} begins {id}", now(), self.host));
             pages.executions.entry(id.clone()).or_default().push(self.host.clone());
             pages.begun.push(id.clone());
-        }
+            pages.over.insert(id.clone(), false);
+            pages.executions.get(&id).map_or(0, Vec::len)
+        };
         let over = cancel.run_until_cancelled(tokio::time::sleep(Duration::from_millis(took))).await;
-        self.ledger.open().lines.push(format!("{} {} ends {id}: {}", now(), self.host, over.is_some()));
+        {
+            let mut pages = self.ledger.open();
+            pages.lines.push(format!("{} {} ends {id}: {}", now(), self.host, over.is_some()));
+            if pages.executions.get(&id).map_or(0, Vec::len) == number {
+                pages.over.insert(id.clone(), true);
+            }
+        }
         match over {
             None => AttemptReport::Cancelled { result: None },
             Some(()) if fails => {

@@ -1,0 +1,37 @@
+//! Mistakes that the simulation has to find in workers. Without the feature `planted-bugs` none is ever made, and asking
+//! for one costs nothing.
+
+#[cfg(feature = "planted-bugs")]
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Bug {
+    /// A report is forgotten when it was sent.
+    ForgetReports,
+    /// What runs is not told to a new leader, and is started again when that asks for it.
+    StartTwice,
+}
+
+/// One more than the number of the mistake that is made; 0 for none.
+#[cfg(feature = "planted-bugs")]
+static PLANTED: AtomicU8 = AtomicU8::new(0);
+
+/// From here on this mistake is made, everywhere in this process.
+#[cfg(feature = "planted-bugs")]
+pub fn plant(bug: Bug) {
+    PLANTED.store(bug as u8 + 1, Ordering::Relaxed);
+}
+
+/// Whether this mistake is to be made.
+#[cfg(feature = "planted-bugs")]
+pub(crate) fn is(bug: Bug) -> bool {
+    PLANTED.load(Ordering::Relaxed) == bug as u8 + 1
+}
+
+/// Whether this mistake is to be made: never.
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn is(_: Bug) -> bool {
+    false
+}
