@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cullet_cache::{ObjectOptions, SharedCache, StorageLimits, StorageServices};
 use cullet_coordinator::cluster::{Formation, Seat};
@@ -30,6 +30,9 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Until a coordinator whose disk was full tries again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long calls may go on that were begun before the disk was full.
+const LETTING_GO: Duration = Duration::from_secs(60);
 
 /// Open calls on one connection. A client that wants more opens another.
 const STREAMS: u32 = 1024;
@@ -167,9 +170,17 @@ async fn take_part(
     seat: &Arc<Seat>,
     failed: &watch::Sender<Option<String>>,
 ) -> Result<ExitStatus, CliError> {
+    let mut left_at: Option<Instant> = None;
     loop {
-        let formed = formation.form(seat, failed.clone()).await;
-        formed.map_err(|error| CliError::infra("this coordinator cannot start").because(error))?;
+        match formation.form(seat, failed.clone()).await {
+            Ok(()) => {}
+            // Calls that are still being answered hold what was there before.
+            Err(error) if error.is_in_use() && left_at.is_some_and(|left| left.elapsed() < LETTING_GO) => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => return Err(CliError::infra("this coordinator cannot start").because(error)),
+        }
         let cluster = seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default();
         tracing::info!(id = %hex(seat.id()), cluster, "member of the cluster");
         let Some(node) = seat.node() else { continue };
@@ -183,6 +194,7 @@ async fn take_part(
         if let Some(node) = seat.leave() {
             node.shutdown().await;
         }
+        left_at = Some(Instant::now());
         tokio::time::sleep(AGAIN).await;
     }
 }

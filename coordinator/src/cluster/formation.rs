@@ -47,6 +47,13 @@ pub enum FormError {
     },
 }
 
+impl FormError {
+    /// Somebody still has the log open: another process, or a part of this one that is about to end.
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self, Self::Node(NodeError::Log(cullet_raft_log::Error::Locked { .. })))
+    }
+}
+
 /// What a coordinator knows before it belongs to a cluster.
 #[derive(Debug, Clone)]
 pub struct Formation {

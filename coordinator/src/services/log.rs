@@ -18,7 +18,7 @@ use super::access::unknown;
 use super::log_source::{Place, Wanted, place, wanted};
 use crate::engine::{Engine, EngineParts};
 use crate::metrics::Held;
-use crate::raft::Node;
+use crate::raft::{Node, SharedState};
 use stored::stored;
 
 /// Pieces of a log, in order.
@@ -36,7 +36,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Reads a log for one client.
 struct Reader {
-    node: Node,
+    /// Not the whole node: that would keep the log open for as long as somebody reads.
+    state: SharedState,
     parts: EngineParts,
     /// The way to workers.
     dial: Dial,
@@ -77,8 +78,8 @@ pub(super) fn chunks(
     let (out, pieces) = mpsc::channel(AHEAD);
     let v1::ReadLogRequest { offset, follow, .. } = request;
     let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
-    let _counted = engine.metrics().log_reader();
-    let reader = Reader { node, parts, dial, run, wanted, follow, offset, out, _counted };
+    let (state, _counted) = (node.state().clone(), engine.metrics().log_reader());
+    let reader = Reader { state, parts, dial, run, wanted, follow, offset, out, _counted };
     tokio::spawn(reader.read());
     Ok(Box::pin(ReceiverStream::new(pieces)))
 }
@@ -126,14 +127,14 @@ impl Reader {
     }
 
     fn place(&self) -> Result<Place, Status> {
-        let applying = self.node.state().read();
+        let applying = self.state.read();
         let run = applying.state.run(self.run).ok_or_else(|| unknown(self.run))?;
         place(&applying.state, run, self.wanted)
     }
 
     /// Until something was applied.
     async fn wait(&self) -> Result<End, Gone> {
-        let mut applied = self.node.state().watch();
+        let mut applied = self.state.watch();
         tokio::select! {
             changed = applied.changed() => if changed.is_err() {
                 return Ok(End::Unreachable("this coordinator takes no part any more".to_owned()));

@@ -15,7 +15,7 @@ use tonic::Status;
 use super::access::unknown;
 use super::events::{Told, told};
 use crate::metrics::Held;
-use crate::raft::Node;
+use crate::raft::{Node, SharedState};
 
 /// Events in the order of their numbers, until the run is at its end.
 pub(super) type Events = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
@@ -27,7 +27,8 @@ const BATCH: usize = 256;
 const PAUSE: Duration = Duration::from_millis(5);
 
 struct Watch {
-    node: Node,
+    /// Not the whole node: that would keep the log open for as long as somebody watches.
+    state: SharedState,
     blobs: Arc<dyn BlobStore>,
     run: RunId,
     /// The number of the last event that was told.
@@ -40,11 +41,11 @@ struct Watch {
 
 /// What happened in a run after the event with this number, and what happens.
 pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64, counted: Held) -> Events {
-    let applied = node.state().watch();
-    Box::pin(try_unfold(
-        Watch { node, blobs, run, after, applied, batch: Vec::new(), _counted: counted },
-        Watch::next,
-    ))
+    let state = node.state().clone();
+    drop(node);
+    let applied = state.watch();
+    let watch = Watch { state, blobs, run, after, applied, batch: Vec::new(), _counted: counted };
+    Box::pin(try_unfold(watch, Watch::next))
 }
 
 impl Watch {
@@ -69,7 +70,7 @@ impl Watch {
 
     /// Copies the next events. Says whether the run is at its end.
     fn look(&mut self) -> Result<bool, Status> {
-        let applying = self.node.state().read();
+        let applying = self.state.read();
         let run = applying.state.run(self.run).ok_or_else(|| unknown(self.run))?;
         let events = run.events(self.after).take(BATCH);
         self.batch = events.map(|(sequence, event)| told(self.run, run, sequence, event)).collect();

@@ -10,7 +10,7 @@ use super::support::unique;
 fn newest_segment(data: &Path) -> PathBuf {
     let files = std::fs::read_dir(data.join("raft")).unwrap().map(|entry| entry.unwrap().path());
     let mut segments: Vec<PathBuf> =
-        files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).collect();
     segments.sort();
     segments.pop().expect("a log has a segment")
 }

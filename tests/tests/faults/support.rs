@@ -82,9 +82,10 @@ impl Filesystem {
         succeed(Command::new("mount").args(["-o", "loop"]).arg(self.at.with_extension("img")).arg(&self.at));
     }
 
-    /// Takes it away, whoever uses it.
+    /// Takes it away, once nobody uses it.
     pub(crate) fn unmount(&self) {
-        succeed(Command::new("umount").arg("-l").arg(&self.at));
+        let gone = || Command::new("umount").arg(&self.at).output().unwrap().status.success().then_some(());
+        cullet_tests::cluster::until("nobody uses the filesystem", gone);
     }
 
     /// What a power cut does: what was not synced is gone.
