@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use cullet_tests::cluster::{Cluster, Process, until};
+use cullet_tests::cluster::{Cluster, Process};
 use cullet_tests::cullet_binary;
 
 use super::support::{Filesystem, led_among, unique};
