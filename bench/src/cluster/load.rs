@@ -23,7 +23,7 @@ pub(super) async fn load(cluster: &Cluster, clients: usize, time: Duration) -> R
     tokio::time::sleep(Duration::from_millis(500)).await;
     let begin = Instant::now();
     let submitting: Vec<_> = (0..clients)
-        .map(|_| Ok(tokio::spawn(runs(Client::new(&[leader.clone()], 0)?, begin + time))))
+        .map(|_| Ok(tokio::spawn(runs(Client::new(std::slice::from_ref(&leader), 0)?, begin + time))))
         .collect::<Result<_>>()?;
     let mut steps = 0;
     for client in submitting {

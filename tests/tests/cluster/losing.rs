@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cullet_tests::Outcome;
 use cullet_tests::cluster::{Cluster, until};
+use cullet_tests::{Outcome, cullet_binary};
 
 /// A step of some seconds, and one that needs it.
 fn long(cluster: &Cluster, more: &str) -> PathBuf {
@@ -100,4 +100,16 @@ fn a_whole_cluster_that_stops_goes_on_where_it_was() {
     let ended = child.outcome();
     ended.assert_success();
     assert_eq!(attempts(&ended, "long"), 1);
+}
+
+#[test]
+fn a_worker_that_ends_with_nothing_to_do_is_gone_at_once() {
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 2).leasing("60");
+    cluster.run_coordinator(0);
+    cluster.agreed();
+    (0..2).for_each(|worker| cluster.run_worker(worker, &[]));
+    cluster.with_workers(2);
+    assert_eq!(cluster.take_worker(0).terminate(Duration::from_secs(10)), Some(0), "{}", cluster.logs());
+    let status = cluster.status(0).unwrap();
+    assert_eq!(status["workers"].as_array().unwrap().len(), 1, "{status}");
 }

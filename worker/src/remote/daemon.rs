@@ -43,6 +43,9 @@ const MAX_REDIRECTS: u32 = 3;
 /// one for the one that is emptied and gone.
 const BEFORE_GREETING_ANEW: Duration = Duration::from_millis(500);
 
+/// How long a coordinator has to write down that this worker takes nothing more: an election and some more.
+const PARTING: Duration = Duration::from_secs(3);
+
 /// How long a stopped attempt may take to end: the launcher kills what does not react, and its leftovers are removed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -114,7 +117,11 @@ impl Daemon {
             registry.shut_down();
             let _ = timeout(STOP_PATIENCE, registry.until(|registry| registry.running() == 0)).await;
         }
-        let _ = timeout(limits.farewell, registry.until(|registry| registry.unacknowledged() == 0)).await;
+        let told = |registry: &Registry| registry.unacknowledged() == 0;
+        let _ = timeout(limits.farewell, registry.until(told)).await;
+        // Until then something may be started here that would wait for the lease.
+        let parted = |registry: &Registry| registry.unacknowledged() == 0 && registry.has_parted();
+        let _ = timeout(PARTING.min(limits.farewell), registry.until(parted)).await;
         let drained = Drained { running: registry.running(), unacknowledged: registry.unacknowledged() };
         tracing::info!(?drained, "ends");
         drained

@@ -35,6 +35,8 @@ pub(super) struct Registry {
 #[derive(Debug)]
 struct Inner {
     table: Table,
+    /// A coordinator has it in its log that nothing more is to be started here.
+    parted: bool,
     holdings: Holdings,
     /// Logs of attempts that are forgotten otherwise, and until when.
     lingering: VecDeque<(Instant, AttemptKey, LogTape)>,
@@ -43,7 +45,7 @@ struct Inner {
 impl Registry {
     pub(super) fn new(limits: Limits) -> Self {
         let table = Table::new(limits.unacknowledged, Retired::new(MOST_RETIRED));
-        let inner = Inner { table, holdings: Holdings::default(), lingering: VecDeque::new() };
+        let inner = Inner { table, parted: false, holdings: Holdings::default(), lingering: VecDeque::new() };
         Self { inner: Mutex::new(inner), changes: watch::Sender::new(()), limits }
     }
 
@@ -84,6 +86,15 @@ impl Registry {
 
     pub(super) fn drain(&self) {
         self.change(|inner| inner.table.drain());
+    }
+
+    /// A coordinator knows that this worker takes nothing more.
+    pub(super) fn part(&self) {
+        self.change(|inner| inner.parted = inner.table.is_draining());
+    }
+
+    pub(super) fn has_parted(&self) -> bool {
+        self.lock().parted
     }
 
     pub(super) fn shut_down(&self) {

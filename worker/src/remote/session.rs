@@ -172,6 +172,9 @@ impl Session {
             Some(Message::Start(start)) => self.start(start),
             Some(Message::Stop(stop)) => self.stop(stop),
             Some(Message::Acknowledged(acknowledged)) => {
+                if acknowledged.attempts.is_empty() {
+                    self.context.registry.part();
+                }
                 for attempt in acknowledged.attempts {
                     match AttemptKey::from_wire(Some(attempt)) {
                         Ok(key) => self.context.registry.acknowledge(key),

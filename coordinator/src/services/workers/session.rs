@@ -46,6 +46,9 @@ pub(super) async fn attend(
     }
     let seated = leading.attendance.enter(worker, outbox);
     let mut session = Session { leading, seated, heard: Instant::now() };
+    if hello.draining {
+        session.acknowledge(Vec::new());
+    }
     session.compare(&hello);
     for report in hello.finished {
         session.finished(report);
@@ -165,10 +168,16 @@ impl Session {
                     if self.leading.propose(draining).await.is_err() {
                         return;
                     }
+                    self.acknowledge(Vec::new());
                 }
                 Some(Heard::Heartbeat(_) | Heard::Hello(_)) | None => {}
             }
         }
+    }
+
+    fn acknowledge(&self, attempts: Vec<v1::Attempt>) {
+        let message = Message::Acknowledged(v1::Acknowledged { attempts });
+        self.leading.attendance.send(self.seated.worker, message);
     }
 
     fn hold(&self, holdings: &v1::Holdings) {
