@@ -81,17 +81,11 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
             said["run"].as_str().unwrap().to_owned()
         })
         .collect();
-    // The places where steps run are copies of what is mounted, and would keep the disks in use.
-    cluster.kill_worker(0);
     disks.iter().for_each(Filesystem::cut_power);
     (0..3).for_each(|position| cluster.kill_coordinator(position));
-    for disk in &disks {
-        disk.unmount();
-        disk.mount();
-    }
+    disks.iter().for_each(Filesystem::mount_again);
     (0..3).for_each(|position| cluster.run_coordinator(position));
     cluster.agreed();
-    cluster.run_worker(0, &[]);
     cluster.with_workers(1);
     for run in runs {
         let attached = cluster.cullet(&["attach", &run, "--cluster", &cluster.urls()]);

@@ -77,15 +77,18 @@ impl Filesystem {
         this
     }
 
-    /// Mounts it, the first time or again.
-    pub(crate) fn mount(&self) {
+    fn mount(&self) {
         succeed(Command::new("mount").args(["-o", "loop"]).arg(self.at.with_extension("img")).arg(&self.at));
     }
 
-    /// Takes it away, once nobody uses it.
-    pub(crate) fn unmount(&self) {
-        let gone = || Command::new("umount").arg(&self.at).output().unwrap().status.success().then_some(());
-        cullet_tests::cluster::until("nobody uses the filesystem", gone);
+    /// Mounts again what is on the disk now. A copy of it: workers of other tests have copies of what is mounted, which
+    /// keep the old one in the kernel as it was.
+    pub(crate) fn mount_again(&self) {
+        succeed(Command::new("umount").arg("-l").arg(&self.at));
+        let (image, copy) = (self.at.with_extension("img"), self.at.with_extension("copy"));
+        succeed(Command::new("cp").args(["--sparse=always"]).arg(&image).arg(&copy));
+        std::fs::rename(&copy, &image).unwrap();
+        self.mount();
     }
 
     /// What a power cut does: what was not synced is gone.

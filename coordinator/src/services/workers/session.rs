@@ -203,11 +203,13 @@ impl Session {
     /// A worker that was emptied and goes is gone; any other one may come back.
     async fn leave(self) {
         let worker = self.seated.worker;
+        // Leaving cancels it as well.
+        let replaced = self.seated.replaced.is_cancelled();
         self.leading.attendance.leave(&self.seated, self.heard);
         let emptied = self
             .leading
             .read(|state| state.worker(worker).is_some_and(|worker| worker.draining && worker.running == 0));
-        if emptied && !self.leading.end().is_cancelled() && !self.seated.replaced.is_cancelled() {
+        if emptied && !self.leading.end().is_cancelled() && !replaced {
             let reason = "it was emptied and ended".into();
             // If this is lost, it is lost with the lease.
             let _ =
