@@ -184,7 +184,12 @@ async fn take_part(
         let cluster = seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default();
         tracing::info!(id = %hex(seat.id()), cluster, "member of the cluster");
         let Some(node) = seat.node() else { continue };
-        let reason = node.stopped().await;
+        let mut failures = failed.subscribe();
+        // Raft learns of a failure only when it writes: one that only receives snapshots would go on refusing them.
+        let reason = tokio::select! {
+            reason = node.stopped() => reason,
+            _ = failures.wait_for(Option::is_some) => "the disk failed".to_owned(),
+        };
         drop(node);
         if let Some(problem) = &*failed.borrow() {
             return Err(CliError::infra(format!("the log cannot be written any more: {problem}"))

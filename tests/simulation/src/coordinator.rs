@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use cullet_coordinator::raft::{Member, Node, NodeId, Timing};
 use cullet_raft_log::simulation::FaultyDisk;
-use cullet_raft_log::{ClusterId, Config, Identity, Log, WriterMode};
+use cullet_raft_log::{ClusterId, Config, Error, Identity, Log, WriterMode};
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
@@ -115,7 +116,9 @@ impl Coordinator {
         // Small segments, so that there are several to open and to remove.
         let config = Config { writer: WriterMode::Driven, segment_bytes: 16 << 10, ..Config::default() };
         let disk = Arc::new(self.disk.borrow().clone());
-        let log = Log::open(disk, Path::new("/raft"), identity, config, Box::new(|_| ()));
+        let (failed, mut failures) = watch::channel(None);
+        let on_failure = Box::new(move |error: &Error| drop(failed.send_replace(Some(error.to_string()))));
+        let log = Log::open(disk, Path::new("/raft"), identity, config, on_failure);
         let log = log.map_err(|error| error.to_string())?;
         let chance = Chance::new(self.seed ^ self.incarnation.get(), &self.host);
         let node = async {
@@ -130,6 +133,9 @@ impl Coordinator {
             tokio::select! {
                 biased;
                 reason = node.stopped() => Err(reason),
+                failed = failures.wait_for(Option::is_some) => {
+                    Err(failed.ok().and_then(|failed| failed.clone()).unwrap_or_default())
+                }
                 served = server.serve_with_incoming(incoming) => served.map_err(|error| error.to_string()),
                 () = duty.work(&node) => Ok(()),
             }
