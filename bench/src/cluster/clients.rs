@@ -76,7 +76,8 @@ impl Client {
     pub(super) async fn end(&mut self, run: &str) -> Result<()> {
         // Streams last as long as what they are about.
         let mut runs = RunsClient::new(self.streams[self.at % self.streams.len()].clone());
-        let watch = v1::WatchRunRequest { run: run.to_owned(), after: 0 };
+        // Nothing is told but the end: a put has no story either.
+        let watch = v1::WatchRunRequest { run: run.to_owned(), after: u64::MAX };
         let mut events = runs.watch_run(watch).await?.into_inner();
         while events.message().await?.is_some() {}
         Ok(())
