@@ -36,6 +36,7 @@ usage: cullet-bench BENCHMARK
   scheduler        the decisions alone for 1,000 workers and 100,000 ready steps
   failover         a cluster whose leader is killed a hundred times, under load
   etcd             durable transitions and submissions of a cluster against etcd
+  flood            ten thousand submissions at once, and somebody else's beside them
   cluster-steps    steps that do nothing on a cluster against one machine
   all              all of them but those of clusters
   quick            all of them in small, failing only far beyond the targets";
@@ -71,6 +72,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["scheduler"] => core_schedule::run(&full, &mut report)?,
         ["failover"] => cluster::failover(&mut report)?,
         ["etcd"] => cluster::etcd(&mut report)?,
+        ["flood"] => cluster::flood(&mut report)?,
         ["cluster-steps"] => cluster::steps(&mut report)?,
         ["all"] => all(&full, &mut report)?,
         ["quick"] => return quick::run(),

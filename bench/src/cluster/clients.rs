@@ -36,6 +36,11 @@ impl Client {
         Ok(Self { channels, streams: urls.iter().map(stream).collect::<Result<_>>()?, at })
     }
 
+    /// The same without a deadline: what is slow is measured, not given up.
+    pub(super) fn patient(self) -> Self {
+        Self { channels: self.streams.clone(), ..self }
+    }
+
     fn runs(&self) -> RunsClient<Channel> {
         RunsClient::new(self.channels[self.at % self.channels.len()].clone())
     }

@@ -61,7 +61,7 @@ async fn runs(mut client: Client, until: Instant) -> Result<usize> {
 }
 
 /// So many steps that nobody has run before.
-fn pipeline(steps: usize) -> String {
+pub(super) fn pipeline(steps: usize) -> String {
     let unique = fastrand::u64(..);
     let numbers = (0..steps).map(|step| step.to_string()).collect::<Vec<_>>().join(", ");
     format!(

@@ -3,12 +3,14 @@
 mod clients;
 mod etcd;
 mod failover;
+mod flood;
 mod load;
 mod steps;
 mod workers;
 
 pub(crate) use etcd::run as etcd;
 pub(crate) use failover::run as failover;
+pub(crate) use flood::run as flood;
 pub(crate) use steps::run as steps;
 
 use cullet_tests::cluster::Cluster;

@@ -101,3 +101,14 @@ fn identical_steps_of_two_runs_are_executed_once() {
     both.iter().for_each(cullet_tests::Outcome::assert_success);
     assert_eq!(both.iter().map(|outcome| outcome.executed().len()).sum::<usize>(), 1);
 }
+
+#[test]
+fn workers_that_only_say_that_they_are_there_move_nothing() {
+    let cluster = Cluster::start(3, 3);
+    cluster.with_workers(3);
+    let before = cluster.agreed();
+    // Some dozen heartbeats, at a fifth of the lease.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let after = cluster.agreed();
+    assert_eq!(after["last_log_index"], before["last_log_index"]);
+}
