@@ -112,10 +112,13 @@ impl Log {
         lock(&self.0.shared.state).durable.vote.clone()
     }
 
-    /// The newest committed point that was saved; after a restart it may be an older one.
+    /// The newest committed point that was saved; after a restart it may be an older one. Never one behind the last
+    /// entry: a full disk may have kept the point and lost the entries, and what comes before it is committed as well.
     pub fn committed(&self) -> Option<LogId> {
         let state = lock(&self.0.shared.state);
-        state.committed.as_ref().or(state.durable.committed.as_ref()).cloned()
+        let saved = state.committed.as_ref().or(state.durable.committed.as_ref())?;
+        let last = state.last.as_ref()?;
+        Some(if saved.index > last.index { last } else { saved }.clone())
     }
 
     /// Appends entries, which must follow the last one. They can be read when this returns. It waits while more than

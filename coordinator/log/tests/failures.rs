@@ -67,6 +67,32 @@ fn fill(disk: &FaultyDisk, free: usize) {
 }
 
 #[test]
+fn a_committed_point_is_never_behind_the_entries_that_a_full_disk_left() {
+    for seed in 0..50 {
+        let disk = FaultyDisk::new(seed);
+        let log = open_remembering(&disk, &Arc::default());
+        let entries =
+            |indexes: std::ops::Range<u64>, len| indexes.map(|index| entry(index, 1, len)).collect();
+        wait(|done| log.append(entries(0..4, 10), done)).unwrap();
+        fill(&disk, 100 + seed as usize);
+        // Too much for what is left, and known to be committed before it turns out to be lost.
+        let appended = wait(|done| {
+            log.append(entries(4..8, 500), done)?;
+            log.save_committed(id(7, 1))
+        });
+        assert!(matches!(appended, Err(Error::Full { .. })), "seed {seed}: {appended:?}");
+        // A vote fits, and takes the point along.
+        wait(|done| log.save_vote(vec![1; 9].into(), done)).unwrap();
+        drop(log);
+        disk.set_faults(Faults::default());
+        let log = open(&disk.restart()).unwrap();
+        let last = log.last().unwrap();
+        assert!(log.committed().is_none_or(|committed| committed.index <= last.index), "seed {seed}");
+        log.read(0..log.committed().map_or(0, |committed| committed.index + 1), usize::MAX).unwrap();
+    }
+}
+
+#[test]
 fn a_full_disk_takes_nothing_back_and_works_again_when_it_has_space() {
     for seed in 0..300 {
         let disk = FaultyDisk::new(seed);
