@@ -12,7 +12,8 @@ const ROUNDS: u64 = 50;
 #[test]
 fn child_writes_until_killed() {
     let Some(dir) = child_dir() else { return };
-    let store = reopen(&dir, 8 * MIB);
+    // Its own run holds all that it writes: more than it can write before it is killed, or it would end by itself.
+    let store = reopen(&dir, 512 * MIB);
     let actions = actions(&store);
     let _run = store.live_run().unwrap();
     let seed = u64::from(std::process::id()) << 20;
