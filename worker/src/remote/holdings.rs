@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
+use cullet_cache::v1::digest_to_wire;
 use cullet_digest::Digest;
 use cullet_proto::v1;
-
-use super::report::wire_digest;
 
 /// How many are told of: what the last few dozen steps had around them. A coordinator keeps one such list for every
 /// worker.
@@ -37,7 +36,7 @@ impl Holdings {
     }
 
     pub(super) fn message(&self) -> v1::Holdings {
-        v1::Holdings { trees: self.trees.iter().map(wire_digest).collect() }
+        v1::Holdings { trees: self.trees.iter().map(digest_to_wire).collect() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The end of an attempt as it is sent.
 
-use cullet_digest::{Digest, TreeRef};
+use cullet_cache::v1::tree_to_wire;
 use cullet_proto::v1::{self, attempt_finished};
 
 use super::key::AttemptKey;
@@ -48,7 +48,7 @@ fn wire_outcome(outcome: Outcome) -> attempt_finished::Outcome {
     use attempt_finished::Outcome as Wire;
     match outcome {
         Outcome::Succeeded { outputs } => {
-            Wire::Succeeded(v1::Succeeded { outputs: outputs.iter().map(wire_tree).collect() })
+            Wire::Succeeded(v1::Succeeded { outputs: outputs.iter().map(tree_to_wire).collect() })
         }
         Outcome::Failed { exit_code } => Wire::Failed(v1::Failed { exit_code }),
         Outcome::TimedOut => Wire::TimedOut(v1::TimedOut {}),
@@ -58,20 +58,6 @@ fn wire_outcome(outcome: Outcome) -> attempt_finished::Outcome {
             Wire::InputLost(v1::InputLost { inputs: inputs.iter().map(|&input| input.into()).collect() })
         }
     }
-}
-
-fn wire_tree(tree: &TreeRef) -> v1::Tree {
-    let kind = match tree {
-        TreeRef::File { executable: false, .. } => v1::tree::Kind::File,
-        TreeRef::File { executable: true, .. } => v1::tree::Kind::Executable,
-        TreeRef::Directory(_) => v1::tree::Kind::Directory,
-    };
-    v1::Tree { kind: kind.into(), digest: Some(wire_digest(&tree.digest())) }
-}
-
-pub(super) fn wire_digest(digest: &Digest) -> v1::Digest {
-    // A digest's size fits: it was checked when the digest was made.
-    v1::Digest { hash: digest.hash_hex(), size_bytes: digest.size() as i64 }
 }
 
 fn short(mut text: String) -> String {

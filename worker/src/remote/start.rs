@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cullet_cache::v1::{TreeError, tree_from_wire};
 use cullet_cache::{Action, ActionError};
 use cullet_digest::{Digest, DigestFunction, ParseDigestError, TreeRef};
 use cullet_proto::trace::TraceContext;
@@ -100,18 +101,9 @@ fn key_of(action: &Bytes, wire: &v1::Digest) -> Result<Digest, BadStart> {
 
 fn parse_input(function: DigestFunction, input: v1::StartInput) -> Result<(Box<str>, TreeRef), BadStart> {
     let v1::StartInput { path, tree, .. } = input;
-    let Some((kind, digest)) = tree.and_then(|tree| Some((tree.kind(), tree.digest?))) else {
-        return Err(BadStart::Input(path));
-    };
-    let digest = match Digest::from_wire(function, &digest.hash, digest.size_bytes) {
-        Ok(digest) => digest,
-        Err(source) => return Err(BadStart::InputDigest { path, source }),
-    };
-    let tree = match kind {
-        v1::tree::Kind::File => TreeRef::File { digest, executable: false },
-        v1::tree::Kind::Executable => TreeRef::File { digest, executable: true },
-        v1::tree::Kind::Directory => TreeRef::Directory(digest),
-        v1::tree::Kind::Unspecified => return Err(BadStart::Input(path)),
-    };
-    Ok((path.into(), tree))
+    match tree.as_ref().map(|tree| tree_from_wire(function, tree)) {
+        Some(Ok(tree)) => Ok((path.into(), tree)),
+        Some(Err(TreeError::Digest(source))) => Err(BadStart::InputDigest { path, source }),
+        Some(Err(TreeError::Incomplete)) | None => Err(BadStart::Input(path)),
+    }
 }
