@@ -151,7 +151,7 @@ fn a_file_that_changes_all_the_time_is_an_error_or_whole() {
     let path = tree.path("busy");
     fs::write(&path, vec![b'0'; size]).unwrap();
     let stop = AtomicBool::new(false);
-    let result = std::thread::scope(|scope| {
+    let problems = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut at = 0_u64;
             while !stop.load(Ordering::Relaxed) {
@@ -161,16 +161,15 @@ fn a_file_that_changes_all_the_time_is_an_error_or_whole() {
                 at += 4096;
             }
         });
-        let result = scan(&tree.root());
+        // On a busy machine the writer may not get a turn while the file is read, which is then whole.
+        let problems = (0..100).find_map(|_| scan(&tree.root()).err());
         stop.store(true, Ordering::Relaxed);
-        result
+        problems
     });
-    match result {
-        Err(ScanError::Entries(problems)) => {
-            assert_eq!(problems.list[0].path, "busy");
-            assert!(matches!(problems.list[0].kind, ProblemKind::Changed));
-            assert!(problems.to_string().contains("changed while it was read"));
-        }
-        other => panic!("a file written to thousands of times a second was hashed: {other:?}"),
-    }
+    let Some(ScanError::Entries(problems)) = problems else {
+        panic!("a file written to thousands of times a second was hashed a hundred times: {problems:?}");
+    };
+    assert_eq!(problems.list[0].path, "busy");
+    assert!(matches!(problems.list[0].kind, ProblemKind::Changed));
+    assert!(problems.to_string().contains("changed while it was read"));
 }
