@@ -5,6 +5,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 
 use cullet_raft_log::{Entry, Log};
+use futures_util::Stream;
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
@@ -47,6 +48,17 @@ impl Store {
         let entries = self.log.read(range, max_bytes).map_err(other)?;
         entries.iter().map(decode).collect()
     }
+
+    fn read_all(&self, mut range: std::ops::Range<u64>) -> io::Result<Vec<EntryOf<Types>>> {
+        let mut entries = Vec::new();
+        while !range.is_empty() {
+            let read = self.read(range.clone(), MAX_READ)?;
+            let Some(last) = read.last() else { break };
+            range.start = last.log_id.index + 1;
+            entries.extend(read);
+        }
+        Ok(entries)
+    }
 }
 
 /// An error of the log in the terms of the library.
@@ -73,6 +85,12 @@ fn decode(entry: &Entry) -> io::Result<EntryOf<Types>> {
     Ok(EntryOf::<Types> { log_id: decode_id(&entry.id)?, payload })
 }
 
+/// Entries that were taken to be there and are not: a full disk did not take them.
+fn lost(range: std::ops::Range<u64>) -> io::Error {
+    let std::ops::Range { start, end } = range;
+    io::Error::new(io::ErrorKind::NotFound, format!("entries {start}..{end} never reached the disk"))
+}
+
 fn bounds(range: &impl RangeBounds<u64>) -> std::ops::Range<u64> {
     let start = match range.start_bound() {
         Bound::Included(start) => *start,
@@ -92,15 +110,23 @@ impl RaftLogReader<Types> for Store {
         &mut self,
         range: R,
     ) -> Result<Vec<EntryOf<Types>>, io::Error> {
-        let mut range = bounds(&range);
-        let mut entries = Vec::new();
-        while !range.is_empty() {
-            let read = self.read(range.clone(), MAX_READ)?;
-            let Some(last) = read.last() else { break };
-            range.start = last.log_id.index + 1;
-            entries.extend(read);
-        }
-        Ok(entries)
+        self.read_all(bounds(&range))
+    }
+
+    /// For applying: each entry of the range, or an error. What a full disk lost must not count as applied.
+    async fn entries_stream<R>(
+        &mut self,
+        range: R,
+    ) -> impl Stream<Item = Result<EntryOf<Types>, io::Error>> + OptionalSend
+    where
+        R: RangeBounds<u64> + Clone + fmt::Debug + OptionalSend,
+    {
+        let range = bounds(&range);
+        let read = self.read_all(range.clone());
+        let found = read.as_ref().map_or(range.start, |entries| range.start + entries.len() as u64);
+        let lost = (read.is_ok() && found < range.end).then(|| lost(found..range.end));
+        let entries = read.map_or_else(|error| vec![Err(error)], |read| read.into_iter().map(Ok).collect());
+        futures_util::stream::iter(entries.into_iter().chain(lost.map(Err)))
     }
 
     async fn read_vote(&mut self) -> Result<Option<VoteOf<Types>>, io::Error> {
@@ -112,7 +138,10 @@ impl RaftLogReader<Types> for Store {
         start: u64,
         end: u64,
     ) -> Result<Vec<EntryOf<Types>>, io::Error> {
-        self.read(start..end, MAX_READ)
+        let entries = self.read(start..end, MAX_READ)?;
+        // The library takes nothing for a heartbeat and asks again, for as long as the process lives, and no other
+        // coordinator is elected meanwhile.
+        if entries.is_empty() && start < end { Err(lost(start..end)) } else { Ok(entries) }
     }
 }
 
@@ -165,5 +194,50 @@ impl RaftLogStorage<Types> for Store {
     async fn purge(&mut self, upto: LogIdOf<Types>) -> Result<(), io::Error> {
         let upto = wire_id(&upto)?;
         self.durable(|log, done| log.purge(upto, done)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cullet_raft_log::{ClusterId, Config, Identity, RealDisk, WriterMode};
+    use futures_util::StreamExt as _;
+    use openraft::EntryPayload;
+    use openraft::vote::RaftLeaderId as _;
+
+    use super::*;
+    use crate::raft::types::Batch;
+
+    fn store(dir: &std::path::Path) -> Store {
+        let identity = Identity { cluster: ClusterId([1; 16]), node: 1 };
+        let config = Config { writer: WriterMode::Inline, ..Config::default() };
+        Store::new(Log::open(Arc::new(RealDisk), dir, identity, config, Box::new(|_| {})).unwrap())
+    }
+
+    async fn stored(store: &mut Store, indexes: std::ops::Range<u64>) {
+        let entries = indexes.map(|index| EntryOf::<Types> {
+            log_id: LogIdOf::<Types>::new(openraft::alias::LeaderIdOf::<Types>::new(1, 1), index),
+            payload: EntryPayload::Normal(Batch(Vec::new())),
+        });
+        let encoded = entries.map(|entry| encode(&entry).unwrap()).collect();
+        store.durable(|log, done| log.append(encoded, done)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_entries_that_are_not_there_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        stored(&mut store, 0..5).await;
+        assert_eq!(store.limited_get_log_entries(2, 9).await.unwrap().len(), 3);
+        assert!(store.limited_get_log_entries(5, 5).await.unwrap().is_empty());
+        let error = store.limited_get_log_entries(5, 7).await.unwrap_err();
+        assert_eq!(error.to_string(), "entries 5..7 never reached the disk");
+
+        let whole: Vec<_> = store.entries_stream(1..=4).await.collect().await;
+        assert!(whole.len() == 4 && whole.iter().all(Result::is_ok));
+        let short: Vec<_> = store.entries_stream(3..7).await.collect().await;
+        assert!(short[0].is_ok() && short[1].is_ok());
+        assert_eq!(short[2].as_ref().unwrap_err().to_string(), "entries 5..7 never reached the disk");
     }
 }

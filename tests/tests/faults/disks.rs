@@ -1,4 +1,4 @@
-//! Disks that stand still, fail, or lose what was not synced.
+//! Disks that are full, stand still, fail, or lose what was not synced.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use cullet_tests::cluster::{Cluster, Process};
 use cullet_tests::cullet_binary;
 
-use super::support::{Filesystem, unique};
+use super::support::{Filesystem, led_among, unique};
 
 /// Three coordinators, each with a small filesystem, and one worker.
 fn small_disks(mebibytes: u32) -> (Cluster, Vec<Filesystem>) {
@@ -17,6 +17,32 @@ fn small_disks(mebibytes: u32) -> (Cluster, Vec<Filesystem>) {
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
     (cluster, disks)
+}
+
+#[test]
+fn a_full_disk_costs_one_coordinator_its_part_until_there_is_room() {
+    let (cluster, disks) = small_disks(64);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let filler = disks[led].at.join("filler");
+    // Until nothing fits; what is wanted is the failure.
+    let _ =
+        Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).output();
+    let others: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    // Whatever a filesystem keeps for itself: a run of two thousand steps takes half a megabyte of the log.
+    let steps = (0..2000).map(|step| step.to_string()).collect::<Vec<_>>().join(", ");
+    for number in 0.. {
+        let text = format!(
+            "cullet: 1\nname: large\nsteps:\n  s: {{ matrix: {{ n: [{steps}] }}, if: '${{{{ false }}}}', run: 'true {number}' }}\n"
+        );
+        cluster.run(&cluster.pipeline("large", &text), &[]).assert_success();
+        if led_among(&cluster, &others).is_some() {
+            break;
+        }
+        assert!(number < 30, "it still leads: {}", cluster.logs());
+    }
+    cluster.run(&unique(&cluster, "meanwhile", "true"), &[]).assert_success();
+    std::fs::remove_file(&filler).unwrap();
+    cluster.agreed();
 }
 
 #[test]
