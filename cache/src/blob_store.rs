@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::Digest;
 
 use crate::{Blob, StoreError};
@@ -28,4 +29,24 @@ pub trait BlobStore: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError::Mismatch`] where the bytes are not those of the digest; nothing is stored then.
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError>;
+
+    /// Stores blobs of a few kilobytes each, together for less than one by one where the backend can. An error may
+    /// leave some of them stored and others not.
+    ///
+    /// # Errors
+    /// As [`BlobStore::put`].
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        one_by_one(self, blobs).await
+    }
+}
+
+/// What a backend does that gains nothing by storing several blobs together.
+pub(crate) async fn one_by_one(
+    store: &(impl BlobStore + ?Sized),
+    blobs: Vec<(Digest, Bytes)>,
+) -> Result<(), StoreError> {
+    for (digest, bytes) in blobs {
+        store.put(&digest, bytes.into()).await?;
+    }
+    Ok(())
 }

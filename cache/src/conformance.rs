@@ -19,6 +19,7 @@ pub async fn blob_store<S: BlobStore>(make: impl Fn() -> S) {
     the_empty_blob_is_always_there(&make()).await;
     putting_twice_is_putting_once(&make()).await;
     many_at_once(&make()).await;
+    small_ones_together(&make()).await;
 }
 
 /// Everything an [`ActionCache`] promises. `make` gives an empty cache; it is called for each promise anew.
@@ -135,6 +136,22 @@ async fn many_at_once(store: &impl BlobStore) {
         assert_eq!(got(store, &digest).await, bytes(len));
     };
     tokio::join!(one(1), one(2), one(300_000), one(300_001), one(300_000));
+}
+
+async fn small_ones_together(store: &impl BlobStore) {
+    let blob = |len: usize| (DigestFunction::Blake3.digest(&bytes(len)), bytes(len));
+    let blobs: Vec<_> = [0, 1, 300, 4096, 300, 70_000].map(blob).into();
+    assert!(store.put_small(Vec::new()).await.is_ok());
+    for _ in 0..2 {
+        assert!(store.put_small(blobs.clone()).await.is_ok());
+        for (digest, bytes) in &blobs {
+            assert_eq!(got(store, digest).await, *bytes);
+        }
+    }
+    let wrong = (blob(2).0, bytes(3));
+    let refused = store.put_small(vec![wrong]).await;
+    assert!(matches!(refused, Err(StoreError::Mismatch { expected, .. }) if expected == blob(2).0));
+    assert_eq!(store.find_missing(&[blob(2).0]).await.ok(), Some(vec![blob(2).0]));
 }
 
 async fn kept(cache: &impl ActionCache, action: &Digest) -> Option<ActionResult> {

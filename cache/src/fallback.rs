@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::Digest;
 
 use crate::{Blob, BlobStore, StoreError};
@@ -42,6 +43,10 @@ impl BlobStore for Fallback {
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.primary.put(digest, blob).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        self.primary.put_small(blobs).await
     }
 }
 

@@ -94,6 +94,10 @@ impl BlobStore for MemoryStore {
         held.blobs.insert(*digest, bytes);
         Ok(())
     }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        crate::blob_store::one_by_one(self, blobs).await
+    }
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
 
 use crate::offload::offload;
@@ -60,6 +61,10 @@ impl BlobStore for Verifying {
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.inner.put(digest, blob).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        self.inner.put_small(blobs).await
     }
 }
 

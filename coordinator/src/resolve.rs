@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use cullet_cache::{Action, ActionCache, Blob, BlobStore, EncodedAction, StoreError};
 use cullet_core::spec::InputSource;
 use cullet_core::{Resolution, Run, StepIndex};
@@ -112,7 +113,18 @@ impl Resolver {
         Self { function, blobs, actions, templates, incomplete, recent: Mutex::new(Vec::new()) }
     }
 
-    /// Answers a question. Trouble with the cache is a miss, never a failure of the run.
+    /// As [`Resolver::resolve`], with an action that has to be executed stored before this returns.
+    pub async fn resolve_and_keep(&self, question: Question) -> Answer {
+        let answer = self.resolve(question).await;
+        let Some(encoded) = &answer.encoded else { return answer };
+        match self.blobs.put_small(stored(encoded)).await {
+            Ok(()) => answer,
+            Err(error) => Answer { resolution: not_stored(&error), action: None, encoded: None, ..answer },
+        }
+    }
+
+    /// Answers a question. Trouble with the cache is a miss, never a failure of the run. The input root of an action that
+    /// has to be executed is stored; the action is not.
     pub async fn resolve(&self, question: Question) -> Answer {
         let Made { action, encoded, assembled } = match self.make(&question).await {
             Ok(made) => made,
@@ -133,9 +145,8 @@ impl Resolver {
                 Err(error) => note = Some(LookupNote::Trouble(describe(&error))),
             }
         }
-        if let Err(error) = self.store(assembled, &encoded).await {
-            let reason = format!("its key cannot be stored: {}", describe(&error)).into();
-            return Answer { resolution: Resolution::Trouble { reason }, action: None, encoded: None, note };
+        if let Err(error) = self.store(assembled).await {
+            return Answer { resolution: not_stored(&error), action: None, encoded: None, note };
         }
         let (action, encoded) = (Some(Arc::new(action)), Some(Arc::new(encoded)));
         Answer { resolution: Resolution::miss(key), action, encoded, note }
@@ -193,15 +204,40 @@ impl Resolver {
         recent.iter().find(|(known, _)| known == digest).map(|(_, directory)| directory.clone())
     }
 
-    /// Stores what is about to be executed: the worker needs it, and so does whoever asks later why the key
-    /// was a new one, whether the step succeeds or not.
-    async fn store(&self, assembled: Assembled, action: &EncodedAction) -> Result<(), StoreError> {
-        for (digest, bytes) in assembled.directories {
+    /// The action of a step that was a miss before, in the form in which it is stored.
+    ///
+    /// # Errors
+    /// What is to be said of the step instead, where its inputs cannot be read any more.
+    pub(crate) async fn make_again(&self, question: &Question) -> Result<EncodedAction, Resolution> {
+        Ok(self.make(question).await?.encoded)
+    }
+
+    /// Stores the input root: the worker needs it.
+    async fn store(&self, assembled: Assembled) -> Result<(), StoreError> {
+        let directories =
+            assembled.directories.into_iter().map(|(digest, bytes)| (digest, Bytes::from(bytes)));
+        let (small, large): (Vec<_>, Vec<_>) = directories.partition(|(_, bytes)| bytes.len() <= SMALL);
+        for (digest, bytes) in large {
             self.blobs.put(&digest, Blob::from(bytes)).await?;
         }
-        self.blobs.put(&action.command_digest, Blob::from(action.command.clone())).await?;
-        self.blobs.put(&action.digest, Blob::from(action.action.clone())).await
+        if small.is_empty() { Ok(()) } else { self.blobs.put_small(small).await }
     }
+}
+
+/// Directories of some hundred entries and less, in bytes.
+const SMALL: usize = 64 << 10;
+
+/// The blobs of an action. The worker gets them with its task; who asks later why the key was a new one reads them,
+/// whether the step succeeded or not.
+pub(crate) fn stored(action: &EncodedAction) -> Vec<(Digest, Bytes)> {
+    vec![
+        (action.command_digest, Bytes::from(action.command.clone())),
+        (action.digest, Bytes::from(action.action.clone())),
+    ]
+}
+
+fn not_stored(error: &StoreError) -> Resolution {
+    Resolution::Trouble { reason: format!("its key cannot be stored: {}", describe(error)).into() }
 }
 
 /// An action with its stored form and its input root.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::Digest;
 use rustix::fs::{Mode, OFlags};
 
@@ -124,5 +125,9 @@ impl BlobStore for DiskStore {
         }
         let (store, digest) = (self.clone(), *digest);
         offload(move || store.put_blocking(&digest, blob)).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        crate::blob_store::one_by_one(self, blobs).await
     }
 }

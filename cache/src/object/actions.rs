@@ -8,6 +8,7 @@ use cullet_digest::Digest;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
 
 use super::Place;
+use super::files::{self, Small};
 use crate::disk::record;
 use crate::{ActionCache, ActionResult, StoreError};
 
@@ -43,9 +44,13 @@ impl ActionCache for ObjectActions {
     }
 
     async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
-        let path = self.place.result(action);
-        let record = PutPayload::from(record::encode(action, result));
-        self.place.must("store a result in", self.place.objects.put(&path, record)).await.map(drop)
+        let (name, record) = (self.place.result(action), record::encode(action, result));
+        if let Some(files) = &self.place.files {
+            let record = Small { name, bytes: record.into(), replace: true };
+            return files::write(&self.place, files, vec![record]).await;
+        }
+        let put = self.place.objects.put(&name, PutPayload::from(record));
+        self.place.must("store a result in", put).await.map(drop)
     }
 
     async fn remove(&self, action: &Digest) -> Result<(), StoreError> {

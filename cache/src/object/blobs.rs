@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::Digest;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
@@ -67,7 +68,7 @@ impl BlobStore for ObjectBlobs {
 
     async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
         if is_the_empty_blob(digest) {
-            return Ok(Blob::Bytes(bytes::Bytes::new()));
+            return Ok(Blob::Bytes(Bytes::new()));
         }
         match &self.place.files {
             Some(files) => get::file(&self.place, files, digest).await,
@@ -77,6 +78,10 @@ impl BlobStore for ObjectBlobs {
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.put_blob(digest, blob).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        self.put_all(blobs).await
     }
 }
 

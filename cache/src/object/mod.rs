@@ -20,6 +20,7 @@
 mod actions;
 mod blobs;
 mod discard;
+mod files;
 mod get;
 mod location;
 mod options;

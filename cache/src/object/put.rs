@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload, WriteMultipart};
 use tokio::time::timeout;
 
 use super::ObjectBlobs;
+use super::files::{self, Small};
 use super::place::PART;
 use crate::blob::is_the_empty_blob;
 use crate::offload::offload;
@@ -19,6 +21,12 @@ use crate::{Blob, StoreError};
 
 /// Parts of one upload in flight: with one more in the making, 32 MiB of memory.
 const PARTS: usize = 3;
+
+/// Small blobs that are sent to a bucket at once.
+const PUTS: usize = 32;
+
+/// Bytes that are hashed where they are: more take longer than to hand them to another thread.
+const HASHED_HERE: usize = 64 << 10;
 
 /// A bucket takes at most 10,000 parts; past 70 GiB they become larger.
 const MOST_PARTS: u64 = 9_000;
@@ -47,15 +55,38 @@ impl ObjectBlobs {
     }
 
     async fn put_bytes(&self, digest: &Digest, bytes: Bytes) -> Result<(), StoreError> {
-        let (function, hashed) = (digest.function(), bytes.clone());
-        let actual = offload(move || Ok(function.digest(&hashed))).await?;
-        compare(digest, actual)?;
-        if is_the_empty_blob(digest) || self.has(digest).await? {
+        check(digest, &bytes).await?;
+        if is_the_empty_blob(digest) {
             return Ok(());
         }
-        let path = self.place.blob(digest);
-        self.place.must("store in", self.place.objects.put(&path, PutPayload::from_bytes(bytes))).await?;
-        Ok(())
+        let name = self.place.blob(digest);
+        if let Some(files) = &self.place.files {
+            return files::write(&self.place, files, vec![Small { name, bytes, replace: false }]).await;
+        }
+        if self.has(digest).await? {
+            return Ok(());
+        }
+        self.place
+            .must("store in", self.place.objects.put(&name, PutPayload::from_bytes(bytes)))
+            .await
+            .map(drop)
+    }
+
+    /// Small blobs at once: in a directory one after the other, in a bucket side by side.
+    pub(super) async fn put_all(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        let Some(files) = &self.place.files else {
+            let puts =
+                blobs.into_iter().map(|(digest, bytes)| async move { self.put_bytes(&digest, bytes).await });
+            return stream::iter(puts).buffer_unordered(PUTS).try_collect().await;
+        };
+        let mut small = Vec::with_capacity(blobs.len());
+        for (digest, bytes) in blobs {
+            check(&digest, &bytes).await?;
+            if !is_the_empty_blob(&digest) {
+                small.push(Small { name: self.place.blob(&digest), bytes, replace: false });
+            }
+        }
+        files::write(&self.place, files, small).await
     }
 
     async fn put_file(&self, digest: &Digest, mut source: Source) -> Result<(), StoreError> {
@@ -138,6 +169,16 @@ async fn read_whole(blob: Blob) -> Result<Bytes, StoreError> {
             .await
         }
     }
+}
+
+/// That these are the bytes of the digest.
+async fn check(digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
+    let function = digest.function();
+    if bytes.len() <= HASHED_HERE {
+        return compare(digest, function.digest(bytes));
+    }
+    let hashed = bytes.clone();
+    compare(digest, offload(move || Ok(function.digest(&hashed))).await?)
 }
 
 fn compare(expected: &Digest, actual: Digest) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::Digest;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
@@ -192,5 +193,9 @@ impl BlobStore for Tiers {
     /// Stores on the local disk only; see [`Tiers::upload`].
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.inner.local.put(digest, blob).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        self.inner.local.put_small(blobs).await
     }
 }

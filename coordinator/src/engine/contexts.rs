@@ -91,6 +91,11 @@ impl Contexts {
         self.known.get_or_insert_async(&run, make).await
     }
 
+    /// Has the context of a run that was just planned, so that it need not be planned again.
+    pub(super) fn insert(&self, run: RunId, submitted: &Submitted, templates: PlanTemplates) {
+        self.known.insert(run, Arc::new(Context::new(&self.parts, submitted, templates)));
+    }
+
     pub(super) fn forget(&self, run: RunId) {
         self.known.remove(&run);
     }
@@ -129,15 +134,21 @@ fn context(
     if !same {
         return Err(SubmissionTrouble::OtherPlan);
     }
-    let templates = Arc::new(templates);
-    let incomplete = Arc::clone(&parts.completeness);
-    let resolver = Resolver::new(
-        FUNCTION,
-        Arc::clone(&parts.blobs),
-        Arc::clone(&parts.actions),
-        templates.clone(),
-        Arc::new(move |action| incomplete.missing_of(action)),
-    );
-    let submitted = TraceContext::parse(&submitted.request.traceparent);
-    Ok(Context { steps: commands.len(), templates, resolver, submitted })
+    Ok(Context::new(parts, submitted, templates))
+}
+
+impl Context {
+    fn new(parts: &EngineParts, submitted: &Submitted, templates: PlanTemplates) -> Self {
+        let templates = Arc::new(templates);
+        let incomplete = Arc::clone(&parts.completeness);
+        let resolver = Resolver::new(
+            FUNCTION,
+            Arc::clone(&parts.blobs),
+            Arc::clone(&parts.actions),
+            templates.clone(),
+            Arc::new(move |action| incomplete.missing_of(action)),
+        );
+        let submitted = TraceContext::parse(&submitted.request.traceparent);
+        Self { steps: templates.len(), templates, resolver, submitted }
+    }
 }

@@ -9,6 +9,7 @@ mod contexts;
 mod deliver;
 mod finish;
 mod intake;
+mod keeping;
 mod nearness;
 mod perform;
 mod proposals;
@@ -137,8 +138,8 @@ const LOOKUPS: usize = 32;
 const STARTING: usize = 64;
 const FINISHING: usize = 64;
 
-/// Actions that are remembered between their making and the start of their attempt, in bytes. What is forgotten is read
-/// from the store.
+/// Actions that are remembered between their making and the start of their attempt, in bytes. What is forgotten is made
+/// again.
 const ACTIONS_BYTES: u64 = 64 << 20;
 
 /// One term of one leader.
@@ -150,6 +151,8 @@ pub(crate) struct Leading {
     tracer: Tracer,
     clock: TermClock,
     queue: mpsc::Sender<Proposal>,
+    /// Actions to be stored.
+    keep: mpsc::Sender<Arc<EncodedAction>>,
     pub(crate) attendance: Attendance,
     contexts: Contexts,
     backlog: Backlog,
@@ -179,7 +182,12 @@ impl quick_cache::Weighter<Digest, Arc<EncodedAction>> for ByBytes {
 }
 
 impl Leading {
-    fn new(engine: &Engine, node: Node, queue: mpsc::Sender<Proposal>) -> Self {
+    fn new(
+        engine: &Engine,
+        node: Node,
+        queue: mpsc::Sender<Proposal>,
+        keep: mpsc::Sender<Arc<EncodedAction>>,
+    ) -> Self {
         let latest = node.state().read().state.latest();
         Self {
             clock: TermClock::new(&*engine.parts.clock, latest),
@@ -190,6 +198,7 @@ impl Leading {
             metrics: Arc::clone(&engine.metrics),
             tracer: engine.tracer.clone(),
             queue,
+            keep,
             attendance: Attendance::default(),
             backlog: Backlog::default(),
             actions: Cache::with_weighter(1 << 14, ACTIONS_BYTES, ByBytes),

@@ -72,7 +72,9 @@ impl Leading {
             self.metrics.looked_up(&resolution, note.as_ref());
         }
         if let (Resolution::Miss { action, near }, Some(encoded)) = (&mut resolution, encoded) {
-            self.actions.insert(*action, encoded);
+            self.actions.insert(*action, Arc::clone(&encoded));
+            // Nobody waits for it; it only must not pile up.
+            let _ = self.keep.send(encoded).await;
             *near = self.near(&inputs).await;
         }
         if let Some(note) = note {

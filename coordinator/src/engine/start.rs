@@ -2,26 +2,27 @@
 
 use std::sync::Arc;
 
+use cullet_cache::EncodedAction;
 use cullet_cache::v1::{digest_to_wire, tree_to_wire};
-use cullet_cache::{Action, BlobStore, EncodedAction, StoreError};
-use cullet_core::{AttemptOutcome, LogCommand, StepPhase, WorkerId};
+use cullet_core::{AttemptOutcome, LogCommand, Resolution, StepPhase, WorkerId};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
 use tracing::Instrument as _;
 
-use super::{FUNCTION, Leading, trace};
+use super::contexts::Context;
+use super::{Leading, trace};
 use crate::attempts::AttemptKey;
-use crate::resolve::{describe, inputs_of, step_name};
+use crate::resolve::{Question, step_name};
 use crate::template::Templates as _;
 
 /// Why a start cannot be told.
 enum NoStart {
     /// It is over by now.
     Over,
-    /// Its action is lost: it has to be made again.
-    Lost,
+    /// Inputs are lost: they have to be made again.
+    Lost(Box<[u16]>),
     /// For people.
     Trouble(String),
 }
@@ -40,7 +41,7 @@ impl Leading {
             let outcome = match this.start_message(key, worker, &action).await {
                 Ok(start) => return this.attendance.send(worker, Message::Start(start)),
                 Err(NoStart::Over) => return,
-                Err(NoStart::Lost) => AttemptOutcome::InputLost { inputs: Box::default() },
+                Err(NoStart::Lost(inputs)) => AttemptOutcome::InputLost { inputs },
                 Err(NoStart::Trouble(reason)) => AttemptOutcome::Infra { reason: reason.into() },
             };
             this.metrics.finished(&outcome);
@@ -58,20 +59,23 @@ impl Leading {
         worker: WorkerId,
         action: &Digest,
     ) -> Result<v1::Start, NoStart> {
-        let encoded = match self.actions.get(action) {
-            Some(encoded) => encoded,
-            None => Arc::new(read_action(&*self.parts.blobs, action).await?),
-        };
         let context = self.context(key.id.run).await.map_err(NoStart::Trouble)?;
+        let outputs = context.templates.outputs(key.id.step);
         let read = self.read(|state| {
             let run = state.run(key.id.run)?;
             let step = run.step(key.id.step)?;
             let current =
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
-            let inputs = if current { inputs_of(run, key.id.step)? } else { return None };
-            Some((step_name(Some(run), key.id.step), inputs, step.rewinds))
+            let question =
+                if current { Question::of(run, key.id.step, outputs, true)? } else { return None };
+            Some((step_name(Some(run), key.id.step), question, step.rewinds))
         });
-        let (name, inputs, rewinds) = read.ok_or(NoStart::Over)?;
+        let (name, question, rewinds) = read.ok_or(NoStart::Over)?;
+        let encoded = match self.actions.get(action) {
+            Some(encoded) => encoded,
+            None => Arc::new(make_again(&context, &question, action).await?),
+        };
+        let Question { inputs, outputs, .. } = question;
         let inputs = inputs.iter().map(|(path, tree)| v1::StartInput {
             path: path.to_string(),
             tree: Some(tree_to_wire(tree)),
@@ -83,7 +87,7 @@ impl Leading {
             action: Some(digest_to_wire(action)),
             action_message: encoded.action.clone().into(),
             command_message: encoded.command.clone().into(),
-            outputs: context.templates.outputs(key.id.step),
+            outputs,
             inputs: inputs.collect(),
             reports: context.templates.reports(key.id.step),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
@@ -91,16 +95,19 @@ impl Leading {
     }
 }
 
-/// An action that an earlier leader made.
-async fn read_action(blobs: &dyn BlobStore, digest: &Digest) -> Result<EncodedAction, NoStart> {
-    let read = async |digest: &Digest| match blobs.get(digest).await {
-        Ok(blob) => blob.into_bytes().map_err(|error| NoStart::Trouble(error.to_string())),
-        Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => Err(NoStart::Lost),
-        Err(error) => Err(NoStart::Trouble(format!("its action cannot be read: {}", describe(&error)))),
-    };
-    let action = read(digest).await?;
-    let command_digest = Action::command_digest(FUNCTION, &action);
-    let command_digest = command_digest.map_err(|error| NoStart::Trouble(error.to_string()))?;
-    let command = read(&command_digest).await?;
-    Ok(EncodedAction { digest: *digest, action: action.to_vec(), command_digest, command: command.to_vec() })
+/// An action that an earlier leader made, or that this one has forgotten.
+async fn make_again(
+    context: &Context,
+    question: &Question,
+    action: &Digest,
+) -> Result<EncodedAction, NoStart> {
+    match context.resolver.make_again(question).await {
+        Ok(encoded) if encoded.digest == *action => Ok(encoded),
+        Ok(_) => Err(NoStart::Trouble("this version makes another key of it".to_owned())),
+        Err(Resolution::InputLost { inputs }) => Err(NoStart::Lost(inputs)),
+        Err(Resolution::Trouble { reason } | Resolution::Impossible { reason }) => {
+            Err(NoStart::Trouble(reason.into()))
+        }
+        Err(Resolution::Hit { .. } | Resolution::Miss { .. }) => Err(NoStart::Over),
+    }
 }

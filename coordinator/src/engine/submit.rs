@@ -71,16 +71,7 @@ impl Leading {
         let _memory = self.intake.reserve(request.pipeline.len()).await.ok_or(SubmitError::Busy)?;
         let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
         let submitted = Arc::new(Submitted { request, machine: machine.ok_or(SubmitError::NoWorker)? });
-        let planning = Arc::clone(&submitted);
-        let plan = blocking(move || planning.request.plan()).await??;
-        let trees = self.trees(&plan, &submitted.request).await?;
-        let dividing = Arc::clone(&submitted);
-        let divided = blocking(move || {
-            dividing.divide(plan, |source, subpath| {
-                trees.get(&(source, subpath.into())).copied().ok_or(SubmitError::Planning)
-            })
-        });
-        let Submission { mut spec, .. } = divided.await??;
+        let Submission { mut spec, templates } = self.divided(&submitted).await?;
         let stored = submitted.encode();
         let digest = FUNCTION.digest(&stored);
         self.parts.blobs.put(&digest, Blob::from(stored)).await?;
@@ -89,13 +80,44 @@ impl Leading {
         if bytes > MOST_BYTES {
             return Err(SubmitError::TooLarge { bytes, limit: MOST_BYTES });
         }
+        // Its first steps are looked up before this returns.
+        self.contexts.insert(run, &submitted, templates);
         match self.propose(LogCommand::Submit { run, spec: Arc::new(spec), at: self.now() }).await? {
             Outcome::Refused { reason, retry_after_ms } => {
+                self.contexts.forget(run);
                 Err(SubmitError::NoRoom { reason, retry_after_ms })
             }
-            Outcome::Accepted { existed } => Ok((run, existed)),
-            Outcome::Applied => Ok((run, false)),
+            // What is there may have been planned by another version.
+            Outcome::Accepted { existed: true } => {
+                self.contexts.forget(run);
+                Ok((run, true))
+            }
+            Outcome::Accepted { existed: false } | Outcome::Applied => Ok((run, false)),
         }
+    }
+
+    /// Plans what was submitted. A pipeline without sources needs nothing of the store.
+    async fn divided(&self, submitted: &Arc<Submitted>) -> Result<Submission, SubmitError> {
+        let planning = Arc::clone(submitted);
+        let planned = blocking(move || {
+            let plan = planning.request.plan()?;
+            if parts(&plan).is_empty() {
+                return planning.divide(plan, |_, _| Err(SubmitError::Planning)).map(Planned::Divided);
+            }
+            Ok(Planned::Whole(plan))
+        });
+        let plan = match planned.await?? {
+            Planned::Divided(divided) => return Ok(divided),
+            Planned::Whole(plan) => plan,
+        };
+        let trees = self.trees(&plan, &submitted.request).await?;
+        let dividing = Arc::clone(submitted);
+        let divided = blocking(move || {
+            dividing.divide(plan, |source, subpath| {
+                trees.get(&(source, subpath.into())).copied().ok_or(SubmitError::Planning)
+            })
+        });
+        divided.await?
     }
 
     /// The trees of the parts of sources that a plan uses.
@@ -114,6 +136,12 @@ impl Leading {
         }
         Ok(trees)
     }
+}
+
+/// A plan, or what became of one.
+enum Planned {
+    Whole(Plan),
+    Divided(Submission),
 }
 
 /// The largest specification, in bytes as the log has it: half of what a message between coordinators holds.

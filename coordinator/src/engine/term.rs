@@ -6,6 +6,7 @@ use std::time::Duration;
 use cullet_core::LogCommand;
 use tokio::sync::mpsc;
 
+use super::keeping::KEPT;
 use super::proposals::QUEUE;
 use super::{Engine, Leading};
 use crate::planted::{self, Bug};
@@ -75,7 +76,8 @@ impl Engine {
             }
         }
         let (queue, proposals) = mpsc::channel(QUEUE);
-        let leading = Arc::new(Leading::new(self, node.clone(), queue));
+        let (keep, kept) = mpsc::channel(KEPT);
+        let leading = Arc::new(Leading::new(self, node.clone(), queue, keep));
         // However this future ends, with a return or by being dropped, so do the tasks of the term.
         let _end = leading.end.clone().drop_guard();
         tracing::info!(term = node.view().term, "leads");
@@ -87,6 +89,7 @@ impl Engine {
         tokio::select! {
             error = leading.drive(proposals) => tracing::warn!(%error, "leads no more"),
             () = leading.look_up() => {}
+            () = leading.keep_actions(kept) => {}
             () = leading.watch(self.config.settings.clone()) => {}
         }
     }

@@ -46,7 +46,7 @@ impl<D: Driver> Session<D> {
                 let mut answers = Vec::with_capacity(questions.len());
                 for question in questions {
                     let step = question.step;
-                    answers.push((step, resolver.resolve(question).await));
+                    answers.push((step, resolver.resolve_and_keep(question).await));
                 }
                 // Nobody listens any more once the session is dropped.
                 let _ = messages.send(Message::Answers(answers)).await;

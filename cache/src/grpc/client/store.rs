@@ -130,6 +130,10 @@ impl BlobStore for GrpcStore {
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.put_blob(*digest, blob).await
     }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        crate::blob_store::one_by_one(self, blobs).await
+    }
 }
 
 #[async_trait]
