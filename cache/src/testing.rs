@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cullet_digest::Digest;
 use tempfile::TempDir;
 
@@ -27,6 +28,10 @@ impl<S: BlobStore> BlobStore for Kept<S> {
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.0.put(digest, blob).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        self.0.put_small(blobs).await
     }
 }
 
@@ -64,6 +69,10 @@ impl BlobStore for Stack {
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         self.blobs.put(digest, blob).await
+    }
+
+    async fn put_small(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        self.blobs.put_small(blobs).await
     }
 }
 

@@ -1,5 +1,8 @@
 //! [`ActionCache`] over objects.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +11,7 @@ use cullet_digest::Digest;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
 
 use super::Place;
-use super::files::{self, Small};
+use super::files::Small;
 use crate::disk::record;
 use crate::{ActionCache, ActionResult, StoreError};
 
@@ -28,12 +31,17 @@ impl ObjectActions {
 #[deny(clippy::missing_trait_methods)]
 impl ActionCache for ObjectActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        let path = self.place.result(action);
-        let read = async {
-            let found = self.place.objects.get_opts(&path, Default::default()).await?;
-            if found.meta.size > record::LIMIT { Ok(Bytes::new()) } else { found.bytes().await }
+        let name = self.place.result(action);
+        let found = match &self.place.files {
+            Some(files) => files.read(&name, record_in).await?,
+            None => {
+                let read = async {
+                    let found = self.place.objects.get_opts(&name, Default::default()).await?;
+                    if found.meta.size > record::LIMIT { Ok(Bytes::new()) } else { found.bytes().await }
+                };
+                self.place.request("look up a result in", read).await?
+            }
         };
-        let found = self.place.request("look up a result in", read).await?;
         let Some(bytes) = found else { return Ok(None) };
         let result = record::decode(action, &bytes);
         if result.is_none() {
@@ -47,7 +55,7 @@ impl ActionCache for ObjectActions {
         let (name, record) = (self.place.result(action), record::encode(action, result));
         if let Some(files) = &self.place.files {
             let record = Small { name, bytes: record.into(), replace: true };
-            return files::write(&self.place, files, vec![record]).await;
+            return files.write(vec![record]).await;
         }
         let put = self.place.objects.put(&name, PutPayload::from(record));
         self.place.must("store a result in", put).await.map(drop)
@@ -56,5 +64,19 @@ impl ActionCache for ObjectActions {
     async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
         let path = self.place.result(action);
         self.place.request("remove a result from", self.place.objects.delete(&path)).await.map(drop)
+    }
+}
+
+/// The record in a file, if there is one; a file that is too long for one is none that can be read.
+fn record_in(path: &Path) -> Result<Option<Bytes>, StoreError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(record::LIMIT + 1).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(if bytes.len() as u64 > record::LIMIT { Bytes::new() } else { bytes.into() })
+    };
+    match read() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", path, error)),
     }
 }

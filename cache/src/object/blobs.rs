@@ -1,5 +1,7 @@
 //! [`BlobStore`] over objects.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,6 +40,10 @@ impl ObjectBlobs {
             return Ok(is_the_empty_blob(digest));
         }
         let path = self.place.blob(digest);
+        if let Some(files) = &self.place.files {
+            let of = *digest;
+            return files.read(&path, move |path| is_there(path, &of)).await;
+        }
         let found = self.place.request("look for blobs in", self.place.objects.head(&path)).await?;
         Ok(found.is_some_and(|meta| meta.size == digest.size()))
     }
@@ -93,5 +99,13 @@ impl Origin for ObjectBlobs {
 
     async fn open(&self, digest: &Digest, offset: u64) -> Result<Pieces, StoreError> {
         get::pieces(&self.place, digest, offset).await
+    }
+}
+
+fn is_there(path: &Path, digest: &Digest) -> Result<bool, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.is_file() && found.len() == digest.size()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::io("read", path, error)),
     }
 }

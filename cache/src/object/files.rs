@@ -4,16 +4,25 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
 use tokio::time::timeout;
 
-use super::Place;
+use super::threads::Threads;
 use crate::StoreError;
-use crate::offload::offload;
+
+/// A directory that holds objects, as files.
+#[derive(Debug)]
+pub(super) struct Files {
+    system: LocalFileSystem,
+    threads: Threads,
+    deadline: Duration,
+    /// What to call it in messages.
+    place: String,
+}
 
 /// An object to write.
 pub(super) struct Small {
@@ -23,26 +32,47 @@ pub(super) struct Small {
     pub(super) replace: bool,
 }
 
-/// Writes objects one after the other. The first failure ends it.
-pub(super) async fn write(
-    place: &Arc<Place>,
-    files: &LocalFileSystem,
-    objects: Vec<Small>,
-) -> Result<(), StoreError> {
-    let failed = |error| StoreError::remote("store in", place.name(), error);
-    let paths = objects.into_iter().map(|small| {
-        let path = files.path_to_filesystem(&small.name).map_err(failed)?;
-        Ok((path, small))
-    });
-    let paths: Vec<(PathBuf, Small)> = paths.collect::<Result<_, StoreError>>()?;
-    let work = offload(move || {
-        for (path, small) in paths {
-            one(&path, &small).map_err(|error| StoreError::io("write", &path, error))?;
-        }
-        Ok(())
-    });
-    let deadline = place.patience.deadline;
-    timeout(deadline, work).await.map_err(|_| StoreError::deadline(place.name(), deadline))?
+impl Files {
+    /// The files of a directory; no piece of work takes longer than `deadline`.
+    pub(super) fn new(system: LocalFileSystem, place: String, deadline: Duration) -> Self {
+        Self { system, threads: Threads::default(), deadline, place }
+    }
+
+    /// Reads something of the file of an object.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        name: &Name,
+        read: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let path = self.path("read from", name)?;
+        self.run(move || read(&path)).await
+    }
+
+    /// Writes objects one after the other. The first failure ends it.
+    pub(super) async fn write(&self, objects: Vec<Small>) -> Result<(), StoreError> {
+        let files = objects.into_iter().map(|small| Ok((self.path("store in", &small.name)?, small)));
+        let files: Vec<(PathBuf, Small)> = files.collect::<Result<_, StoreError>>()?;
+        let place = self.place.clone();
+        let write = move || {
+            files.iter().try_for_each(|(path, small)| {
+                one(path, small).map_err(|error| StoreError::remote("store in", &place, error))
+            })
+        };
+        self.run(write).await
+    }
+
+    fn path(&self, action: &'static str, name: &Name) -> Result<PathBuf, StoreError> {
+        let failed = |error| StoreError::remote(action, &self.place, error);
+        self.system.path_to_filesystem(name).map_err(failed)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let late = |_| StoreError::deadline(&self.place, self.deadline);
+        timeout(self.deadline, self.threads.run(work)).await.map_err(late)?
+    }
 }
 
 fn one(path: &Path, small: &Small) -> io::Result<()> {

@@ -3,20 +3,19 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::Digest;
 use futures_util::{StreamExt as _, stream};
-use object_store::local::LocalFileSystem;
 use object_store::{GetOptions, ObjectStore as _};
-use tokio::time::timeout;
 
 use super::Place;
+use super::files::Files;
 use super::place::PART;
 use crate::arriving::IN_MEMORY;
 use crate::blob::is_the_empty_blob;
-use crate::offload::offload;
 use crate::origin::Pieces;
 use crate::{Blob, StoreError};
 
@@ -24,18 +23,12 @@ use crate::{Blob, StoreError};
 const AHEAD: usize = 2;
 
 /// The blob as the file it is; small ones in memory.
-pub(super) async fn file(
-    place: &Arc<Place>,
-    files: &LocalFileSystem,
-    digest: &Digest,
-) -> Result<Blob, StoreError> {
-    let failed = |error| StoreError::remote("read from", place.name(), error);
-    let path = files.path_to_filesystem(&place.blob(digest)).map_err(failed)?;
+pub(super) async fn file(place: &Place, files: &Files, digest: &Digest) -> Result<Blob, StoreError> {
     let of = *digest;
-    let open = offload(move || {
-        let failed = |error| StoreError::io("read", &path, error);
+    let open = move |path: &Path| {
+        let failed = |error| StoreError::io("read", path, error);
         let missing = || StoreError::NotFound { digest: of };
-        let file = match File::open(&path) {
+        let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
             opened => opened.map_err(failed)?,
         };
@@ -43,14 +36,13 @@ pub(super) async fn file(
             return Err(missing());
         }
         if of.size() > IN_MEMORY {
-            return Ok(Blob::File { file, path, len: of.size() });
+            return Ok(Blob::File { file, path: path.to_owned(), len: of.size() });
         }
         let mut bytes = Vec::with_capacity(of.size() as usize + 1);
         file.take(of.size()).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Blob::Bytes(bytes.into()))
-    });
-    let deadline = place.patience.deadline;
-    timeout(deadline, open).await.map_err(|_| StoreError::deadline(place.name(), deadline))?
+    };
+    files.read(&place.blob(digest), open).await
 }
 
 /// The blob in parts, the first of which is there when this returns.

@@ -26,6 +26,7 @@ mod location;
 mod options;
 mod place;
 mod put;
+mod threads;
 
 #[cfg(test)]
 mod tests;

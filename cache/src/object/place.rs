@@ -13,6 +13,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::files::Files;
 use super::{Location, ObjectOptions};
 use crate::StoreError;
 use crate::receive::Patience;
@@ -29,7 +30,7 @@ const IN_FLIGHT: usize = 64;
 pub(crate) struct Place {
     pub(super) objects: Arc<dyn ObjectStore>,
     /// The same place as files, where it is a directory.
-    pub(super) files: Option<LocalFileSystem>,
+    pub(super) files: Option<Files>,
     pub(super) patience: Patience,
     name: String,
     prefix: String,
@@ -47,8 +48,9 @@ impl Place {
         let patience = Patience { deadline: whole, retries: 0, spool };
         let (objects, files, name, prefix): (Arc<dyn ObjectStore>, _, _, _) = match location {
             Location::Directory(dir) => {
-                let files = directory(dir)?;
-                (Arc::new(files.clone()), Some(files), dir.display().to_string(), String::new())
+                let (system, name) = (directory(dir)?, dir.display().to_string());
+                let files = Files::new(system.clone(), name.clone(), whole);
+                (Arc::new(system), Some(files), name, String::new())
             }
             Location::S3 { bucket, prefix } => {
                 let name = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();

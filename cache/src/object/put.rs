@@ -13,7 +13,7 @@ use object_store::{ObjectStoreExt as _, PutPayload, WriteMultipart};
 use tokio::time::timeout;
 
 use super::ObjectBlobs;
-use super::files::{self, Small};
+use super::files::Small;
 use super::place::PART;
 use crate::blob::is_the_empty_blob;
 use crate::offload::offload;
@@ -61,7 +61,7 @@ impl ObjectBlobs {
         }
         let name = self.place.blob(digest);
         if let Some(files) = &self.place.files {
-            return files::write(&self.place, files, vec![Small { name, bytes, replace: false }]).await;
+            return files.write(vec![Small { name, bytes, replace: false }]).await;
         }
         if self.has(digest).await? {
             return Ok(());
@@ -86,7 +86,7 @@ impl ObjectBlobs {
                 small.push(Small { name: self.place.blob(&digest), bytes, replace: false });
             }
         }
-        files::write(&self.place, files, small).await
+        files.write(small).await
     }
 
     async fn put_file(&self, digest: &Digest, mut source: Source) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cullet_core::{LogCommand, Note, Resolution, RunId, StepId};
 use cullet_digest::TreeRef;
+use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
 use super::backlog::Batch;
@@ -12,6 +13,9 @@ use super::{LOOKUPS, Leading};
 use crate::notes::{self, Said};
 use crate::resolve::{Answer, Question, step_name};
 use crate::template::Templates as _;
+
+/// Lookups of one task at once: they wait for the store, not for each other.
+const SIDE_BY_SIDE: usize = 8;
 
 impl Leading {
     /// Looks up whatever is to be looked up; never returns.
@@ -32,9 +36,10 @@ impl Leading {
         let Batch { run, steps } = batch;
         match self.context(run).await {
             Ok(context) => {
-                for (step, bypass) in steps {
+                let look_up = async |(step, bypass)| {
                     self.look_up_step(&context, StepId { run, step }, bypass).await;
-                }
+                };
+                futures_util::stream::iter(steps).for_each_concurrent(SIDE_BY_SIDE, look_up).await;
             }
             Err(reason) => {
                 for (step, _) in steps {

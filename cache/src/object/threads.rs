@@ -1,0 +1,211 @@
+//! Threads for short work on files. A pool that wakes a thread for every piece of work spends more on waking than on the
+//! work; here one thread takes several that come together, and others help when more waits.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::StoreError;
+
+/// Threads at most: a network filesystem serves about so many at once.
+const MOST: usize = 64;
+
+/// Pieces of work that wait for each thread before another one helps.
+const SHARE: usize = 4;
+
+/// How long work may wait before another thread helps, whatever waits with it.
+const HELP: Duration = Duration::from_millis(5);
+
+/// How long a thread waits for more.
+const IDLE: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Started when there is work, and ended when there was none for a while.
+#[derive(Debug, Default)]
+pub(super) struct Threads(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Those that work and those that are about to.
+    busy: usize,
+    idle: usize,
+    /// Those that were idle and have not woken up yet.
+    called: usize,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.more.notify_all();
+    }
+}
+
+impl Threads {
+    /// Does it on one of the threads. It is done to its end even where nobody waits for it any more.
+    ///
+    /// # Errors
+    /// Those of the work, and where no thread can be had.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let failed = |error| StoreError::io("finish work on", "the cache", error);
+        let (done, mut outcome) = oneshot::channel();
+        self.push(Box::new(move || drop(done.send(work())))).map_err(failed)?;
+        loop {
+            match timeout(HELP, &mut outcome).await {
+                Ok(outcome) => return outcome.unwrap_or_else(|error| Err(failed(io::Error::other(error)))),
+                Err(_) => self.help(),
+            }
+        }
+    }
+
+    /// All threads may be held up by what takes long.
+    fn help(&self) {
+        let queue = self.0.lock();
+        if !queue.jobs.is_empty() {
+            // There is another one as long as the first one lasts.
+            let _ = self.call(queue);
+        }
+    }
+
+    fn push(&self, job: Job) -> io::Result<()> {
+        let mut queue = self.0.lock();
+        queue.jobs.push_back(job);
+        if queue.busy * SHARE >= queue.jobs.len() { Ok(()) } else { self.call(queue) }
+    }
+
+    /// Has one more thread work, if there can be one.
+    fn call(&self, mut queue: MutexGuard<'_, Queue>) -> io::Result<()> {
+        if queue.idle > 0 {
+            queue.idle -= 1;
+            queue.busy += 1;
+            queue.called += 1;
+            drop(queue);
+            self.0.more.notify_one();
+        } else if queue.busy < MOST {
+            let shared = Arc::clone(&self.0);
+            let started = std::thread::Builder::new().name("files".to_owned()).spawn(move || shared.work());
+            match started {
+                Ok(_) => queue.busy += 1,
+                // Those that are there will do it.
+                Err(_) if queue.busy > 0 => {}
+                Err(error) => {
+                    queue.jobs.pop_back();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it is held.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                drop(queue);
+                // Whoever waits for it learns that it will not come.
+                drop(catch_unwind(AssertUnwindSafe(job)));
+                queue = self.lock();
+                continue;
+            }
+            queue.busy -= 1;
+            queue.idle += 1;
+            let waited =
+                self.more.wait_timeout_while(queue, IDLE, |queue| queue.called == 0 && !queue.closed);
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if queue.called == 0 {
+                queue.idle -= 1;
+                return;
+            }
+            // Whoever called counted it as busy already.
+            queue.called -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    fn counts(threads: &Threads) -> (usize, usize) {
+        let queue = threads.0.lock();
+        (queue.busy, queue.idle)
+    }
+
+    #[tokio::test]
+    async fn what_comes_together_shares_threads_and_long_work_holds_up_nothing() {
+        let threads = Threads::default();
+        for number in 0..100 {
+            assert_eq!(threads.run(move || Ok(number)).await.unwrap(), number);
+        }
+        assert!(counts(&threads).0 + counts(&threads).1 <= 2, "one after the other needs no more");
+        // All of them at once, or none ever ends.
+        let barrier = Arc::new(Barrier::new(8));
+        let waits = (0..8 * SHARE).map(|number| {
+            let barrier = Arc::clone(&barrier);
+            threads.run(move || {
+                if number % SHARE == 0 {
+                    barrier.wait();
+                }
+                Ok(())
+            })
+        });
+        let all = futures_util::future::join_all(waits).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert!(counts(&threads).0 + counts(&threads).1 <= 8 * SHARE);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_an_error_and_the_thread_goes_on() {
+        let threads = Threads::default();
+        let panics = || -> Result<(), StoreError> { panic!("as the test wants it") };
+        assert!(threads.run(panics).await.is_err());
+        assert!(threads.run(|| Ok(())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_done_all_the_same() {
+        let threads = Threads::default();
+        let (done, wait) = oneshot::channel();
+        let (begin, begun) = std::sync::mpsc::channel::<()>();
+        let work = threads.run(move || {
+            let _ = begun.recv();
+            let _ = done.send(7);
+            Ok(())
+        });
+        drop(tokio::time::timeout(Duration::from_millis(10), work).await);
+        drop(begin);
+        drop(threads);
+        assert_eq!(wait.await.unwrap(), 7);
+    }
+}
