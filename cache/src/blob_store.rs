@@ -30,8 +30,8 @@ pub trait BlobStore: Debug + Send + Sync {
     /// [`StoreError::Mismatch`] where the bytes are not those of the digest; nothing is stored then.
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError>;
 
-    /// Stores blobs of a few kilobytes each, together for less than one by one where the backend can. An error may
-    /// leave some of them stored and others not.
+    /// Stores blobs of a few kilobytes each that are most likely not there, together for less than one by one where the
+    /// backend can. An error may leave some of them stored and others not.
     ///
     /// # Errors
     /// As [`BlobStore::put`].

@@ -9,6 +9,7 @@ use cullet_core::{Resolution, Run, StepIndex};
 use cullet_digest::{
     AssembleError, Assembled, Digest, DigestFunction, Directory, DirectoryError, Mount, TreeRef, assemble,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::template::Templates;
 
@@ -214,18 +215,16 @@ impl Resolver {
 
     /// Stores the input root: the worker needs it.
     async fn store(&self, assembled: Assembled) -> Result<(), StoreError> {
-        let directories =
-            assembled.directories.into_iter().map(|(digest, bytes)| (digest, Bytes::from(bytes)));
-        let (small, large): (Vec<_>, Vec<_>) = directories.partition(|(_, bytes)| bytes.len() <= SMALL);
-        for (digest, bytes) in large {
-            self.blobs.put(&digest, Blob::from(bytes)).await?;
-        }
-        if small.is_empty() { Ok(()) } else { self.blobs.put_small(small).await }
+        let puts = assembled
+            .directories
+            .into_iter()
+            .map(|(digest, bytes)| async move { self.blobs.put(&digest, Blob::from(bytes)).await });
+        futures_util::stream::iter(puts).buffer_unordered(DIRECTORIES).try_collect().await
     }
 }
 
-/// Directories of some hundred entries and less, in bytes.
-const SMALL: usize = 64 << 10;
+/// Directories of an input root that are stored at once.
+const DIRECTORIES: usize = 16;
 
 /// The blobs of an action. The worker gets them with its task; who asks later why the key was a new one reads them,
 /// whether the step succeeded or not.

@@ -1,23 +1,24 @@
 //! Small objects of a directory, written in one piece of blocking work each time: what hands work to another thread
 //! costs more than the work.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
 use tokio::time::timeout;
 
+use super::directories::Directories;
 use super::threads::Threads;
 use crate::StoreError;
 
 /// A directory that holds objects, as files.
 #[derive(Debug)]
 pub(super) struct Files {
-    system: LocalFileSystem,
+    root: PathBuf,
+    directories: Arc<Directories>,
     threads: Threads,
     deadline: Duration,
     /// What to call it in messages.
@@ -34,8 +35,8 @@ pub(super) struct Small {
 
 impl Files {
     /// The files of a directory; no piece of work takes longer than `deadline`.
-    pub(super) fn new(system: LocalFileSystem, place: String, deadline: Duration) -> Self {
-        Self { system, threads: Threads::default(), deadline, place }
+    pub(super) fn new(root: PathBuf, place: String, deadline: Duration) -> Self {
+        Self { root, directories: Arc::default(), threads: Threads::default(), deadline, place }
     }
 
     /// Reads something of the file of an object.
@@ -44,26 +45,27 @@ impl Files {
         name: &Name,
         read: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let path = self.path("read from", name)?;
+        let path = self.path(name);
         self.run(move || read(&path)).await
     }
 
     /// Writes objects one after the other. The first failure ends it.
     pub(super) async fn write(&self, objects: Vec<Small>) -> Result<(), StoreError> {
-        let files = objects.into_iter().map(|small| Ok((self.path("store in", &small.name)?, small)));
-        let files: Vec<(PathBuf, Small)> = files.collect::<Result<_, StoreError>>()?;
-        let place = self.place.clone();
+        let files: Vec<(PathBuf, Small)> =
+            objects.into_iter().map(|small| (self.path(&small.name), small)).collect();
+        let (directories, place) = (Arc::clone(&self.directories), self.place.clone());
         let write = move || {
             files.iter().try_for_each(|(path, small)| {
-                one(path, small).map_err(|error| StoreError::remote("store in", &place, error))
+                one(&directories, path, small)
+                    .map_err(|error| StoreError::remote("store in", &place, At { path: path.clone(), error }))
             })
         };
         self.run(write).await
     }
 
-    fn path(&self, action: &'static str, name: &Name) -> Result<PathBuf, StoreError> {
-        let failed = |error| StoreError::remote(action, &self.place, error);
-        self.system.path_to_filesystem(name).map_err(failed)
+    /// Names of objects are hexadecimal digits and what we call the parts above them.
+    fn path(&self, name: &Name) -> PathBuf {
+        self.root.join(name.as_ref())
     }
 
     async fn run<T: Send + 'static>(
@@ -75,55 +77,22 @@ impl Files {
     }
 }
 
-fn one(path: &Path, small: &Small) -> io::Result<()> {
-    let there = !small.replace
-        && fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == small.bytes.len() as u64);
-    if there {
-        return Ok(());
-    }
-    // A number after a `#` is how the library names what is not whole yet; see the module above.
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!("#{}", fastrand::u64(..)));
-    let draft = PathBuf::from(draft);
-    let written = publish(&draft, path, &small.bytes);
-    if written.is_err() {
-        // There is nothing to remove where it could not be made.
-        let _ = fs::remove_file(&draft);
-    }
-    written
+/// Which file it was.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", .path.display())]
+struct At {
+    path: PathBuf,
+    error: io::Error,
 }
 
-fn publish(draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
-    let create = || OpenOptions::new().write(true).create_new(true).open(draft);
-    let mut file = match create() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_directories(dir)?;
-            create()?
-        }
-        created => created?,
+fn one(directories: &Directories, path: &Path, small: &Small) -> io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidFilename.into());
     };
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(draft, path)?;
-    sync(dir)
-}
-
-/// Makes a directory and those above it that are missing, so that they survive a power cut.
-fn make_directories(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let above = dir.parent().ok_or(io::ErrorKind::NotFound)?;
-    make_directories(above)?;
-    match fs::create_dir(dir) {
-        // Somebody else was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.and_then(|()| sync(above)),
-    }
-}
-
-fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    directories.within(dir, |dir| {
+        if !small.replace && dir.len_of(name)? == Some(small.bytes.len() as u64) {
+            return Ok(());
+        }
+        dir.publish(name, &small.bytes)
+    })
 }

@@ -19,6 +19,7 @@
 
 mod actions;
 mod blobs;
+mod directories;
 mod discard;
 mod files;
 mod get;

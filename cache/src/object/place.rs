@@ -49,7 +49,7 @@ impl Place {
         let (objects, files, name, prefix): (Arc<dyn ObjectStore>, _, _, _) = match location {
             Location::Directory(dir) => {
                 let (system, name) = (directory(dir)?, dir.display().to_string());
-                let files = Files::new(system.clone(), name.clone(), whole);
+                let files = Files::new(dir.clone(), name.clone(), whole);
                 (Arc::new(system), Some(files), name, String::new())
             }
             Location::S3 { bucket, prefix } => {

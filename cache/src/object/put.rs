@@ -66,27 +66,31 @@ impl ObjectBlobs {
         if self.has(digest).await? {
             return Ok(());
         }
-        self.place
-            .must("store in", self.place.objects.put(&name, PutPayload::from_bytes(bytes)))
-            .await
-            .map(drop)
+        self.send(name, bytes).await
     }
 
-    /// Small blobs at once: in a directory one after the other, in a bucket side by side.
+    /// Small blobs at once: in a directory one after the other, in a bucket side by side. Nothing is asked first: what
+    /// comes this way is hardly ever there.
     pub(super) async fn put_all(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
-        let Some(files) = &self.place.files else {
-            let puts =
-                blobs.into_iter().map(|(digest, bytes)| async move { self.put_bytes(&digest, bytes).await });
-            return stream::iter(puts).buffer_unordered(PUTS).try_collect().await;
-        };
         let mut small = Vec::with_capacity(blobs.len());
         for (digest, bytes) in blobs {
             check(&digest, &bytes).await?;
             if !is_the_empty_blob(&digest) {
-                small.push(Small { name: self.place.blob(&digest), bytes, replace: false });
+                small.push(Small { name: self.place.blob(&digest), bytes, replace: true });
             }
         }
-        files.write(small).await
+        match &self.place.files {
+            Some(files) => files.write(small).await,
+            None => {
+                let puts = small.into_iter().map(|small| self.send(small.name, small.bytes));
+                stream::iter(puts).buffer_unordered(PUTS).try_collect().await
+            }
+        }
+    }
+
+    async fn send(&self, name: Path, bytes: Bytes) -> Result<(), StoreError> {
+        let put = self.place.objects.put(&name, PutPayload::from_bytes(bytes));
+        self.place.must("store in", put).await.map(drop)
     }
 
     async fn put_file(&self, digest: &Digest, mut source: Source) -> Result<(), StoreError> {

@@ -1,0 +1,142 @@
+//! Directories that files are written into, kept open: two of three opens are then not needed, nor is the way there walked
+//! for each of them.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// As many as there are for both areas with one digest function.
+const MOST: usize = 512;
+
+/// How long one is taken for what is at its path: somebody may put another one in its place.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Open directories, each for a moment.
+#[derive(Debug, Default)]
+pub(super) struct Directories(Mutex<HashMap<PathBuf, (Instant, Arc<Directory>)>>);
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Directory(File);
+
+impl Directories {
+    /// Does something in a directory, which is made if it is not there. Done again where it was removed meanwhile.
+    pub(super) fn within<T>(
+        &self,
+        path: &Path,
+        mut work: impl FnMut(&Directory) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match work(&*self.open(path)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+                work(&*self.open(path)?)
+            }
+            done => done,
+        }
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<Directory>> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((since, directory)) = lock().get(path)
+            && now.duration_since(*since) < TRUSTED
+        {
+            return Ok(Arc::clone(directory));
+        }
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path)?;
+                File::open(path)?
+            }
+            opened => opened?,
+        };
+        let directory = Arc::new(Directory(file));
+        let mut known = lock();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(path.to_owned(), (now, Arc::clone(&directory)));
+        Ok(directory)
+    }
+}
+
+impl Directory {
+    /// How long the file of this name is, if there is one.
+    pub(super) fn len_of(&self, name: &OsStr) -> io::Result<Option<u64>> {
+        match rustix::fs::statat(&self.0, name, AtFlags::empty()) {
+            Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile => {
+                Ok(u64::try_from(found.st_size).ok())
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives bytes this name, whole, so that they survive a power cut.
+    pub(super) fn publish(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        // A number after a `#` is how the library names what is not whole yet; see the module above.
+        let mut draft = OsString::from(name);
+        draft.push(format!("#{}", fastrand::u64(..)));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file: File = rustix::fs::openat(&self.0, &draft, flags, Mode::from_raw_mode(0o666))?.into();
+        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
+            rustix::fs::renameat(&self.0, &draft, &self.0, name)?;
+            self.0.sync_all()
+        });
+        if written.is_err() {
+            // It is gone where it was renamed.
+            let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
+        }
+        written
+    }
+}
+
+/// Makes a directory and those above it that are missing, so that they survive a power cut.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().ok_or(io::ErrorKind::NotFound)?;
+    make(above)?;
+    match std::fs::create_dir(path) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| File::open(above)?.sync_all()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (directories, deep) = (Directories::default(), dir.path().join("a/b/c"));
+        let put = || directories.within(&deep, |dir| dir.publish(OsStr::new("name"), b"bytes"));
+        put().unwrap();
+        std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+        put().unwrap();
+        assert_eq!(std::fs::read(deep.join("name")).unwrap(), b"bytes");
+        let len = |name: &str| directories.within(&deep, |dir| dir.len_of(OsStr::new(name)));
+        assert_eq!((len("name").unwrap(), len("other").unwrap()), (Some(5), None));
+        assert_eq!(std::fs::read_dir(&deep).unwrap().count(), 1, "no draft stays");
+    }
+
+    #[test]
+    fn what_cannot_be_named_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let directories = Directories::default();
+        std::fs::create_dir(dir.path().join("taken")).unwrap();
+        let put = directories.within(dir.path(), |dir| dir.publish(OsStr::new("taken"), b"bytes"));
+        assert!(put.is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
