@@ -1,8 +1,5 @@
 //! [`ActionCache`] over objects.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,7 +30,7 @@ impl ActionCache for ObjectActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
         let name = self.place.result(action);
         let found = match &self.place.files {
-            Some(files) => files.read(&name, record_in).await?,
+            Some(files) => files.read_small(&name, record::LIMIT).await?,
             None => {
                 let read = async {
                     let found = self.place.objects.get_opts(&name, Default::default()).await?;
@@ -64,19 +61,5 @@ impl ActionCache for ObjectActions {
     async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
         let path = self.place.result(action);
         self.place.request("remove a result from", self.place.objects.delete(&path)).await.map(drop)
-    }
-}
-
-/// The record in a file, if there is one; a file that is too long for one is none that can be read.
-fn record_in(path: &Path) -> Result<Option<Bytes>, StoreError> {
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(record::LIMIT + 1).read_to_end(&mut bytes)?;
-        Ok::<_, io::Error>(if bytes.len() as u64 > record::LIMIT { Bytes::new() } else { bytes.into() })
-    };
-    match read() {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::io("read", path, error)),
     }
 }

@@ -42,7 +42,30 @@ impl Directories {
         }
     }
 
+    /// The file of this name in a directory, if both are there.
+    pub(super) fn file(&self, path: &Path, name: &OsStr) -> io::Result<Option<File>> {
+        let opened = self.known(path).and_then(|dir| {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(&dir.0, name, flags, Mode::empty())?.into())
+        });
+        match opened {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open(&self, path: &Path) -> io::Result<Arc<Directory>> {
+        match self.known(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path)?;
+                self.known(path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn known(&self, path: &Path) -> io::Result<Arc<Directory>> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some((since, directory)) = lock().get(path)
@@ -50,14 +73,7 @@ impl Directories {
         {
             return Ok(Arc::clone(directory));
         }
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(path)?;
-                File::open(path)?
-            }
-            opened => opened?,
-        };
-        let directory = Arc::new(Directory(file));
+        let directory = Arc::new(Directory(File::open(path)?));
         let mut known = lock();
         if known.len() >= MOST {
             known.clear();
@@ -127,6 +143,8 @@ mod tests {
         assert_eq!(std::fs::read(deep.join("name")).unwrap(), b"bytes");
         let len = |name: &str| directories.within(&deep, |dir| dir.len_of(OsStr::new(name)));
         assert_eq!((len("name").unwrap(), len("other").unwrap()), (Some(5), None));
+        let found = |dir: &Path, name: &str| directories.file(dir, OsStr::new(name)).unwrap().is_some();
+        assert!(found(&deep, "name") && !found(&deep, "other") && !found(&dir.path().join("none"), "name"));
         assert_eq!(std::fs::read_dir(&deep).unwrap().count(), 1, "no draft stays");
     }
 

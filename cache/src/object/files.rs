@@ -1,7 +1,8 @@
 //! Small objects of a directory, written in one piece of blocking work each time: what hands work to another thread
 //! costs more than the work.
 
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,21 @@ impl Files {
         self.run(move || read(&path)).await
     }
 
+    /// All of the file of an object, if there is one; one of more than `limit` bytes is read as empty.
+    pub(super) async fn read_small(&self, name: &Name, limit: u64) -> Result<Option<Bytes>, StoreError> {
+        let (path, directories) = (self.path(name), Arc::clone(&self.directories));
+        let read = move || {
+            let (dir, name) = split(&path)?;
+            let Some(file) = directories.file(dir, name)? else { return Ok(None) };
+            let mut bytes = Vec::new();
+            file.take(limit + 1).read_to_end(&mut bytes)?;
+            Ok(Some(if bytes.len() as u64 > limit { Bytes::new() } else { bytes.into() }))
+        };
+        let (place, path) = (self.place.clone(), self.path(name));
+        let failed = move |error| StoreError::remote("read from", &place, At { path, error });
+        self.run(move || read().map_err(failed)).await
+    }
+
     /// Writes objects one after the other. The first failure ends it.
     pub(super) async fn write(&self, objects: Vec<Small>) -> Result<(), StoreError> {
         let files: Vec<(PathBuf, Small)> =
@@ -85,10 +101,12 @@ struct At {
     error: io::Error,
 }
 
+fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    path.parent().zip(path.file_name()).ok_or_else(|| io::ErrorKind::InvalidFilename.into())
+}
+
 fn one(directories: &Directories, path: &Path, small: &Small) -> io::Result<()> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidFilename.into());
-    };
+    let (dir, name) = split(path)?;
     directories.within(dir, |dir| {
         if !small.replace && dir.len_of(name)? == Some(small.bytes.len() as u64) {
             return Ok(());

@@ -71,10 +71,12 @@ impl Leading {
         let _memory = self.intake.reserve(request.pipeline.len()).await.ok_or(SubmitError::Busy)?;
         let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
         let submitted = Arc::new(Submitted { request, machine: machine.ok_or(SubmitError::NoWorker)? });
-        let Submission { mut spec, templates } = self.divided(&submitted).await?;
         let stored = submitted.encode();
         let digest = FUNCTION.digest(&stored);
-        self.parts.blobs.put(&digest, Blob::from(stored)).await?;
+        // What is planned in vain is stored in vain; almost nothing is.
+        let storing = async { Ok(self.parts.blobs.put(&digest, Blob::from(stored)).await?) };
+        let (Submission { mut spec, templates }, ()) =
+            futures_util::future::try_join(self.divided(&submitted), storing).await?;
         spec.submission = Some(digest);
         let bytes = encoded_size(&spec);
         if bytes > MOST_BYTES {
