@@ -136,6 +136,13 @@ impl Request {
         })
     }
 
+    /// Whether planning it takes less time than handing it to another thread: a page of text, and no matrix that makes
+    /// many steps of it.
+    pub(crate) fn is_small(&self) -> bool {
+        const PAGE: usize = 4096;
+        self.pipeline.len() <= PAGE && !self.pipeline.contains("matrix")
+    }
+
     fn to_wire(&self) -> v1::SubmitRequest {
         let digest = |digest: &Digest| cullet_cache::v1::digest_to_wire(digest);
         v1::SubmitRequest {

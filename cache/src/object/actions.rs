@@ -8,7 +8,7 @@ use cullet_digest::Digest;
 use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
 
 use super::Place;
-use super::files::Small;
+use super::files::{Over, Small};
 use crate::disk::record;
 use crate::{ActionCache, ActionResult, StoreError};
 
@@ -51,7 +51,7 @@ impl ActionCache for ObjectActions {
     async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
         let (name, record) = (self.place.result(action), record::encode(action, result));
         if let Some(files) = &self.place.files {
-            let record = Small { name, bytes: record.into(), replace: true };
+            let record = Small { name, bytes: record.into(), over: Over::Replace };
             return files.write(vec![record]).await;
         }
         let put = self.place.objects.put(&name, PutPayload::from(record));

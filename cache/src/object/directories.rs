@@ -95,6 +95,24 @@ impl Directory {
         }
     }
 
+    /// Writes bytes under this name, where there are most likely none. A file that has not its full length yet is none:
+    /// the name says how long it is.
+    pub(super) fn put(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file: File = match rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(0o666)) {
+            Err(Errno::EXIST) if self.len_of(name)? == Some(bytes.len() as u64) => return Ok(()),
+            // Somebody writes it just now, or was stopped while doing so.
+            Err(Errno::EXIST) => return self.publish(name, bytes),
+            opened => opened?.into(),
+        };
+        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| self.0.sync_all());
+        if written.is_err() {
+            // Nothing else can be done about it, and it is no blob as it is.
+            let _ = rustix::fs::unlinkat(&self.0, name, AtFlags::empty());
+        }
+        written
+    }
+
     /// Gives bytes this name, whole, so that they survive a power cut.
     pub(super) fn publish(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         // A number after a `#` is how the library names what is not whole yet; see the module above.

@@ -30,8 +30,18 @@ pub(super) struct Files {
 pub(super) struct Small {
     pub(super) name: Name,
     pub(super) bytes: Bytes,
-    /// It takes the place of one that is there; otherwise one that is there with this length stays.
-    pub(super) replace: bool,
+    pub(super) over: Over,
+}
+
+/// What to do about an object of this name that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// It is replaced.
+    Replace,
+    /// It stays if it has this length, which is asked first.
+    Keep,
+    /// The same, but there is most likely none.
+    Fresh,
 }
 
 impl Files {
@@ -107,10 +117,9 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
 
 fn one(directories: &Directories, path: &Path, small: &Small) -> io::Result<()> {
     let (dir, name) = split(path)?;
-    directories.within(dir, |dir| {
-        if !small.replace && dir.len_of(name)? == Some(small.bytes.len() as u64) {
-            return Ok(());
-        }
-        dir.publish(name, &small.bytes)
+    directories.within(dir, |dir| match small.over {
+        Over::Fresh => dir.put(name, &small.bytes),
+        Over::Keep if dir.len_of(name)? == Some(small.bytes.len() as u64) => Ok(()),
+        Over::Keep | Over::Replace => dir.publish(name, &small.bytes),
     })
 }

@@ -9,7 +9,7 @@
 //! request or the completion of a multipart upload. When a write is acknowledged it survives a crash of the writer;
 //! in a directory the file and its directory have been synced (fsync), so it survives a power cut too, and a bucket
 //! gives whatever its provider promises. What a writer that was killed leaves behind is never taken for a blob: in a
-//! directory a file whose name ends in `#` and a number, in a bucket an incomplete multipart upload, for which the
+//! directory a file whose name ends in `#` and a number, or one that is shorter than its name says, in a bucket an incomplete multipart upload, for which the
 //! bucket should have a lifecycle rule.
 //!
 //! **What is not.** A blob that is there with the right length is not uploaded again, whatever its bytes. Readers

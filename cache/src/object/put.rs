@@ -13,7 +13,7 @@ use object_store::{ObjectStoreExt as _, PutPayload, WriteMultipart};
 use tokio::time::timeout;
 
 use super::ObjectBlobs;
-use super::files::Small;
+use super::files::{Over, Small};
 use super::place::PART;
 use crate::blob::is_the_empty_blob;
 use crate::offload::offload;
@@ -61,7 +61,7 @@ impl ObjectBlobs {
         }
         let name = self.place.blob(digest);
         if let Some(files) = &self.place.files {
-            return files.write(vec![Small { name, bytes, replace: false }]).await;
+            return files.write(vec![Small { name, bytes, over: Over::Keep }]).await;
         }
         if self.has(digest).await? {
             return Ok(());
@@ -76,7 +76,7 @@ impl ObjectBlobs {
         for (digest, bytes) in blobs {
             check(&digest, &bytes).await?;
             if !is_the_empty_blob(&digest) {
-                small.push(Small { name: self.place.blob(&digest), bytes, replace: true });
+                small.push(Small { name: self.place.blob(&digest), bytes, over: Over::Fresh });
             }
         }
         match &self.place.files {

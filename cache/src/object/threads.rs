@@ -16,7 +16,7 @@ use crate::StoreError;
 const MOST: usize = 64;
 
 /// Pieces of work that wait for each thread before another one helps.
-const SHARE: usize = 4;
+const SHARE: usize = 32;
 
 /// How long work may wait before another thread helps, whatever waits with it.
 const HELP: Duration = Duration::from_millis(5);

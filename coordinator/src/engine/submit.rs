@@ -75,8 +75,8 @@ impl Leading {
         let digest = FUNCTION.digest(&stored);
         // What is planned in vain is stored in vain; almost nothing is.
         let storing = async { Ok(self.parts.blobs.put(&digest, Blob::from(stored)).await?) };
-        let (Submission { mut spec, templates }, ()) =
-            futures_util::future::try_join(self.divided(&submitted), storing).await?;
+        let ((), Submission { mut spec, templates }) =
+            futures_util::future::try_join(storing, self.divided(&submitted)).await?;
         spec.submission = Some(digest);
         let bytes = encoded_size(&spec);
         if bytes > MOST_BYTES {
@@ -100,15 +100,20 @@ impl Leading {
 
     /// Plans what was submitted. A pipeline without sources needs nothing of the store.
     async fn divided(&self, submitted: &Arc<Submitted>) -> Result<Submission, SubmitError> {
-        let planning = Arc::clone(submitted);
-        let planned = blocking(move || {
-            let plan = planning.request.plan()?;
+        let plan = |submitted: &Submitted| {
+            let plan = submitted.request.plan()?;
             if parts(&plan).is_empty() {
-                return planning.divide(plan, |_, _| Err(SubmitError::Planning)).map(Planned::Divided);
+                return submitted.divide(plan, |_, _| Err(SubmitError::Planning)).map(Planned::Divided);
             }
             Ok(Planned::Whole(plan))
-        });
-        let plan = match planned.await?? {
+        };
+        let planned = if submitted.request.is_small() {
+            plan(submitted)
+        } else {
+            let planning = Arc::clone(submitted);
+            blocking(move || plan(&planning)).await?
+        };
+        let plan = match planned? {
             Planned::Divided(divided) => return Ok(divided),
             Planned::Whole(plan) => plan,
         };
