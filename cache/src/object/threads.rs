@@ -15,6 +15,9 @@ use crate::StoreError;
 /// Threads at most: a network filesystem serves about so many at once.
 const MOST: usize = 64;
 
+/// Threads that nothing waits for.
+const EAGER: usize = 2;
+
 /// Pieces of work that wait for each thread before another one helps.
 const SHARE: usize = 32;
 
@@ -92,7 +95,8 @@ impl Threads {
     fn push(&self, job: Job) -> io::Result<()> {
         let mut queue = self.0.lock();
         queue.jobs.push_back(job);
-        if queue.busy * SHARE >= queue.jobs.len() { Ok(()) } else { self.call(queue) }
+        let enough = queue.busy >= EAGER && queue.busy * SHARE >= queue.jobs.len();
+        if enough { Ok(()) } else { self.call(queue) }
     }
 
     /// Has one more thread work, if there can be one.
