@@ -1,17 +1,30 @@
 //! Steps whose actions are to be made and looked up.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cullet_core::{RunId, StepId};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// As many as there are live steps, which the core bounds.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    steps: Mutex<VecDeque<(StepId, bool)>>,
+    steps: Mutex<Steps>,
     more: Notify,
 }
+
+#[derive(Debug, Default)]
+struct Steps {
+    waiting: VecDeque<(StepId, bool)>,
+    /// Those that are being looked up: since when, and whether the cache is not to be asked.
+    asked: HashMap<StepId, (Instant, bool)>,
+}
+
+/// How long a lookup may take. Whatever it waits for gives up long before; a step that nobody answers for would stand
+/// still for as long as this coordinator leads.
+pub(super) const OVERDUE: Duration = Duration::from_secs(300);
 
 /// Steps of one run that one task looks up.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,8 +39,30 @@ const MOST: usize = 64;
 
 impl Backlog {
     pub(super) fn push(&self, id: StepId, bypass_cache: bool) {
-        self.lock().push_back((id, bypass_cache));
+        self.lock().waiting.push_back((id, bypass_cache));
         self.more.notify_one();
+    }
+
+    /// A step was looked up, or need not be any more.
+    pub(super) fn answered(&self, id: StepId) {
+        self.lock().asked.remove(&id);
+    }
+
+    /// Has those looked up again that nobody has answered for in time, and gives them. The core takes the first answer.
+    pub(super) fn ask_again(&self) -> Vec<StepId> {
+        let mut steps = self.lock();
+        let mut late: Vec<(StepId, bool)> = steps
+            .asked
+            .extract_if(|_, (since, _)| since.elapsed() > OVERDUE)
+            .map(|(id, (_, bypass))| (id, bypass))
+            .collect();
+        late.sort_unstable();
+        steps.waiting.extend(&late);
+        drop(steps);
+        if !late.is_empty() {
+            self.more.notify_one();
+        }
+        late.into_iter().map(|(id, _)| id).collect()
     }
 
     /// The next steps, once there are some, for one of so many tasks.
@@ -42,19 +77,25 @@ impl Backlog {
 
     fn take(&self, tasks: usize) -> Option<Batch> {
         let mut steps = self.lock();
-        let share = (steps.len() / tasks.max(1)).clamp(1, MOST);
-        let (first, bypass) = steps.pop_front()?;
+        let Steps { waiting, asked } = &mut *steps;
+        let share = (waiting.len() / tasks.max(1)).clamp(1, MOST);
+        let now = Instant::now();
+        let (first, bypass) = waiting.pop_front()?;
+        asked.insert(first, (now, bypass));
         let mut batch = Batch { run: first.run, steps: vec![(first.step, bypass)] };
         while batch.steps.len() < share {
-            match steps.pop_front_if(|(id, _)| id.run == first.run) {
-                Some((id, bypass)) => batch.steps.push((id.step, bypass)),
+            match waiting.pop_front_if(|(id, _)| id.run == first.run) {
+                Some((id, bypass)) => {
+                    asked.insert(id, (now, bypass));
+                    batch.steps.push((id.step, bypass));
+                }
                 None => break,
             }
         }
         Some(batch)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(StepId, bool)>> {
+    fn lock(&self) -> MutexGuard<'_, Steps> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,5 +115,19 @@ mod tests {
         let last = backlog.take(1).unwrap();
         assert_eq!((last.run, last.steps.len()), (RunId(2), 8));
         assert_eq!(backlog.take(1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_answers_for_is_looked_up_again() {
+        let backlog = Backlog::default();
+        let id = |step| StepId { run: RunId(1), step };
+        (0..3).for_each(|step| backlog.push(id(step), step == 1));
+        (0..3).for_each(|_| drop(backlog.take(100)));
+        backlog.answered(id(0));
+        assert!(backlog.ask_again().is_empty());
+        tokio::time::advance(OVERDUE + Duration::from_secs(1)).await;
+        assert_eq!(backlog.ask_again(), [id(1), id(2)]);
+        assert_eq!(backlog.take(1).unwrap().steps, [(1, true), (2, false)]);
+        assert!(backlog.ask_again().is_empty(), "they have their time again");
     }
 }

@@ -7,7 +7,7 @@ use cullet_digest::TreeRef;
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
-use super::backlog::Batch;
+use super::backlog::{Batch, OVERDUE};
 use super::contexts::{Context, planned};
 use super::{LOOKUPS, Leading};
 use crate::notes::{self, Said};
@@ -26,7 +26,8 @@ impl Leading {
             let batch = self.backlog.next(LOOKUPS).await;
             let this = Arc::clone(self);
             self.spawn(async move {
-                this.look_up_batch(batch).await;
+                // Where it is late its steps are looked up again, and it must not keep others from it.
+                drop(tokio::time::timeout(OVERDUE, this.look_up_batch(batch)).await);
                 drop(permit);
             });
         }
@@ -43,6 +44,7 @@ impl Leading {
             }
             Err(reason) => {
                 for (step, _) in steps {
+                    self.backlog.answered(StepId { run, step });
                     let resolution = Resolution::Trouble { reason: reason.clone().into() };
                     self.tell(LogCommand::Resolved { id: StepId { run, step }, resolution, at: self.now() })
                         .await;
@@ -70,7 +72,7 @@ impl Leading {
             Some((Question::of(run, id.step, outputs, bypass_cache)?, looks))
         });
         // It may be cancelled by now.
-        let Some((question, looks)) = asked else { return };
+        let Some((question, looks)) = asked else { return self.backlog.answered(id) };
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
         let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
         if looks {
@@ -86,6 +88,7 @@ impl Leading {
             let name = self.read(|state| step_name(state.run(id.run), id.step));
             self.note(id, &notes::of_lookup(&note, &name)).await;
         }
+        self.backlog.answered(id);
         self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
     }
 

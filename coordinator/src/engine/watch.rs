@@ -30,6 +30,9 @@ impl Leading {
                 tracing::warn!(worker = worker.0, reason, "a worker is lost");
                 self.tell(LogCommand::WorkerLeft { worker, reason: reason.into(), at: self.now() }).await;
             }
+            for id in self.backlog.ask_again() {
+                tracing::error!(run = %id.run, step = id.step, "a lookup was not answered: once more");
+            }
             let (due, now) = (self.read(cullet_core::State::next_deadline), self.now());
             if due.is_some_and(|due| due <= now) {
                 self.tell(LogCommand::Tick { at: now }).await;
