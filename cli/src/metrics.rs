@@ -3,6 +3,7 @@
 use std::fmt::Error;
 
 use cullet_cache::{LocalCache, Moved, Tiers};
+use cullet_coordinator::metrics::{counter, gauge};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -112,14 +113,6 @@ fn by_tier(
         ConstCounter::new(value(moved)).encode(metric.encode_family(&[("tier", *tier)])?)?;
     }
     Ok(())
-}
-
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
-    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
-}
-
-fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
-    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub mod services;
 pub mod session;
 pub mod submission;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod workers;
 
 pub use event::{Event, EventSink, Note, RunEnd, RunStart, StepEnd, StepLog, StepStart, TestSummary};

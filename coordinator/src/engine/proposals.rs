@@ -149,6 +149,7 @@ mod tests {
     use cullet_core::spec::RunSpec;
 
     use super::*;
+    use crate::testing::lone_step;
 
     fn proposal(command: LogCommand) -> (Proposal, oneshot::Receiver<Outcome>) {
         let (done, receiver) = oneshot::channel();
@@ -180,24 +181,7 @@ mod tests {
 
     #[test]
     fn an_entry_holds_no_more_than_it_may_but_always_something() {
-        let step = cullet_core::spec::StepSpec {
-            name: "s".into(),
-            command: cullet_digest::DigestFunction::Blake3.digest(b""),
-            inputs: Box::default(),
-            after: Box::default(),
-            outputs: 0,
-            requires: 0,
-            cpu_millis: 1,
-            memory_bytes: 0,
-            timeout_ms: 1,
-            retry_failure: 0,
-            retry_infra: 0,
-            effects: false,
-            allow_failure: false,
-            bypass_cache: false,
-            skip: None,
-        };
-        let large = RunSpec { steps: vec![step; 10_000], ..RunSpec::default() };
+        let large = RunSpec { steps: vec![lone_step(); 10_000], ..RunSpec::default() };
         let large = || LogCommand::Submit { run: RunId(1), spec: Arc::new(large.clone()), at: 0 };
         let all = [large(), LogCommand::Tick { at: 1 }, large(), large()].map(|command| proposal(command).0);
         let mut rest = all.into_iter().peekable();

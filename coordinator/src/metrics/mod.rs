@@ -2,6 +2,7 @@
 //! somebody asks (`view`), what passes by is counted as it does.
 
 mod calls;
+mod single;
 mod view;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 pub(crate) use calls::{Route, count_http, count_rpc};
+pub use single::{counter, gauge};
 use view::StateView;
 
 use crate::cluster::Seat;

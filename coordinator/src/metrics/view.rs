@@ -8,9 +8,9 @@ use cullet_core::State;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::{counter, gauge};
 use crate::cluster::Seat;
 use crate::raft::RaftView;
 
@@ -152,52 +152,28 @@ fn workers(encoder: &mut DescriptorEncoder<'_>, seen: &Seen) -> Result<(), Error
     gauge(encoder, "cullet_worker_memory_used_bytes", "Memory that running steps take", used)
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
-    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
-}
-
-fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
-    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
-}
-
 #[cfg(test)]
 mod tests {
     use cullet_core::spec::RunSpec;
     use cullet_core::{LogCommand, RunId};
 
     use super::*;
+    use crate::testing::lone_step;
 
     #[test]
     fn tenants_beyond_the_largest_are_told_together() {
         let mut state = State::default();
         for tenant in 0..30_u64 {
-            let spec =
-                RunSpec { tenant: format!("t{tenant:02}").into(), steps: steps(), ..RunSpec::default() };
+            let spec = RunSpec {
+                tenant: format!("t{tenant:02}").into(),
+                steps: vec![lone_step()],
+                ..RunSpec::default()
+            };
             let (run, spec) = (RunId(tenant.into()), Arc::new(spec));
             state.apply(&LogCommand::Submit { run, spec, at: 0 });
         }
         let seen = Seen::of(&state);
         assert_eq!((seen.live_runs, seen.live_steps.len()), (30, TENANTS + 1));
         assert_eq!((seen.live_steps["t00"], seen.live_steps[OTHERS]), (1, 10));
-    }
-
-    fn steps() -> Vec<cullet_core::spec::StepSpec> {
-        vec![cullet_core::spec::StepSpec {
-            name: "s".into(),
-            command: cullet_digest::DigestFunction::Blake3.digest(b""),
-            inputs: Box::default(),
-            after: Box::default(),
-            outputs: 0,
-            requires: 0,
-            cpu_millis: 1,
-            memory_bytes: 0,
-            timeout_ms: 1,
-            retry_failure: 0,
-            retry_infra: 0,
-            effects: false,
-            allow_failure: false,
-            bypass_cache: false,
-            skip: None,
-        }]
     }
 }
