@@ -98,33 +98,19 @@ impl Leading {
         }
     }
 
-    /// Plans what was submitted. A pipeline without sources needs nothing of the store.
+    /// Plans what was submitted.
     async fn divided(&self, submitted: &Arc<Submitted>) -> Result<Submission, SubmitError> {
-        let plan = |submitted: &Submitted| {
-            let plan = submitted.request.plan()?;
-            if parts(&plan).is_empty() {
-                return submitted.divide(plan, |_, _| Err(SubmitError::Planning)).map(Planned::Divided);
-            }
-            Ok(Planned::Whole(plan))
-        };
-        let planned = if submitted.request.is_small() {
-            plan(submitted)
-        } else {
-            let planning = Arc::clone(submitted);
-            blocking(move || plan(&planning)).await?
-        };
-        let plan = match planned? {
-            Planned::Divided(divided) => return Ok(divided),
-            Planned::Whole(plan) => plan,
-        };
+        let small = submitted.request.is_small();
+        let planning = Arc::clone(submitted);
+        let plan = offloaded(small, move || planning.request.plan()).await??;
         let trees = self.trees(&plan, &submitted.request).await?;
         let dividing = Arc::clone(submitted);
-        let divided = blocking(move || {
+        let divide = move || {
             dividing.divide(plan, |source, subpath| {
                 trees.get(&(source, subpath.into())).copied().ok_or(SubmitError::Planning)
             })
-        });
-        divided.await?
+        };
+        offloaded(small, divide).await?
     }
 
     /// The trees of the parts of sources that a plan uses.
@@ -145,12 +131,6 @@ impl Leading {
     }
 }
 
-/// A plan, or what became of one.
-enum Planned {
-    Whole(Plan),
-    Divided(Submission),
-}
-
 /// The largest specification, in bytes as the log has it: half of what a message between coordinators holds.
 const MOST_BYTES: u64 = crate::raft::MAX_MESSAGE as u64 / 2;
 
@@ -169,8 +149,12 @@ fn encoded_size(spec: &RunSpec) -> u64 {
     postcard::to_io(spec, Count(0)).map_or(u64::MAX, |count| count.0)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SubmitError> {
-    crate::blocking::blocking(work).await.map_err(|_| SubmitError::Planning)
+/// Does it on a thread for long work, unless it is small.
+async fn offloaded<T: Send + 'static>(
+    small: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SubmitError> {
+    if small { Ok(work()) } else { crate::blocking::blocking(work).await.map_err(|_| SubmitError::Planning) }
 }
 
 /// A part of a source, by the names on the way to it.
