@@ -50,10 +50,11 @@ impl Backlog {
 
     /// Has those looked up again that nobody has answered for in time, and gives them. The core takes the first answer.
     pub(super) fn ask_again(&self) -> Vec<StepId> {
+        let now = Instant::now();
         let mut steps = self.lock();
         let mut late: Vec<(StepId, bool)> = steps
             .asked
-            .extract_if(|_, (since, _)| since.elapsed() > OVERDUE)
+            .extract_if(|_, (since, _)| now.duration_since(*since) > OVERDUE)
             .map(|(id, (_, bypass))| (id, bypass))
             .collect();
         late.sort_unstable();
