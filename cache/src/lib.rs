@@ -58,6 +58,6 @@ pub use memory_actions::MemoryActionCache;
 pub use object::{Location, ObjectActions, ObjectBlobs, ObjectOptions};
 pub use origin::{Origin, Pieces};
 pub use shared::SharedCache;
-pub use tiers::{Moved, NoPeers, Peers, SharedBlobs, TierCounts, Tiers, TiersOptions, Uploaded};
+pub use tiers::{Moved, NoPeers, Peers, SharedBlobs, TierCounts, Tiers, TiersOptions};
 pub use verifying::Verifying;
 pub use wire::ActionResultError;

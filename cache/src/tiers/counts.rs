@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_digest::Digest;
 
-use super::{Tiers, Uploaded};
+use super::Tiers;
 
 /// Blobs and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,13 @@ pub struct Moved {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Moved {
+    fn add_assign(&mut self, other: Self) {
+        self.blobs += other.blobs;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// What was moved since the tiers were put together.
@@ -34,12 +41,8 @@ pub(super) struct Counter {
 
 impl Counter {
     pub(super) fn count(&self, digest: &Digest) {
-        self.add(Uploaded { blobs: 1, bytes: digest.size() });
-    }
-
-    pub(super) fn add(&self, moved: Uploaded) {
-        self.blobs.fetch_add(moved.blobs, Ordering::Relaxed);
-        self.bytes.fetch_add(moved.bytes, Ordering::Relaxed);
+        self.blobs.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(digest.size(), Ordering::Relaxed);
     }
 
     fn get(&self) -> Moved {

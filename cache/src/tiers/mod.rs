@@ -25,7 +25,6 @@ use tokio::sync::Semaphore;
 
 pub use self::counts::{Moved, TierCounts};
 pub use self::peers::{NoPeers, Peers};
-pub use self::upload::Uploaded;
 use crate::children::ChildrenCache;
 use crate::receive::Patience;
 use crate::single_flight::SingleFlight;

@@ -253,7 +253,7 @@ async fn an_upload_brings_the_closure_of_a_result_and_nothing_twice() {
     };
     let uploaded = tiers.upload(&result).await.unwrap();
     assert_eq!(uploaded.blobs, 1504);
-    assert_eq!(tiers.upload(&result).await.unwrap(), Uploaded::default());
+    assert_eq!(tiers.upload(&result).await.unwrap(), Moved::default());
     let action = DigestFunction::Blake3.digest(b"action");
     shared.actions.put(&action, &result).await.unwrap();
     assert!(shared.actions.get(&action).await.unwrap().is_some(), "it is complete there");

@@ -5,17 +5,8 @@ use std::collections::HashSet;
 use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{MOST_DIRECTORIES, Tiers};
+use super::{MOST_DIRECTORIES, Moved, Tiers};
 use crate::{ActionResult, BlobStore as _, StoreError};
-
-/// What an upload came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Uploaded {
-    /// Blobs that were missing.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
 
 /// Digests in one question.
 const BATCH: usize = 1024;
@@ -29,8 +20,8 @@ impl Tiers {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where a blob is neither here nor there. What was sent by then stays.
-    pub async fn upload(&self, result: &ActionResult) -> Result<Uploaded, StoreError> {
-        let mut uploaded = Uploaded::default();
+    pub async fn upload(&self, result: &ActionResult) -> Result<Moved, StoreError> {
+        let mut uploaded = Moved::default();
         let mut seen: HashSet<Digest> = HashSet::new();
         let mut batch: Vec<Digest> = result.digests().filter(|digest| seen.insert(*digest)).collect();
         let mut waiting: Vec<Digest> = result.directories().collect();
@@ -60,12 +51,12 @@ impl Tiers {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where a blob is neither here nor there.
-    pub async fn upload_blobs(&self, digests: &[Digest]) -> Result<Uploaded, StoreError> {
-        let mut uploaded = Uploaded::default();
+    pub async fn upload_blobs(&self, digests: &[Digest]) -> Result<Moved, StoreError> {
+        let mut uploaded = Moved::default();
         for question in digests.chunks(BATCH) {
             let missing = self.inner.shared.find_missing(question).await?;
             for digest in &missing {
-                uploaded += Uploaded { blobs: 1, bytes: digest.size() };
+                uploaded += Moved { blobs: 1, bytes: digest.size() };
             }
             let sends = missing.into_iter().map(|digest| async move {
                 let blob = self.inner.local.get(&digest).await?;
@@ -76,12 +67,5 @@ impl Tiers {
             stream::iter(sends).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         }
         Ok(uploaded)
-    }
-}
-
-impl std::ops::AddAssign for Uploaded {
-    fn add_assign(&mut self, other: Self) {
-        self.blobs += other.blobs;
-        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 }

@@ -13,7 +13,7 @@ use crate::blob::is_the_empty_blob;
 use crate::grpc::pieces::Readable;
 use crate::grpc::{BATCH, wire};
 use crate::offload::offload;
-use crate::tiers::Uploaded;
+use crate::tiers::Moved;
 use crate::{Blob, BlobStore, StoreError};
 
 /// What a blob takes in a batch besides its bytes: its digest, and tags.
@@ -59,9 +59,9 @@ impl GrpcStore {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where neither side has a blob. What was sent by then stays.
-    pub async fn upload(&self, from: &dyn BlobStore, digests: &[Digest]) -> Result<Uploaded, StoreError> {
+    pub async fn upload(&self, from: &dyn BlobStore, digests: &[Digest]) -> Result<Moved, StoreError> {
         let missing = self.find_missing(digests).await?;
-        let uploaded = Uploaded {
+        let uploaded = Moved {
             blobs: missing.len() as u64,
             bytes: missing.iter().fold(0, |sum, digest| sum.saturating_add(digest.size())),
         };
