@@ -26,6 +26,8 @@ pub enum Bug {
     AckEarly,
     /// A new leader does not ask what nobody has answered.
     ForgetOutstanding,
+    /// A leader that nobody answers goes on leading.
+    LeadNobody,
     /// A leader begins while what it proposed before is still on its way.
     LeadEarly,
     /// Reports of workers are acknowledged and not recorded.

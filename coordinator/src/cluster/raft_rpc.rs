@@ -47,4 +47,8 @@ impl Raft for Seated {
     async fn transfer_leader(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         self.node()?.transfer_leader(request).await
     }
+
+    async fn read_index(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        self.node()?.read_index(request).await
+    }
 }

@@ -80,7 +80,11 @@ impl Seat {
         if !view.members.iter().any(|member| member.id == self.id()) {
             return Some("the cluster has not taken it in yet".to_owned());
         }
-        view.leader.is_none().then(|| "no leader is known".to_owned())
+        if view.leader.is_none() {
+            return Some("no leader is known".to_owned());
+        }
+        let lost = node.contact().lost()?;
+        Some(format!("for {:.1} s nobody said how far the cluster is", lost.as_secs_f32()))
     }
 
     pub(super) fn members(&self) -> Vec<MemberView> {

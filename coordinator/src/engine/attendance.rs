@@ -17,6 +17,9 @@ use crate::planted::{self, Bug};
 /// and is told everything again.
 pub(crate) const OUTBOX: usize = 1024;
 
+/// Tells a connection from all others of one leader.
+type Session = u64;
+
 /// The connections of one leader.
 #[derive(Debug, Default)]
 pub(crate) struct Attendance {
@@ -30,12 +33,12 @@ struct Inner {
     /// Whose loss is being proposed.
     leaving: HashSet<WorkerId>,
     holders: HashMap<Digest, BTreeSet<WorkerId>>,
-    sessions: u64,
+    sessions: Session,
 }
 
 #[derive(Debug)]
 struct Presence {
-    session: u64,
+    session: Session,
     outbox: mpsc::Sender<Message>,
     replaced: CancellationToken,
     holdings: Vec<Digest>,
@@ -45,7 +48,7 @@ struct Presence {
 #[derive(Debug)]
 pub(crate) struct Seated {
     pub(crate) worker: WorkerId,
-    session: u64,
+    session: Session,
     /// Cancelled when another connection of the worker takes its place, or this one is given up.
     pub(crate) replaced: CancellationToken,
 }
@@ -130,6 +133,19 @@ impl Attendance {
         overdue
     }
 
+    /// Everybody who is connected.
+    pub(crate) fn present(&self) -> Vec<(WorkerId, Session)> {
+        self.lock().present.iter().map(|(worker, present)| (*worker, present.session)).collect()
+    }
+
+    /// Gives up a connection, unless it is another one by now: the worker comes back and is taken in anew.
+    pub(crate) fn part(&self, worker: WorkerId, session: Session) {
+        let mut inner = self.lock();
+        if inner.present.get(&worker).is_some_and(|present| present.session == session) {
+            inner.dismiss(worker);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,6 +214,19 @@ mod tests {
         attendance.send(WorkerId(1), stop());
         attendance.send(WorkerId(1), stop());
         assert!(second.replaced.is_cancelled(), "it does not take what it is told");
+    }
+
+    #[test]
+    fn a_connection_is_given_up_and_not_the_one_after_it() {
+        let attendance = Attendance::default();
+        let enter = || attendance.enter(WorkerId(1), mpsc::channel(1).0);
+        let first = enter();
+        let present = attendance.present();
+        let second = enter();
+        present.iter().for_each(|(worker, session)| attendance.part(*worker, *session));
+        assert!(first.replaced.is_cancelled() && !second.replaced.is_cancelled());
+        attendance.present().iter().for_each(|(worker, session)| attendance.part(*worker, *session));
+        assert!(second.replaced.is_cancelled() && attendance.present().is_empty());
     }
 
     #[test]

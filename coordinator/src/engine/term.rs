@@ -23,7 +23,7 @@ impl Engine {
             let node = seats.borrow_and_update().clone();
             let taken = async {
                 match node {
-                    Some(node) => self.take_turns(&node).await,
+                    Some(node) => tokio::join!(self.take_turns(&node), node.keep_contact()),
                     None => std::future::pending().await,
                 }
             };
@@ -33,7 +33,7 @@ impl Engine {
                         return std::future::pending().await;
                     }
                 }
-                () = taken => {}
+                ((), ()) = taken => {}
             }
             // Whatever ended it: nobody leads here now.
             self.leading.send_replace(None);
@@ -64,6 +64,10 @@ impl Engine {
         // Something written, though nothing is said: what this coordinator proposed before and gave up on may still be on
         // its way, and the effects of that are nobody's. Once this is applied, all of it is, and is outstanding.
         loop {
+            // It would only make the log longer.
+            while node.leads_nobody() && !planted::is(Bug::LeadEarly) {
+                tokio::time::sleep(AGAIN).await;
+            }
             let ready = if planted::is(Bug::LeadEarly) {
                 node.barrier().await
             } else {

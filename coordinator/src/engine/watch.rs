@@ -7,6 +7,7 @@ use cullet_core::{LogCommand, Settings, WorkerId};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Leading;
+use crate::planted::{self, Bug};
 
 /// How often is looked, for a lease: a lost worker is noticed with a twentieth of it too late at most.
 const LOOKS_PER_LEASE: u32 = 20;
@@ -16,14 +17,26 @@ const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
 impl Leading {
-    /// Looks from time to time; never returns.
+    /// Looks from time to time. Returns when this coordinator had better not lead any more: without a majority it decides
+    /// nothing, and workers that attend to it miss the one that does.
     pub(super) async fn watch(self: &Arc<Self>, settings: Option<Settings>) {
         self.configure(settings).await;
         let mut looks = interval((self.lease / LOOKS_PER_LEASE).clamp(SHORTEST, LONGEST));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
+            if self.node.leads_nobody() && !planted::is(Bug::LeadNobody) {
+                tracing::warn!("too few coordinators answer: leads no more");
+                return;
+            }
+            let present = self.attendance.present();
             let all: Vec<WorkerId> = self.read(|state| state.workers().map(|worker| worker.id).collect());
+            // One that came back at the moment at which it was taken for lost: nothing would ever be assigned to it.
+            for (worker, session) in present {
+                if !all.contains(&worker) {
+                    self.attendance.part(worker, session);
+                }
+            }
             for worker in self.attendance.overdue(&all, self.lease) {
                 let reason = format!("nothing was heard of it for {} s", self.lease.as_secs_f32());
                 self.metrics.leases_lost.inc();

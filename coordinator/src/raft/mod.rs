@@ -1,6 +1,7 @@
 //! The core driven by raft: the same commands in the same order on every coordinator, durable on a quorum before
 //! anything follows from them.
 
+mod contact;
 mod frame;
 mod machine;
 mod members;
@@ -12,6 +13,7 @@ mod store;
 mod timing;
 mod types;
 
+pub use contact::Contact;
 pub use frame::MAX_MESSAGE;
 pub use machine::{Applying, SharedState};
 pub use members::{MemberView, RaftView};

@@ -89,8 +89,15 @@ impl RaftNetworkFactory<Types> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, _: NodeId, member: &Member) -> Peer {
+        self.peer(&member.address)
+    }
+}
+
+impl Network {
+    /// The coordinator at this address, to which no connection was made yet.
+    pub(super) fn peer(&self, address: &str) -> Peer {
         let (framing, dial) = (self.framing.clone(), self.dial.clone());
-        Peer { framing, dial, address: member.address.clone(), client: None, failed_at: None }
+        Peer { framing, dial, address: address.to_owned(), client: None, failed_at: None }
     }
 }
 
@@ -173,6 +180,12 @@ impl Peer {
         let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
         let decoded = answer.and_then(|response| self.framing.decode(response.get_ref()));
         decoded.map_err(|status| self.failed(&status))
+    }
+
+    /// The index of the last entry that was answered before the call, if the other one leads.
+    pub(super) async fn read_index(&mut self, deadline: Duration) -> Result<u64, RPCError<Types>> {
+        let call = |mut client: Client, request| async move { client.read_index(request).await };
+        self.unary(&(), deadline, call).await
     }
 
     async fn ask_for(

@@ -13,6 +13,7 @@ use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError,
 use openraft::raft::ReadPolicy;
 use tokio::sync::watch;
 
+use super::contact::Contact;
 use super::frame::Framing;
 use super::machine::{Machine, SharedState};
 use super::network::Network;
@@ -68,9 +69,11 @@ type Raft = openraft::Raft<Types, Machine>;
 pub struct Node {
     pub(super) raft: Raft,
     pub(super) identity: Identity,
-    state: SharedState,
+    pub(super) state: SharedState,
     log: Log,
     pub(super) timing: Timing,
+    pub(super) network: Network,
+    pub(super) contact: Arc<Contact>,
 }
 
 impl std::fmt::Debug for Node {
@@ -118,9 +121,10 @@ impl Node {
         let machine = Machine { shared: state.clone(), snapshots: Snapshots::new(log.clone()) };
         let config = config(&timing)?;
         let network = Network { framing: framing(identity), dial };
-        let raft = Raft::new(identity.node, config, network, Store::new(log.clone()), machine).await;
+        let raft = Raft::new(identity.node, config, network.clone(), Store::new(log.clone()), machine).await;
         let raft = raft.map_err(|error| NodeError::Start(error.to_string()))?;
-        Ok(Self { raft, identity, state, log, timing })
+        let contact = Arc::new(Contact::new(timing.commit));
+        Ok(Self { raft, identity, state, log, timing, network, contact })
     }
 
     /// Who this node is.
@@ -139,6 +143,7 @@ impl Node {
             raft: self.raft.clone(),
             framing: framing(self.identity),
             snapshots: Snapshots::new(self.log.clone()),
+            node: self.clone(),
         }
     }
 
@@ -182,9 +187,18 @@ impl Node {
         if planted::is(Bug::SkipBarrier) {
             return Ok(());
         }
+        self.read_index().await.map(drop)
+    }
+
+    /// Does what [`Node::barrier`] says, and gives the index of the last entry that was answered before the call.
+    pub(super) async fn read_index(&self) -> Result<u64, ProposeError> {
+        // Asking would tell the others that it still leads.
+        if self.leads_nobody() && !planted::is(Bug::LeadNobody) {
+            return Err(ProposeError::Unknown { reason: "too few coordinators answer".to_owned() });
+        }
         let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
         match tokio::time::timeout(self.timing.commit, confirmed).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(read)) => Ok(read.log_id().index),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
                 Err(ProposeError::NotLeader { leader: self.leader() })
             }

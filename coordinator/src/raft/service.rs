@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::frame::Framing;
 use super::machine::Machine;
 use super::network::{Appended, Ballot};
+use super::node::Node;
 use super::snapshot::{SnapshotFile, Snapshots};
 use super::types::Types;
 
@@ -23,6 +24,7 @@ pub(super) struct RaftService {
     pub(super) raft: openraft::Raft<Types, Machine>,
     pub(super) framing: Framing,
     pub(super) snapshots: Snapshots,
+    pub(super) node: Node,
 }
 
 impl RaftService {
@@ -85,5 +87,11 @@ impl RaftRpc for RaftService {
         let request = self.framing.decode(request.get_ref())?;
         let answer = self.raft.handle_transfer_leader(request).await.map_err(|error| stopped(&error))?;
         self.answer(&answer)
+    }
+
+    async fn read_index(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let () = self.framing.decode(request.get_ref())?;
+        let index = self.node.read_index().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        self.answer(&index)
     }
 }

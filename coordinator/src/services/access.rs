@@ -60,6 +60,11 @@ pub(super) fn no_cluster() -> Status {
     Status::unavailable("this coordinator has not found its cluster yet")
 }
 
+/// Nothing new arrives here.
+pub(super) fn cut_off() -> Status {
+    Status::unavailable("this coordinator does not hear of the others; ask another")
+}
+
 /// The same call to the leader.
 pub(super) async fn pass_on<Q, A, F>(
     channel: Channel,

@@ -5,6 +5,7 @@ mod relay;
 mod stored;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_core::RunId;
@@ -14,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::access::unknown;
+use super::access::{cut_off, unknown};
 use super::log_source::{Place, Wanted, place, wanted};
 use crate::engine::{Engine, EngineParts};
 use crate::metrics::Held;
-use crate::raft::{Node, SharedState};
+use crate::raft::{Contact, Node, SharedState};
 use stored::stored;
 
 /// Pieces of a log, in order.
@@ -38,6 +39,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 struct Reader {
     /// Not the whole node: that would keep the log open for as long as somebody reads.
     state: SharedState,
+    contact: Arc<Contact>,
     parts: EngineParts,
     /// The way to workers.
     dial: Dial,
@@ -78,9 +80,9 @@ pub(super) fn chunks(
     let (out, pieces) = mpsc::channel(AHEAD);
     let v1::ReadLogRequest { offset, follow, .. } = request;
     let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
-    let state = node.state().clone();
+    let (state, contact) = (node.state().clone(), Arc::clone(node.contact()));
     let _counted = engine.metrics().log_reader();
-    let reader = Reader { state, parts, dial, run, wanted, follow, offset, out, _counted };
+    let reader = Reader { state, contact, parts, dial, run, wanted, follow, offset, out, _counted };
     tokio::spawn(reader.read());
     Ok(Box::pin(ReceiverStream::new(pieces)))
 }
@@ -97,6 +99,9 @@ impl Reader {
     async fn tell(&mut self) -> Result<Result<(), Status>, Gone> {
         let mut unreachable_since = None;
         loop {
+            if self.follow && self.contact.lost().is_some() {
+                return Ok(Err(cut_off()));
+            }
             let place = match self.place() {
                 Ok(place) => place,
                 Err(status) => return Ok(Err(status)),
@@ -133,13 +138,14 @@ impl Reader {
         place(&applying.state, run, self.wanted)
     }
 
-    /// Until something was applied.
+    /// Until something was applied, or nothing would be.
     async fn wait(&self) -> Result<End, Gone> {
         let mut applied = self.state.watch();
         tokio::select! {
             changed = applied.changed() => if changed.is_err() {
                 return Ok(End::Unreachable("this coordinator takes no part any more".to_owned()));
             },
+            () = self.contact.until_lost() => return Ok(End::Moved),
             () = self.out.closed() => return Err(Gone),
         }
         self.sleep(PAUSE).await?;

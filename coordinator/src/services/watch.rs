@@ -12,10 +12,10 @@ use futures_util::stream::try_unfold;
 use tokio::sync::watch;
 use tonic::Status;
 
-use super::access::unknown;
+use super::access::{cut_off, unknown};
 use super::events::{Told, told};
 use crate::metrics::Held;
-use crate::raft::{Node, SharedState};
+use crate::raft::{Contact, Node, SharedState};
 
 /// Events in the order of their numbers, until the run is at its end.
 pub(super) type Events = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
@@ -29,6 +29,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 struct Watch {
     /// Not the whole node: that would keep the log open for as long as somebody watches.
     state: SharedState,
+    contact: Arc<Contact>,
     blobs: Arc<dyn BlobStore>,
     run: RunId,
     /// The number of the last event that was told.
@@ -41,10 +42,10 @@ struct Watch {
 
 /// What happened in a run after the event with this number, and what happens.
 pub(super) fn events(node: Node, blobs: Arc<dyn BlobStore>, run: RunId, after: u64, counted: Held) -> Events {
-    let state = node.state().clone();
+    let (state, contact) = (node.state().clone(), Arc::clone(node.contact()));
     drop(node);
     let applied = state.watch();
-    let watch = Watch { state, blobs, run, after, applied, batch: Vec::new(), _counted: counted };
+    let watch = Watch { state, contact, blobs, run, after, applied, batch: Vec::new(), _counted: counted };
     Box::pin(try_unfold(watch, Watch::next))
 }
 
@@ -61,8 +62,12 @@ impl Watch {
                 return Ok(None);
             }
             if self.batch.is_empty() {
-                let gone = |_| Status::unavailable("this coordinator takes no part any more; ask another");
-                self.applied.changed().await.map_err(gone)?;
+                tokio::select! {
+                    changed = self.applied.changed() => changed.map_err(|_| {
+                        Status::unavailable("this coordinator takes no part any more; ask another")
+                    })?,
+                    () = self.contact.until_lost() => return Err(cut_off()),
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

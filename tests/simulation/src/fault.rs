@@ -56,6 +56,8 @@ impl Fault {
         Self::Transfer,
     ];
     const OF_FIVE: &[Self] = &[Self::Minority, Self::Bridge];
+    /// What a cluster gets along with for as long as it lasts.
+    const OF_ONE: &[Self] = &[Self::Kill, Self::Isolate, Self::Deaf, Self::Mute, Self::Hang];
 }
 
 /// One fault of a plan.
@@ -68,6 +70,19 @@ pub(crate) struct Planned {
     pub(crate) leader: bool,
     /// A number that decides what else there is to decide.
     pub(crate) pick: u64,
+}
+
+impl Planned {
+    /// Of one coordinator, mostly of the leader, from then on.
+    pub(crate) fn for_good(begins: Duration, chance: &mut Chance) -> Self {
+        let fault = *chance.pick(Fault::OF_ONE);
+        Self { fault, begins, ends: Duration::MAX, leader: chance.percent(70), pick: chance.next() }
+    }
+
+    /// Whether it never ends.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.ends == Duration::MAX
+    }
 }
 
 /// A whole run.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use cullet_coordinator::raft::NodeId;
 use cullet_raft_log::simulation::Faults;
 use turmoil::Sim;
 
@@ -16,8 +17,9 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(5);
 /// How long a fault of a disk waits for the disk to be used. Somebody has to lead for that, which may take an election.
 const WAITING: Duration = Duration::from_secs(2);
 
-/// How long writes take on a slow disk, milliseconds: around the time after which a leader is given up.
-const SLOW_DISK_MS: u64 = 250;
+/// How long writes take on a slow disk at most, milliseconds: around the time after which a leader is given up, or more
+/// than a call waits for a quorum.
+const SLOW_DISK_MS: [u64; 2] = [250, 2500];
 
 /// How long messages take on a slow network: less than the time after which a leader is given up, with what comes back
 /// more than it.
@@ -57,6 +59,7 @@ impl Injector {
             ));
             let mut present = Present { planned, target, fired: true };
             present.begin(sim, all);
+            self.fired += usize::from(planned.is_for_good());
             self.present.push(present);
         }
         for present in &mut self.present {
@@ -83,8 +86,15 @@ impl Injector {
         }
     }
 
+    /// Whether all is over that ends.
     pub(crate) fn is_over(&self) -> bool {
-        self.coming.is_empty() && self.present.is_empty()
+        self.coming.is_empty() && self.present.iter().all(|present| present.planned.is_for_good())
+    }
+
+    /// Whether this coordinator has something for good.
+    pub(crate) fn is_out(&self, id: NodeId, all: &[Rc<Coordinator>]) -> bool {
+        let mut lasting = self.present.iter().filter(|present| present.planned.is_for_good());
+        lasting.any(|present| all[present.target].id == id)
     }
 }
 
@@ -132,7 +142,9 @@ impl Present {
                 disk.set_faults(Faults { capacity_bytes: Some(0), ..Faults::default() });
                 self.fired = false;
             }
-            Fault::SlowDisk => victim.disk_ms.set(SLOW_DISK_MS),
+            Fault::SlowDisk => {
+                victim.disk_ms.set(SLOW_DISK_MS[self.planned.pick as usize % SLOW_DISK_MS.len()]);
+            }
             Fault::SlowNetwork => self.each_other(all, |other| {
                 sim.set_link_max_message_latency(victim.host.as_str(), other, SLOW_NETWORK);
             }),
@@ -184,7 +196,8 @@ impl Present {
 
     /// A fault that waits for its moment is given some more time.
     fn is_over(&self, now: Duration) -> bool {
-        now >= self.planned.ends + if self.fired { Duration::ZERO } else { WAITING }
+        !self.planned.is_for_good()
+            && now >= self.planned.ends + if self.fired { Duration::ZERO } else { WAITING }
     }
 
     /// Whether nobody starts the process again meanwhile.

@@ -27,6 +27,7 @@ pub(crate) fn plant(name: &str) -> bool {
         "DenyUnknown" => coordinator::plant(coordinator::Bug::DenyUnknown),
         "AckEarly" => coordinator::plant(coordinator::Bug::AckEarly),
         "ForgetOutstanding" => coordinator::plant(coordinator::Bug::ForgetOutstanding),
+        "LeadNobody" => coordinator::plant(coordinator::Bug::LeadNobody),
         "LeadEarly" => coordinator::plant(coordinator::Bug::LeadEarly),
         "DropReport" => coordinator::plant(coordinator::Bug::DropReport),
         "LoseWorkers" => coordinator::plant(coordinator::Bug::LoseWorkers),

@@ -109,8 +109,9 @@ impl Cluster {
 
     /// Gives every process a machine of its own on a network, and the commands of the test another one.
     #[must_use]
-    pub fn on(self, network: Network) -> Self {
-        Self { network: Some(network), ..self }
+    pub fn on(mut self, network: Network) -> Self {
+        self.network = Some(network);
+        self
     }
 
     /// Gives all processes an environment variable.
@@ -127,14 +128,16 @@ impl Cluster {
 
     /// Lets a worker be silent for so many seconds.
     #[must_use]
-    pub fn leasing(self, lease: &'static str) -> Self {
-        Self { lease, ..self }
+    pub fn leasing(mut self, lease: &'static str) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Keeps blobs and results there.
     #[must_use]
-    pub fn storing(self, store: &Path) -> Self {
-        Self { store: store.to_owned(), ..self }
+    pub fn storing(mut self, store: &Path) -> Self {
+        self.store = store.to_owned();
+        self
     }
 
     /// The directory that everything is in.
@@ -268,12 +271,11 @@ impl Cluster {
     /// Executes a command.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// Where it cannot be started, or does not end in time.
     pub fn cullet(&self, arguments: &[&str]) -> Answer {
-        match self.command().args(arguments).output() {
-            Ok(output) => output.into(),
-            Err(error) => panic!("the command cannot be started: {error}"),
-        }
+        let mut command = self.command();
+        command.args(arguments);
+        running::output(command).into()
     }
 
     /// A directory with a pipeline in it.
@@ -301,6 +303,16 @@ impl Cluster {
     /// `cullet run` on the cluster.
     pub fn run(&self, dir: &Path, arguments: &[&str]) -> Outcome {
         self.begin_run(dir, arguments).outcome()
+    }
+}
+
+/// What a failed test leaves to look at.
+impl Drop for Cluster {
+    #[allow(clippy::print_stderr, reason = "whoever reads why a test failed reads this as well")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what the cluster said:{}", self.logs());
+        }
     }
 }
 

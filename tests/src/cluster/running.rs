@@ -2,14 +2,17 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
 /// How long is waited for the next event.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a command may take: the longest of them wait for leases and elections on a busy machine.
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// `cullet run --progress json`, read as it goes.
 #[derive(Debug)]
@@ -18,6 +21,14 @@ pub struct Running {
     lines: Receiver<String>,
     seen: Vec<String>,
     stderr: JoinHandle<Vec<u8>>,
+}
+
+/// The output of a command that ends in time.
+///
+/// # Panics
+/// Where it does not, or cannot be started.
+pub(super) fn output(command: Command) -> Output {
+    Running::start(command).output()
 }
 
 impl Running {
@@ -70,13 +81,28 @@ impl Running {
     /// What it came to, once it has ended.
     ///
     /// # Panics
-    /// Where its output is not what it should be.
-    pub fn outcome(mut self) -> Outcome {
+    /// Where it does not end, or its output is not what it should be.
+    pub fn outcome(self) -> Outcome {
+        Outcome::of(&self.output())
+    }
+
+    fn output(mut self) -> Output {
+        let deadline = Instant::now() + LONGEST;
+        // It ends with its output.
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    // It may end just now.
+                    let _ = self.child.kill();
+                    let said = String::from_utf8_lossy(&self.stderr.join().unwrap_or_default()).into_owned();
+                    panic!("no end after {LONGEST:?}: {:#?}\n{said}", self.seen);
+                }
+            }
+        }
         let status: ExitStatus = self.child.wait().unwrap_or_else(|error| panic!("it was lost: {error}"));
-        let Self { lines, mut seen, stderr, .. } = self;
-        seen.extend(lines.iter());
-        let stdout = seen.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect::<String>();
-        let stderr = stderr.join().unwrap_or_default();
-        Outcome::of(&Output { status, stdout: stdout.into_bytes(), stderr })
+        let stdout = self.seen.into_iter().flat_map(|line| [line, "\n".to_owned()]).collect::<String>();
+        Output { status, stdout: stdout.into_bytes(), stderr: self.stderr.join().unwrap_or_default() }
     }
 }

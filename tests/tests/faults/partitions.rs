@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cullet_tests::cluster::until;
+use cullet_tests::cluster::{Running, until};
 
 use super::support::{get, led_among, networked, timed, unique};
 
@@ -53,6 +53,38 @@ fn a_leader_that_hears_nobody_is_replaced() {
     cluster.run(&unique(&cluster, "meanwhile", "true"), &[]).assert_success();
     cluster.network().unwrap().heal();
     cluster.agreed();
+}
+
+/// Neither the leader that was, nor one that only that one reaches, tells anything new from then on.
+#[test]
+fn a_client_of_a_coordinator_that_is_cut_off_asks_another() {
+    let cluster = networked(5, 1);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let follower = (led + 1) % 5;
+    // Each begins with one of the two.
+    let mut followed: Vec<Running> = [("one", led), ("another", follower)]
+        .into_iter()
+        .map(|(name, first)| {
+            let dir = unique(&cluster, name, "sleep 4");
+            let urls: Vec<String> = (0..5).map(|offset| cluster.url((first + offset) % 5)).collect();
+            let mut command = cluster.command();
+            command.current_dir(dir).args(["run", "--progress", "json", "--cluster", &urls.join(",")]);
+            Running::start(command)
+        })
+        .collect();
+    followed.iter_mut().for_each(|run| drop(run.until("step_started")));
+    let mut rest: Vec<usize> = (0..5).filter(|position| ![led, follower].contains(position)).collect();
+    rest.push(cluster.worker_host(0));
+    cluster.network().unwrap().part(&[led, follower], &rest);
+    for run in followed {
+        let (outcome, took) = timed(|| run.outcome());
+        outcome.assert_success();
+        assert!(took < Duration::from_secs(60), "{took:?}");
+    }
+    assert_eq!(get(&cluster, follower, "/readyz"), Some(503));
+    cluster.network().unwrap().heal();
+    cluster.agreed();
+    assert_eq!(get(&cluster, follower, "/readyz"), Some(200));
 }
 
 #[test]

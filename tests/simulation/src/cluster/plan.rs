@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::chance::Chance;
-use crate::fault::Plan;
+use crate::fault::{Plan, Planned};
 
 /// What happens to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct Whole {
 
 impl Whole {
     pub(crate) fn new(seed: u64, workers: usize) -> Self {
-        let plan = Plan::new(seed);
+        let mut plan = Plan::new(seed);
         let mut chance = Chance::new(seed, "workers");
         let count = if chance.percent(50) { 0 } else { chance.among(1..=3) };
         let mut begins = chance.millis(1500..=2500);
@@ -48,6 +48,12 @@ impl Whole {
             let worker = chance.next() as usize % workers;
             hits.push(Hit { worker, mishap, begins, ends });
             begins = ends + chance.millis(100..=1500);
+        }
+        // Steps go on without one of the coordinators, and not only once it is back.
+        let mut chance = Chance::new(seed, "for good");
+        if chance.percent(40) {
+            let begins = plan.healed + chance.millis(0..=800);
+            plan.faults.push(Planned::for_good(begins, &mut chance));
         }
         let last = hits.iter().map(|hit| hit.ends).max().unwrap_or_default();
         Self { healed: plan.healed.max(last), plan, hits }

@@ -75,7 +75,11 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
         let quiet = sim.elapsed() > healed + MORE && injector.is_over();
         world.ledger.open().closed = quiet;
         // Now and then: it takes a look at everything.
-        done = quiet && sim.elapsed().as_millis().is_multiple_of(100) && world.is_done(&sights);
+        done = quiet && sim.elapsed().as_millis().is_multiple_of(100) && {
+            let taking_part = |sight: &&Sight| !injector.is_out(sight.id, &world.all);
+            let out = world.all.iter().filter(|one| injector.is_out(one.id, &world.all)).count();
+            world.is_done(&sights.iter().filter(taking_part).collect::<Vec<_>>(), out)
+        };
     }
     world.at_the_end(hits.len(), &ends);
     let (hash, lines) = trace.hash();
@@ -194,10 +198,10 @@ impl World {
         Some(read(&newest.state().read().state))
     }
 
-    /// Whether everybody has the same, and every run is at its end.
-    fn is_done(&self, sights: &[Sight]) -> bool {
-        let agree =
-            sights.len() == self.all.len() && sights.iter().all(|one| one.applied == sights[0].applied);
+    /// Whether everybody but those that are out for good has the same, and every run is at its end.
+    fn is_done(&self, sights: &[&Sight], out: usize) -> bool {
+        let everybody = sights.len() + out == self.all.len();
+        let agree = everybody && sights.iter().all(|one| one.applied == sights[0].applied);
         let ended = |state: &cullet_core::State| {
             let known = self.ledger.open().runs.len();
             let idle = state.workers().all(|worker| worker.running == 0);

@@ -1,0 +1,160 @@
+//! Whether this node knows what the majority knows. Raft itself does not tell: a follower that is cut off keeps the
+//! leader it knew, and so does one that only hears a leader which is cut off as well; a leader that nobody answers goes
+//! on for ever. So every node asks now and then how far the cluster is, as a linearizable read does (raft thesis, 6.4),
+//! and remembers when it was there.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::{Instant as _, WatchReceiver as _};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::network::Peer;
+use super::node::{Leader, Node};
+use crate::planted::{self, Bug};
+
+/// Between two questions, in election timeouts.
+const PULSE: u32 = 2;
+
+/// How many election timeouts a leader goes on without an answer of a majority. The others may have another leader after
+/// two and a half to three (see [`super::Timing`]).
+const UNANSWERED: u32 = 4;
+
+/// When this node was known to be up to date last.
+#[derive(Debug)]
+pub struct Contact {
+    began: Instant,
+    /// Milliseconds after `began`.
+    up_to_date: AtomicU64,
+    /// How long it counts.
+    patience: Duration,
+}
+
+impl Contact {
+    /// Up to date from now on, for so long.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { began: Instant::now(), up_to_date: AtomicU64::new(0), patience }
+    }
+
+    /// For how long it has not been known to be up to date, where that is too long.
+    pub fn lost(&self) -> Option<Duration> {
+        Some(self.silence()).filter(|silence| *silence > self.patience)
+    }
+
+    /// Returns once this node has not been known to be up to date for too long.
+    pub async fn until_lost(&self) {
+        while self.lost().is_none() {
+            let left = self.patience.saturating_sub(self.silence());
+            sleep(left + Duration::from_millis(1)).await;
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.up_to_date.load(Ordering::Relaxed)))
+    }
+
+    /// It had everything that was answered anywhere before `asked`.
+    fn note(&self, asked: Instant) {
+        let at = asked.saturating_duration_since(self.began).as_millis();
+        self.up_to_date.fetch_max(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Node {
+    /// When this node was known to be up to date last. Keeps nothing else of it.
+    pub const fn contact(&self) -> &std::sync::Arc<Contact> {
+        &self.contact
+    }
+
+    /// Knows whether this node is in contact with the others, and does what has to be done where it is not. Never returns.
+    pub async fn keep_contact(&self) {
+        tokio::join!(self.ask(), self.fall_silent());
+    }
+
+    /// Asks the leader again and again how far the cluster is.
+    async fn ask(&self) {
+        let mut peer: Option<(Leader, Peer)> = None;
+        loop {
+            let asked = Instant::now();
+            // What takes longer than that is asked anew.
+            if timeout(self.timing.commit, self.catch_up(&mut peer)).await.is_ok_and(|up_to_date| up_to_date)
+            {
+                self.contact.note(asked);
+            }
+            sleep(self.timing.election * PULSE).await;
+        }
+    }
+
+    /// A leader that hears nobody says nothing for a while, so that those that hear it elect one that they can answer.
+    async fn fall_silent(&self) {
+        loop {
+            sleep(self.timing.election).await;
+            if !self.leads_nobody() || planted::is(Bug::LeadNobody) {
+                continue;
+            }
+            for that_it_leads in [false, true] {
+                self.raft.runtime_config().heartbeat(that_it_leads);
+                let began = Instant::now();
+                while self.leads_nobody() && began.elapsed() < self.timing.election * UNANSWERED {
+                    sleep(self.timing.heartbeat).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until this node has what the leader had at the call. Says whether the leader could be asked.
+    async fn catch_up(&self, peer: &mut Option<(Leader, Peer)>) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        let index = if leader.id == self.identity.node {
+            self.read_index().await.ok()
+        } else {
+            if peer.as_ref().is_none_or(|(known, _)| *known != leader) {
+                *peer = Some((leader.clone(), self.network.peer(&leader.address)));
+            }
+            match peer {
+                Some((_, peer)) => peer.read_index(self.timing.commit).await.ok(),
+                None => None,
+            }
+        };
+        let Some(index) = index else { return false };
+        let mut applied = self.state.watch();
+        applied.wait_for(|applied| *applied >= index).await.is_ok()
+    }
+
+    /// Whether this node leads and too few others answer: somebody else may lead by now.
+    pub fn leads_nobody(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let alone = metrics.membership_config.membership().voter_ids().eq([self.identity.node]);
+        let answered = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
+        metrics.state == ServerState::Leader
+            && !alone
+            && answered.is_none_or(|ago| ago > self.timing.election * UNANSWERED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn contact_is_lost_when_it_was_not_noted_for_too_long() {
+        let contact = Contact::new(PATIENCE);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(contact.lost(), None);
+        contact.note(Instant::now());
+        let noted = Instant::now();
+        timeout(PATIENCE, contact.until_lost()).await.unwrap_err();
+        timeout(PATIENCE, contact.until_lost()).await.unwrap();
+        assert!(noted.elapsed() >= PATIENCE && contact.lost().unwrap() > PATIENCE);
+        // An answer that took long says how it was when it was asked for, and an older one changes nothing.
+        contact.note(noted + Duration::from_secs(1));
+        contact.note(noted);
+        assert_eq!(contact.lost(), None);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(contact.lost().is_some());
+    }
+}
