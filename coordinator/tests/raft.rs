@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cullet_coordinator::raft::{Member, Node, NodeError, NodeId, ProposeError};
 use cullet_core::spec::RunSpec;
-use cullet_core::{LogCommand, RunId};
+use cullet_core::{Effect, LogCommand, RunId};
 use cullet_proto::Dial;
 use cullet_proto::raft::raft_server::RaftServer;
 use cullet_raft_log::{ClusterId, Identity};
@@ -157,6 +157,20 @@ async fn what_is_committed_is_everywhere_and_survives_a_restart() {
     }
     leader(&all).await;
     assert_eq!(same_state(&all).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_proposed_is_in_the_log_once() {
+    let dir = TempDir::new().unwrap();
+    let all = cluster(dir.path()).await;
+    let node = all[leader(&all).await].node();
+    let before = node.view().last_log_index;
+    for run in 1..=20 {
+        let accepted = vec![Effect::SubmitAccepted { run: RunId(run), existed: false }];
+        assert_eq!(node.propose(submit(run)).await.unwrap()[..1], accepted);
+    }
+    node.barrier().await.unwrap();
+    assert_eq!(node.view().last_log_index, before + 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -169,7 +169,9 @@ impl Node {
     /// # Errors
     /// After [`ProposeError::Unknown`] the commands may be applied or not, now or later.
     pub async fn propose(&self, commands: Vec<LogCommand>) -> Result<Vec<Effect>, ProposeError> {
-        if let (true, Some(answers)) = (planted::is(Bug::AckEarly), self.answered_early(&commands)) {
+        if planted::is(Bug::AckEarly)
+            && let Some(answers) = self.answered_early(&commands)
+        {
             return Ok(answers);
         }
         let written = tokio::time::timeout(self.timing.commit, self.raft.client_write(Batch(commands))).await;

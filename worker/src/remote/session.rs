@@ -245,7 +245,9 @@ impl Session {
         while let Some(report) = self.context.registry.unsent(self.number) {
             let attempt = report.attempt.clone();
             self.send(worker_message::Message::Finished(report)).await?;
-            if let (true, Ok(key)) = (planted::is(Bug::ForgetReports), AttemptKey::from_wire(attempt)) {
+            if planted::is(Bug::ForgetReports)
+                && let Ok(key) = AttemptKey::from_wire(attempt)
+            {
                 self.context.registry.acknowledge(key);
             }
         }
