@@ -1,6 +1,6 @@
 //! Steps whose actions are to be made and looked up.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ struct Steps {
     waiting: VecDeque<(StepId, bool)>,
     /// Those that are being looked up: since when, and whether the cache is not to be asked.
     asked: HashMap<StepId, (Instant, bool)>,
+    /// Those that nobody had asked for when that was looked at last.
+    unasked: HashSet<StepId>,
 }
 
 /// How long a lookup may take. Whatever it waits for gives up long before; a step that nobody answers for would stand
@@ -66,6 +68,24 @@ impl Backlog {
         late.into_iter().map(|(id, _)| id).collect()
     }
 
+    /// Given all steps whose actions are missing, asks for those that were not asked for now and the last time, and gives
+    /// them: whoever applied that they are to be looked up did not say so.
+    pub(super) fn ask_for_forgotten(&self, missing: &[(StepId, bool)]) -> Vec<StepId> {
+        let mut steps = self.lock();
+        let Steps { waiting, asked, unasked } = &mut *steps;
+        let waits: HashSet<StepId> = waiting.iter().map(|(id, _)| *id).collect();
+        let unknown = |id: &StepId| !waits.contains(id) && !asked.contains_key(id);
+        let (forgotten, new): (Vec<_>, Vec<_>) =
+            missing.iter().filter(|(id, _)| unknown(id)).partition(|(id, _)| unasked.contains(id));
+        *unasked = new.into_iter().map(|(id, _)| id).collect();
+        waiting.extend(&forgotten);
+        drop(steps);
+        if !forgotten.is_empty() {
+            self.more.notify_one();
+        }
+        forgotten.into_iter().map(|(id, _)| id).collect()
+    }
+
     /// The next steps, once there are some, for one of so many tasks.
     pub(super) async fn next(&self, tasks: usize) -> Batch {
         loop {
@@ -78,7 +98,7 @@ impl Backlog {
 
     fn take(&self, tasks: usize) -> Option<Batch> {
         let mut steps = self.lock();
-        let Steps { waiting, asked } = &mut *steps;
+        let Steps { waiting, asked, .. } = &mut *steps;
         let share = (waiting.len() / tasks.max(1)).clamp(1, MOST);
         let now = Instant::now();
         let (first, bypass) = waiting.pop_front()?;
@@ -130,5 +150,19 @@ mod tests {
         assert_eq!(backlog.ask_again(), [id(1), id(2)]);
         assert_eq!(backlog.take(1).unwrap().steps, [(1, true), (2, false)]);
         assert!(backlog.ask_again().is_empty(), "they have their time again");
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_noticed_at_the_second_look() {
+        let backlog = Backlog::default();
+        let id = |step| StepId { run: RunId(1), step };
+        (0..2).for_each(|step| backlog.push(id(step), false));
+        drop(backlog.take(100));
+        let missing = [(id(0), false), (id(1), false), (id(2), true)];
+        assert!(backlog.ask_for_forgotten(&missing).is_empty(), "it may be about to be asked for");
+        assert_eq!(backlog.ask_for_forgotten(&missing), [id(2)]);
+        assert!(backlog.ask_for_forgotten(&missing).is_empty());
+        drop(backlog.take(100));
+        assert_eq!(backlog.take(1).unwrap().steps, [(2, true)]);
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_core::{LogCommand, Settings, WorkerId};
-use tokio::time::{MissedTickBehavior, interval};
+use cullet_core::{Effect, LogCommand, Settings, WorkerId};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Leading;
 use crate::planted::{self, Bug};
@@ -16,6 +16,9 @@ const LOOKS_PER_LEASE: u32 = 20;
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// How often all steps are looked at, which takes some milliseconds where there are many.
+const ALL: Duration = Duration::from_secs(30);
+
 impl Leading {
     /// Looks from time to time. Returns when this coordinator had better not lead any more: without a majority it decides
     /// nothing, and workers that attend to it miss the one that does.
@@ -23,8 +26,13 @@ impl Leading {
         self.configure(settings).await;
         let mut looks = interval((self.lease / LOOKS_PER_LEASE).clamp(SHORTEST, LONGEST));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked_at_all = Instant::now();
         loop {
             looks.tick().await;
+            if looked_at_all.elapsed() >= ALL {
+                self.look_at_all();
+                looked_at_all = Instant::now();
+            }
             if self.node.leads_nobody() && !planted::is(Bug::LeadNobody) {
                 tracing::warn!("too few coordinators answer: leads no more");
                 return;
@@ -50,6 +58,18 @@ impl Leading {
             if due.is_some_and(|due| due <= now) {
                 self.tell(LogCommand::Tick { at: now }).await;
             }
+        }
+    }
+
+    /// Every step that waits for its action is to be asked for, come what may: nothing else would ever end it.
+    fn look_at_all(&self) {
+        let outstanding = self.read(cullet_core::State::outstanding);
+        let missing = outstanding.iter().filter_map(|effect| match effect {
+            Effect::Resolve { id, bypass_cache } => Some((*id, *bypass_cache)),
+            _ => None,
+        });
+        for id in self.backlog.ask_for_forgotten(&missing.collect::<Vec<_>>()) {
+            tracing::error!(run = %id.run, step = id.step, "nobody asked for a lookup: done now");
         }
     }
 }
