@@ -123,11 +123,20 @@ impl Engine {
         self.leading.borrow().clone()
     }
 
-    /// Waits until this coordinator leads and is ready to, but not for long.
+    /// Waits until this coordinator leads and is ready to, but not for long, and not once another one leads.
     pub(crate) async fn leading_within(&self, patience: Duration) -> Option<Arc<Leading>> {
+        let node = self.seat.node()?;
         let mut leading = self.leading.subscribe();
-        let there = tokio::time::timeout(patience, leading.wait_for(Option::is_some)).await;
-        there.ok()?.ok()?.clone()
+        let elsewhere = async {
+            let mut known = (0, None);
+            while known.1.is_none_or(|leader| leader == node.identity().node) {
+                known = node.leader_change(known).await;
+            }
+        };
+        tokio::select! {
+            there = tokio::time::timeout(patience, leading.wait_for(Option::is_some)) => there.ok()?.ok()?.clone(),
+            () = elsewhere => None,
+        }
     }
 }
 

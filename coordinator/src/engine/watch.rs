@@ -24,6 +24,9 @@ impl Leading {
     /// nothing, and workers that attend to it miss the one that does.
     pub(super) async fn watch(self: &Arc<Self>, settings: Option<Settings>) {
         self.configure(settings).await;
+        if let Err(error) = self.node.finish_change().await {
+            tracing::warn!(%error, "a change of the members is not finished");
+        }
         let mut looks = interval((self.lease / LOOKS_PER_LEASE).clamp(SHORTEST, LONGEST));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked_at_all = Instant::now();

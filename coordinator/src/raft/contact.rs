@@ -110,7 +110,7 @@ impl Node {
             self.read_index().await.ok()
         } else {
             if peer.as_ref().is_none_or(|(known, _)| *known != leader) {
-                *peer = Some((leader.clone(), self.network.peer(&leader.address)));
+                *peer = Some((leader.clone(), self.network.peer(leader.id, &leader.address)));
             }
             match peer {
                 Some((_, peer)) => peer.read_index(self.timing.commit).await.ok(),

@@ -70,8 +70,10 @@ impl Node {
     /// another number had lost its disk, and is replaced.
     pub async fn add_member(&self, id: NodeId, member: Member, learner: bool) -> Result<(), ProposeError> {
         let view = self.view();
-        if view.members.iter().any(|known| known.id == id && known.address == member.address && known.voter) {
-            return Ok(());
+        let is_it = |known: &MemberView| known.id == id && known.address == member.address && known.voter;
+        let replaces = view.members.iter().any(|known| known.id != id && known.address == member.address);
+        if view.members.iter().any(is_it) && !replaces {
+            return self.finish_change().await;
         }
         let address = member.address.clone();
         let added = self.raft.add_learner(id, member, true).await;
@@ -84,8 +86,29 @@ impl Node {
             voters.remove(&replaced.id);
         }
         voters.insert(id);
-        let changed = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
+        self.change(ChangeMembers::ReplaceAllVoters(voters)).await?;
+        // One that lost its disk before it had a vote.
+        let left = self.view().members.into_iter().filter(|known| known.address == address && known.id != id);
+        let left: BTreeSet<NodeId> = left.map(|known| known.id).collect();
+        if left.is_empty() { Ok(()) } else { self.change(ChangeMembers::RemoveNodes(left)).await }
+    }
+
+    async fn change(&self, change: ChangeMembers<NodeId, Member>) -> Result<(), ProposeError> {
+        let changed = self.raft.change_membership(change, false).await;
         changed.map(drop).map_err(|error| self.write_error(error))
+    }
+
+    /// Finishes a change of members that another leader began and did not come to the end of: until then those who go
+    /// count as well.
+    pub async fn finish_change(&self) -> Result<(), ProposeError> {
+        let unfinished = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let configs = metrics.membership_config.membership().get_joint_config();
+            configs.last().filter(|_| configs.len() > 1).cloned()
+        };
+        let Some(voters) = unfinished else { return Ok(()) };
+        self.change(ChangeMembers::ReplaceAllVoters(voters)).await
     }
 
     /// Takes a coordinator out.
@@ -103,8 +126,7 @@ impl Node {
         } else {
             ChangeMembers::RemoveNodes(BTreeSet::from([id]))
         };
-        let changed = self.raft.change_membership(change, false).await;
-        changed.map(drop).map_err(|error| self.write_error(error))
+        self.change(change).await
     }
 
     /// Asks a voter to lead, by default the one that is most up to date, and waits until one does that is not this node.

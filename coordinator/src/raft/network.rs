@@ -88,15 +88,15 @@ pub(super) struct Network {
 impl RaftNetworkFactory<Types> for Network {
     type Network = Peer;
 
-    async fn new_client(&mut self, _: NodeId, member: &Member) -> Peer {
-        self.peer(&member.address)
+    async fn new_client(&mut self, id: NodeId, member: &Member) -> Peer {
+        self.peer(id, &member.address)
     }
 }
 
 impl Network {
-    /// The coordinator at this address, to which no connection was made yet.
-    pub(super) fn peer(&self, address: &str) -> Peer {
-        let (framing, dial) = (self.framing.clone(), self.dial.clone());
+    /// A coordinator at its address, to which no connection was made yet.
+    pub(super) fn peer(&self, id: NodeId, address: &str) -> Peer {
+        let (framing, dial) = (self.framing.to(id), self.dial.clone());
         Peer { framing, dial, address: address.to_owned(), client: None, failed_at: None }
     }
 }

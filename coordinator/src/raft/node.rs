@@ -294,5 +294,5 @@ impl Node {
 }
 
 fn framing(identity: Identity) -> Framing {
-    Framing::new(identity.cluster.to_string())
+    Framing::new(identity.cluster.to_string(), identity.node)
 }

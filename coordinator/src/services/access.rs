@@ -41,19 +41,20 @@ pub(super) async fn leader<T>(engine: &Engine, request: &Request<T>) -> Result<W
     }
     let seat = engine.seat();
     let node = seat.node().ok_or_else(no_cluster)?;
-    match node.leader() {
-        Some(leader) if leader.id != seat.id() => {
-            if request.metadata().get(FORWARDED).is_some() {
-                return Err(Status::unavailable("the coordinators do not agree on who leads; try again"));
-            }
-            let channel = connect(seat.dial(), &leader.address, FORWARD);
-            channel.map(Who::There).map_err(|error| Status::unavailable(error.to_string()))
-        }
-        _ => match engine.leading_within(TAKEOVER).await {
-            Some(leading) => Ok(Who::Here(leading)),
-            None => Err(Status::unavailable("no coordinator leads right now; try again")),
-        },
+    let elsewhere = || node.leader().filter(|leader| leader.id != seat.id());
+    if elsewhere().is_none()
+        && let Some(leading) = engine.leading_within(TAKEOVER).await
+    {
+        return Ok(Who::Here(leading));
     }
+    let Some(leader) = elsewhere() else {
+        return Err(Status::unavailable("no coordinator leads right now; try again"));
+    };
+    if request.metadata().get(FORWARDED).is_some() {
+        return Err(Status::unavailable("the coordinators do not agree on who leads; try again"));
+    }
+    let channel = connect(seat.dial(), &leader.address, FORWARD);
+    channel.map(Who::There).map_err(|error| Status::unavailable(error.to_string()))
 }
 
 pub(super) fn no_cluster() -> Status {

@@ -44,12 +44,12 @@ impl Workers for Service {
         request: Request<Streaming<v1::WorkerMessage>>,
     ) -> Result<Response<Messages>, Status> {
         let node = self.engine.seat().node().ok_or_else(no_cluster)?;
-        let leader = node.leader().filter(|leader| leader.id != self.engine.seat().id());
-        let leading = match (self.engine.leading(), &leader) {
-            (None, None) if node.leads() => self.engine.leading_within(TAKEOVER).await,
-            (leading, _) => leading,
+        let leading = match self.engine.leading() {
+            None if node.leads() => self.engine.leading_within(TAKEOVER).await,
+            leading => leading,
         };
         let Some(leading) = leading else {
+            let leader = node.leader().filter(|leader| leader.id != self.engine.seat().id());
             let address = leader.map(|leader| leader.address).unwrap_or_default();
             let redirect = Ok(wire(Message::Redirect(v1::Redirect { address })));
             return Ok(Response::new(Box::pin(futures_util::stream::iter([redirect]))));

@@ -29,7 +29,7 @@ const TIMING: Timing = Timing {
 };
 
 /// What a disk that works takes for a write with its sync, in milliseconds.
-const DISK_MS: u64 = 3;
+pub(crate) const DISK_MS: u64 = 3;
 
 /// How often the writer looks whether there is something to write.
 const LOOK: Duration = Duration::from_millis(1);

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     FullDisk,
     /// Writes take long.
     SlowDisk,
+    /// Writes take longer than anybody waits, everywhere.
+    SlowDisks,
     /// Nobody reaches it, and it reaches nobody.
     Isolate,
     /// Two of them, where there are five.
@@ -48,6 +50,7 @@ impl Fault {
         Self::FailedSync,
         Self::FullDisk,
         Self::SlowDisk,
+        Self::SlowDisks,
         Self::Isolate,
         Self::Deaf,
         Self::Mute,

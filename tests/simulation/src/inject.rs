@@ -7,7 +7,7 @@ use cullet_coordinator::raft::NodeId;
 use cullet_raft_log::simulation::Faults;
 use turmoil::Sim;
 
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, DISK_MS};
 use crate::fault::{Fault, Plan, Planned};
 use crate::trace::Trace;
 
@@ -17,9 +17,11 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(5);
 /// How long a fault of a disk waits for the disk to be used. Somebody has to lead for that, which may take an election.
 const WAITING: Duration = Duration::from_secs(2);
 
-/// How long writes take on a slow disk at most, milliseconds: around the time after which a leader is given up, or more
-/// than a call waits for a quorum.
-const SLOW_DISK_MS: [u64; 2] = [250, 2500];
+/// How long writes take on a slow disk, milliseconds: around the time after which a leader is given up.
+const SLOW_DISK_MS: u64 = 250;
+
+/// The same where all are slow: more than a call waits for a quorum.
+const SLOW_DISKS_MS: u64 = 2500;
 
 /// How long messages take on a slow network: less than the time after which a leader is given up, with what comes back
 /// more than it.
@@ -142,9 +144,8 @@ impl Present {
                 disk.set_faults(Faults { capacity_bytes: Some(0), ..Faults::default() });
                 self.fired = false;
             }
-            Fault::SlowDisk => {
-                victim.disk_ms.set(SLOW_DISK_MS[self.planned.pick as usize % SLOW_DISK_MS.len()]);
-            }
+            Fault::SlowDisk => victim.disk_ms.set(SLOW_DISK_MS),
+            Fault::SlowDisks => all.iter().for_each(|coordinator| coordinator.disk_ms.set(SLOW_DISKS_MS)),
             Fault::SlowNetwork => self.each_other(all, |other| {
                 sim.set_link_max_message_latency(victim.host.as_str(), other, SLOW_NETWORK);
             }),
@@ -216,6 +217,7 @@ impl Present {
             Fault::Blackout => all.iter().for_each(|coordinator| start(sim, coordinator)),
             Fault::TornWrite if self.fired => start(sim, victim),
             Fault::TornWrite | Fault::FailedSync | Fault::FullDisk | Fault::SlowDisk => victim.mend(),
+            Fault::SlowDisks => all.iter().for_each(|coordinator| coordinator.disk_ms.set(DISK_MS)),
             Fault::SlowNetwork => self.each_other(all, |other| {
                 sim.set_link_max_message_latency(victim.host.as_str(), other, LATENCY);
             }),
