@@ -37,7 +37,18 @@ impl Coordinator {
             .add_service(raft_service(Arc::clone(&seat)))
             .add_service(control_service(Arc::clone(&seat)))
             .serve_with_incoming(incoming);
-        let server = tokio::spawn(async move { server.await.unwrap() });
+        let mut seats = seat.watch();
+        let server = tokio::spawn(async move {
+            // The engine's part, which these do without.
+            let contact = async {
+                let node = seats.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+                node.keep_contact().await;
+            };
+            tokio::select! {
+                served = server => served.unwrap(),
+                () = contact => {}
+            }
+        });
         let formation = Formation { dir: dir.clone(), peers, expect, timing: TIMING };
         let taken = Arc::clone(&seat);
         let formed = tokio::spawn(async move { formation.form(&taken, watch::Sender::new(None)).await });

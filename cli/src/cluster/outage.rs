@@ -15,13 +15,15 @@ const LONGEST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Outage {
     limit: Duration,
+    /// When somebody said that it does not work.
+    answered: Option<Instant>,
     open: Option<(Instant, ExponentialBackoff)>,
 }
 
 impl Outage {
     /// None so far; one of them is endured for `limit`.
     pub(super) const fn new(limit: Duration) -> Self {
-        Self { limit, open: None }
+        Self { limit, answered: None, open: None }
     }
 
     /// It works again.
@@ -29,11 +31,17 @@ impl Outage {
         self.open = None;
     }
 
+    /// Somebody is there, and says that it does not work now: a majority of the others may be gone for long, and comes back.
+    pub(super) fn answered(&mut self) {
+        self.answered = Some(Instant::now());
+    }
+
     /// After a failure: how long to pause before the next attempt; none where this has lasted too long.
     pub(super) fn pause(&mut self) -> Option<Duration> {
         let (since, pauses) = self.open.get_or_insert_with(|| (Instant::now(), pauses()));
         let pause = pauses.next().unwrap_or(LONGEST);
-        (since.elapsed() + pause <= self.limit).then_some(pause)
+        let silent = self.answered.map_or(*since, |answered| answered.max(*since)).elapsed();
+        (silent + pause <= self.limit).then_some(pause)
     }
 }
 

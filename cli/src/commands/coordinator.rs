@@ -132,7 +132,12 @@ async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<E
         .accept_http1(true)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            // Plain HTTP has no pings: whoever follows a run and is gone is noticed by the kernel.
+            TcpIncoming::from(listener)
+                .with_nodelay(Some(true))
+                .with_keepalive(Some(KEEPALIVE))
+                .with_keepalive_interval(Some(KEEPALIVE))
+                .with_keepalive_retries(Some(3)),
             stop.clone().cancelled_owned(),
         );
     let server = tokio::spawn(server);

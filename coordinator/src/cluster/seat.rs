@@ -83,6 +83,9 @@ impl Seat {
         if view.leader.is_none() {
             return Some("no leader is known".to_owned());
         }
+        if !node.contact().is_known() {
+            return Some("it has not heard yet how far the cluster is".to_owned());
+        }
         let lost = node.contact().lost()?;
         Some(format!("for {:.1} s nobody said how far the cluster is", lost.as_secs_f32()))
     }

@@ -1,5 +1,6 @@
 //! What happens because time passes: workers are lost, and what is due is done.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +20,21 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// How often all steps are looked at, which takes some milliseconds where there are many.
 const ALL: Duration = Duration::from_secs(30);
 
+/// Between two tries to finish a change of members.
+const FINISHING_AGAIN: Duration = Duration::from_secs(2);
+
 impl Leading {
     /// Looks from time to time. Returns when this coordinator had better not lead any more: without a majority it decides
     /// nothing, and workers that attend to it miss the one that does.
     pub(super) async fn watch(self: &Arc<Self>, settings: Option<Settings>) {
         self.configure(settings).await;
-        if let Err(error) = self.node.finish_change().await {
-            tracing::warn!(%error, "a change of the members is not finished");
-        }
+        let node = self.node.clone();
+        self.spawn(async move {
+            while let Err(error) = node.finish_change().await {
+                tracing::warn!(%error, "a change of the members is not finished");
+                tokio::time::sleep(FINISHING_AGAIN).await;
+            }
+        });
         let mut looks = interval((self.lease / LOOKS_PER_LEASE).clamp(SHORTEST, LONGEST));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked_at_all = Instant::now();
@@ -43,10 +51,9 @@ impl Leading {
             let present = self.attendance.present();
             let all: Vec<WorkerId> = self.read(|state| state.workers().map(|worker| worker.id).collect());
             // One that came back at the moment at which it was taken for lost: nothing would ever be assigned to it.
-            for (worker, session) in present {
-                if !all.contains(&worker) {
-                    self.attendance.part(worker, session);
-                }
+            let known: HashSet<WorkerId> = all.iter().copied().collect();
+            for (worker, session) in present.into_iter().filter(|(worker, _)| !known.contains(worker)) {
+                self.attendance.part(worker, session);
             }
             for worker in self.attendance.overdue(&all, self.lease) {
                 let reason = format!("nothing was heard of it for {} s", self.lease.as_secs_f32());

@@ -3,7 +3,7 @@
 //! on for ever. So every node asks now and then how far the cluster is, as a linearizable read does (raft thesis, 6.4),
 //! and remembers when it was there.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::ServerState;
@@ -17,9 +17,12 @@ use crate::planted::{self, Bug};
 /// Between two questions, in election timeouts.
 const PULSE: u32 = 2;
 
-/// How many election timeouts a leader goes on without an answer of a majority. The others may have another leader after
-/// two and a half to three (see [`super::Timing`]).
-const UNANSWERED: u32 = 4;
+/// Questions that may fail one after the other until a node counts as cut off.
+const QUESTIONS: u32 = 4;
+
+/// For how many election timeouts a leader that hears nobody says nothing: after two and a half to three of them those who
+/// hear it elect another (see [`super::Timing`]).
+const SILENT: u32 = 4;
 
 /// When this node was known to be up to date last.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Contact {
     began: Instant,
     /// Milliseconds after `began`.
     up_to_date: AtomicU64,
+    /// It was known at all.
+    known: AtomicBool,
     /// How long it counts.
     patience: Duration,
 }
@@ -34,12 +39,17 @@ pub struct Contact {
 impl Contact {
     /// Up to date from now on, for so long.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { began: Instant::now(), up_to_date: AtomicU64::new(0), patience }
+        Self { began: Instant::now(), up_to_date: AtomicU64::new(0), known: AtomicBool::new(false), patience }
     }
 
     /// For how long it has not been known to be up to date, where that is too long.
     pub fn lost(&self) -> Option<Duration> {
         Some(self.silence()).filter(|silence| *silence > self.patience)
+    }
+
+    /// Whether it was ever known to be up to date.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 
     /// Returns once this node has not been known to be up to date for too long.
@@ -58,6 +68,7 @@ impl Contact {
     fn note(&self, asked: Instant) {
         let at = asked.saturating_duration_since(self.began).as_millis();
         self.up_to_date.fetch_max(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.known.store(true, Ordering::Relaxed);
     }
 }
 
@@ -78,28 +89,35 @@ impl Node {
         loop {
             let asked = Instant::now();
             // What takes longer than that is asked anew.
-            if timeout(self.timing.commit, self.catch_up(&mut peer)).await.is_ok_and(|up_to_date| up_to_date)
-            {
+            let answer = timeout(self.timing.commit / QUESTIONS, self.catch_up(&mut peer)).await;
+            if answer.is_ok_and(|up_to_date| up_to_date) {
                 self.contact.note(asked);
             }
-            sleep(self.timing.election * PULSE).await;
+            let known = self.contact.is_known();
+            sleep(if known { self.timing.election * PULSE } else { self.timing.heartbeat }).await;
         }
     }
 
     /// A leader that hears nobody says nothing for a while, so that those that hear it elect one that they can answer.
     async fn fall_silent(&self) {
+        // One that was elected a moment ago has no answer yet.
+        let mut since = None;
         loop {
-            sleep(self.timing.election).await;
+            sleep(self.timing.heartbeat).await;
             if !self.leads_nobody() || planted::is(Bug::LeadNobody) {
+                since = None;
                 continue;
             }
-            for that_it_leads in [false, true] {
-                self.raft.runtime_config().heartbeat(that_it_leads);
-                let began = Instant::now();
-                while self.leads_nobody() && began.elapsed() < self.timing.election * UNANSWERED {
-                    sleep(self.timing.heartbeat).await;
-                }
+            if since.get_or_insert_with(Instant::now).elapsed() < self.timing.election * SILENT {
+                continue;
             }
+            self.raft.runtime_config().heartbeat(false);
+            let began = Instant::now();
+            while self.leads_nobody() && began.elapsed() < self.timing.election * SILENT {
+                sleep(self.timing.heartbeat).await;
+            }
+            self.raft.runtime_config().heartbeat(true);
+            since = None;
         }
     }
 
@@ -122,15 +140,14 @@ impl Node {
         applied.wait_for(|applied| *applied >= index).await.is_ok()
     }
 
-    /// Whether this node leads and too few others answer: somebody else may lead by now.
+    /// Whether this node leads and too few others have answered for as long as a call waits, or ever: somebody else may
+    /// lead by now, or their disks stand still.
     pub fn leads_nobody(&self) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let alone = metrics.membership_config.membership().voter_ids().eq([self.identity.node]);
         let answered = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
-        metrics.state == ServerState::Leader
-            && !alone
-            && answered.is_none_or(|ago| ago > self.timing.election * UNANSWERED)
+        metrics.state == ServerState::Leader && !alone && answered.is_none_or(|ago| ago > self.timing.commit)
     }
 }
 
@@ -143,9 +160,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn contact_is_lost_when_it_was_not_noted_for_too_long() {
         let contact = Contact::new(PATIENCE);
+        assert!(!contact.is_known());
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(contact.lost(), None);
         contact.note(Instant::now());
+        assert!(contact.is_known());
         let noted = Instant::now();
         timeout(PATIENCE, contact.until_lost()).await.unwrap_err();
         timeout(PATIENCE, contact.until_lost()).await.unwrap();

@@ -69,11 +69,12 @@ impl Node {
     /// Takes a coordinator in: as a learner, and as a voter once it has caught up. A voter at the same address under
     /// another number had lost its disk, and is replaced.
     pub async fn add_member(&self, id: NodeId, member: Member, learner: bool) -> Result<(), ProposeError> {
+        self.finish_joint().await?;
         let view = self.view();
         let is_it = |known: &MemberView| known.id == id && known.address == member.address && known.voter;
         let replaces = view.members.iter().any(|known| known.id != id && known.address == member.address);
         if view.members.iter().any(is_it) && !replaces {
-            return self.finish_change().await;
+            return Ok(());
         }
         let address = member.address.clone();
         let added = self.raft.add_learner(id, member, true).await;
@@ -98,9 +99,21 @@ impl Node {
         changed.map(drop).map_err(|error| self.write_error(error))
     }
 
-    /// Finishes a change of members that another leader began and did not come to the end of: until then those who go
-    /// count as well.
+    /// Finishes changes of members that another leader began and did not come to the end of: until then those who go count
+    /// as well, and one that is to replace another at its address does not.
     pub async fn finish_change(&self) -> Result<(), ProposeError> {
+        self.finish_joint().await?;
+        let members = self.view().members;
+        let replaces = |new: &&MemberView| {
+            members.iter().any(|old| old.voter && old.address == new.address && old.id != new.id)
+        };
+        for new in members.iter().filter(|member| !member.voter).filter(replaces) {
+            self.add_member(new.id, Member { address: new.address.clone() }, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_joint(&self) -> Result<(), ProposeError> {
         let unfinished = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -113,6 +126,7 @@ impl Node {
 
     /// Takes a coordinator out.
     pub async fn remove_member(&self, id: NodeId) -> Result<(), ProposeError> {
+        self.finish_joint().await?;
         let view = self.view();
         let Some(member) = view.members.iter().find(|member| member.id == id) else {
             return Err(ProposeError::Refused { reason: format!("there is no member {id}") });

@@ -17,7 +17,7 @@ pub struct Timing {
     /// nothing for that time, and then for a random one between this and one and a half times this, stands for election:
     /// it takes two and a half to three times this until a lost leader is noticed.
     pub election: Duration,
-    /// How long a call waits for a quorum.
+    /// How long a call waits for a quorum, a leader for an answer of one, and a node for word of how far the cluster is.
     pub commit: Duration,
     /// Entries after which the log is replaced by a snapshot.
     pub snapshot_entries: u64,

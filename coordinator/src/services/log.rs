@@ -11,7 +11,7 @@ use std::time::Duration;
 use cullet_core::RunId;
 use cullet_proto::{Dial, v1};
 use futures_util::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -98,7 +98,9 @@ impl Reader {
 
     async fn tell(&mut self) -> Result<Result<(), Status>, Gone> {
         let mut unreachable_since = None;
+        let mut applied = self.state.watch();
         loop {
+            applied.mark_unchanged();
             if self.follow && self.contact.lost().is_some() {
                 return Ok(Err(cut_off()));
             }
@@ -108,7 +110,7 @@ impl Reader {
             };
             let before = self.offset;
             let end = match place {
-                Place::NotYet if self.follow => self.wait().await?,
+                Place::NotYet if self.follow => self.wait(&mut applied).await?,
                 Place::NotYet => return Ok(Ok(())),
                 Place::Worker { key, address } => self.relay(key, address).await?,
                 Place::Store { detail, action } => match stored(&self.parts, detail, action).await {
@@ -139,8 +141,7 @@ impl Reader {
     }
 
     /// Until something was applied, or nothing would be.
-    async fn wait(&self) -> Result<End, Gone> {
-        let mut applied = self.state.watch();
+    async fn wait(&self, applied: &mut watch::Receiver<u64>) -> Result<End, Gone> {
         tokio::select! {
             changed = applied.changed() => if changed.is_err() {
                 return Ok(End::Unreachable("this coordinator takes no part any more".to_owned()));

@@ -151,7 +151,8 @@ impl Coordinator {
     async fn write(&self, log: &Log, mut chance: Chance) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let took = chance.among(0..=self.disk_ms.get());
+            let most = self.disk_ms.get();
+            let took = chance.among(if most > DISK_MS { most / 2..=most } else { 0..=most });
             tokio::time::sleep(Duration::from_millis(took)).await;
             log.write_next();
         }

@@ -34,6 +34,8 @@ impl Reader {
         loop {
             let piece = tokio::select! {
                 piece = pieces.message() => piece,
+                // The attempt may be another one by now, and this coordinator would not know.
+                () = self.contact.until_lost(), if self.follow => return Ok(End::Moved),
                 () = self.out.closed() => return Err(Gone),
             };
             match piece {
