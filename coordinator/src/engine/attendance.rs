@@ -17,9 +17,6 @@ use crate::planted::{self, Bug};
 /// and is told everything again.
 pub(crate) const OUTBOX: usize = 1024;
 
-/// Tells a connection from all others of one leader.
-type Session = u64;
-
 /// The connections of one leader.
 #[derive(Debug, Default)]
 pub(crate) struct Attendance {
@@ -33,12 +30,12 @@ struct Inner {
     /// Whose loss is being proposed.
     leaving: HashSet<WorkerId>,
     holders: HashMap<Digest, BTreeSet<WorkerId>>,
-    sessions: Session,
+    sessions: u64,
 }
 
 #[derive(Debug)]
 struct Presence {
-    session: Session,
+    session: u64,
     outbox: mpsc::Sender<Message>,
     replaced: CancellationToken,
     holdings: Vec<Digest>,
@@ -48,22 +45,26 @@ struct Presence {
 #[derive(Debug)]
 pub(crate) struct Seated {
     pub(crate) worker: WorkerId,
-    session: Session,
+    session: u64,
     /// Cancelled when another connection of the worker takes its place, or this one is given up.
     pub(crate) replaced: CancellationToken,
 }
 
 impl Attendance {
-    /// A worker is there. A connection that it had before is given up.
-    pub(crate) fn enter(&self, worker: WorkerId, outbox: mpsc::Sender<Message>) -> Seated {
+    /// A worker is there. A connection that it had before is given up. None where its loss is being proposed: nothing would
+    /// ever be assigned to it, and once it is lost it can join anew.
+    pub(crate) fn enter(&self, worker: WorkerId, outbox: mpsc::Sender<Message>) -> Option<Seated> {
         let mut inner = self.lock();
+        if inner.leaving.contains(&worker) {
+            return None;
+        }
         inner.sessions += 1;
         let (session, replaced) = (inner.sessions, CancellationToken::new());
         inner.absent.remove(&worker);
         inner.dismiss(worker);
         let presence = Presence { session, outbox, replaced: replaced.clone(), holdings: Vec::new() };
         inner.present.insert(worker, presence);
-        Seated { worker, session, replaced }
+        Some(Seated { worker, session, replaced })
     }
 
     /// The connection is gone. `heard` is when the worker said something last.
@@ -133,19 +134,6 @@ impl Attendance {
         overdue
     }
 
-    /// Everybody who is connected.
-    pub(crate) fn present(&self) -> Vec<(WorkerId, Session)> {
-        self.lock().present.iter().map(|(worker, present)| (*worker, present.session)).collect()
-    }
-
-    /// Gives up a connection, unless it is another one by now: the worker comes back and is taken in anew.
-    pub(crate) fn part(&self, worker: WorkerId, session: Session) {
-        let mut inner = self.lock();
-        if inner.present.get(&worker).is_some_and(|present| present.session == session) {
-            inner.dismiss(worker);
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,7 +177,7 @@ mod tests {
     async fn a_worker_is_overdue_once_and_only_when_it_was_silent_for_a_lease() {
         let (attendance, all) = (Attendance::default(), [WorkerId(1), WorkerId(2)]);
         let (outbox, _inbox) = mpsc::channel(1);
-        let seated = attendance.enter(WorkerId(1), outbox);
+        let seated = attendance.enter(WorkerId(1), outbox).unwrap();
         assert!(attendance.overdue(&all, LEASE).is_empty());
         let heard = Instant::now();
         tokio::time::advance(Duration::from_secs(6)).await;
@@ -204,9 +192,9 @@ mod tests {
     async fn a_second_connection_takes_the_place_of_the_first() {
         let attendance = Attendance::default();
         let (outbox, _first) = mpsc::channel(1);
-        let first = attendance.enter(WorkerId(1), outbox);
+        let first = attendance.enter(WorkerId(1), outbox).unwrap();
         let (outbox, mut inbox) = mpsc::channel(1);
-        let second = attendance.enter(WorkerId(1), outbox);
+        let second = attendance.enter(WorkerId(1), outbox).unwrap();
         assert!(first.replaced.is_cancelled() && !second.replaced.is_cancelled());
         attendance.leave(&first, Instant::now());
         attendance.send(WorkerId(1), stop());
@@ -216,24 +204,24 @@ mod tests {
         assert!(second.replaced.is_cancelled(), "it does not take what it is told");
     }
 
-    #[test]
-    fn a_connection_is_given_up_and_not_the_one_after_it() {
+    #[tokio::test(start_paused = true)]
+    async fn one_whose_loss_is_being_proposed_is_not_let_in() {
         let attendance = Attendance::default();
-        let enter = || attendance.enter(WorkerId(1), mpsc::channel(1).0);
-        let first = enter();
-        let present = attendance.present();
-        let second = enter();
-        present.iter().for_each(|(worker, session)| attendance.part(*worker, *session));
-        assert!(first.replaced.is_cancelled() && !second.replaced.is_cancelled());
-        attendance.present().iter().for_each(|(worker, session)| attendance.part(*worker, *session));
-        assert!(second.replaced.is_cancelled() && attendance.present().is_empty());
+        let enter = |worker| attendance.enter(WorkerId(worker), mpsc::channel(1).0);
+        assert!(attendance.overdue(&[WorkerId(1)], LEASE).is_empty());
+        tokio::time::advance(LEASE).await;
+        assert_eq!(attendance.overdue(&[WorkerId(1)], LEASE), [WorkerId(1)]);
+        assert!(enter(1).is_none());
+        // It is lost, and joined anew.
+        assert!(enter(2).is_some());
+        assert!(attendance.overdue(&[WorkerId(2)], LEASE).is_empty());
     }
 
     #[test]
     fn who_holds_a_tree_is_known_while_it_is_there() {
         let attendance = Attendance::default();
         let tree = |name: &str| DigestFunction::Blake3.digest(name.as_bytes());
-        let enter = |worker| attendance.enter(WorkerId(worker), mpsc::channel(1).0);
+        let enter = |worker| attendance.enter(WorkerId(worker), mpsc::channel(1).0).unwrap();
         let (one, two) = (enter(1), enter(2));
         attendance.hold(&one, vec![tree("a"), tree("b")]);
         attendance.hold(&two, vec![tree("a")]);

@@ -1,6 +1,5 @@
 //! What happens because time passes: workers are lost, and what is due is done.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use cullet_core::{Effect, LogCommand, Settings, WorkerId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Leading;
-use crate::planted::{self, Bug};
 
 /// How often is looked, for a lease: a lost worker is noticed with a twentieth of it too late at most.
 const LOOKS_PER_LEASE: u32 = 20;
@@ -44,17 +42,11 @@ impl Leading {
                 self.look_at_all();
                 looked_at_all = Instant::now();
             }
-            if self.node.leads_nobody() && !planted::is(Bug::LeadNobody) {
+            if self.node.leads_nobody() {
                 tracing::warn!("too few coordinators answer: leads no more");
                 return;
             }
-            let present = self.attendance.present();
             let all: Vec<WorkerId> = self.read(|state| state.workers().map(|worker| worker.id).collect());
-            // One that came back at the moment at which it was taken for lost: nothing would ever be assigned to it.
-            let known: HashSet<WorkerId> = all.iter().copied().collect();
-            for (worker, session) in present.into_iter().filter(|(worker, _)| !known.contains(worker)) {
-                self.attendance.part(worker, session);
-            }
             for worker in self.attendance.overdue(&all, self.lease) {
                 let reason = format!("nothing was heard of it for {} s", self.lease.as_secs_f32());
                 self.metrics.leases_lost.inc();

@@ -44,7 +44,7 @@ pub(super) async fn attend(
     if outbox.try_send(Message::Welcome(welcome)).is_err() {
         return;
     }
-    let seated = leading.attendance.enter(worker, outbox);
+    let Some(seated) = leading.attendance.enter(worker, outbox) else { return };
     let mut session = Session { leading, seated, heard: Instant::now() };
     if hello.draining {
         session.acknowledge(Vec::new());
