@@ -11,7 +11,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::client::{Failure, refused};
 use super::outage::Outage;
-use super::verdict::{Verdict, was_answered};
+use super::verdict::Verdict;
 use super::watch::{OPENING, SILENCE};
 use super::{Cluster, ClusterError};
 
@@ -65,9 +65,7 @@ impl LogTail {
                 Err(failure) => failure,
             };
             self.open = None;
-            if was_answered(&failure.status) {
-                self.outage.answered();
-            }
+            self.outage.heard(&failure.status);
             let may_come = failure.status.code() == Code::NotFound && self.missing == Missing::MayCome;
             let pause = match failure.verdict {
                 Verdict::Final if !may_come => return Err(refused(&failure.status)),

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
+use tonic::Status;
+
+use super::verdict::was_answered;
 
 /// The pause after a first failure, which only makes room for another coordinator's answer.
 const FIRST: Duration = Duration::from_millis(20);
@@ -31,9 +34,12 @@ impl Outage {
         self.open = None;
     }
 
-    /// Somebody is there, and says that it does not work now: a majority of the others may be gone for long, and comes back.
-    pub(super) fn answered(&mut self) {
-        self.answered = Some(Instant::now());
+    /// After a failure: where somebody is there and says that it does not work now, that is no silence. A majority of the
+    /// others may be gone for long, and comes back.
+    pub(super) fn heard(&mut self, status: &Status) {
+        if was_answered(status) {
+            self.answered = Some(Instant::now());
+        }
     }
 
     /// After a failure: how long to pause before the next attempt; none where this has lasted too long.
@@ -69,5 +75,20 @@ mod tests {
         assert!((8..40).contains(&pauses), "{pauses}");
         outage.over();
         assert!(outage.pause().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_that_it_does_not_work_is_there() {
+        let mut outage = Outage::new(Duration::from_secs(10));
+        for _ in 0..60 {
+            outage.heard(&Status::unavailable("no majority"));
+            tokio::time::sleep(outage.pause().unwrap()).await;
+        }
+        // What the way to it says is no answer.
+        let on_the_way = Status::from_error(Box::new(std::io::Error::other("refused")));
+        while let Some(pause) = outage.pause() {
+            outage.heard(&on_the_way);
+            tokio::time::sleep(pause).await;
+        }
     }
 }

@@ -8,7 +8,7 @@ use tonic::{Status, Streaming};
 
 use super::client::{Failure, refused};
 use super::outage::Outage;
-use super::verdict::{Verdict, was_answered};
+use super::verdict::Verdict;
 use super::{Cluster, ClusterError};
 
 /// What opening a stream may take.
@@ -50,9 +50,7 @@ impl Watch {
                 Err(failure) => failure,
             };
             self.open = None;
-            if was_answered(&failure.status) {
-                self.outage.answered();
-            }
+            self.outage.heard(&failure.status);
             let pause = match failure.verdict {
                 Verdict::Final => return Err(refused(&failure.status)),
                 Verdict::Later(pause) => pause,

@@ -60,12 +60,8 @@ impl Backlog {
             .map(|(id, (_, bypass))| (id, bypass))
             .collect();
         late.sort_unstable();
-        steps.waiting.extend(&late);
         drop(steps);
-        if !late.is_empty() {
-            self.more.notify_one();
-        }
-        late.into_iter().map(|(id, _)| id).collect()
+        self.push_all(late)
     }
 
     /// Given all steps whose actions are missing, asks for those that were not asked for now and the last time, and gives
@@ -78,12 +74,13 @@ impl Backlog {
         let (forgotten, new): (Vec<_>, Vec<_>) =
             missing.iter().filter(|(id, _)| unknown(id)).partition(|(id, _)| unasked.contains(id));
         *unasked = new.into_iter().map(|(id, _)| id).collect();
-        waiting.extend(&forgotten);
         drop(steps);
-        if !forgotten.is_empty() {
-            self.more.notify_one();
-        }
-        forgotten.into_iter().map(|(id, _)| id).collect()
+        self.push_all(forgotten)
+    }
+
+    fn push_all(&self, again: Vec<(StepId, bool)>) -> Vec<StepId> {
+        again.iter().for_each(|(id, bypass_cache)| self.push(*id, *bypass_cache));
+        again.into_iter().map(|(id, _)| id).collect()
     }
 
     /// The next steps, once there are some, for one of so many tasks.

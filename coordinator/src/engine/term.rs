@@ -65,7 +65,7 @@ impl Engine {
         // its way, and the effects of that are nobody's. Once this is applied, all of it is, and is outstanding.
         loop {
             // It would only make the log longer.
-            while node.leads_nobody() && !planted::is(Bug::LeadEarly) {
+            while node.leads_nobody() {
                 tokio::time::sleep(AGAIN).await;
             }
             let ready = if planted::is(Bug::LeadEarly) {

@@ -104,7 +104,7 @@ impl Node {
         let mut since = None;
         loop {
             sleep(self.timing.heartbeat).await;
-            if !self.leads_nobody() || planted::is(Bug::LeadNobody) {
+            if !self.leads_nobody() {
                 since = None;
                 continue;
             }
@@ -127,13 +127,9 @@ impl Node {
         let index = if leader.id == self.identity.node {
             self.read_index().await.ok()
         } else {
-            if peer.as_ref().is_none_or(|(known, _)| *known != leader) {
-                *peer = Some((leader.clone(), self.network.peer(leader.id, &leader.address)));
-            }
-            match peer {
-                Some((_, peer)) => peer.read_index(self.timing.commit).await.ok(),
-                None => None,
-            }
+            let known = peer.take().filter(|(known, _)| *known == leader);
+            let new = || (leader.clone(), self.network.peer(leader.id, &leader.address));
+            peer.insert(known.unwrap_or_else(new)).1.read_index(self.timing.commit).await.ok()
         };
         let Some(index) = index else { return false };
         let mut applied = self.state.watch();
@@ -147,7 +143,10 @@ impl Node {
         let metrics = metrics.borrow_watched();
         let alone = metrics.membership_config.membership().voter_ids().eq([self.identity.node]);
         let answered = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
-        metrics.state == ServerState::Leader && !alone && answered.is_none_or(|ago| ago > self.timing.commit)
+        metrics.state == ServerState::Leader
+            && !alone
+            && answered.is_none_or(|ago| ago > self.timing.commit)
+            && !planted::is(Bug::LeadNobody)
     }
 }
 

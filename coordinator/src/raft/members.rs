@@ -20,6 +20,13 @@ pub struct MemberView {
     pub voter: bool,
 }
 
+impl MemberView {
+    /// Whether that one is at its address under another number: one of the two lost its disk.
+    fn is_at_the_place_of(&self, id: NodeId, address: &str) -> bool {
+        self.address == address && self.id != id
+    }
+}
+
 /// What a node knows of itself and of the others.
 #[derive(Debug, Clone, Default)]
 pub struct RaftView {
@@ -72,7 +79,7 @@ impl Node {
         self.finish_joint().await?;
         let view = self.view();
         let is_it = |known: &MemberView| known.id == id && known.address == member.address && known.voter;
-        let replaces = view.members.iter().any(|known| known.id != id && known.address == member.address);
+        let replaces = view.members.iter().any(|known| known.is_at_the_place_of(id, &member.address));
         if view.members.iter().any(is_it) && !replaces {
             return Ok(());
         }
@@ -83,13 +90,13 @@ impl Node {
             return Ok(());
         }
         let mut voters: BTreeSet<NodeId> = view.members.iter().filter(|m| m.voter).map(|m| m.id).collect();
-        for replaced in view.members.iter().filter(|known| known.address == address && known.id != id) {
+        for replaced in view.members.iter().filter(|known| known.is_at_the_place_of(id, &address)) {
             voters.remove(&replaced.id);
         }
         voters.insert(id);
         self.change(ChangeMembers::ReplaceAllVoters(voters)).await?;
         // One that lost its disk before it had a vote.
-        let left = self.view().members.into_iter().filter(|known| known.address == address && known.id != id);
+        let left = self.view().members.into_iter().filter(|known| known.is_at_the_place_of(id, &address));
         let left: BTreeSet<NodeId> = left.map(|known| known.id).collect();
         if left.is_empty() { Ok(()) } else { self.change(ChangeMembers::RemoveNodes(left)).await }
     }
@@ -105,7 +112,7 @@ impl Node {
         self.finish_joint().await?;
         let members = self.view().members;
         let replaces = |new: &&MemberView| {
-            members.iter().any(|old| old.voter && old.address == new.address && old.id != new.id)
+            members.iter().any(|old| old.voter && old.is_at_the_place_of(new.id, &new.address))
         };
         for new in members.iter().filter(|member| !member.voter).filter(replaces) {
             self.add_member(new.id, Member { address: new.address.clone() }, false).await?;

@@ -195,7 +195,7 @@ impl Node {
     /// Does what [`Node::barrier`] says, and gives the index of the last entry that was answered before the call.
     pub(super) async fn read_index(&self) -> Result<u64, ProposeError> {
         // Asking would tell the others that it still leads.
-        if self.leads_nobody() && !planted::is(Bug::LeadNobody) {
+        if self.leads_nobody() {
             return Err(ProposeError::Unknown { reason: "too few coordinators answer".to_owned() });
         }
         let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
