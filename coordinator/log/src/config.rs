@@ -8,6 +8,10 @@ pub struct Config {
     /// A segment that has reached this size is followed by another one. Compaction frees whole segments, so that up to
     /// this much stays behind.
     pub segment_bytes: u64,
+    /// A segment's file is made longer with zeros by this much at a time, up to [`Self::segment_bytes`], so that most
+    /// syncs have only data to make durable, and neither a new length nor a new place on the disk. Cut to
+    /// [`frame::MAX_RESERVE_BYTES`].
+    pub reserve_bytes: u64,
     /// Entries kept in memory for replication; what a slow follower needs beyond it is read from the disk.
     pub cache_bytes: usize,
     /// One write and one sync cover at most this much (or one larger record). Cut to half of
@@ -35,6 +39,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
+            reserve_bytes: 1 << 20,
             cache_bytes: 32 << 20,
             batch_bytes: 4 << 20,
             queue_bytes: 128 << 20,
@@ -46,6 +51,7 @@ impl Default for Config {
 impl Config {
     pub(crate) fn bounded(mut self) -> Self {
         self.batch_bytes = self.batch_bytes.min(frame::MAX_BODY_BYTES / 2);
+        self.reserve_bytes = self.reserve_bytes.min(frame::MAX_RESERVE_BYTES).min(self.segment_bytes);
         self
     }
 }

@@ -14,6 +14,8 @@
 //! | zeros | 4 | | | | | | |
 //! | checksum, the salt of all others | 4 | | | | | | |
 //!
+//! Behind the last frame of the last segment there may be zeros, into which the next frames go.
+//!
 //! Every checksum starts from its segment's own, so that bytes of another segment, node or cluster are never taken for
 //! this one's. Every byte is under a checksum. A segment appears under its name only when its header and its first
 //! frame, which carries what earlier segments said, are durable.
@@ -28,6 +30,8 @@ pub const MAX_ID_BYTES: usize = 1024;
 pub const MAX_DATA_BYTES: usize = 64 << 20;
 /// Longest body of a frame; room for a batch, or for one record of the largest size.
 pub const MAX_BODY_BYTES: usize = 128 << 20;
+/// Most zeros behind the last frame of a segment.
+pub const MAX_RESERVE_BYTES: u64 = 16 << 20;
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 32;
 

@@ -46,6 +46,9 @@ pub(crate) fn open(
         identity,
         segment: newest,
         tail: end.tail,
+        len: end.tail + end.reserved,
+        reserve: config.reserve_bytes,
+        segment_bytes: config.segment_bytes,
         frames: end.frames,
         buffer: Vec::new(),
     };

@@ -15,8 +15,10 @@ pub(crate) struct End {
     pub(crate) tail: u64,
     /// Frames that are good.
     pub(crate) frames: u64,
-    /// Bytes of a torn frame behind them.
+    /// Bytes of a torn frame behind them, with what is reserved behind that.
     pub(crate) torn: u64,
+    /// Zeros behind the last frame.
+    pub(crate) reserved: u64,
 }
 
 /// Applies the segment's records. Only the last segment may be torn.
@@ -25,12 +27,19 @@ pub(crate) fn replay(segment: &Segment, is_last: bool, log: &mut Durable) -> Res
     let mut reading = Reading { segment, len, at: segment::HEADER_BYTES as u64, frames: 0, records: 0 };
     while reading.at < len || reading.frames == 0 {
         let Err(bad) = reading.frame(log)? else { continue };
-        if is_last && reading.frames > 0 && reading.is_torn(bad.header)? {
-            return Ok(End { tail: reading.at, frames: reading.frames, torn: len - reading.at });
-        }
-        return Err(Error::corrupt(&segment.path, bad.offset, reading.records, bad.problem));
+        let (tail, frames) = (reading.at, reading.frames);
+        let rest = if is_last && frames > 0 { reading.rest()? } else { None };
+        return match rest {
+            Some(rest) if len.is_multiple_of(frame::SECTOR_BYTES as u64) && frame::is_zero(&rest) => {
+                Ok(End { tail, frames, torn: 0, reserved: len - tail })
+            }
+            Some(rest) if torn::is_torn(&rest, tail, bad.header, segment.salt) => {
+                Ok(End { tail, frames, torn: len - tail, reserved: 0 })
+            }
+            _ => Err(Error::corrupt(&segment.path, bad.offset, reading.records, bad.problem)),
+        };
     }
-    Ok(End { tail: reading.at, frames: reading.frames, torn: 0 })
+    Ok(End { tail: reading.at, frames: reading.frames, torn: 0, reserved: 0 })
 }
 
 struct Reading<'a> {
@@ -104,13 +113,10 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn is_torn(&self, header: Option<FrameHeader>) -> Result<bool> {
+    /// What is left of the file, unless it is more than a frame can leave.
+    fn rest(&self) -> Result<Option<Vec<u8>>> {
         let left = self.len - self.at;
-        if left > (frame::HEADER_BYTES + frame::MAX_BODY_BYTES) as u64 {
-            return Ok(false);
-        }
-        let rest = self.read(self.at, left as usize)?;
-        Ok(torn::is_torn(&rest, self.at, header, self.segment.salt))
+        (left <= torn::MAX_REST_BYTES).then(|| self.read(self.at, left as usize)).transpose()
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>> {

@@ -1,11 +1,13 @@
 //! Telling what a power cut leaves from damage.
 //!
 //! A frame is written only after the one before it was synced, so a power cut can hurt the last frame of the last
-//! segment and nothing else. Disks write sectors whole; one that was lost reads as zeros, or the file ends before it.
-//! A bad frame is a torn tail, which nobody was told about and which is cut off, only if
+//! segment and nothing else. Disks write sectors whole, and a kernel takes whole pages from a process that is killed in
+//! the middle of a write; a sector that was lost reads as zeros, or the file ends before it.
+//! Room that is reserved behind the last frame is zeros as well. A bad frame is a torn tail, which nobody was told about
+//! and which is cut off, only if
 //!
 //! - it is in the last segment, and is not the segment's first (that one is durable before the segment has its name),
-//! - nothing valid lies behind it, and
+//! - there are only zeros behind it, and
 //! - it is shorter than its header says, or a sector that was written with something in it is all zeros. The header
 //!   counts the sectors that were written as zeros.
 //!
@@ -23,11 +25,14 @@
 //!   pages while a write goes on.
 //! - A log whose last segments were removed by hand opens at an earlier state.
 
-use crate::frame::{self, FrameHeader, HEADER_BYTES, MAX_BODY_BYTES, SECTOR_BYTES};
+use crate::frame::{self, FrameHeader, HEADER_BYTES, MAX_BODY_BYTES, MAX_RESERVE_BYTES, SECTOR_BYTES};
+
+/// Most bytes from the beginning of a bad frame to the end of its file.
+pub(crate) const MAX_REST_BYTES: u64 = (HEADER_BYTES + MAX_BODY_BYTES) as u64 + MAX_RESERVE_BYTES;
 
 /// True where the bytes from a bad frame at `offset` to the end of its file are what a power cut leaves.
 pub(crate) fn is_torn(rest: &[u8], offset: u64, header: Option<FrameHeader>, salt: u32) -> bool {
-    if rest.len() > HEADER_BYTES + MAX_BODY_BYTES {
+    if rest.len() as u64 > MAX_REST_BYTES {
         return false;
     }
     if rest.len() < HEADER_BYTES {
@@ -36,11 +41,10 @@ pub(crate) fn is_torn(rest: &[u8], offset: u64, header: Option<FrameHeader>, sal
     let Some(header) = header else {
         return lost_sector_in_header(rest, offset) && !frame::contains_header(rest, salt);
     };
-    let (body, len) = (&rest[HEADER_BYTES..], header.body as usize);
-    if body.len() > len {
-        return false;
-    }
-    body.len() < len || frame::zero_sectors(body, offset + HEADER_BYTES as u64) > header.zero_sectors
+    let (rest, len) = (&rest[HEADER_BYTES..], header.body as usize);
+    let (body, behind) = rest.split_at(len.min(rest.len()));
+    let has_lost = || frame::zero_sectors(body, offset + HEADER_BYTES as u64) > header.zero_sectors;
+    frame::is_zero(behind) && (body.len() < len || has_lost())
 }
 
 /// True where the header cannot be read because one of the sectors it lies in was not written.

@@ -22,6 +22,12 @@ pub(crate) struct Writer {
     pub(crate) segment: Arc<Segment>,
     /// Where the next frame goes.
     pub(crate) tail: u64,
+    /// Bytes of the segment's file; behind the tail they are zeros.
+    pub(crate) len: u64,
+    /// [`crate::Config::reserve_bytes`].
+    pub(crate) reserve: u64,
+    /// [`crate::Config::segment_bytes`].
+    pub(crate) segment_bytes: u64,
     /// Frames in the segment.
     pub(crate) frames: u64,
     pub(crate) buffer: Vec<u8>,
@@ -39,10 +45,14 @@ pub(crate) struct Written {
 impl Writer {
     /// Begins the next segment.
     pub(crate) fn rotate(&mut self, carried: &Durable) -> Result<Arc<Segment>> {
+        if self.len > self.tail {
+            // Only the last segment has room in it.
+            self.cut_to_tail()?;
+        }
         let number = self.segment.number + 1;
         let (segment, tail) = Segment::create(&*self.disk, &self.dir, self.identity, number, carried)?;
         self.segment = Arc::new(segment);
-        self.tail = tail;
+        (self.tail, self.len) = (tail, tail);
         self.frames = 1;
         Ok(Arc::clone(&self.segment))
     }
@@ -51,16 +61,17 @@ impl Writer {
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<Written> {
         let (locations, records) = self.encode(batch);
         segment::finish_frame(&mut self.buffer, self.tail, records, self.frames, self.segment.salt);
-        let Segment { file, path, .. } = &*self.segment;
+        let segment = Arc::clone(&self.segment);
+        let Segment { file, path, .. } = &*segment;
         if let Err(error) = disk::write_all(&**file, &self.buffer, self.tail) {
             let error = Error::writing("write", path)(error);
             if matches!(error, Error::Full { .. }) {
-                // Durably, so that nothing of it can turn up behind a later frame.
-                file.set_len(self.tail).map_err(Error::io("cut", path))?;
-                file.sync_data().map_err(Error::io("sync", path))?;
+                // Nothing of it can turn up behind a later frame.
+                self.cut_to_tail()?;
             }
             return Err(error);
         }
+        self.reserve_behind(self.tail + self.buffer.len() as u64)?;
         if !planted::is(Bug::AckBeforeSync) {
             file.sync_data().map_err(Error::io("sync", path))?;
         }
@@ -70,6 +81,37 @@ impl Writer {
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES);
         Ok(Written { locations, bytes })
+    }
+
+    /// Cuts off what is behind the last frame, durably.
+    fn cut_to_tail(&mut self) -> Result<()> {
+        let Segment { file, path, .. } = &*self.segment;
+        file.set_len(self.tail).map_err(Error::io("cut", path))?;
+        file.sync_data().map_err(Error::io("sync", path))?;
+        self.len = self.tail;
+        Ok(())
+    }
+
+    /// Makes room behind a frame that made the file longer, if the disk has any; the frame's sync covers it.
+    fn reserve_behind(&mut self, end: u64) -> Result<()> {
+        if end <= self.len {
+            return Ok(());
+        }
+        self.len = end;
+        if self.reserve == 0 {
+            return Ok(());
+        }
+        let room = self.reserve.min(self.segment_bytes.saturating_sub(end));
+        // Whole sectors: a length inside of one could reach the disk without the rest of a frame's part in it.
+        let room = (end + room).next_multiple_of(frame::SECTOR_BYTES as u64) - end;
+        let Segment { file, path, .. } = &*self.segment;
+        let zeros = vec![0; room as usize];
+        match disk::write_all(&**file, &zeros, end).map_err(Error::writing("reserve room in", path)) {
+            Ok(()) => self.len += room,
+            Err(Error::Full { .. }) => file.set_len(end).map_err(Error::io("cut", path))?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Fills the buffer with the batch's frame, the header left out.

@@ -6,7 +6,8 @@
 mod support;
 
 use cullet_raft_log::simulation::{Faults, FaultyDisk};
-use support::{Model, Step, history, open, wait};
+use cullet_raft_log::{Log, Result};
+use support::{Model, Step, history, open_as, reserving, wait};
 
 const STEPS: usize = 7;
 
@@ -17,9 +18,14 @@ struct Reached {
     attempted: Model,
 }
 
-fn run(disk: &FaultyDisk, steps: &[Step]) -> Reached {
+/// Every third seed with its own way to reserve room, and another one after what stopped.
+fn open(disk: &FaultyDisk, seed: u64) -> Result<Log> {
+    open_as(disk, reserving(seed))
+}
+
+fn run(disk: &FaultyDisk, seed: u64, steps: &[Step]) -> Reached {
     let mut model = Model::default();
-    let Ok(log) = open(disk) else { return Reached { attempted: model.clone(), acknowledged: model } };
+    let Ok(log) = open(disk, seed) else { return Reached { attempted: model.clone(), acknowledged: model } };
     for step in steps {
         let after = model.after(*step);
         if model.perform(&log, *step).is_err() {
@@ -38,17 +44,17 @@ fn run(disk: &FaultyDisk, steps: &[Step]) -> Reached {
 fn check(seed: u64, stop_at: u64, steps: &[Step]) {
     let disk = FaultyDisk::new(seed ^ stop_at << 32);
     disk.set_faults(Faults { stop_at: Some(stop_at), ..Faults::default() });
-    let reached = run(&disk, steps);
+    let reached = run(&disk, seed, steps);
     let after = |disk: &FaultyDisk, loses: bool| if loses { disk.power_cut() } else { disk.restart() };
     let mut disk = after(&disk, !(seed + stop_at).is_multiple_of(3));
     if seed.is_multiple_of(2) {
         // It stops again while it is being mended.
         disk.set_faults(Faults { stop_at: Some(stop_at % 5), ..Faults::default() });
-        drop(open(&disk));
+        drop(open(&disk, seed));
         disk = disk.power_cut();
     }
     let context = format!("seed {seed}, stopped at {stop_at}");
-    let log = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let log = open(&disk, seed + stop_at).unwrap_or_else(|error| panic!("{context}: {error}"));
     let found = Model::of(&log);
     assert!(found.is_between(&reached.acknowledged, &reached.attempted), "{context}: {found:?}");
     // It goes on, and stops again while it writes over what was left behind.
@@ -60,12 +66,12 @@ fn check(seed: u64, stop_at: u64, steps: &[Step]) {
     let gone_on = found.perform(&log, step).is_ok();
     let disk = disk.power_cut();
     drop(log);
-    let log = open(&disk).unwrap_or_else(|error| panic!("{context}, opened again: {error}"));
+    let log = open(&disk, seed).unwrap_or_else(|error| panic!("{context}, opened again: {error}"));
     let again = Model::of(&log);
     assert!(again.is_between(if gone_on { &more } else { &found }, &more), "{context}, opened again");
     again.perform(&log, step).unwrap();
     drop(log);
-    assert!(Model::of(&open(&disk.power_cut()).unwrap()).same(&again.after(step)), "{context}, gone on");
+    assert!(Model::of(&open(&disk.power_cut(), seed).unwrap()).same(&again.after(step)), "{context}, gone on");
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn stopping_at_any_point_loses_nothing_that_was_acknowledged() {
     for seed in 0..1_000 {
         let steps = history(seed, STEPS);
         let disk = FaultyDisk::new(seed);
-        run(&disk, &steps);
+        run(&disk, seed, &steps);
         for stop_at in 0..=disk.changes() {
             check(seed, stop_at, &steps);
             points += 1;
@@ -88,13 +94,13 @@ fn a_batch_of_many_operations_is_lost_or_kept_in_order() {
     // Threads would hide which operations share a frame, so one append of several frames stands for them.
     for seed in 0..300 {
         let disk = FaultyDisk::new(seed);
-        let log = open(&disk).unwrap();
+        let log = open(&disk, seed).unwrap();
         let start = disk.changes();
         disk.set_faults(Faults { stop_at: Some(start + seed % 6), ..Faults::default() });
         let entries: Vec<_> = (0..12).map(|index| support::entry(index, 1, 400)).collect();
         let acknowledged = wait(|done| log.append(entries.clone(), done)).is_ok();
         drop(log);
-        let found = open(&disk.power_cut()).unwrap().read(0..100, usize::MAX).unwrap();
+        let found = open(&disk.power_cut(), seed).unwrap().read(0..100, usize::MAX).unwrap();
         assert_eq!(found[..], entries[..found.len()], "seed {seed}");
         assert!(!acknowledged || found.len() == entries.len(), "seed {seed}");
     }

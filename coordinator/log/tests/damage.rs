@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cullet_raft_log::simulation::FaultyDisk;
 use cullet_raft_log::{ClusterId, Config, Error, Identity, Log};
-use support::{DIR, Model, entry, id, open, wait};
+use support::{DIR, Model, entry, id, open, open_as, wait};
 
 /// A log of several segments with a purge point, votes and two snapshots, and its files without the lock.
 fn planted() -> (FaultyDisk, Model) {
@@ -103,25 +103,36 @@ fn a_tail_torn_at_any_length_is_cut_off() {
     }
 }
 
-/// A log with one large entry in its last frame, and where that begins and ends.
-fn with_large_entry() -> (FaultyDisk, PathBuf, usize, usize) {
+/// A log with one large entry in its last frame, and where that begins and ends. Behind it so much is reserved.
+fn with_large_entry(reserve_bytes: u64) -> (FaultyDisk, PathBuf, usize, usize) {
     let disk = FaultyDisk::new(3);
-    let config = Config { segment_bytes: 1 << 20, batch_bytes: 1 << 20, ..support::small() };
-    let log = support::open_with(Arc::new(disk.clone()), DIR.as_ref(), config).unwrap();
-    wait(|done| log.append(vec![entry(0, 1, 40), entry(1, 1, 700)], done)).unwrap();
+    let config = Config { segment_bytes: 1 << 20, batch_bytes: 1 << 20, reserve_bytes, ..support::small() };
+    let log = open_as(&disk, config).unwrap();
     let path = segments(&disk)[0].clone();
-    let start = disk.get(&path).unwrap().len();
+    let beginning = disk.get(&path).unwrap().len();
+    let end = |log: &Log| beginning + log.statistics().bytes as usize;
+    wait(|done| log.append(vec![entry(0, 1, 40), entry(1, 1, 700)], done)).unwrap();
+    let start = end(&log);
     // Index 3 is zeros, index 2 is not.
     wait(|done| log.append(vec![entry(2, 1, 3000), entry(3, 1, 2000)], done)).unwrap();
-    drop(log);
-    let end = disk.get(&path).unwrap().len();
+    let end = end(&log);
+    // The first frame made the room that the second one found.
+    let len = if reserve_bytes == 0 { end } else { (start + reserve_bytes as usize).next_multiple_of(512) };
+    assert_eq!(disk.get(&path).unwrap().len(), len);
     (disk, path, start, end)
 }
 
 #[test]
 fn a_lost_sector_is_a_torn_tail_and_a_damaged_one_is_not() {
-    let (disk, path, start, end) = with_large_entry();
+    for reserve in [0, 5_700, 40_000] {
+        one_sector_is_lost_or_damaged(reserve);
+    }
+}
+
+fn one_sector_is_lost_or_damaged(reserve: u64) {
+    let (disk, path, start, end) = with_large_entry(reserve);
     let whole = disk.get(&path).unwrap();
+    let cut = (whole.len() - start) as u64;
     let (mut torn, mut unchanged) = (0, 0);
     for sector in start / 512..end.div_ceil(512) {
         let (from, to) = ((sector * 512).max(start), (sector * 512 + 512).min(end));
@@ -134,7 +145,7 @@ fn a_lost_sector_is_a_torn_tail_and_a_damaged_one_is_not() {
             assert_eq!(log.last(), Some(id(3, 1)));
             unchanged += 1;
         } else {
-            assert_eq!((log.last(), log.recovery().torn_bytes), (Some(id(1, 1)), (end - start) as u64));
+            assert_eq!((log.last(), log.recovery().torn_bytes), (Some(id(1, 1)), cut));
             torn += 1;
         }
         // Something else than zeros, in whatever part: nobody's power cut.
@@ -148,8 +159,39 @@ fn a_lost_sector_is_a_torn_tail_and_a_damaged_one_is_not() {
 }
 
 #[test]
+fn reserved_room_holds_nothing() {
+    let (disk, path, _, end) = with_large_entry(8_000);
+    let whole = disk.get(&path).unwrap();
+    let (mut refused, mut cut) = (0, 0);
+    for at in (end..whole.len()).step_by(50) {
+        let disk = disk.power_cut();
+        disk.flip_bit(&path, at, 4).unwrap();
+        // Where the next frame's header would be, it may be what is left of one.
+        if at < end.next_multiple_of(512) {
+            assert_corrupt(&disk, &path, &format!("byte {at}"));
+            refused += 1;
+            continue;
+        }
+        let log = open(&disk).unwrap();
+        assert_eq!((log.last(), log.recovery().torn_bytes), (Some(id(3, 1)), (whole.len() - end) as u64));
+        cut += 1;
+    }
+    assert!(refused > 0 && cut > 20, "{refused} refused, {cut} cut");
+    // A process that reserves nothing, and makes the next segment much earlier, finds its way.
+    let small = disk.power_cut();
+    let log = open(&small).unwrap();
+    assert_eq!(log.recovery().torn_bytes, 0);
+    for index in 4..30 {
+        wait(|done| log.append(vec![entry(index, 1, 100)], done)).unwrap();
+    }
+    drop(log);
+    assert!(segments(&small).len() > 1);
+    assert_eq!(open(&small.power_cut()).unwrap().last(), Some(id(29, 1)));
+}
+
+#[test]
 fn only_the_last_frame_can_be_torn() {
-    let (disk, path, start, end) = with_large_entry();
+    let (disk, path, start, end) = with_large_entry(0);
     let whole = disk.get(&path).unwrap();
     let opened = |bytes: &[u8]| {
         let disk = disk.power_cut();

@@ -137,6 +137,31 @@ fn a_full_disk_takes_nothing_back_and_works_again_when_it_has_space() {
 }
 
 #[test]
+fn room_is_reserved_only_where_there_is_some() {
+    for free in 0..800 {
+        let disk = FaultyDisk::new(3);
+        let config = cullet_raft_log::Config { reserve_bytes: 400, ..support::small() };
+        let log = support::open_as(&disk, config.clone()).unwrap();
+        fill(&disk, free);
+        let written = wait(|done| log.append(vec![entry(0, 1, 100)], done));
+        if free >= 250 {
+            written.as_ref().unwrap();
+        }
+        let next = u64::from(written.is_ok());
+        disk.set_faults(Faults::default());
+        wait(|done| log.append(vec![entry(next, 1, 100)], done)).unwrap();
+        // The next segment begins: nothing may be left behind in the first.
+        for index in next + 1..20 {
+            wait(|done| log.append(vec![entry(index, 1, 100)], done)).unwrap();
+        }
+        drop(log);
+        let log = support::open_as(&disk.power_cut(), config).unwrap();
+        assert_eq!(log.read(0..100, usize::MAX).unwrap().len(), 20, "{free} bytes free");
+        assert_eq!(log.recovery().torn_bytes, 0);
+    }
+}
+
+#[test]
 fn a_truncation_that_found_no_space_is_undone() {
     let disk = FaultyDisk::new(1);
     let log = open(&disk).unwrap();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::contents::Contents;
 use super::world::{Faults, Renaming, World};
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::frame::SECTOR_BYTES;
 use crate::shared::lock;
 
 /// A disk in memory. Clones are the same disk.
@@ -178,6 +179,11 @@ impl Drop for HeldLock {
     }
 }
 
+/// Bytes from `start` to the last sector's boundary before `end`.
+const fn whole_sectors(end: usize, start: usize) -> usize {
+    (end / SECTOR_BYTES * SECTOR_BYTES).saturating_sub(start)
+}
+
 struct FaultyFile {
     disk: FaultyDisk,
     number: u64,
@@ -217,7 +223,9 @@ impl DiskFile for FaultyFile {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             if stops {
-                count = world.chance.up_to(count);
+                // A process that is killed in the middle of a write has written whole pages.
+                let end = offset as usize + world.chance.up_to(count);
+                count = if end == offset as usize + count { count } else { whole_sectors(end, offset as usize) };
             }
             world.contents(number)?.write(&bytes[..count], offset as usize);
             world.write_back(number);

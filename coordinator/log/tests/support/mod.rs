@@ -24,6 +24,7 @@ pub const IDENTITY: Identity = Identity { cluster: ClusterId([7; 16]), node: 42 
 pub fn small() -> Config {
     Config {
         segment_bytes: 2000,
+        reserve_bytes: 0,
         cache_bytes: 700,
         batch_bytes: 1500,
         queue_bytes: 1 << 20,
@@ -31,8 +32,17 @@ pub fn small() -> Config {
     }
 }
 
+/// [`small`] with room behind the last frame, or with little, or none.
+pub fn reserving(seed: u64) -> Config {
+    Config { reserve_bytes: [0, 400, 2000][(seed % 3) as usize], ..small() }
+}
+
 pub fn open(disk: &FaultyDisk) -> Result<Log> {
-    open_with(Arc::new(disk.clone()), Path::new(DIR), small())
+    open_as(disk, small())
+}
+
+pub fn open_as(disk: &FaultyDisk, config: Config) -> Result<Log> {
+    open_with(Arc::new(disk.clone()), Path::new(DIR), config)
 }
 
 pub fn open_with(disk: Arc<dyn Disk>, dir: &Path, config: Config) -> Result<Log> {
