@@ -36,7 +36,7 @@ impl Leading {
         key: AttemptKey,
         report: v1::AttemptFinished,
     ) -> Result<(), Lost> {
-        let _permit = self.finishing.acquire().await.map_err(|_| Lost)?;
+        let permit = self.finishing.acquire().await.map_err(|_| Lost)?;
         let Some(current) = self.current(key) else {
             self.metrics.fenced_reports.inc_by(u64::from(self.is_superseded(key)));
             return Ok(());
@@ -52,6 +52,8 @@ impl Leading {
         for said in said {
             self.note(id, &said).await;
         }
+        // What waits for the log shares one entry, and takes nothing of the store.
+        drop((permit, report));
         let at = self.now();
         let command = LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
         self.propose(command).await.map(drop)

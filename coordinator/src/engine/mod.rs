@@ -143,7 +143,7 @@ impl Engine {
 /// Tasks that look up actions at once: mostly waiting for the shared store.
 const LOOKUPS: usize = 32;
 
-/// Attempts whose start is being prepared, and whose end is being recorded: mostly waiting for the shared store.
+/// Attempts whose start is being prepared, and whose results are being stored: mostly waiting for the shared store.
 const STARTING: usize = 64;
 const FINISHING: usize = 64;
 

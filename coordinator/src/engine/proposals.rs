@@ -12,9 +12,9 @@ use crate::raft::ProposeError;
 /// Commands that wait to be proposed. Who has more to say waits.
 pub(super) const QUEUE: usize = 4096;
 
-/// Entries on their way. A few, so that the disk and the network of the others are busy at once; not more, so that what
-/// comes meanwhile shares the next one.
-const IN_FLIGHT: usize = 4;
+/// Entries on their way. More than one, so that the disks and the network are busy at once; not more than two, so that what
+/// comes meanwhile shares the next one: each costs every coordinator a message and a sync.
+const IN_FLIGHT: usize = 2;
 
 /// Commands in one entry, and what they may weigh together, in bytes, by rule of thumb.
 const BATCH: usize = 1024;

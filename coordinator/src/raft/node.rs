@@ -226,11 +226,12 @@ impl Node {
 
     /// Returns when the term or the leader is not `known` any more, with what it is then; at once if it is not already.
     pub async fn leader_change(&self, known: (u64, Option<NodeId>)) -> (u64, Option<NodeId>) {
-        let mut metrics = self.raft.metrics();
+        // The other metrics change with every entry.
+        let mut metrics = self.raft.server_metrics();
         loop {
             let current = {
                 let metrics = metrics.borrow_watched();
-                (metrics.current_term, metrics.current_leader)
+                (metrics.vote.leader_id().term, metrics.current_leader)
             };
             if current != known {
                 return current;
@@ -250,14 +251,11 @@ impl Node {
 
     /// Returns when raft can do nothing any more on this node, with the reason.
     pub async fn stopped(&self) -> String {
-        let mut metrics = self.raft.metrics();
-        loop {
-            if let Err(error) = &metrics.borrow_watched().running_state {
-                return error.to_string();
-            }
-            if metrics.changed().await.is_err() {
-                return "it was shut down".to_owned();
-            }
+        let mut changing = self.raft.server_metrics();
+        while changing.changed().await.is_ok() {}
+        match &self.raft.metrics().borrow_watched().running_state {
+            Err(error) => error.to_string(),
+            Ok(()) => "it was shut down".to_owned(),
         }
     }
 
