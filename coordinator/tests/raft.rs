@@ -13,6 +13,8 @@ use cullet_coordinator::raft::{Member, Node, NodeError, NodeId, ProposeError};
 use cullet_core::spec::RunSpec;
 use cullet_core::{Effect, LogCommand, RunId};
 use cullet_proto::Dial;
+use cullet_proto::raft::Frame;
+use cullet_proto::raft::raft_client::RaftClient;
 use cullet_proto::raft::raft_server::RaftServer;
 use cullet_raft_log::{ClusterId, Identity};
 use support::{TIMING, until};
@@ -268,6 +270,69 @@ async fn a_member_without_its_disk_is_another_member() {
     assert!(view.members.len() == 3 && view.members.iter().all(|member| member.voter));
     assert!(view.members.iter().any(|member| member.id == 99 && member.voter));
     assert_eq!(runs(&all[lost]), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_for_somebody_else_are_refused_with_the_reason() {
+    let dir = TempDir::new().unwrap();
+    let one = Coordinator::start(dir.path(), 1).await;
+    let mut client = RaftClient::connect(one.member().address).await.unwrap();
+    let frame = Frame { cluster_id: CLUSTER.to_string(), format: 1, to: 7, ..Frame::default() };
+    let mut answers = client.append(futures_util::stream::iter([frame])).await.unwrap().into_inner();
+    let refused = answers.message().await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert!(refused.message().contains("0000000000000007 is meant"), "{refused}");
+}
+
+/// One of three comes back without its disk, and who leads dies while it is being replaced. Says whether that was
+/// half-way.
+async fn replaced_under_a_leader_that_dies(delay: Duration) -> bool {
+    let dir = TempDir::new().unwrap();
+    let mut all = cluster(dir.path()).await;
+    commit(&all, 1).await;
+    let led = leader(&all).await;
+    let lost = (led + 1) % 3;
+    let lost_id = all[lost].identity.node;
+    all[lost].kill().await;
+    std::fs::remove_dir_all(&all[lost].dir).unwrap();
+    all[lost].identity.node = 99;
+    all[lost].dir = dir.path().join("99");
+    all[lost].restart().await;
+    let (node, member) = (all[led].node().clone(), all[lost].member());
+    let adding = tokio::spawn(async move { node.add_member(99, member, false).await });
+    tokio::time::sleep(delay).await;
+    all[led].kill().await;
+    adding.abort();
+    all[led].restart().await;
+    commit(&all, 2).await;
+    let ids = |view: &cullet_coordinator::raft::RaftView| -> Vec<NodeId> {
+        view.members.iter().map(|member| member.id).collect()
+    };
+    let found = ids(&all[leader(&all).await].node().view());
+    until("the change to be finished", async || {
+        let led = leader(&all).await;
+        all[led].node().finish_change().await.ok()?;
+        // What one that has no place yet asks for again and again.
+        let placed = ids(&all[led].node().view()).contains(&99);
+        if placed { Some(()) } else { all[led].node().add_member(99, all[lost].member(), false).await.ok() }
+    })
+    .await;
+    commit(&all, 3).await;
+    same_state(&all).await;
+    let view = all[leader(&all).await].node().view();
+    assert!(view.members.len() == 3 && view.members.iter().all(|member| member.voter), "{view:?}");
+    assert!(!ids(&view).contains(&lost_id), "{view:?}");
+    assert_eq!(runs(&all[lost]), [1, 2, 3]);
+    found.contains(&99) && found.contains(&lost_id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_whose_leader_dies_is_finished_by_the_next_one() {
+    let mut half_way = 0;
+    for delay in [0, 2, 4, 7, 12, 20, 35] {
+        half_way += u32::from(replaced_under_a_leader_that_dies(Duration::from_millis(delay)).await);
+    }
+    assert!(half_way > 0, "it never died in between");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

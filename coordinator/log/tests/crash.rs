@@ -71,7 +71,10 @@ fn check(seed: u64, stop_at: u64, steps: &[Step]) {
     assert!(again.is_between(if gone_on { &more } else { &found }, &more), "{context}, opened again");
     again.perform(&log, step).unwrap();
     drop(log);
-    assert!(Model::of(&open(&disk.power_cut(), seed).unwrap()).same(&again.after(step)), "{context}, gone on");
+    assert!(
+        Model::of(&open(&disk.power_cut(), seed).unwrap()).same(&again.after(step)),
+        "{context}, gone on"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::peers::connect;
 use super::seat::Seat;
-use crate::raft::{Member, Node, NodeError, NodeId, Timing};
+use crate::raft::{Member, MemberView, Node, NodeError, NodeId, Timing};
 
 /// How often the others are asked until there is a cluster.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -78,8 +78,8 @@ impl Answer {
         (!self.status.members.is_empty()).then(|| parse_cluster(&self.status.cluster_id)).flatten()
     }
 
-    fn has(&self, id: NodeId) -> bool {
-        self.status.members.iter().any(|member| member.id == id)
+    fn has_voter(&self, id: NodeId) -> bool {
+        self.status.members.iter().any(|member| member.id == id && member.voter)
     }
 }
 
@@ -178,16 +178,20 @@ impl Formation {
 
     /// Waits until the cluster has taken this coordinator in, and asks for it as long as it has not.
     async fn be_member(&self, seat: &Seat) -> Result<(), FormError> {
+        // The leader that is asked may die when this one has a place and no vote yet.
+        let mut has_asked = false;
         loop {
-            if seat.members().iter().any(|member| member.id == seat.id()) {
+            let is_in = |member: &MemberView| member.id == seat.id() && (member.voter || !has_asked);
+            if seat.members().iter().any(is_in) {
                 return Ok(());
             }
             for answer in self.ask_all(seat).await {
-                if answer.cluster() != seat.cluster() || answer.has(seat.id()) {
+                if answer.cluster() != seat.cluster() || answer.has_voter(seat.id()) {
                     continue;
                 }
                 let Ok(channel) = connect(seat.dial(), &answer.address, JOINING) else { continue };
                 let address = seat.address().to_owned();
+                has_asked = true;
                 let request = v1::AddMemberRequest { id: seat.id(), address, learner: false };
                 match ClusterClient::new(channel).add_member(request).await {
                     Ok(_) => break,

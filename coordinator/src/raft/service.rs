@@ -1,6 +1,7 @@
 //! From the other coordinators to this one.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use cullet_proto::raft::Frame;
 use cullet_proto::raft::raft_server::Raft as RaftRpc;
@@ -54,21 +55,23 @@ impl RaftRpc for RaftService {
         &self,
         request: Request<Streaming<Frame>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        let framing = self.framing.clone();
-        // A message that cannot be understood ends the stream, and the leader starts again.
-        let requests = request.into_inner().map(move |frame| {
+        // A message that cannot be understood, or is meant for another one, ends the stream, and the leader is told why.
+        let refused = Arc::new(OnceLock::new());
+        let (framing, said) = (self.framing.clone(), Arc::clone(&refused));
+        let requests = tokio_stream::StreamExt::map_while(request.into_inner(), move |frame| {
             let decoded: Result<AppendEntriesRequest<Types>, Status> =
                 frame.and_then(|frame| framing.decode(&frame));
-            decoded
+            // It is set once: nothing is read after it.
+            decoded.map_err(|status| said.set(status)).ok()
         });
-        let requests = requests.take_while(|decoded| std::future::ready(decoded.is_ok()));
-        let requests = Box::pin(requests.filter_map(|decoded| std::future::ready(decoded.ok())));
         let framing = self.framing.clone();
         let answers = self.raft.stream_append(requests).map(move |answer| match answer {
             Ok(result) => framing.encode(&Appended::from(result)),
             Err(error) => Err(stopped(&error)),
         });
-        Ok(Response::new(Box::pin(answers)))
+        let end = futures_util::stream::once(async move { refused.get().cloned() });
+        let end = end.filter_map(|refused| std::future::ready(refused.map(Err)));
+        Ok(Response::new(Box::pin(answers.chain(end))))
     }
 
     async fn install_snapshot(&self, request: Request<Streaming<Frame>>) -> Result<Response<Frame>, Status> {

@@ -300,6 +300,20 @@ impl Cluster {
         Running::start(command)
     }
 
+    /// `cullet run --detach` on the cluster: the number of the run.
+    ///
+    /// # Panics
+    /// Where it is not taken in.
+    pub fn detach(&self, dir: &Path) -> String {
+        let mut command = self.command();
+        command.current_dir(dir).args(["run", "--detach", "--progress", "json", "--cluster", &self.urls()]);
+        let output = running::output(command);
+        let run = serde_json::from_slice(&output.stdout)
+            .ok()
+            .and_then(|said: serde_json::Value| Some(said["run"].as_str()?.to_owned()));
+        run.unwrap_or_else(|| panic!("not taken in: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
     /// `cullet run` on the cluster.
     pub fn run(&self, dir: &Path, arguments: &[&str]) -> Outcome {
         self.begin_run(dir, arguments).outcome()

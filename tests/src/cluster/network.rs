@@ -76,9 +76,21 @@ impl Network {
         );
     }
 
-    /// All reach each other again.
+    /// What this machine sends passes at so many bits a second, as `tc` has them; what waits longer than half a second is
+    /// lost.
+    pub fn slow(&self, host: usize, rate: &str) {
+        let mut command = self.command(host, Path::new("tc"));
+        command.args(["qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", rate]);
+        succeed(command.args(["burst", "16kb", "latency", "500ms"]));
+    }
+
+    /// All reach each other again, at full speed.
     pub fn heal(&self) {
-        (0..self.hosts).for_each(|host| self.tables(host, &["-F", "INPUT"]));
+        for host in 0..self.hosts {
+            self.tables(host, &["-F", "INPUT"]);
+            let mut command = self.command(host, Path::new("tc"));
+            succeed(command.args(["qdisc", "replace", "dev", "eth0", "root", "pfifo"]));
+        }
     }
 
     fn tables(&self, host: usize, arguments: &[&str]) {

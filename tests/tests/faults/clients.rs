@@ -35,15 +35,7 @@ fn a_reader_that_stands_still_holds_up_nobody() {
         "talk",
         "i=0; while [ $i -lt 40000 ]; do echo line number $i of a long log; i=$((i+1)); done",
     );
-    let detached = cluster
-        .command()
-        .current_dir(&dir)
-        .args(["run", "--detach", "--progress", "json"])
-        .args(["--cluster", &cluster.urls()])
-        .output()
-        .unwrap();
-    let said: serde_json::Value = serde_json::from_slice(&detached.stdout).unwrap();
-    let run = said["run"].as_str().unwrap().to_owned();
+    let run = cluster.detach(&dir);
     let mut slow = cluster.command();
     slow.args(["logs", &run, "s", "-f", "--cluster", &cluster.urls()]);
     let slow = slow.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -70,15 +62,7 @@ fn a_client_that_is_killed_again_and_again_misses_nothing() {
     let cluster = Cluster::start(3, 1);
     cluster.with_workers(1);
     let dir = unique(&cluster, "watched", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done");
-    let detached = cluster
-        .command()
-        .current_dir(&dir)
-        .args(["run", "--detach", "--progress", "json"])
-        .args(["--cluster", &cluster.urls()])
-        .output()
-        .unwrap();
-    let said: serde_json::Value = serde_json::from_slice(&detached.stdout).unwrap();
-    let run = said["run"].as_str().unwrap().to_owned();
+    let run = cluster.detach(&dir);
     for _ in 0..10 {
         let mut reader = cluster.command();
         reader.args(["logs", &run, "s", "-f", "--cluster", &cluster.urls()]);

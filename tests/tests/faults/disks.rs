@@ -64,23 +64,8 @@ fn a_disk_that_stands_still_acknowledges_nothing() {
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let (mut cluster, disks) = small_disks(128);
-    let runs: Vec<String> = (0..5)
-        .map(|number| {
-            let name = format!("acknowledged-{number}");
-            let dir = unique(&cluster, &name, "true");
-            let mut command = cluster.command();
-            command.current_dir(dir).args([
-                "run",
-                "--detach",
-                "--progress",
-                "json",
-                "--cluster",
-                &cluster.urls(),
-            ]);
-            let said: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
-            said["run"].as_str().unwrap().to_owned()
-        })
-        .collect();
+    let submitted = |number| cluster.detach(&unique(&cluster, &format!("acknowledged-{number}"), "true"));
+    let runs: Vec<String> = (0..5).map(submitted).collect();
     disks.iter().for_each(Filesystem::cut_power);
     (0..3).for_each(|position| cluster.kill_coordinator(position));
     disks.iter().for_each(Filesystem::mount_again);

@@ -117,6 +117,30 @@ fn a_lossy_network_causes_no_elections() {
     cluster.run(&dir, &[]).assert_success();
     network.heal();
     let after = cluster.agreed();
-    let terms = |status: &serde_json::Value| status["term"].as_u64().unwrap();
-    assert!(terms(&after) <= terms(&before) + 1, "{before} {after}");
+    assert!(term(&after) <= term(&before) + 1, "{before} {after}");
+}
+
+fn term(status: &serde_json::Value) -> u64 {
+    status["term"].as_u64().unwrap()
+}
+
+#[test]
+fn a_slow_network_causes_no_elections() {
+    let cluster = networked(3, 1);
+    let before = cluster.agreed_leader();
+    let network = cluster.network().unwrap();
+    // A hundred times what heartbeats take; a run of a thousand steps has to wait in the queue between the coordinators.
+    (0..3).for_each(|host| network.slow(host, "2mbit"));
+    let steps: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    let text = format!(
+        "cullet: 1\nname: slow\nsteps:\n  s:\n    matrix: {{ n: [{}] }}\n    run: 'true ${{{{ matrix.n }}}}'\n",
+        steps.join(", ")
+    );
+    let dir = cluster.pipeline("slow", &text);
+    let (outcome, took) = timed(|| cluster.run(&dir, &[]));
+    outcome.assert_success();
+    network.heal();
+    let after = cluster.agreed();
+    let minutes = took.as_secs() / 60 + 1;
+    assert!(term(&after) <= term(&before) + minutes, "{took:?}: {before} {after}");
 }

@@ -225,7 +225,8 @@ impl DiskFile for FaultyFile {
             if stops {
                 // A process that is killed in the middle of a write has written whole pages.
                 let end = offset as usize + world.chance.up_to(count);
-                count = if end == offset as usize + count { count } else { whole_sectors(end, offset as usize) };
+                count =
+                    if end == offset as usize + count { count } else { whole_sectors(end, offset as usize) };
             }
             world.contents(number)?.write(&bytes[..count], offset as usize);
             world.write_back(number);
