@@ -34,6 +34,12 @@ impl Client {
         loop {
             tokio::time::sleep(self.chance.millis(20..=400)).await;
             let Some((asked, request)) = self.choose() else { continue };
+            // Something on the way may have doubled it, and the two come to different coordinators.
+            if asked == Asked::Submit && self.chance.percent(15) {
+                let other = self.connect();
+                tokio::join!(self.call(&channel, asked, request), self.call(&other, asked, request));
+                continue;
+            }
             // A submission is repeated with its request until it is known what became of it.
             for _ in 0..3 {
                 let answered = self.call(&channel, asked, request).await;
