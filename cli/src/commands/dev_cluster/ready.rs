@@ -21,24 +21,22 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Waits until a coordinator can take part and knows every worker.
+/// Waits until every coordinator can take part and knows every worker: whoever is told that the cluster is there may ask any
+/// of them.
 ///
 /// # Errors
 /// A process ends meanwhile, or it takes too long.
 pub(super) async fn wait(plan: &Plan, children: &mut [Child]) -> Result<(), CliError> {
     let deadline = Instant::now() + PATIENCE;
     let urls = plan.urls();
-    for url in urls.iter().cycle() {
+    let mut ready = 0;
+    while let Some(url) = urls.get(ready) {
         if let Some(how) = children.iter_mut().find_map(Child::ended) {
             return Err(CliError::infra(format!("the cluster does not come up: {how}")));
         }
-        let lacking = match ask(url).await {
-            Ok(status) if !status.ready => format!("{url} is not ready: {}", status.reason),
-            Ok(status) if status.workers.len() < plan.workers() => {
-                format!("{} of {} workers have joined", status.workers.len(), plan.workers())
-            }
-            Ok(_) => return Ok(()),
-            Err(why) => format!("{url} does not answer: {why}"),
+        let Some(lacking) = lacking(url, plan).await else {
+            ready += 1;
+            continue;
         };
         if Instant::now() >= deadline {
             let message = format!("the cluster is not ready after {} s: {lacking}", PATIENCE.as_secs());
@@ -47,6 +45,18 @@ pub(super) async fn wait(plan: &Plan, children: &mut [Child]) -> Result<(), CliE
         sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// What a coordinator lacks to be ready, in a sentence.
+async fn lacking(url: &str, plan: &Plan) -> Option<String> {
+    match ask(url).await {
+        Ok(status) if !status.ready => Some(format!("{url} is not ready: {}", status.reason)),
+        Ok(status) if status.workers.len() < plan.workers() => {
+            Some(format!("{} of {} workers have joined", status.workers.len(), plan.workers()))
+        }
+        Ok(_) => None,
+        Err(why) => Some(format!("{url} does not answer: {why}")),
+    }
 }
 
 async fn ask(url: &str) -> Result<v1::StatusResponse, String> {
