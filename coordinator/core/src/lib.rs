@@ -25,6 +25,7 @@ mod run;
 mod runs;
 mod schedule;
 mod settings;
+mod shunned;
 pub mod spec;
 mod state;
 mod status;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StepId;
 use crate::labels::LabelSetId;
+use crate::shunned::ShunnedId;
 use crate::tenants::TenantId;
 
 /// By age: runs in the order of their submission, steps in the order of the run.
@@ -34,6 +35,9 @@ pub(crate) struct Demand {
     pub(crate) memory_bytes: u64,
     /// Labels that the worker must have.
     pub(crate) labels: LabelSetId,
+    /// A worker that it must not be, unless no other one could ever do. Last, so that they stand beside those that go
+    /// anywhere.
+    pub(crate) shuns: Option<ShunnedId>,
 }
 
 /// Steps of one tenant that take the same.

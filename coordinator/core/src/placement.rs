@@ -6,7 +6,8 @@ use crate::{State, StepId, StepPhase, TimeMs};
 /// What a ready step waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
-    /// Some worker takes steps, but none has room.
+    /// Some worker could run it, but none has room that it may go to: not to the one that failed it while another could
+    /// ever run it.
     Room,
     /// Any worker: there is none that takes steps.
     Worker,

@@ -98,6 +98,12 @@ impl ReadyQueue {
         groups.map(move |(demand, steps)| (Group { tenant, demand: *demand }, steps))
     }
 
+    /// Those that may go to the worker that they shun as soon as no other could ever do.
+    pub(crate) fn shunning(&self) -> impl Iterator<Item = Group> {
+        let groups = self.tenants().flat_map(|tenant| self.groups(tenant));
+        groups.map(|(group, _)| group).filter(|group| group.demand.shuns.is_some())
+    }
+
     pub(crate) fn head(&self, group: Group) -> Option<Priority> {
         self.tenants.get(&group.tenant)?.get(&group.demand)?.first().copied()
     }

@@ -30,7 +30,7 @@ const SAME_BYTES: u64 = 1 << 20;
 pub(crate) struct News {
     /// Workers that have more room, or may take more, than they had.
     pub(crate) grown: BTreeSet<WorkerId>,
-    /// Groups that are new.
+    /// Groups that are new, or may go to other workers than before.
     pub(crate) fresh: BTreeSet<Group>,
     /// Workers came, went or changed: what could be placed before perhaps cannot now.
     pub(crate) workers: bool,
@@ -61,6 +61,9 @@ pub(crate) struct Round<'n> {
 
 impl<'n> Round<'n> {
     pub(crate) fn new(state: &mut State, news: &'n mut News) -> Self {
+        if news.workers {
+            news.fresh.extend(state.ready.shunning());
+        }
         reserve(state, news);
         Self { news, dropped: Vec::new(), turns: state.ready.tenants().collect() }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::labels::{LabelSetId, LabelSets};
 use crate::place::Demand;
+use crate::shunned::Shunned;
 use crate::spec::Label;
 use crate::{StepId, WorkerId};
 
@@ -134,6 +135,7 @@ pub(crate) struct Workers {
     /// For every set of labels that runs ask for, the workers that have it and take steps: most processor left
     /// first, then the lower number.
     by_room: BTreeMap<LabelSetId, BTreeSet<(Reverse<u64>, WorkerId)>>,
+    pub(crate) shunned: Shunned,
 }
 
 impl Workers {
@@ -170,15 +172,24 @@ impl Workers {
         }
     }
 
-    /// Whether the worker could run such a step if it did nothing else.
+    /// Whether the worker could and may run such a step if it did nothing else.
     pub(crate) fn could_hold(&self, id: WorkerId, demand: Demand) -> bool {
-        self.all.get(&id).is_some_and(|worker| worker.could_hold(demand))
+        self.all.get(&id).is_some_and(|worker| worker.could_hold(demand) && !self.shuns(demand, id, worker))
     }
 
-    /// The processor that a worker has left, if it has room for such a step.
+    /// Whether such a step has to go to another worker, and there is one that could run it some day. Takes time only
+    /// for the one that it shuns.
+    fn shuns(&self, demand: Demand, id: WorkerId, worker: &Worker) -> bool {
+        let could = |other| self.all.get(other).is_some_and(|other| other.could_hold(demand));
+        let mut line = self.by_room.get(&demand.labels).into_iter().flatten();
+        demand.shuns.is_some_and(|shunned| self.shunned.is(shunned, &worker.spec.name))
+            && line.any(|(_, other)| *other != id && could(other))
+    }
+
+    /// The processor that a worker has left, if it has room for such a step and may run it.
     pub(crate) fn room(&self, id: WorkerId, demand: Demand) -> Option<u64> {
         let worker = self.all.get(&id).filter(|worker| worker.has_room(demand))?;
-        Some(worker.free_cpu_millis())
+        (!self.shuns(demand, id, worker)).then(|| worker.free_cpu_millis())
     }
 
     /// The worker with most processor left among those that have room for such a step.

@@ -102,6 +102,9 @@ impl Transition<'_> {
         step.infra_failures = step.infra_failures.saturating_add(1);
         if again && may_retry(step.infra_failures, allowed) {
             step.reason = ending.reason;
+            if let Some(name) = self.state.workers.view(step.worker).map(|worker| worker.spec.name.clone()) {
+                self.shun(id, &name);
+            }
             return self.make_ready(id);
         }
         self.finish(id, ending);

@@ -14,6 +14,9 @@ impl Transition<'_> {
         }
         self.vacate(id);
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        if let Some(shunned) = run.shunned.remove(&id.step) {
+            self.state.workers.shunned.leave(shunned);
+        }
         let status = ending.status;
         run.record(id.step, ending, self.at);
         self.effects.push(Effect::StepFinished { id });

@@ -13,6 +13,7 @@ mod lost;
 pub(crate) mod quarantine;
 mod ready;
 mod resolved;
+mod shun;
 mod start;
 mod submit;
 pub(crate) mod unplaceable;

@@ -69,7 +69,10 @@ impl Transition<'_> {
                 self.share_with_all(id, &ending);
                 self.finish(id, ending);
             }
-            None => self.make_ready(id),
+            None => {
+                self.shun(id, worker);
+                self.make_ready(id);
+            }
         }
         self.write_attempt(id, None);
     }

@@ -44,6 +44,9 @@ impl Transition<'_> {
         let id = assignment.step.place.id;
         let (at, group) = (self.at, assignment.group);
         self.state.ready.remove(group, &assignment.step);
+        if group.demand.shuns.is_some() {
+            self.shun_nobody(id);
+        }
         self.state.ready.served(group);
         self.state.workers.take(assignment.worker, id, group.demand);
         self.state.tenants.take(group.tenant, group.demand.cpu_millis);

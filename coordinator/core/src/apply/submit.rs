@@ -98,6 +98,7 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         landed: BTreeMap::new(),
         details: BTreeMap::new(),
         tolls: BTreeMap::new(),
+        shunned: BTreeMap::new(),
         submitted_at: at,
         finished_at: None,
         reason: None,

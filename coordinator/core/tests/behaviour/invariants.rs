@@ -11,6 +11,7 @@ use cullet_core::{
 use crate::bookkeeping::{counts_are_true, what_happened_is_written_down, what_is_live_is_counted};
 use crate::owed::Owed;
 use crate::shell::Shell;
+use crate::shunned::Machines;
 
 /// Remembers what must not change.
 #[derive(Default)]
@@ -19,6 +20,7 @@ pub(crate) struct Watch {
     last_epoch: Epoch,
     /// Starts of steps that act on the outside world, less those that started nothing.
     acted: BTreeMap<StepId, u32>,
+    machines: Machines,
 }
 
 impl Watch {
@@ -26,6 +28,7 @@ impl Watch {
     pub(crate) fn step(&mut self, shell: &mut Shell, command: LogCommand) {
         let before = shell.state.clone();
         self.before(&before, &command);
+        self.machines.note_failures(&before, &command);
         let effects = shell.apply(command.clone());
         let state = &shell.state;
         assert!(state.refused() > before.refused() || is_current(&before, &command), "took in {command:?}");
@@ -45,7 +48,8 @@ impl Watch {
         what_happened_is_written_down(&before, state, &effects);
         capacity_is_neither_lost_nor_lent_twice(state, &effects);
         identical_work_is_done_once(state);
-        everything_unfinished_has_a_reason(shell);
+        self.machines.note_starts(state, &effects);
+        self.everything_unfinished_has_a_reason(shell);
         what_is_live_is_counted(state);
         what_is_outstanding_is_what_is_owed(shell);
     }
@@ -121,6 +125,67 @@ impl Watch {
             }
         }
     }
+
+    /// No wake-up is lost: whoever is not at its end waits for something that will come.
+    fn everything_unfinished_has_a_reason(&self, shell: &Shell) {
+        for (id, run) in shell.state.runs() {
+            assert!(!run.is_delivering() || shell.owed.contains(&Owed::Deliver { run: id }));
+            let unfinished = run.steps().any(|step| step.status().is_none());
+            assert!(unfinished || run.is_delivering() || run.status().is_some(), "the run forgot to end");
+            for (step, view) in (0..).zip(run.steps()) {
+                let id = StepId { run: id, step };
+                assert!(self.has_a_reason(shell, run, id, &view), "{id:?} {view:?}");
+            }
+        }
+    }
+
+    fn has_a_reason(&self, shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bool {
+        let state = &shell.state;
+        match step.phase {
+            StepPhase::Finished(_) => true,
+            StepPhase::Waiting => {
+                let unfinished = |step: u32| run.step(step).is_some_and(|step| step.status().is_none());
+                dependencies(run, id.step).any(unfinished)
+            }
+            StepPhase::Resolving => {
+                shell.owed.iter().any(|owed| matches!(owed, Owed::Resolve { id: owed, .. } if *owed == id))
+            }
+            StepPhase::Ready => {
+                let spec = &run.spec().steps[id.step as usize];
+                let waits = state.waits_for(id).expect("a ready step");
+                let able = |worker: &WorkerView<'_>| able(run, id.step, worker);
+                let known = match waits {
+                    Wait::Room => state.workers().any(|worker| able(&worker)),
+                    Wait::Worker => state.workers().all(|worker| worker.draining),
+                    Wait::OtherWorker { until, .. } => {
+                        !state.workers().any(|worker| able(&worker))
+                            && state.next_deadline().is_some_and(|next| next <= until)
+                    }
+                };
+                known
+                    && state.workers().filter(able).all(|worker| {
+                        let cpu_millis =
+                            u64::from(worker.spec.cpu_millis).saturating_sub(worker.used_cpu_millis);
+                        let memory_bytes = worker.spec.memory_bytes.saturating_sub(worker.used_memory_bytes);
+                        let full = cpu_millis < u64::from(spec.cpu_millis.max(1))
+                            || memory_bytes < spec.memory_bytes;
+                        let shunned = self.machines.shun(state, id, &worker);
+                        full || shunned || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
+                    })
+            }
+            StepPhase::Running => {
+                let alive = state.workers().any(|worker| Some(worker.id) == step.worker);
+                let current = |owed: &Owed| {
+                    matches!(*owed, Owed::Attempt { id: of, attempt, epoch, stopped, .. }
+                    if (of, attempt, epoch, stopped) == (id, step.attempt, step.epoch, step.stopping))
+                };
+                alive && shell.owed.iter().any(current)
+            }
+            StepPhase::WaitingForIdentical => state.runs().flat_map(|(_, run)| run.steps()).any(|other| {
+                other.action == step.action && matches!(other.phase, StepPhase::Ready | StepPhase::Running)
+            }),
+        }
+    }
 }
 
 /// Taken in and there, or refused and nothing of it is there.
@@ -164,6 +229,16 @@ fn dependencies_succeeded(state: &State, id: StepId) -> bool {
     let run = state.run(id.run).expect("a run");
     let succeeded = |step| run.step(step).and_then(|step| step.status()) == Some(StepStatus::Succeeded);
     dependencies(run, id.step).all(succeeded)
+}
+
+/// Whether the worker could ever run the step.
+pub(crate) fn able(run: &Run, step: u32, worker: &WorkerView<'_>) -> bool {
+    let spec = &run.spec().steps[step as usize];
+    let mut required = run.spec().required(spec).iter();
+    required.all(|(label, value)| worker.spec.labels.get(label) == Some(value))
+        && !worker.draining
+        && worker.spec.cpu_millis >= spec.cpu_millis.max(1)
+        && worker.spec.memory_bytes >= spec.memory_bytes
 }
 
 /// After a failure that ends the run early, or a cancellation, only what is being stopped is left.
@@ -233,19 +308,6 @@ fn identical_work_is_done_once(state: &State) {
     }
 }
 
-/// No wake-up is lost: whoever is not at its end waits for something that will come.
-fn everything_unfinished_has_a_reason(shell: &Shell) {
-    let state = &shell.state;
-    for (id, run) in state.runs() {
-        assert!(!run.is_delivering() || shell.owed.contains(&Owed::Deliver { run: id }));
-        let unfinished = run.steps().any(|step| step.status().is_none());
-        assert!(unfinished || run.is_delivering() || run.status().is_some(), "the run forgot to end");
-        for (step, view) in (0..).zip(run.steps()) {
-            assert!(has_a_reason(shell, run, StepId { run: id, step }, &view), "{id} {step} {view:?}");
-        }
-    }
-}
-
 /// Another shell would owe the same answers, but for those that nobody waits for any more.
 fn what_is_outstanding_is_what_is_owed(shell: &Shell) {
     let state = &shell.state;
@@ -264,57 +326,4 @@ fn what_is_outstanding_is_what_is_owed(shell: &Shell) {
     // A run that was forgotten and submitted again may be owed an answer twice.
     let keys = |owed: &mut dyn Iterator<Item = &Owed>| owed.map(Owed::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&mut shell.owed.iter().filter(waited_for)), keys(&mut outstanding.iter()));
-}
-
-fn has_a_reason(shell: &Shell, run: &Run, id: StepId, step: &StepView<'_>) -> bool {
-    let state = &shell.state;
-    match step.phase {
-        StepPhase::Finished(_) => true,
-        StepPhase::Waiting => {
-            let unfinished = |step: u32| run.step(step).is_some_and(|step| step.status().is_none());
-            dependencies(run, id.step).any(unfinished)
-        }
-        StepPhase::Resolving => {
-            shell.owed.iter().any(|owed| matches!(owed, Owed::Resolve { id: owed, .. } if *owed == id))
-        }
-        StepPhase::Ready => {
-            let spec = &run.spec().steps[id.step as usize];
-            let waits = state.waits_for(id).expect("a ready step");
-            let able = |worker: &WorkerView<'_>| {
-                let required = run.spec().required(spec).iter();
-                let labelled = required.clone().all(|(k, v)| worker.spec.labels.get(k) == Some(v));
-                labelled
-                    && !worker.draining
-                    && worker.spec.cpu_millis >= spec.cpu_millis.max(1)
-                    && worker.spec.memory_bytes >= spec.memory_bytes
-            };
-            let known = match waits {
-                Wait::Room => state.workers().any(|worker| able(&worker)),
-                Wait::Worker => state.workers().all(|worker| worker.draining),
-                Wait::OtherWorker { until, .. } => {
-                    !state.workers().any(|worker| able(&worker))
-                        && state.next_deadline().is_some_and(|next| next <= until)
-                }
-            };
-            known
-                && state.workers().filter(able).all(|worker| {
-                    let cpu_millis = u64::from(worker.spec.cpu_millis).saturating_sub(worker.used_cpu_millis);
-                    let memory_bytes = worker.spec.memory_bytes.saturating_sub(worker.used_memory_bytes);
-                    let full =
-                        cpu_millis < u64::from(spec.cpu_millis.max(1)) || memory_bytes < spec.memory_bytes;
-                    full || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
-                })
-        }
-        StepPhase::Running => {
-            let alive = state.workers().any(|worker| Some(worker.id) == step.worker);
-            let current = |owed: &Owed| {
-                matches!(*owed, Owed::Attempt { id: of, attempt, epoch, stopped, .. }
-                    if (of, attempt, epoch, stopped) == (id, step.attempt, step.epoch, step.stopping))
-            };
-            alive && shell.owed.iter().any(current)
-        }
-        StepPhase::WaitingForIdentical => state.runs().flat_map(|(_, run)| run.steps()).any(|other| {
-            other.action == step.action && matches!(other.phase, StepPhase::Ready | StepPhase::Running)
-        }),
-    }
 }

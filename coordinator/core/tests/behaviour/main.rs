@@ -23,6 +23,8 @@ mod refusing;
 mod scaling;
 mod scheduling;
 mod shell;
+mod shunned;
+mod shunning;
 mod starting;
 mod steps;
 mod workers;

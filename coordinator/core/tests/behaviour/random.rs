@@ -182,6 +182,8 @@ fn the_histories_contain_what_they_are_to_survive() {
             "quarantined",
             "no room",
             "unplaceable",
+            "tried elsewhere",
+            "tried there again",
             "dropped",
         ]
         .map(String::from),
@@ -212,7 +214,16 @@ fn happenings(shell: &Shell) -> Vec<String> {
             note("rewound thrice", usize::from(step.rewinds == 3));
         }
     }
+    let mut workers = std::collections::BTreeMap::new();
     for (command, effects) in &shell.log {
+        for effect in effects {
+            let Effect::Start { id, worker, .. } = effect else { continue };
+            match workers.insert(*id, *worker) {
+                Some(before) if before == *worker => note("tried there again", 1),
+                Some(_) => note("tried elsewhere", 1),
+                None => {}
+            }
+        }
         let rewinds = effects.iter().filter(|effect| matches!(effect, Effect::StepRewound { .. })).count();
         note("rewound", rewinds);
         note(

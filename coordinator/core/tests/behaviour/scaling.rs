@@ -151,7 +151,7 @@ fn crowd(workers: u64, steps: u32) -> (State, VecDeque<Effect>) {
     let mut state = State::default();
     let mut running = VecDeque::new();
     for tenant in 0..4_u32 {
-        let sized = |i| StepSpec { cpu_millis: 500 * (1 + i % 8), ..step(&format!("s{i}")) };
+        let sized = |i| StepSpec { cpu_millis: 500 * (1 + i % 8), retry_infra: 9, ..step(&format!("s{i}")) };
         let tenant_name = format!("t{tenant}").into();
         let spec = RunSpec { tenant: tenant_name, ..run((0..steps / 4).map(sized).collect::<Vec<_>>()) };
         let submit = LogCommand::Submit { run: RunId(tenant.into()), spec: Arc::new(spec), at: 0 };
@@ -170,13 +170,16 @@ fn crowd(workers: u64, steps: u32) -> (State, VecDeque<Effect>) {
 /// Ends so many attempts, the oldest first, and gives the seconds that each took with what was started for it.
 fn decide(state: &mut State, running: &mut VecDeque<Effect>, decisions: u32) -> f64 {
     let outputs = Box::<[_]>::from([tree("output")]);
+    end(state, running, decisions, &AttemptOutcome::Succeeded { outputs })
+}
+
+fn end(state: &mut State, running: &mut VecDeque<Effect>, decisions: u32, outcome: &AttemptOutcome) -> f64 {
     let start = start_of_measurement();
     for _ in 0..decisions {
         let Some(Effect::Start { id, attempt, epoch, .. }) = running.pop_front() else {
             panic!("all is done")
         };
-        let outcome = AttemptOutcome::Succeeded { outputs: outputs.clone() };
-        let (duration_ms, detail, at) = (1, None, 3);
+        let (outcome, duration_ms, detail, at) = (outcome.clone(), 1, None, 3);
         let finished = LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
         let started = state.apply(&finished).into_iter();
         running.extend(started.filter(|effect| matches!(effect, Effect::Start { .. })));
@@ -197,6 +200,19 @@ fn a_decision_does_not_grow_with_workers_ready_steps_or_history() {
     // caches gives up to 3.
     assert!(last < small * 8.0, "{last} s instead of {small}");
     assert!(last < first * 3.0, "{last} s instead of {first}");
+}
+
+/// As when the store cannot be reached: nearly every worker is one that some step shuns.
+#[test]
+fn a_decision_hardly_grows_when_all_machines_fail_steps() {
+    let (mut state, mut running) = crowd(1_000, 40_000);
+    let well = (0..4).map(|_| decide(&mut state, &mut running, 1_000)).fold(f64::MAX, f64::min);
+    let trouble = AttemptOutcome::Infra { reason: "no store".into() };
+    let failing = end(&mut state, &mut running, 4_000, &trouble);
+    let after = (0..4).map(|_| decide(&mut state, &mut running, 1_000)).fold(f64::MAX, f64::min);
+    eprintln!("a decision: {:.2} µs, {:.2} µs, {:.2} µs", well * 1e6, failing * 1e6, after * 1e6);
+    // With the eight that are shunned at once there are nine times the groups.
+    assert!(failing < well * 16.0 && after < well * 16.0, "{failing} s and {after} s instead of {well}");
 }
 
 /// What a step keeps while its run is live, ready or executed with a journal.
