@@ -35,6 +35,12 @@ impl Flights {
         self.0.get(action).is_some_and(|flight| flight.leader == id)
     }
 
+    /// Who waits for this leader, oldest first.
+    pub(crate) fn followers(&self, action: &Digest, leader: StepId) -> impl Iterator<Item = StepId> {
+        let flight = self.0.get(action).filter(|flight| flight.leader == leader);
+        flight.into_iter().flat_map(|flight| &flight.followers).map(|place| place.id)
+    }
+
     /// Takes a follower out of the line.
     pub(crate) fn leave(&mut self, action: &Digest, place: &Place) {
         if let Some(flight) = self.0.get_mut(action) {

@@ -1,6 +1,7 @@
 //! What ready steps wait for.
 
 use crate::apply::unplaceable::unplaceable;
+use crate::ready::Lack;
 use crate::{State, StepId, StepPhase, TimeMs};
 
 /// What a ready step waits for.
@@ -10,7 +11,10 @@ pub enum Wait {
     /// ever run it.
     Room,
     /// Any worker: there is none that takes steps.
-    Worker,
+    Worker {
+        /// When the step fails.
+        until: TimeMs,
+    },
     /// Another worker: none there is could ever run the step.
     OtherWorker {
         /// What they lack, for people.
@@ -23,8 +27,7 @@ pub enum Wait {
 impl State {
     /// The earliest time at which something happens by itself, as soon as a command says that it is so late.
     pub fn next_deadline(&self) -> Option<TimeMs> {
-        let since = self.ready.stuck().values().min()?;
-        Some(since.saturating_add(self.settings.placement_grace_ms))
+        self.ready.stuck().values().map(|stuck| self.settings.deadline(*stuck)).min()
     }
 
     /// What a step waits for, if it is ready.
@@ -34,11 +37,14 @@ impl State {
             return None;
         }
         let demand = run.demand(id.step);
-        if !self.workers.any() {
-            return Some(Wait::Worker);
-        }
-        let Some(since) = self.ready.stuck().get(&demand) else { return Some(Wait::Room) };
-        let reason = unplaceable(demand, self.labels.labels(demand.labels), &self.workers);
-        Some(Wait::OtherWorker { reason, until: since.saturating_add(self.settings.placement_grace_ms) })
+        let Some(stuck) = self.ready.stuck().get(&demand) else { return Some(Wait::Room) };
+        let until = self.settings.deadline(*stuck);
+        Some(match stuck.lack {
+            Lack::AnyWorker => Wait::Worker { until },
+            Lack::AbleWorker => {
+                let reason = unplaceable(demand, self.labels.labels(demand.labels), &self.workers);
+                Wait::OtherWorker { reason, until }
+            }
+        })
     }
 }

@@ -15,6 +15,21 @@ pub(crate) struct Reservation {
     pub(crate) worker: WorkerId,
 }
 
+/// What steps lack that no worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Lack {
+    /// A worker that takes steps at all.
+    AnyWorker,
+    /// One that could run them even if it did nothing else.
+    AbleWorker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stuck {
+    pub(crate) lack: Lack,
+    pub(crate) since: TimeMs,
+}
+
 /// Ready steps by tenant, by what they take, then by priority. When a worker is full for one step of a group, it
 /// is for all of them, so a decision looks at groups, of which there are few, and not at steps.
 ///
@@ -27,8 +42,8 @@ pub(crate) struct ReadyQueue {
     /// theirs was.
     passed: BTreeMap<Group, u32>,
     reservation: Option<Reservation>,
-    /// Demands that no worker could meet even if it did nothing else, and since when.
-    stuck: BTreeMap<Demand, TimeMs>,
+    /// Demands that no worker could meet, and since when.
+    stuck: BTreeMap<Demand, Stuck>,
 }
 
 impl ReadyQueue {
@@ -121,16 +136,20 @@ impl ReadyQueue {
         self.tenants.get(&tenant).map_or(0, |groups| groups.values().map(BTreeSet::len).sum())
     }
 
-    /// Notes whether some worker could meet the demand.
-    pub(crate) fn set_stuck(&mut self, demand: Demand, stuck: bool, at: TimeMs) {
-        if stuck {
-            self.stuck.entry(demand).or_insert(at);
-        } else {
-            self.stuck.remove(&demand);
+    /// Notes what it takes to meet the demand. Time begins anew where that is something else: when the first of many
+    /// workers is back, the others are about to come.
+    pub(crate) fn set_stuck(&mut self, demand: Demand, lack: Option<Lack>, at: TimeMs) {
+        let known = self.stuck.get(&demand).map(|stuck| stuck.lack);
+        match lack {
+            Some(lack) if known != Some(lack) => {
+                self.stuck.insert(demand, Stuck { lack, since: at });
+            }
+            Some(_) => {}
+            None => drop(self.stuck.remove(&demand)),
         }
     }
 
-    pub(crate) fn stuck(&self) -> &BTreeMap<Demand, TimeMs> {
+    pub(crate) fn stuck(&self) -> &BTreeMap<Demand, Stuck> {
         &self.stuck
     }
 }

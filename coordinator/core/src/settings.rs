@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::TimeMs;
+use crate::ready::{Lack, Stuck};
+
 /// What [`crate::LogCommand::Configure`] changes. The default is right for one machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -15,8 +18,10 @@ pub struct Settings {
     pub max_live_steps_per_tenant: u64,
     /// Distinct sets of labels that these may ask for together. Each worker is compared with each.
     pub max_label_sets: u32,
-    /// How long, in milliseconds, a step waits that no worker there is could ever run.
+    /// How long, in milliseconds, a step waits that no worker there is could ever run, while there are some.
     pub placement_grace_ms: u64,
+    /// How long, in milliseconds, a step waits while no worker takes steps at all.
+    pub absence_grace_ms: u64,
     /// How much of the workers a tenant gets compared with others; 1 for those that are not named.
     pub tenant_weights: BTreeMap<Box<str>, u32>,
     /// Names of steps whose duration is remembered.
@@ -35,6 +40,8 @@ impl Default for Settings {
             max_live_steps_per_tenant: 1_000_000,
             max_label_sets: 1_000,
             placement_grace_ms: 0,
+            // A machine that is started again takes minutes, and so does one that somebody has to order first.
+            absence_grace_ms: 300_000,
             tenant_weights: BTreeMap::new(),
             max_durations: 10_000,
             keep_finished_runs: 10_000,
@@ -44,6 +51,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub(crate) const fn grace_ms(&self, lack: Lack) -> u64 {
+        match lack {
+            Lack::AnyWorker => self.absence_grace_ms,
+            Lack::AbleWorker => self.placement_grace_ms,
+        }
+    }
+
+    /// When steps fail that no worker takes.
+    pub(crate) const fn deadline(&self, stuck: Stuck) -> TimeMs {
+        stuck.since.saturating_add(self.grace_ms(stuck.lack))
+    }
+
     pub(crate) fn weight(&self, tenant: &str) -> u32 {
         self.tenant_weights.get(tenant).copied().unwrap_or(1).max(1)
     }

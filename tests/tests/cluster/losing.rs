@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cullet_tests::cluster::{Cluster, until};
+use cullet_tests::cluster::{Cluster, Process, until};
 use cullet_tests::{Outcome, cullet_binary};
 
 /// A step of some seconds, and one that needs it.
@@ -85,6 +85,27 @@ fn a_worker_that_is_told_to_end_finishes_what_it_runs() {
     let ended = child.outcome();
     ended.assert_success();
     assert_eq!(attempts(&ended, "long"), 1);
+}
+
+#[test]
+fn a_run_whose_last_worker_is_gone_for_good_ends_and_says_why() {
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 1);
+    let mut command = cluster.coordinator_command(0);
+    command.args(["--absence-grace", "2"]);
+    let log = cluster.dir().join("c-0.log");
+    cluster.put_coordinator(0, Process::start(command, &log));
+    cluster.agreed();
+    cluster.run_worker(0, &[]);
+    cluster.with_workers(1);
+    let dir = long(&cluster, "");
+    let mut child = cluster.begin_run(&dir, &[]);
+    child.until("begun");
+    cluster.kill_worker(0);
+    let ended = child.outcome();
+    assert_eq!((ended.exit_code, &*ended.steps["long"].status), (3, "infra_failed"), "{}", ended.stderr);
+    let reason = ended.steps["long"].reason.as_ref().unwrap();
+    assert!(reason.starts_with("no worker has labels") && reason.contains("image=host:"), "{reason}");
+    assert_eq!(ended.steps["after"].status, "skipped");
 }
 
 #[test]

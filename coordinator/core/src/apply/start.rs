@@ -3,8 +3,10 @@
 use super::Transition;
 use super::unplaceable::unplaceable;
 use crate::ending::Ending;
+use crate::place::Demand;
+use crate::ready::{Lack, Stuck};
 use crate::schedule::{Assignment, News, Round};
-use crate::{State, StepPhase};
+use crate::{State, StepId, StepPhase};
 
 impl Transition<'_> {
     /// Starts whatever there is room for, and ends what no worker could run for too long.
@@ -63,31 +65,46 @@ impl Transition<'_> {
         self.write_start(id, attempt, assignment.worker);
     }
 
-    /// Looks which demands no worker could meet. Without any worker nothing is stuck: one will come.
+    /// Looks which demands no worker could meet.
     fn note_stuck(&mut self, news: &News) {
         let State { ready, workers, .. } = &mut *self.state;
         let fresh = news.fresh.iter().filter(|group| ready.head(**group).is_some());
         let demands = if news.workers { ready.demands() } else { fresh.map(|group| group.demand).collect() };
         for demand in demands {
-            let stuck = workers.any() && workers.roomiest_able(demand).is_none();
-            ready.set_stuck(demand, stuck, self.at);
+            let lack = if workers.any() { Lack::AbleWorker } else { Lack::AnyWorker };
+            let lack = workers.roomiest_able(demand).is_none().then_some(lack);
+            ready.set_stuck(demand, lack, self.at);
         }
     }
 
     fn end_stuck(&mut self) {
-        let grace = self.state.settings.placement_grace_ms;
-        if !self.ticks && grace > 0 {
+        let State { settings, ready, .. } = &*self.state;
+        let at_once = |lack| settings.grace_ms(lack) == 0;
+        if !self.ticks && !at_once(Lack::AnyWorker) && !at_once(Lack::AbleWorker) {
             return;
         }
-        let stuck = self.state.ready.stuck().iter();
-        let over = stuck.filter(|(_, since)| since.saturating_add(grace) <= self.at);
+        let due = |stuck: Stuck| settings.deadline(stuck) <= self.at && (self.ticks || at_once(stuck.lack));
+        let over = ready.stuck().iter().filter(|(_, stuck)| due(**stuck));
         let over: Vec<_> = over.map(|(demand, _)| *demand).collect();
         for demand in over {
             let labels = self.state.labels.labels(demand.labels);
-            let reason = unplaceable(demand, labels, &self.state.workers);
+            let ending = Ending::infra(unplaceable(demand, labels, &self.state.workers));
             for step in self.state.ready.steps(demand) {
-                self.endings.push_back((step.place.id, Ending::infra(reason.clone())));
+                self.end_alike(step.place.id, demand, &ending);
             }
         }
+    }
+
+    /// Ends a step and those that wait for it and ask for the same. One after the other they would have a grace each.
+    fn end_alike(&mut self, id: StepId, demand: Demand, ending: &Ending) {
+        self.endings.push_back((id, ending.clone()));
+        let Some(action) = self.step(id).and_then(|step| step.action) else { return };
+        let State { flights, runs, .. } = &*self.state;
+        let alike = |id: &StepId| {
+            let run = runs.get(&id.run).filter(|run| !run.steps[id.step as usize].stale);
+            run.is_some_and(|run| Demand { shuns: demand.shuns, ..run.demand(id.step) } == demand)
+        };
+        let followers = flights.followers(&action, id).filter(alike);
+        self.endings.extend(followers.map(|id| (id, ending.clone())));
     }
 }

@@ -12,6 +12,9 @@ pub(crate) fn unplaceable(demand: Demand, labels: &[Label], workers: &Workers) -
     let labelled: Vec<&Worker> = has.collect();
     let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     let wanted = wanted.join(", ");
+    if labelled.is_empty() && labels.is_empty() {
+        return "no worker takes steps".to_owned();
+    }
     if labelled.is_empty() {
         return format!("no worker has labels {wanted} ({})", listed(workers));
     }
@@ -32,6 +35,9 @@ pub(crate) fn unplaceable(demand: Demand, labels: &[Label], workers: &Workers) -
 
 fn listed(workers: &Workers) -> String {
     let count = workers.iter().count();
+    if count == 0 {
+        return "there is none that takes steps".to_owned();
+    }
     let named: Vec<&str> = workers.iter().take(NAMED).map(|(_, worker)| &*worker.spec().name).collect();
     let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
     let noun = if count == 1 { "worker" } else { "workers" };

@@ -156,7 +156,10 @@ impl Watch {
                 let able = |worker: &WorkerView<'_>| able(run, id.step, worker);
                 let known = match waits {
                     Wait::Room => state.workers().any(|worker| able(&worker)),
-                    Wait::Worker => state.workers().all(|worker| worker.draining),
+                    Wait::Worker { until } => {
+                        state.workers().all(|worker| worker.draining)
+                            && state.next_deadline().is_some_and(|next| next <= until)
+                    }
                     Wait::OtherWorker { until, .. } => {
                         !state.workers().any(|worker| able(&worker))
                             && state.next_deadline().is_some_and(|next| next <= until)

@@ -45,6 +45,7 @@ pub(crate) fn settings(how: u8) -> Settings {
         2 => Settings { max_live_steps_per_tenant: steps, ..Settings::default() },
         _ => Settings {
             placement_grace_ms: u64::from(how >> 4) * 30,
+            absence_grace_ms: u64::from(how >> 4) * 60,
             tenant_weights: [("one".into(), 3)].into(),
             max_durations: 3,
             keep_finished_runs: u32::from(how >> 6),

@@ -4,7 +4,7 @@ use cullet_core::spec::{RunSpec, StepSpec};
 use cullet_core::{LogCommand, Resolution, Settings, Wait, WorkerId, WorkerSpec};
 
 use crate::driver::{Core, worker_spec};
-use crate::steps::{digest, keep_going, run, step};
+use crate::steps::{after, digest, keep_going, run, step};
 
 fn join_labelled(core: &mut Core, worker: u64, labels: &[(&str, &str)]) -> Vec<String> {
     let labels = labels.iter().map(|(label, value)| ((*label).into(), (*value).into())).collect();
@@ -76,13 +76,103 @@ fn a_reason_names_the_largest_there_is() {
 }
 
 #[test]
-fn without_workers_everything_waits() {
+fn without_workers_everything_waits_for_one_but_not_for_ever() {
     let mut core = Core::default();
+    core.configure(Settings { absence_grace_ms: 9000, ..Settings::default() });
     core.submit(1, on_gpu([step("a")]));
+    core.submit(2, run([step("b")]));
     assert!(core.miss("a").is_empty());
-    assert_eq!((core.state.waits_for(core.id("a")), core.state.next_deadline()), (Some(Wait::Worker), None));
+    assert!(core.miss("2.b").is_empty());
+    let wait = Wait::Worker { until: 9000 };
+    assert_eq!((core.state.waits_for(core.id("a")), core.state.next_deadline()), (Some(wait), Some(9000)));
+    assert!(core.apply(LogCommand::Tick { at: 8999 }).is_empty());
+    let mut came = Core { state: core.state.clone(), now: 8999, log: Vec::new() };
+    assert_eq!(join_labelled(&mut came, 1, &[("gpu", "yes")]).len(), 2, "both start");
+    assert_eq!((came.state.waits_for(came.id("a")), came.state.next_deadline()), (None, None));
+
+    let ended = core.apply(LogCommand::Tick { at: 9000 });
+    assert_eq!(ended, ["2.b InfraFailed", "run 2 InfraFailed", "a InfraFailed", "run 1 InfraFailed"]);
+    assert_eq!(core.reason("a"), "no worker has labels gpu=yes (there is none that takes steps)");
+    assert_eq!(core.reason("2.b"), "no worker takes steps");
+    assert_eq!(core.state.next_deadline(), None);
+}
+
+/// One machine of a kind that a run is pinned to, which runs its first steps.
+fn pinned() -> Core {
+    let mut core = Core::default();
+    core.configure(Settings { placement_grace_ms: 1000, absence_grace_ms: 9000, ..Settings::default() });
     join_labelled(&mut core, 1, &[("gpu", "yes")]);
-    assert_eq!(core.state.waits_for(core.id("a")), None);
+    core.submit(1, on_gpu([step("a"), after("b", &[0]), step("c"), after("d", &[2])]));
+    core.miss_all(&["a", "c"]);
+    core
+}
+
+#[test]
+fn a_run_whose_last_worker_leaves_for_good_ends_with_the_reason() {
+    let mut core = pinned();
+    core.now = 500;
+    core.leave(1);
+    assert_eq!(core.state.next_deadline(), Some(9500));
+    // Another kind is back first, and this one may follow: time begins anew.
+    core.now = 9400;
+    assert!(join_labelled(&mut core, 2, &[("gpu", "no")]).is_empty());
+    assert_eq!(core.state.next_deadline(), Some(10_400));
+    let ends = ["a InfraFailed", "c InfraFailed", "b Skipped", "d Skipped", "run 1 InfraFailed"];
+    assert_eq!(core.apply(LogCommand::Tick { at: 10_400 }), ends);
+    assert_eq!(core.reason("a"), "no worker has labels gpu=yes (1 worker: w2)");
+}
+
+#[test]
+fn a_run_whose_last_worker_comes_back_in_time_goes_on() {
+    let mut core = pinned();
+    core.now = 500;
+    core.leave(1);
+    core.now = 9499;
+    assert!(core.apply(LogCommand::Tick { at: 9499 }).is_empty());
+    assert_eq!(join_labelled(&mut core, 1, &[("gpu", "yes")]).len(), 2);
+    assert_eq!((core.view("a").attempt, core.state.next_deadline()), (2, None));
+    core.succeed("a");
+    assert_eq!(core.miss("b"), ["start b#1@5 on 2"]);
+}
+
+#[test]
+fn what_becomes_ready_after_the_last_worker_left_has_the_same_grace() {
+    let mut core = pinned();
+    core.succeed("a");
+    core.succeed("c");
+    core.now = 500;
+    core.leave(1);
+    assert_eq!(core.state.next_deadline(), None, "nothing waits for a worker");
+    core.now = 50_000;
+    assert_eq!(core.hit("d"), ["d Succeeded cached"], "a result needs no worker");
+    core.miss("b");
+    assert_eq!(core.state.next_deadline(), Some(59_000));
+    core.now = 59_000;
+    assert_eq!(core.apply(LogCommand::Tick { at: 59_000 }), ["b InfraFailed", "run 1 InfraFailed"]);
+}
+
+#[test]
+fn identical_steps_that_no_worker_could_run_end_together() {
+    let mut core = Core::with_cpus(1);
+    core.configure(Settings { placement_grace_ms: 1000, ..Settings::default() });
+    for run in 1..=3 {
+        core.submit(run, on_gpu([step("a")]));
+    }
+    core.submit(4, run([StepSpec { cpu_millis: 500, ..step("a") }]));
+    for name in ["a", "2.a", "3.a", "4.a"] {
+        assert!(core.miss_as(name, "same").is_empty());
+    }
+    let ended = core.apply(LogCommand::Tick { at: 1000 });
+    let ends = |run| {
+        [
+            format!("{}a InfraFailed", if run == 1 { String::new() } else { format!("{run}.") }),
+            format!("run {run} InfraFailed"),
+        ]
+    };
+    let mut expected: Vec<String> = (1..=3).flat_map(ends).collect();
+    // This one asks for something else, which is there.
+    expected.push("start 4.a#1@1 on 1".into());
+    assert_eq!(ended, expected);
 }
 
 #[test]
