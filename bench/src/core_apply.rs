@@ -57,6 +57,7 @@ pub(crate) fn lone_step(index: u32) -> StepSpec {
         cpu_millis: 1000,
         memory_bytes: 0,
         timeout_ms: 3_600_000,
+        limits: 0,
         retry_failure: 0,
         retry_infra: 1,
         effects: false,

@@ -98,6 +98,7 @@ async fn launches(sandbox: &Sandbox, base: &Path, count: usize) -> Result<Vec<f6
             scratch: dir.join("scratch"),
             network: false,
             timeout: Duration::from_secs(60),
+            limits: cullet_worker::StepLimits::default(),
         };
         std::fs::create_dir_all(&launch.inputs)?;
         std::fs::create_dir_all(&launch.scratch)?;

@@ -104,6 +104,7 @@ fn results(dir: &Path) -> Outcome {
             worker: "local".to_owned(),
             started_at_ms: 1_790_000_000_000,
             duration_ms: 17,
+            usage: Default::default(),
         }
     };
     let new = |number: u32| DigestFunction::Blake3.digest(&number.to_be_bytes());

@@ -23,6 +23,21 @@ pub struct ActionResult {
     pub started_at_ms: u64,
     /// How long the process ran, in milliseconds.
     pub duration_ms: u64,
+    /// What it took of the machine.
+    pub usage: Usage,
+}
+
+/// What the processes of an execution took; 0 where that is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in user and kernel mode, milliseconds.
+    pub cpu_ms: u64,
+    /// The most memory at one time, bytes: of all processes together where it was limited, otherwise of the largest of them.
+    pub peak_memory_bytes: u64,
+    /// What was read from disks, bytes. What the page cache had is not in it.
+    pub read_bytes: u64,
+    /// What was written and may go to disks, bytes.
+    pub written_bytes: u64,
 }
 
 impl ActionResult {

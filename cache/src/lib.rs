@@ -39,7 +39,7 @@ pub mod wire;
 
 pub use action::{Action, ActionError, EncodedAction, OutputPath};
 pub use action_cache::ActionCache;
-pub use action_result::{ActionResult, LogStream, Output, OutputKind};
+pub use action_result::{ActionResult, LogStream, Output, OutputKind, Usage};
 pub use blob::Blob;
 pub use blob_store::BlobStore;
 pub use completeness::{CompletenessChecking, Incomplete};

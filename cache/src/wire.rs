@@ -35,6 +35,22 @@ pub enum ActionResultError {
 /// The type of the message in `auxiliary_metadata` that tells how the two output streams were interleaved.
 const INTERLEAVING_URL: &str = "type.googleapis.com/cullet.v1.LogInterleaving";
 
+/// The type of the message in `auxiliary_metadata` that tells what the execution took.
+const USAGE_URL: &str = "type.googleapis.com/cullet.v1.Usage";
+
+/// `cullet.v1.Usage`: see [`crate::Usage`].
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+struct UsageMessage {
+    #[prost(uint64, tag = "1")]
+    cpu_ms: u64,
+    #[prost(uint64, tag = "2")]
+    peak_memory_bytes: u64,
+    #[prost(uint64, tag = "3")]
+    read_bytes: u64,
+    #[prost(uint64, tag = "4")]
+    written_bytes: u64,
+}
+
 /// `cullet.v1.LogInterleaving`: see [`crate::ActionResult::interleaving`].
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 struct LogInterleaving {

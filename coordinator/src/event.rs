@@ -98,10 +98,41 @@ pub struct StepEnd {
     /// What its test reports say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestSummary>,
+    /// What its execution took of the machine, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// The REAPI `ActionResult` of an execution that has no entry in the action cache (a failed one, or one with
     /// `effects`), as standard base64, so that its log can be read later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+}
+
+/// What an execution took of the machine; 0 where that is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// Processor time in user and kernel mode, milliseconds.
+    pub cpu_ms: u64,
+    /// The most memory at one time, bytes: of all processes where it is limited, otherwise of the largest.
+    pub peak_memory_bytes: u64,
+    /// Read from disks, bytes.
+    pub read_bytes: u64,
+    /// Written and meant for disks, bytes.
+    pub written_bytes: u64,
+}
+
+impl From<cullet_cache::Usage> for Usage {
+    fn from(usage: cullet_cache::Usage) -> Self {
+        let cullet_cache::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = usage;
+        Self { cpu_ms, peak_memory_bytes, read_bytes, written_bytes }
+    }
+}
+
+impl Usage {
+    /// What an encoded REAPI `ActionResult` says of it, if anything.
+    fn of_result(bytes: &prost::bytes::Bytes) -> Option<Self> {
+        let result = cullet_cache::ActionResult::decode(crate::engine::FUNCTION, bytes.clone()).ok()?;
+        (result.usage != cullet_cache::Usage::default()).then(|| result.usage.into())
+    }
 }
 
 /// The test reports of a step, added up.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cullet_cache::Action;
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
-use cullet_pipeline::plan::{self, InputFrom, Plan};
+use cullet_pipeline::plan::{self, InputFrom, Limits, Plan};
 
 use crate::template::{Machine, Templates, action, output_paths_of, output_position};
 
@@ -82,6 +82,10 @@ impl Templates for PlanTemplates {
         self.steps[step as usize].settings.reports.iter().map(|report| report.path.clone()).collect()
     }
 
+    fn limits(&self, step: u32) -> Limits {
+        self.steps[step as usize].settings.limits
+    }
+
     fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let deliverable = |output: &plan::RunOutput| {
             let plan::OutputRef { step, output: position } = output.from;
@@ -152,6 +156,20 @@ impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Trees<F> {
     }
 }
 
+/// The same for the same limits, and almost surely not for others; 0 for none.
+fn fingerprint(limits: Limits) -> u64 {
+    if limits == Limits::default() {
+        return 0;
+    }
+    let Limits { cpu_millis, memory_bytes, processes } = limits;
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&cpu_millis.to_le_bytes());
+    bytes[4..8].copy_from_slice(&processes.to_le_bytes());
+    bytes[8..].copy_from_slice(&memory_bytes.to_le_bytes());
+    let hash = blake3::hash(&bytes);
+    hash.as_bytes()[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
 /// A plan on its way.
 struct Dividing<F> {
     machine: Machine,
@@ -186,6 +204,7 @@ impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
             cpu_millis: settings.resources.cpu_millis.min(self.options.cpu_millis),
             memory_bytes: settings.resources.memory_bytes.min(self.options.memory_bytes),
             timeout_ms: settings.timeout.as_millis() as u64,
+            limits: fingerprint(settings.limits),
             retry_failure: settings.retries.failure,
             retry_infra: settings.retries.infra,
             effects: settings.effects,

@@ -3,7 +3,7 @@
 use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{Action, OutputPath};
 use cullet_digest::DigestFunction;
-use cullet_pipeline::plan::{self, Network, Output, OutputPattern, Settings};
+use cullet_pipeline::plan::{self, Limits, Network, Output, OutputPattern, Settings};
 
 /// What only executing a run needs to know of its steps. Called often and from several tasks at once.
 pub trait Templates: Send + Sync {
@@ -15,6 +15,9 @@ pub trait Templates: Send + Sync {
 
     /// The paths, as in the action's outputs, of its JUnit reports.
     fn reports(&self, step: u32) -> Vec<String>;
+
+    /// What the step may take.
+    fn limits(&self, step: u32) -> Limits;
 
     /// What the run hands out: path, step, and the position of the output in [`Templates::outputs`].
     fn deliverables(&self) -> Vec<(String, u32, u16)>;

@@ -15,6 +15,7 @@ pub(crate) fn lone_step() -> StepSpec {
         cpu_millis: 1,
         memory_bytes: 0,
         timeout_ms: 1,
+        limits: 0,
         retry_failure: 0,
         retry_infra: 0,
         effects: false,

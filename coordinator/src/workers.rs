@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cullet_cache::{Action, ActionResult};
 use cullet_core::{AttemptId, AttemptOutcome, Epoch, StepId, WorkerId};
 use cullet_digest::{Digest, TreeRef};
+use cullet_pipeline::plan::Limits;
 use tokio::sync::mpsc;
 
 use crate::event::TestSummary;
@@ -33,6 +34,8 @@ pub struct StartAttempt {
     pub inputs: Vec<(Box<str>, TreeRef)>,
     /// Paths of JUnit reports among the outputs.
     pub reports: Vec<String>,
+    /// What it may take.
+    pub limits: Limits,
 }
 
 /// What a worker says.

@@ -85,6 +85,8 @@ pub struct Settings {
     pub env: Vec<(String, String)>,
     /// What it takes of its worker while it runs.
     pub resources: Resources,
+    /// What it may take at most.
+    pub limits: Limits,
     /// When to stop it.
     pub timeout: Duration,
     /// How often to try again.
@@ -167,6 +169,29 @@ pub struct Resources {
     pub cpu_millis: u32,
     /// Bytes; 0 where the step does not say.
     pub memory_bytes: u64,
+}
+
+/// What a step may take at most. None of it is part of a key: a step that succeeds with less succeeds with more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Thousandths of one processor's time; 0 for what is there.
+    pub cpu_millis: u32,
+    /// Bytes; 0 for what is there.
+    pub memory_bytes: u64,
+    /// Processes and threads at a time; 0 for the worker's own limit.
+    pub processes: u32,
+}
+
+impl Limits {
+    /// Of each kind the one that is larger, so that what is not 0 is limited in one of the two.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            processes: self.processes.max(other.processes),
+        }
+    }
 }
 
 /// How often a step is tried again.

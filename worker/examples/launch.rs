@@ -29,6 +29,7 @@ fn launch(dir: &Path) -> Launch {
         scratch: dir.join("scratch"),
         network: false,
         timeout: Duration::from_secs(60),
+        limits: cullet_worker::StepLimits::default(),
     }
 }
 

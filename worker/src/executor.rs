@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-pub use cullet_cache::Stream;
+pub use cullet_cache::{Stream, Usage};
 use tokio_util::sync::CancellationToken;
 
 /// A process to run, with everything around it decided.
@@ -26,6 +26,19 @@ pub struct Launch {
     pub network: bool,
     /// When the whole process tree is stopped.
     pub timeout: Duration,
+    /// What all processes together may take.
+    pub limits: StepLimits,
+}
+
+/// What all processes of a step together may take. 0 is what is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepLimits {
+    /// Thousandths of one processor's time.
+    pub cpu_millis: u32,
+    /// Bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads at a time; never more than any step may have.
+    pub processes: u32,
 }
 
 /// What an execution left behind.
@@ -37,6 +50,10 @@ pub struct Execution {
     pub started_at: SystemTime,
     /// How long it ran.
     pub duration: Duration,
+    /// What it took.
+    pub usage: Usage,
+    /// How often a process was killed because the step had all the memory that it may have.
+    pub out_of_memory: u64,
     /// The workspace as layers, uppermost first: a name in an upper one hides the same name below, directories
     /// are merged unless marked opaque, and overlayfs whiteouts (character device 0:0, or the
     /// `user.overlay.whiteout` attribute) hide. No process of the step is alive any more.
@@ -74,6 +91,14 @@ pub enum ExecuteError {
     NoSpace {
         /// Where.
         path: PathBuf,
+    },
+    /// The step's first process was killed from outside, by the machine's OOM killer or with the launcher.
+    #[error("cannot learn how the step ended: its first process was killed")]
+    Lost {
+        /// When it was begun.
+        started_at: SystemTime,
+        /// How long it took until that was seen.
+        duration: Duration,
     },
     /// Some preparation failed before the step's program was reached.
     #[error("cannot {action} for the step")]

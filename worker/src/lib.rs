@@ -1,6 +1,7 @@
 //! Makes a step's input root appear, runs it through an executor, collects what it leaves behind.
 
 pub mod attempt;
+pub mod cgroup;
 pub mod collect;
 pub mod conclusion;
 pub mod executor;
@@ -22,6 +23,6 @@ pub use attempt::{
 };
 pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
-pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
+pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, StepLimits, Stream, Usage};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use space::{Room, SpaceWatching};

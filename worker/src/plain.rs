@@ -20,7 +20,7 @@ use crate::host::{HostTools, complete_env};
 use crate::sandbox::LauncherCommand;
 use crate::sandbox::protocol::{Mode, StepRequest};
 use crate::sandbox::runner::{Runner, setup};
-use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor};
+use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor, StepLimits};
 
 /// As many at a time as in the sandbox; more wait.
 const MAX_IN_FLIGHT: usize = 256;
@@ -43,6 +43,13 @@ impl PlainExecutor {
     }
 }
 
+impl PlainExecutor {
+    /// Which of these limits this machine does not enforce.
+    pub fn missing(&self, limits: &StepLimits) -> Vec<&'static str> {
+        self.runner.cgroups().missing(limits)
+    }
+}
+
 fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteError> {
     copy_tree(&launch.inputs, &launch.scratch.join("workspace"))
         .map_err(|source| setup("copy the inputs", source))?;
@@ -53,6 +60,8 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         inputs: launch.inputs,
         scratch: launch.scratch,
         network: launch.network,
+        processes: 0,
+        groups: 0,
     })
 }
 
@@ -91,10 +100,10 @@ impl StepExecutor for PlainExecutor {
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
         let workspace = vec![launch.scratch.join("workspace")];
-        let timeout = launch.timeout;
+        let bounds = (launch.timeout, launch.limits);
         let tools = Arc::clone(&self.tools);
         let prepare = move || prepare(launch, &tools);
-        let (exit, started_at, duration) = self.runner.run(prepare, timeout, log, cancel).await?;
-        Ok(Execution { exit, started_at, duration, workspace })
+        let ran = self.runner.run(prepare, bounds, log, cancel).await?;
+        Ok(ran.execution(workspace))
     }
 }

@@ -153,7 +153,8 @@ mod tests {
             _: CancellationToken,
         ) -> Result<Execution, ExecuteError> {
             let (started_at, duration) = (SystemTime::UNIX_EPOCH, Duration::ZERO);
-            Ok(Execution { exit: self.0, started_at, duration, workspace: vec![] })
+            let usage = crate::Usage::default();
+            Ok(Execution { exit: self.0, started_at, duration, usage, out_of_memory: 0, workspace: vec![] })
         }
     }
 
@@ -172,6 +173,7 @@ mod tests {
             scratch: PathBuf::new(),
             network: false,
             timeout: Duration::from_secs(seconds),
+            limits: crate::StepLimits::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cullet_worker::Exit;
+use cullet_worker::{Exit, StepLimits};
 use support::{command, run_in, runtime, sandbox, step};
 use tokio::task::JoinSet;
 
@@ -105,5 +105,75 @@ both_users! {
                       \x20 print(libc.syscall(0x40000000 | call, 0, 0, 0, 0, 0), ctypes.get_errno())";
         let outcome = support::run(&command(&["/usr/bin/python3", "-c", script]));
         assert_eq!(outcome.ok(), ["-1 1"; 5].join("\n"));
+    }
+}
+
+/// Limits of memory and processor time take a control group, which takes root here.
+#[track_caller]
+fn limited(limits: StepLimits, script: &str) -> Option<support::Outcome> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let sandbox = sandbox();
+    assert_eq!(sandbox.missing(&limits), [""; 0], "root can make control groups");
+    let mut step = step(script);
+    step.launch.limits = limits;
+    Some(run_in(&sandbox, &step))
+}
+
+/// Names of control groups that this process made.
+fn own_groups() -> Vec<String> {
+    let prefix = format!("cullet.{}.", std::process::id());
+    let found =
+        Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("{prefix}*")]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_step_that_takes_too_much_memory_is_ended_and_the_next_one_is_not() {
+    const LIMIT: u64 = 64 << 20;
+    let limits = StepLimits { memory_bytes: LIMIT, ..StepLimits::default() };
+    // Without a line's end, tail keeps everything.
+    let Some(ended) = limited(limits, "exec tail /dev/zero") else { return };
+    assert_eq!(ended.execution.exit, Exit::Signal(9));
+    assert!(ended.execution.out_of_memory > 0, "{ended:?}");
+    let peak = ended.execution.usage.peak_memory_bytes;
+    assert!((LIMIT / 2..=LIMIT).contains(&peak), "{peak}");
+    // One of several processes: the others go on.
+    let survived = limited(limits, "tail /dev/zero > /dev/null || echo went on").unwrap();
+    assert_eq!((survived.execution.exit, survived.stdout.as_str()), (Exit::Code(0), "went on\n"));
+    assert!(survived.execution.out_of_memory > 0);
+    let modest = limited(limits, "head -c 8M /dev/zero | tail -c 8M > /dev/null").unwrap();
+    assert_eq!((modest.execution.exit, modest.execution.out_of_memory), (Exit::Code(0), 0));
+    assert_eq!(own_groups(), [""; 0]);
+}
+
+#[test]
+fn a_step_gets_no_more_processor_time_than_it_may_have() {
+    let limits = StepLimits { cpu_millis: 200, ..StepLimits::default() };
+    let busy = "timeout 2 sh -c 'while :; do :; done'; true";
+    let Some(ended) = limited(limits, busy) else { return };
+    let used = ended.execution.usage.cpu_ms;
+    // A fifth of two seconds, and what it took to begin and to end.
+    assert!((100..900).contains(&used), "{used} ms");
+    let free = limited(StepLimits::default(), busy).unwrap();
+    assert!(free.execution.usage.cpu_ms > used, "{} ms", free.execution.usage.cpu_ms);
+}
+
+both_users! {
+    fn a_step_may_have_fewer_processes_than_others() {
+        let mut step = step("for i in 1 2 3 4 5 6 7 8 9; do sleep 5 & done; wait");
+        step.launch.limits.processes = 6;
+        let ended = run_in(&sandbox(), &step);
+        assert!(ended.stderr.contains("fork"), "{ended:?}");
+        let other = support::step("for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1 & done; wait");
+        assert_eq!(run_in(&sandbox(), &other).stderr, "");
+    }
+
+    fn what_a_step_took_is_told() {
+        let ended = run_in(&sandbox(), &step("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; head -c 30M /dev/zero | tail -c 30M > /tmp/x"));
+        let usage = ended.execution.usage;
+        assert!(usage.cpu_ms > 20, "{usage:?}");
+        assert!((20 << 20..1 << 30).contains(&usage.peak_memory_bytes), "{usage:?}");
     }
 }

@@ -70,6 +70,7 @@ fn done(start: v1::Start) -> v1::AttemptFinished {
         worker: String::new(),
         started_at_ms: 0,
         duration_ms: 0,
+        usage: Default::default(),
     };
     v1::AttemptFinished {
         attempt: start.attempt,

@@ -77,6 +77,7 @@ mod tests {
             worker: "w".to_owned(),
             started_at_ms: 1,
             duration_ms: 2,
+            usage: Default::default(),
         };
         (DigestFunction::Sha256.digest(b"action"), result)
     }

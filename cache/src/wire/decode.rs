@@ -6,8 +6,8 @@ use cullet_proto::reapi;
 use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::{ActionResultError, INTERLEAVING_URL, LogInterleaving};
-use crate::{ActionResult, LogStream, Output, OutputKind};
+use super::{ActionResultError, INTERLEAVING_URL, LogInterleaving, USAGE_URL, UsageMessage};
+use crate::{ActionResult, LogStream, Output, OutputKind, Usage};
 
 impl ActionResult {
     /// Reads the bytes of a REAPI v2 `ActionResult` whose digests are of `function`. Outputs come back sorted
@@ -32,6 +32,7 @@ impl ActionResult {
             stdout: stream(function, "stdout", message.stdout_raw, message.stdout_digest)?,
             stderr: stream(function, "stderr", message.stderr_raw, message.stderr_digest)?,
             interleaving: interleaving(&metadata.auxiliary_metadata)?,
+            usage: usage(&metadata.auxiliary_metadata)?,
             worker: metadata.worker,
             started_at_ms,
             duration_ms: completed_at_ms.saturating_sub(started_at_ms),
@@ -96,6 +97,15 @@ fn interleaving(auxiliary: &[prost_types::Any]) -> Result<Vec<u32>, ActionResult
     }
 }
 
+fn usage(auxiliary: &[prost_types::Any]) -> Result<Usage, ActionResultError> {
+    let Some(any) = auxiliary.iter().find(|any| any.type_url == USAGE_URL) else {
+        return Ok(Usage::default());
+    };
+    let UsageMessage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } =
+        UsageMessage::decode(&*any.value)?;
+    Ok(Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes })
+}
+
 /// Milliseconds since the epoch. What lies before it, or is absent, counts as the epoch: these times are shown,
 /// never compared.
 fn milliseconds(timestamp: Option<Timestamp>) -> u64 {
@@ -126,6 +136,7 @@ mod tests {
             worker: "w1".to_owned(),
             started_at_ms: 1_790_000_000_123,
             duration_ms: 4_567,
+            usage: Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 },
         }
     }
 

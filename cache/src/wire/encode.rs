@@ -6,8 +6,8 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::{Any, Timestamp};
 
-use super::{INTERLEAVING_URL, LogInterleaving};
-use crate::{ActionResult, LogStream, OutputKind};
+use super::{INTERLEAVING_URL, LogInterleaving, USAGE_URL, UsageMessage};
+use crate::{ActionResult, LogStream, OutputKind, Usage};
 
 impl ActionResult {
     /// The bytes of the REAPI v2 `ActionResult` message.
@@ -38,13 +38,17 @@ impl ActionResult {
         let interleaving = LogInterleaving { runs: self.interleaving.clone() };
         let auxiliary = (!self.interleaving.is_empty())
             .then(|| Any { type_url: INTERLEAVING_URL.to_owned(), value: interleaving.encode_to_vec() });
+        let Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = self.usage;
+        let usage = UsageMessage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes };
+        let usage = (self.usage != Usage::default())
+            .then(|| Any { type_url: USAGE_URL.to_owned(), value: usage.encode_to_vec() });
         reapi::ExecutedActionMetadata {
             worker: self.worker.clone(),
             execution_start_timestamp: Some(timestamp(self.started_at_ms)),
             execution_completed_timestamp: Some(timestamp(
                 self.started_at_ms.saturating_add(self.duration_ms),
             )),
-            auxiliary_metadata: auxiliary.into_iter().collect(),
+            auxiliary_metadata: auxiliary.into_iter().chain(usage).collect(),
             ..Default::default()
         }
     }

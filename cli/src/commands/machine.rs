@@ -8,7 +8,7 @@ use cullet_coordinator::session::Capacity;
 use cullet_worker::host::HostTools;
 use cullet_worker::plain::PlainExecutor;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier, probe};
-use cullet_worker::{ExecuteError, StepExecutor};
+use cullet_worker::{ExecuteError, StepExecutor, StepLimits};
 
 use crate::config::{Config, Executor};
 
@@ -20,6 +20,19 @@ pub(super) struct Started {
     pub(super) executor: Box<dyn StepExecutor>,
     /// In which way it is weaker than documented. It is used all the same, but not in silence.
     pub(super) weakness: Option<String>,
+    /// Kinds of limits that it does not enforce here.
+    pub(super) unenforced: Vec<&'static str>,
+}
+
+/// Every kind of limit that a machine may be unable to enforce.
+const ALL_LIMITS: StepLimits = StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1 };
+
+/// That these limits are only planned with, in a sentence.
+pub(super) fn unenforced(kinds: &[&str]) -> String {
+    let kinds = kinds.join(" and ");
+    format!(
+        "limits of {kinds} are not enforced on this machine: there is no control group (cgroup) in which this process may make others"
+    )
 }
 
 /// Starts an executor; blocks for some milliseconds. Steps do not see the cache.
@@ -27,13 +40,15 @@ pub(super) fn start(choice: Executor, tools: HostTools, cache: &Path) -> Result<
     let launcher = LauncherCommand::this_program();
     match choice {
         Executor::Plain => {
-            let executor = Box::new(PlainExecutor::start(launcher, tools, GRACE)?);
-            Ok(Started { executor, weakness: None })
+            let plain = PlainExecutor::start(launcher, tools, GRACE)?;
+            let unenforced = plain.missing(&ALL_LIMITS);
+            Ok(Started { executor: Box::new(plain), weakness: None, unenforced })
         }
         Executor::Sandbox => {
             let sandbox = Sandbox::start(launcher, SandboxConfig::new(tools, vec![cache.to_owned()]))?;
             let weakness = weakness(&sandbox.tier());
-            Ok(Started { executor: Box::new(sandbox), weakness })
+            let unenforced = sandbox.missing(&ALL_LIMITS);
+            Ok(Started { executor: Box::new(sandbox), weakness, unenforced })
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::model::{Failure, Model};
 use super::observe::Closing;
 use super::style::{Style, Tone};
-use super::{clean, duration};
+use super::{clean, duration, size};
 
 /// Failed steps whose logs are repeated. Somebody who has more failures reads them one by one.
 const LOGS: usize = 10;
@@ -16,6 +16,9 @@ const FAILURES: usize = 50;
 
 /// Failed tests listed for each step.
 const TESTS: usize = 20;
+
+/// From how much processor time on it is said what a run took, milliseconds.
+const WORTH_MENTIONING_MS: u64 = 10_000;
 
 /// Reasons for skipping that are listed.
 const REASONS: usize = 10;
@@ -136,6 +139,17 @@ impl Summary<'_> {
         }
     }
 
+    /// Of a run that took next to nothing there is nothing to say.
+    fn taken(&self, out: &mut String) {
+        let taken = &self.model.taken;
+        if taken.cpu_ms < WORTH_MENTIONING_MS {
+            return;
+        }
+        let (cpu, peak) = (duration::human_ms(taken.cpu_ms), size::human(taken.peak_memory_bytes));
+        let largest = clean::line(&taken.largest);
+        let _ = writeln!(out, "  took {cpu} of processor time, and at most {peak} of memory ({largest})");
+    }
+
     fn verdict(&self, elapsed: Duration, out: &mut String) {
         let end = self.model.end.clone().unwrap_or_default();
         let took = if self.model.end.is_some() { Duration::from_millis(end.duration_ms) } else { elapsed };
@@ -170,6 +184,7 @@ impl Summary<'_> {
         if let Some(reason) = end.reason.as_deref().filter(|_| self.model.failures.is_empty()) {
             let _ = writeln!(out, "  {}", clean::line(reason));
         }
+        self.taken(out);
         let tests = &self.model.tests;
         if tests.tests > 0 {
             let passed = tests.tests.saturating_sub(tests.failed + tests.skipped);

@@ -22,6 +22,7 @@ fn result(stdout: LogStream, stderr: &'static str, exit_code: i32) -> ActionResu
         worker: "local".to_owned(),
         started_at_ms: 1_600_000_000_000,
         duration_ms: 5,
+        usage: Default::default(),
     }
 }
 

@@ -82,6 +82,9 @@ pub struct StepSpec {
     pub memory_bytes: u64,
     /// Milliseconds after which an attempt is stopped.
     pub timeout_ms: u64,
+    /// Stands for what it may take at most, which is no part of its action: that an identical step with other limits failed
+    /// says nothing about this one.
+    pub limits: u64,
     /// Further attempts after it failed by itself.
     pub retry_failure: u8,
     /// Further attempts after the machine failed it.

@@ -6,6 +6,7 @@ use cullet_cache::EncodedAction;
 use cullet_cache::v1::{digest_to_wire, tree_to_wire};
 use cullet_core::{AttemptOutcome, LogCommand, Resolution, StepPhase, WorkerId};
 use cullet_digest::Digest;
+use cullet_pipeline::plan::Limits;
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
@@ -90,9 +91,15 @@ impl Leading {
             outputs,
             inputs: inputs.collect(),
             reports: context.templates.reports(key.id.step),
+            limits: Some(wire(context.templates.limits(key.id.step))),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }
+}
+
+const fn wire(limits: Limits) -> v1::StepLimits {
+    let Limits { cpu_millis, memory_bytes, processes } = limits;
+    v1::StepLimits { cpu_millis, memory_bytes, processes }
 }
 
 /// An action that an earlier leader made, or that this one has forgotten.

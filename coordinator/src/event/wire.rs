@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use cullet_proto::v1;
 use cullet_proto::v1::run_event;
 
-use super::{Event, Note, RunEnd, RunStart, StepEnd, StepStart, TestSummary};
+use super::{Event, Note, RunEnd, RunStart, StepEnd, StepStart, TestSummary, Usage};
 
 /// The event; none for one that this version does not know.
 pub fn from_wire(event: v1::RunEvent) -> Option<Event> {
@@ -42,6 +42,7 @@ fn step_end(end: v1::StepFinished) -> StepEnd {
             skipped: tests.skipped,
             failures: tests.failures,
         }),
+        usage: Usage::of_result(&end.result),
         result: (!end.result.is_empty()).then(|| STANDARD.encode(&end.result)),
     }
 }

@@ -31,6 +31,7 @@ impl<D: Driver> Session<D> {
             end.exit_code = end.exit_code.or(ended.exit_code);
             end.reason = end.reason.or(ended.reason);
             end.tests = ended.tests;
+            end.usage = ended.result.as_ref().map(|result| result.usage.into());
             if !ended.recorded {
                 end.result = ended.result.map(|result| STANDARD.encode(result.encode()));
             }

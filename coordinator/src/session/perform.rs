@@ -89,6 +89,7 @@ impl<D: Driver> Session<D> {
             outputs: templates.outputs(id.step),
             inputs: self.core_run().and_then(|run| inputs_of(run, id.step)).unwrap_or_default(),
             reports: templates.reports(id.step),
+            limits: templates.limits(id.step),
         };
         self.parts.workers.start(start, self.reports.clone()).await;
     }

@@ -67,6 +67,10 @@ impl Templates for TestTemplates {
         Vec::new()
     }
 
+    fn limits(&self, _: u32) -> cullet_pipeline::plan::Limits {
+        cullet_pipeline::plan::Limits::default()
+    }
+
     fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let last = self.0.len() as u32 - 1;
         vec![("result".to_owned(), last, 0)]
@@ -159,6 +163,7 @@ impl Memory {
             worker: "here".to_owned(),
             started_at_ms: 0,
             duration_ms: 5,
+            usage: Default::default(),
         };
         if !start.action.do_not_cache {
             self.results.lock().unwrap().insert(start.digest, result);
@@ -295,6 +300,7 @@ impl World {
             cpu_millis: 1000,
             memory_bytes: 0,
             timeout_ms: 60_000,
+            limits: 0,
             retry_failure: 0,
             retry_infra: self.retry_infra,
             effects: step.effects,

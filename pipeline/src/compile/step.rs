@@ -9,7 +9,7 @@ use super::steps::InstanceScope;
 use crate::decode::{Decode, Field, Lazy, Named, Scalar};
 use crate::diag::Diagnostic;
 use crate::expr::{self, Complaint};
-use crate::plan::{self, Image, Input, InputFrom, Network, Resources, Retries, Settings, Step};
+use crate::plan::{self, Image, Input, InputFrom, Limits, Network, Resources, Retries, Settings, Step};
 use crate::scalar::{Text, VariableName};
 use crate::syntax::{RetriesDef, Run, StepDef};
 use crate::yaml::{Kind, Node};
@@ -22,6 +22,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     image: Image::Host,
     env: Vec::new(),
     resources: RESOURCES,
+    limits: Limits { cpu_millis: 0, memory_bytes: 0, processes: 0 },
     timeout: TIMEOUT,
     retries: RETRIES,
     network: Network::None,
@@ -136,12 +137,28 @@ impl<'a> Compiler<'a> {
         if let Some(reports) = definition.reports.as_ref().and_then(|field| field.value.junit.as_ref()) {
             settings.reports = self.reports(at, &reports.value);
         }
+        self.demands(settings, at, definition);
         self.limits(settings, at, definition);
         self.effects(settings, definition);
         self.unsupported(settings, at, definition);
     }
 
     fn limits(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
+        let kept_free = settings.resources.memory_bytes;
+        // Whoever takes more than what is kept free takes it from others.
+        settings.limits.memory_bytes = kept_free;
+        let Some(limits) = definition.limits.as_ref().map(|field| &field.value) else { return };
+        self.set(&mut settings.limits.cpu_millis, at, limits.cpu.as_ref());
+        self.set(&mut settings.limits.memory_bytes, at, limits.memory.as_ref());
+        self.set(&mut settings.limits.processes, at, limits.processes.as_ref());
+        if let Some(memory) = limits.memory.as_ref().filter(|_| settings.limits.memory_bytes < kept_free) {
+            let message = "it may take less memory than `resources` keeps free for it".to_owned();
+            let help = "raise one or lower the other".to_owned();
+            self.cx.error(memory.value.node, Complaint::new(message).help(help));
+        }
+    }
+
+    fn demands(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
         let resources = definition.resources.as_ref().map(|field| &field.value);
         self.set(&mut settings.resources.cpu_millis, at, resources.and_then(|map| map.cpu.as_ref()));
         self.set(&mut settings.resources.memory_bytes, at, resources.and_then(|map| map.memory.as_ref()));

@@ -82,6 +82,29 @@ impl Scalar for Count {
     }
 }
 
+/// The most processes and threads that a step may have at all.
+const MOST_PROCESSES: u32 = 4096;
+
+/// How many processes and threads a step may have at a time.
+pub(crate) struct Processes;
+
+impl Scalar for Processes {
+    type Value = u32;
+    const ACCEPTS: Accepts = Accepts::Numbers;
+    const EXPECTED: &'static str = "a number from 1 to 4096";
+
+    fn parse(text: &str) -> Result<u32, Complaint> {
+        match text.parse() {
+            Ok(count @ 1..=MOST_PROCESSES) => Ok(count),
+            _ => Err(Complaint::new(format!("`{text}` is not a number from 1 to {MOST_PROCESSES}"))),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1, "maximum": MOST_PROCESSES })
+    }
+}
+
 /// A TCP port.
 pub(crate) struct Port;
 

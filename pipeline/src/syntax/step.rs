@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::words::{Condition, ImageText, InputText, StepText, Volume};
 use super::{Deferred, MatrixDef, Run, SecretDef, ServiceDef};
 use crate::decode::{Cx, Decode, Defs, Lazy, List, Named, OneOrMany, mismatch, object};
-use crate::scalar::{Count, Cpu, Flag, Memory, NetworkMode, PathOrGlob, Period, Text};
+use crate::scalar::{Count, Cpu, Flag, Memory, NetworkMode, PathOrGlob, Period, Processes, Text};
 use crate::yaml::{Kind, Node};
 
 object! {
@@ -15,6 +15,18 @@ object! {
         cpu: Lazy<'a, Cpu>,
         /// Memory: `512MiB`, `2GiB`. Default: no share of its own is kept for the step.
         memory: Lazy<'a, Memory>,
+    }
+}
+
+object! {
+    /// What a step may take at most.
+    pub(crate) struct LimitsDef requires [] {
+        /// Processor time: `2`, `0.5` or `500m` of one processor's. Default: what is there.
+        cpu: Lazy<'a, Cpu>,
+        /// Memory: `512MiB`, `2GiB`. Default: what `resources` keeps free for it, if it says so.
+        memory: Lazy<'a, Memory>,
+        /// Processes and threads at a time. Default: 4096, which is the most.
+        processes: Lazy<'a, Processes>,
     }
 }
 
@@ -77,6 +89,8 @@ object! {
         outputs: Named<'a, OneOrMany<Lazy<'a, PathOrGlob>>>,
         /// What it takes of its worker while it runs.
         resources: ResourcesDef<'a>,
+        /// What it may take at most.
+        limits: LimitsDef<'a>,
         /// When to stop it: `90s`, `10m`, `1h30m`. Default: `1h`.
         timeout: Lazy<'a, Period>,
         /// Steps that must succeed first although nothing of theirs is an input.

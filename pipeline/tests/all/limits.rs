@@ -34,6 +34,23 @@ steps:
 }
 
 #[test]
+fn limits() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: x
+    resources: { memory: 2GiB }
+    limits: { cpu: -1, memory: 1GiB, processes: 5000 }
+"#,
+        r#"6:20: error: `-1` is not a number of processors; write it as 2, 0.5 or 500m
+6:32: error: it may take less memory than `resources` keeps free for it; raise one or lower the other
+6:49: error: `5000` is not a number from 1 to 4096
+"#,
+    );
+}
+
+#[test]
 fn resources_not_a_map() {
     check(
         r#"cullet: 1

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cullet_pipeline::plan::{
-    Image, InputFrom, Network, OutputPattern, OutputRef, Plan, ReportFormat, Resources, Retries, Step,
+    Image, InputFrom, Limits, Network, OutputPattern, OutputRef, Plan, ReportFormat, Resources, Retries, Step,
 };
 
 use crate::support::{lines, plan, planned};
@@ -35,6 +35,7 @@ steps:
     caches: { /root/.cargo: cargo }
     outputs: { docs: ["doc/**", LICENSE], bin: "target/${{ params.profile }}/app/", all: "*.o" }
     resources: { cpu: 500m, memory: 1.5GiB }
+    limits: { processes: 7 }
     timeout: 1h30m
     network: full
   merge: { inputs: { reports: test.report, one: "test[os=mac,shard=2].report", linux: "test[os=linux].report" }, run: x }
@@ -91,6 +92,7 @@ fn every_key_arrives() {
         ]
     );
     assert_eq!(build.settings.resources, Resources { cpu_millis: 500, memory_bytes: 3 << 29 });
+    assert_eq!(build.settings.limits, Limits { cpu_millis: 0, memory_bytes: 3 << 29, processes: 7 });
     assert_eq!(build.settings.timeout, Duration::from_secs(5400));
     assert_eq!(build.settings.network, Network::Full);
     let unsupported: Vec<(&str, u32, u32)> =
@@ -112,6 +114,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(lint.run.arguments()[3], "lint --${{ x }}");
     assert_eq!(lint.settings.image, Image::Host);
     assert_eq!(lint.settings.resources, Resources { cpu_millis: 1000, memory_bytes: 0 });
+    assert_eq!(lint.settings.limits, Limits::default());
     assert_eq!(lint.settings.timeout, Duration::from_secs(3600));
     assert_eq!(lint.settings.retries, Retries { failure: 0, infra: 3 });
     assert_eq!(lint.settings.network, Network::None);

@@ -13,6 +13,7 @@ mod forbidden;
 mod guest;
 mod history;
 mod killing;
+mod memory;
 mod outputs;
 mod pipeline_files;
 mod rules;

@@ -9,7 +9,7 @@ use cullet_digest::Digest;
 use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
-use super::reason::{killed_by, sentence};
+use super::reason::{killed_by, out_of_memory, sentence};
 use super::worker::exit_code;
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
@@ -86,9 +86,13 @@ impl Finisher {
             worker: self.config.name.clone(),
             started_at_ms: milliseconds(execution.started_at),
             duration_ms: u64::try_from(execution.duration.as_millis()).unwrap_or(u64::MAX),
+            usage: execution.usage,
         };
         let acts_outside = self.attempt.action.do_not_cache;
-        judge(execution.exit, result, trouble.map(|error| final_if(acts_outside, error)), logs.warnings)
+        let trouble = trouble.map(|error| final_if(acts_outside, error));
+        let ran_out = (execution.out_of_memory > 0)
+            .then(|| out_of_memory(self.attempt.limits.memory_bytes, execution.usage.peak_memory_bytes));
+        judge(execution.exit, result, trouble, ran_out, logs.warnings)
     }
 }
 
@@ -116,11 +120,16 @@ fn judge(
     exit: Exit,
     result: ActionResult,
     trouble: Option<Trouble>,
+    ran_out: Option<String>,
     mut warnings: Vec<String>,
 ) -> AttemptReport {
     match (exit, trouble) {
         (Exit::Cancelled, _) => AttemptReport::Cancelled { result: Some(result) },
-        (Exit::Code(0), None) => AttemptReport::Succeeded { result, warnings },
+        (Exit::Code(0), None) => {
+            // It went on without one of its processes: another time it may need what that one does.
+            warnings.extend(ran_out.map(|reason| format!("a process of it was ended: {reason}")));
+            AttemptReport::Succeeded { result, warnings }
+        }
         (Exit::Code(0), Some(Trouble::Output(fault))) => {
             AttemptReport::Failed { result, reason: Some(fault.to_string()), warnings }
         }
@@ -138,9 +147,10 @@ fn judge(
             match exit {
                 Exit::TimedOut => AttemptReport::TimedOut { result, warnings },
                 Exit::Signal(signal) => {
-                    AttemptReport::Failed { result, reason: Some(killed_by(signal)), warnings }
+                    let reason = ran_out.unwrap_or_else(|| killed_by(signal));
+                    AttemptReport::Failed { result, reason: Some(reason), warnings }
                 }
-                _ => AttemptReport::Failed { result, reason: None, warnings },
+                _ => AttemptReport::Failed { result, reason: ran_out, warnings },
             }
         }
     }

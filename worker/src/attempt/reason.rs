@@ -34,6 +34,25 @@ pub(super) fn killed_by(signal: i32) -> String {
     }
 }
 
+/// A step that needed more memory than it may have, bytes.
+pub(super) fn out_of_memory(limit: u64, peak: u64) -> String {
+    let (limit, peak) = (size(limit), size(peak));
+    format!(
+        "out of memory: it may have {limit} and took {peak}; raise `limits.memory`, or `resources.memory`"
+    )
+}
+
+/// In the largest unit that leaves a number of at least one.
+fn size(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64 / 1024.0, 0);
+    while value >= 1024.0 && unit + 1 < units.len() {
+        (value, unit) = (value / 1024.0, unit + 1);
+    }
+    let text = format!("{value:.1}");
+    format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), units[unit])
+}
+
 /// What to do about it, where the cause knows less than we do.
 fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);

@@ -15,7 +15,7 @@ use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
-use crate::executor::{Exit, Launch, StepExecutor};
+use crate::executor::{Exit, Launch, StepExecutor, StepLimits};
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 
@@ -38,6 +38,8 @@ pub struct Attempt {
     pub action_digest: Digest,
     /// What to run.
     pub action: Arc<Action>,
+    /// What it may take.
+    pub limits: StepLimits,
     /// Whether a success is recorded in the action cache.
     pub write_result: bool,
 }
@@ -114,7 +116,7 @@ impl Worker {
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
         let recorder = Recorder::new(scratch.path(), self.config.log_bytes, events);
-        let launch = launch(&attempt.action, &inputs, &scratch);
+        let launch = launch(&attempt, &inputs, &scratch);
         let execution = match self.executor.execute(launch, recorder.sink(), cancel).await {
             Ok(execution) => execution,
             Err(error) => return infra(&error),
@@ -148,7 +150,8 @@ impl Worker {
 /// takes far less, and whoever takes longer removes what it made when it is done.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
+fn launch(attempt: &Attempt, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
+    let action = &attempt.action;
     Launch {
         arguments: action.arguments.clone(),
         env: action.env.clone(),
@@ -157,6 +160,7 @@ fn launch(action: &Action, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
         scratch: scratch.step(),
         network: action.requires(NETWORK),
         timeout: action.timeout,
+        limits: attempt.limits,
     }
 }
 

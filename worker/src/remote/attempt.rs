@@ -71,6 +71,7 @@ async fn conclude(
         label: start.name.clone(),
         action_digest: start.digest,
         action: Arc::clone(&start.action),
+        limits: start.limits,
         write_result: false,
     };
     trace.part("fetch inputs", prefetch(parts, start, handle)).await;

@@ -10,7 +10,7 @@ use cullet_proto::v1;
 use prost::bytes::Bytes;
 
 use super::key::AttemptKey;
-use crate::Declared;
+use crate::{Declared, StepLimits};
 
 /// An attempt to start.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub(super) struct Start {
     /// Inputs that other workers have, with the addresses of those.
     pub(super) held: Vec<Held>,
     pub(super) reports: Vec<String>,
+    pub(super) limits: StepLimits,
     /// The step's span.
     pub(super) trace: Option<TraceContext>,
 }
@@ -78,9 +79,11 @@ impl Start {
             }
             inputs.push((path, tree));
         }
-        let v1::Start { outputs, reports, traceparent, .. } = start;
+        let v1::Start { outputs, reports, traceparent, limits, .. } = start;
+        let v1::StepLimits { cpu_millis, memory_bytes, processes } = limits.unwrap_or_default();
+        let limits = StepLimits { cpu_millis, memory_bytes, processes };
         let trace = TraceContext::parse(&traceparent);
-        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, trace })
+        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, limits, trace })
     }
 
     pub(super) fn declared(&self) -> Declared<'_> {

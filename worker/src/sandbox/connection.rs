@@ -53,9 +53,9 @@ impl Connection {
 
     /// Hands a step to the launcher. What becomes of it is told on the step's own socket. A launcher that does
     /// not take it within ten seconds is ended, with all its steps.
-    pub(super) fn send(&self, request: &StepRequest, fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
+    pub(super) fn send(&self, request: &StepRequest, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = send_frame(&stream, request, &fds);
+        let sent = send_frame(&stream, request, fds);
         match &sent {
             // Refused before anything was sent.
             Err(error) if error.raw_os_error() == Some(libc::E2BIG) => {}

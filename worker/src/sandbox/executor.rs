@@ -14,7 +14,7 @@ use super::protocol::{Mode, StepRequest};
 use super::runner::{Runner, setup};
 use super::tier::Tier;
 use crate::host::{HostTools, complete_env};
-use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor};
+use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor, StepLimits};
 
 /// Runs steps in Linux namespaces of their own.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl Sandbox {
         self.runner.footing().owner
     }
 
+    /// Which of these limits this machine does not enforce.
+    pub fn missing(&self, limits: &StepLimits) -> Vec<&'static str> {
+        self.runner.cgroups().missing(limits)
+    }
+
     /// The process id of the launcher, for `doctor` and tests.
     pub fn launcher_pid(&self) -> u32 {
         self.runner.launcher_pid()
@@ -63,6 +68,8 @@ fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<Step
         inputs: launch.inputs,
         scratch: launch.scratch,
         network: launch.network,
+        processes: 0,
+        groups: 0,
     })
 }
 
@@ -108,11 +115,11 @@ impl StepExecutor for Sandbox {
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
-        let (timeout, scratch) = (launch.timeout, launch.scratch.clone());
+        let (bounds, scratch) = ((launch.timeout, launch.limits), launch.scratch.clone());
         let (tools, owner) = (Arc::clone(&self.tools), self.owner());
         let prepare = move || prepare(launch, &tools, owner);
-        let (exit, started_at, duration) = self.runner.run(prepare, timeout, log, cancel).await?;
+        let ran = self.runner.run(prepare, bounds, log, cancel).await?;
         open_overlay_work(&scratch);
-        Ok(Execution { exit, started_at, duration, workspace })
+        Ok(ran.execution(workspace))
     }
 }

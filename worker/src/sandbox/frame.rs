@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 const MAX_FRAME_BYTES: usize = 16 << 20;
 /// The largest message on a step's own socket: one error text or one exit status.
 const MAX_PACKET_BYTES: usize = 16 << 10;
-/// The most descriptors any message carries: standard output, standard error and the step's socket.
-const MAX_FDS: usize = 3;
+/// The most descriptors any message carries: standard output, standard error, the step's socket, and two control groups.
+const MAX_FDS: usize = 5;
 
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)

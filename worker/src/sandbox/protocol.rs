@@ -1,7 +1,8 @@
 //! What cullet, the launcher and the first process of a step say to each other.
 //!
 //! cullet → launcher, a stream: [`Mode`], then [`StepRequest`]s, each with three descriptors (standard output,
-//! standard error, the step's own socket). The stream's end means that cullet is gone.
+//! standard error, the step's own socket) and those by which its first process enters its control groups. The stream's
+//! end means that cullet is gone.
 //! launcher → cullet: one [`Welcome`].
 //! On the step's own socket: [`StepReport`]s to cullet, [`Order`]s to the step's first process.
 
@@ -85,6 +86,10 @@ pub(crate) struct StepRequest {
     /// Holds `upper` and `work`, or a plain step's `workspace`.
     pub(crate) scratch: PathBuf,
     pub(crate) network: bool,
+    /// Processes and threads at a time; 0 for as many as any step may have.
+    pub(crate) processes: u32,
+    /// Control groups that it has to enter: their descriptors come behind the other three.
+    pub(crate) groups: usize,
 }
 
 /// What is told about a step.
@@ -96,7 +101,17 @@ pub(crate) enum StepReport {
     /// Nothing of the step ran.
     Failed(Fault),
     /// The step's main process ended.
-    Ended { ending: Ending, started_at: SystemTime, duration: Duration },
+    Ended { ending: Ending, started_at: SystemTime, duration: Duration, taken: Taken },
+}
+
+/// What the processes took that have ended, as getrusage(2) has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) cpu_ms: u64,
+    /// Of the largest process.
+    pub(crate) peak_bytes: u64,
+    pub(crate) read_bytes: u64,
+    pub(crate) written_bytes: u64,
 }
 
 /// How the main process ended.

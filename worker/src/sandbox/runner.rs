@@ -1,7 +1,9 @@
 //! Hands steps to a launcher and follows them, in whatever way that launcher runs them.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::config::LauncherCommand;
 use super::connection::Connection;
 use super::descriptors::{raise_limit, room};
-use super::protocol::{Footing, Mode, StepRequest};
+use super::protocol::{Footing, Mode, StepRequest, Taken};
 use super::supervise::{Ended, Supervised, supervise};
+use crate::cgroup::{Cgroups, Group, Seen};
 use crate::pump::Pump;
 use crate::stopping::{StopHandle, StopSignal, stop_signal};
-use crate::{ExecuteError, LogSink};
+use crate::{ExecuteError, Execution, Exit, LogSink, StepLimits, Usage};
 
 /// A launcher, started anew when it dies, and the room for steps.
 #[derive(Debug)]
@@ -27,6 +30,24 @@ pub(crate) struct Runner {
     grace: Duration,
     connection: RwLock<Arc<Connection>>,
     room: Arc<Semaphore>,
+    cgroups: Cgroups,
+}
+
+/// A step that has ended, with what its control group saw.
+pub(crate) struct Ran {
+    pub(crate) ended: Ended,
+    pub(crate) seen: Seen,
+}
+
+impl Ran {
+    /// For whoever asked, with what is left in the workspace.
+    pub(crate) fn execution(self, workspace: Vec<PathBuf>) -> Execution {
+        let Self { ended: Ended { exit, started_at, duration, taken }, seen } = self;
+        let peak_memory_bytes = if seen.peak_bytes > 0 { seen.peak_bytes } else { taken.peak_bytes };
+        let Taken { cpu_ms, read_bytes, written_bytes, .. } = taken;
+        let usage = Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes };
+        Execution { exit, started_at, duration, usage, out_of_memory: seen.killed, workspace }
+    }
 }
 
 impl Runner {
@@ -41,6 +62,7 @@ impl Runner {
         let connection = Connection::open(&command, &mode)?;
         Ok(Arc::new(Self {
             room: Arc::new(Semaphore::new(room)),
+            cgroups: Cgroups::open(),
             connection: RwLock::new(Arc::new(connection)),
             command,
             mode,
@@ -54,6 +76,11 @@ impl Runner {
 
     pub(crate) fn launcher_pid(&self) -> u32 {
         self.connection().pid()
+    }
+
+    /// Where steps are limited.
+    pub(crate) const fn cgroups(&self) -> &Cgroups {
+        &self.cgroups
     }
 
     fn connection(&self) -> Arc<Connection> {
@@ -78,10 +105,10 @@ impl Runner {
     pub(crate) async fn run(
         self: &Arc<Self>,
         prepare: impl FnOnce() -> Result<StepRequest, ExecuteError> + Send + 'static,
-        timeout: Duration,
+        (timeout, limits): (Duration, StepLimits),
         mut log: Box<dyn LogSink>,
         cancel: CancellationToken,
-    ) -> Result<Ended, ExecuteError> {
+    ) -> Result<Ran, ExecuteError> {
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|_| setup("wait for room", io::ErrorKind::Other.into()))?;
         let (handle, stop) = stop_signal().map_err(|source| setup("create a pipe", source))?;
@@ -89,10 +116,19 @@ impl Runner {
         let follow = tokio::task::spawn_blocking(move || {
             // Taken until the step's descriptors are closed, even when nobody waits for the step any more.
             let _room = room;
-            let step = runner.begin(&prepare()?, timeout, stop)?;
+            let mut request = prepare()?;
+            let group =
+                runner.cgroups.group(&limits).map_err(|source| setup("make a control group", source))?;
+            request.processes = limits.processes;
+            let entrances = group.as_ref().map(Group::entrances).transpose();
+            let entrances =
+                entrances.map_err(|source| setup("open a control group", source))?.unwrap_or_default();
+            request.groups = entrances.len();
+            let step = runner.begin(&request, &entrances, timeout, stop)?;
             // The executor's end ends its launcher, and must not wait for this step.
             drop(runner);
-            supervise(step, log.as_mut())
+            let ended = supervise(step, log.as_mut());
+            conclude(ended, group.as_ref().map(Group::seen).unwrap_or_default())
         });
         until_ended(follow, handle, cancel).await
     }
@@ -100,6 +136,7 @@ impl Runner {
     fn begin(
         &self,
         request: &StepRequest,
+        entrances: &[File],
         timeout: Duration,
         stop: StopSignal,
     ) -> Result<Supervised, ExecuteError> {
@@ -110,9 +147,9 @@ impl Runner {
             .and_then(|()| give(&stderr, connection.footing.owner))
             .map_err(|source| setup("hand over the output pipes", source))?;
         let (channel, theirs) = step_socket().map_err(|source| setup("create a socket", source))?;
-        connection
-            .send(request, [stdout.as_fd(), stderr.as_fd(), theirs.as_fd()])
-            .map_err(|source| setup("hand over to the launcher", source))?;
+        let mut fds = vec![stdout.as_fd(), stderr.as_fd(), theirs.as_fd()];
+        fds.extend(entrances.iter().map(File::as_fd));
+        connection.send(request, &fds).map_err(|source| setup("hand over to the launcher", source))?;
         Ok(Supervised {
             connection: Arc::downgrade(&connection),
             channel,
@@ -122,6 +159,18 @@ impl Runner {
             grace: self.grace,
             is_namespace: matches!(self.mode, Mode::Sandbox(_)),
         })
+    }
+}
+
+/// Where the first process itself was killed, and others for want of memory, that is why.
+fn conclude(ended: Result<Ended, ExecuteError>, seen: Seen) -> Result<Ran, ExecuteError> {
+    match ended {
+        Ok(ended) => Ok(Ran { ended, seen }),
+        Err(ExecuteError::Lost { started_at, duration }) if seen.killed > 0 => {
+            let (exit, taken) = (Exit::Signal(libc::SIGKILL), Taken::default());
+            Ok(Ran { ended: Ended { exit, started_at, duration, taken }, seen })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -145,10 +194,10 @@ fn give(pipe: &OwnedFd, owner: Option<u32>) -> io::Result<()> {
 /// Waits for the following thread, and passes a cancellation on to it. Being dropped stops the step, too: the
 /// handle goes, and the thread takes that as a cancellation.
 async fn until_ended(
-    follow: tokio::task::JoinHandle<Result<Ended, ExecuteError>>,
+    follow: tokio::task::JoinHandle<Result<Ran, ExecuteError>>,
     handle: StopHandle,
     cancel: CancellationToken,
-) -> Result<Ended, ExecuteError> {
+) -> Result<Ran, ExecuteError> {
     tokio::pin!(follow);
     let joined = tokio::select! {
         joined = &mut follow => joined,

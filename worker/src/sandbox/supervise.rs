@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::connection::{Connection, PATIENCE};
 use super::fault::Fault;
 use super::frame::{recv_packet, send_packet};
-use super::protocol::{Ending, Order, StepReport};
+use super::protocol::{Ending, Order, StepReport, Taken};
 use crate::pump::Pump;
 use crate::stopping::{Stop, StopSignal, Stopping};
 use crate::{ExecuteError, Exit, LogSink};
@@ -42,14 +42,20 @@ struct Known {
     processes: Option<OwnedFd>,
     /// The first process, when its pidfd could not be received.
     unwatched: Option<Pid>,
-    ended: Option<(Ending, SystemTime, Duration)>,
+    ended: Option<(Ending, SystemTime, Duration, Taken)>,
     fault: Option<Fault>,
     /// The socket's other end is closed: nothing more will be told.
     silent: bool,
 }
 
-/// How a step ended, when, and how long it ran.
-pub(crate) type Ended = (Exit, SystemTime, Duration);
+/// The end of a step.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    pub(crate) started_at: SystemTime,
+    pub(crate) duration: Duration,
+    pub(crate) taken: Taken,
+}
 
 /// Blocks until no process of the step is left.
 pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
@@ -158,8 +164,8 @@ impl Known {
                     }
                 }
                 Ok(Some((StepReport::Failed(fault), _))) => self.fault = Some(fault),
-                Ok(Some((StepReport::Ended { ending, started_at, duration }, _))) => {
-                    self.ended = Some((ending, started_at, duration));
+                Ok(Some((StepReport::Ended { ending, started_at, duration, taken }, _))) => {
+                    self.ended = Some((ending, started_at, duration, taken));
                 }
                 Ok(None) | Err(_) => self.silent = true,
             }
@@ -211,18 +217,20 @@ impl Known {
             });
         }
         if let Some(exit) = stopping.verdict() {
-            let (started_at, duration) = self.ended.map_or((began, elapsed), |(_, at, ran)| (at, ran));
-            return Ok((exit, started_at, duration));
+            let ended = self.ended.map(|(_, at, ran, taken)| (at, ran, taken));
+            let (started_at, duration, taken) = ended.unwrap_or((began, elapsed, Taken::default()));
+            return Ok(Ended { exit, started_at, duration, taken });
         }
         match (self.ended, self.fault) {
-            (Some((Ending::Code(code), at, ran)), _) => Ok((Exit::Code(code), at, ran)),
-            (Some((Ending::Signal(signal), at, ran)), _) => Ok((Exit::Signal(signal), at, ran)),
+            (Some((ending, started_at, duration, taken)), _) => {
+                let exit = match ending {
+                    Ending::Code(code) => Exit::Code(code),
+                    Ending::Signal(signal) => Exit::Signal(signal),
+                };
+                Ok(Ended { exit, started_at, duration, taken })
+            }
             (None, Some(fault)) => Err(fault.into()),
-            // Its first process was killed from outside, by the machine's OOM killer or with the launcher.
-            (None, None) => Err(failed(
-                "learn how the step ended: its first process was killed",
-                io::ErrorKind::BrokenPipe.into(),
-            )),
+            (None, None) => Err(ExecuteError::Lost { started_at: began, duration: elapsed }),
         }
     }
 }

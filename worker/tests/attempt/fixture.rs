@@ -44,6 +44,9 @@ impl Sight<'_> {
     }
 }
 
+/// A process that ends with this one has run out of memory.
+pub(crate) const OUT_OF_MEMORY: i32 = 137;
+
 struct Closure(Box<Script>);
 
 impl std::fmt::Debug for Closure {
@@ -74,6 +77,8 @@ impl StepExecutor for Closure {
             exit,
             started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
             duration: Duration::from_millis(3),
+            usage: cullet_worker::Usage { cpu_ms: 2, peak_memory_bytes: 3 << 20, ..Default::default() },
+            out_of_memory: u64::from(exit == Exit::Code(OUT_OF_MEMORY)),
             workspace: vec![upper, launch.inputs],
         })
     }
@@ -267,6 +272,7 @@ pub(crate) async fn run(worker: &Worker, action: Action) -> AttemptReport {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        limits: cullet_worker::StepLimits::default(),
         write_result: true,
     };
     worker.run(attempt, NoEvents, CancellationToken::new()).await

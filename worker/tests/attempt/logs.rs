@@ -60,6 +60,7 @@ async fn lines_arrive_while_the_step_runs() {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        limits: cullet_worker::StepLimits::default(),
         write_result: false,
     };
     let sender = source.sender(5);
@@ -92,6 +93,7 @@ async fn a_cancelled_step_keeps_its_logs_and_nothing_else() {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        limits: cullet_worker::StepLimits::default(),
         write_result: true,
     };
     let events = cullet_worker::logs::NoEvents;

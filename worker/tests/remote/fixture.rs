@@ -194,6 +194,7 @@ pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, 
         outputs: outputs.iter().map(|&path| path.to_owned()).collect(),
         inputs: vec![],
         reports: vec![],
+        limits: Default::default(),
         traceparent: String::new(),
     }
 }

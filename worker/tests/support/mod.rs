@@ -93,6 +93,7 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             scratch,
             network: false,
             timeout: Duration::from_secs(60),
+            limits: cullet_worker::StepLimits::default(),
         },
         dir,
         cancel: CancellationToken::new(),

@@ -13,6 +13,7 @@ use cullet_coordinator::workers::Delivery;
 use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::Digest;
+use cullet_pipeline::plan::Limits;
 use cullet_worker::StepExecutor;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
@@ -38,6 +39,8 @@ pub(super) struct Execution<'a> {
     pub(super) run: RunId,
     pub(super) submission: Submission,
     pub(super) capacity: Capacity,
+    /// The kinds of limits that steps have: what is not 0.
+    pub(super) limits: Limits,
     /// Not even a lease could be written: the disk of the cache, where steps would work, is full.
     pub(super) full: bool,
 }
@@ -104,7 +107,8 @@ impl Execution<'_> {
             owner: self.config.step_owner(),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
-        let executor = executor(self.run_config.executor, &self.prepared.tools, self.config, watchers);
+        let executor =
+            executor(self.run_config.executor, &self.prepared.tools, self.config, self.limits, watchers);
         let (full, read_only) = (self.full, self.cache.disk.is_read_only());
         let cache_dir = self.config.cache_dir.clone();
         let make = move || {
@@ -140,12 +144,19 @@ fn executor(
     choice: Executor,
     tools: &HostTools,
     config: &Config,
+    limits: Limits,
     watchers: Watchers,
 ) -> Arc<dyn StepExecutor> {
     let (tools, cache) = (tools.clone(), config.cache_dir.clone());
     let start = move || {
         let started = machine::start(choice, tools.clone(), &cache)?;
-        if let Some(text) = started.weakness {
+        let is_asked = |kind: &&str| match *kind {
+            "memory" => limits.memory_bytes > 0,
+            _ => limits.cpu_millis > 0,
+        };
+        let unenforced: Vec<&str> = started.unenforced.into_iter().filter(is_asked).collect();
+        let unenforced = (!unenforced.is_empty()).then(|| machine::unenforced(&unenforced));
+        for text in started.weakness.into_iter().chain(unenforced) {
             let level = "warning".to_owned();
             watchers.clone().event(&Event::Note(Note { level, kind: None, step: None, text }));
         }

@@ -8,10 +8,11 @@ use cullet_cache::BlobStore;
 use cullet_coordinator::event;
 use cullet_coordinator::workers::{Finished, Report, StartAttempt, Workers};
 use cullet_core::{AttemptId, AttemptOutcome, StepId, WorkerId};
+use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Attempt, Worker};
 use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{Conclusion, Declared, Outcome, Stream};
+use cullet_worker::{Conclusion, Declared, Outcome, StepLimits, Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +104,7 @@ async fn execute(
     let attempt = Attempt {
         label: start.name.clone(),
         action_digest: start.digest,
+        limits: limits(start.limits),
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
     };
@@ -119,6 +121,11 @@ async fn execute(
         let _ = sender.send(Report::Note { id: start.id, text: text.clone() }).await;
     }
     Finished { recorded, ..finished(&start, conclusion) }
+}
+
+const fn limits(limits: Limits) -> StepLimits {
+    let Limits { cpu_millis, memory_bytes, processes } = limits;
+    StepLimits { cpu_millis, memory_bytes, processes }
 }
 
 /// The worker's words in the core's.

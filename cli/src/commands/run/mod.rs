@@ -21,6 +21,7 @@ use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
+use cullet_pipeline::plan::Limits;
 
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
@@ -92,6 +93,7 @@ fn execute_plan(
         cpu_millis: capacity.cpu_millis,
         memory_bytes: capacity.memory_bytes,
     };
+    let limits = plan.steps.iter().fold(Limits::default(), |all, step| all.or(step.settings.limits));
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let submission =
         submission(plan, prepared.machine.clone(), options, subtree).map_err(prepare::unreadable)?;
@@ -104,7 +106,7 @@ fn execute_plan(
     let written = args.output.clone().map(Written::to);
     let full = live.is_none();
     let execution =
-        Execution { config, run_config, cache: &cache, prepared, run, submission, capacity, full };
+        Execution { config, run_config, cache: &cache, prepared, run, submission, capacity, limits, full };
     let end = execution.execute(written.clone(), watchers.clone())?;
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });

@@ -44,6 +44,9 @@ impl Machine {
         if let Some(weakness) = started.weakness {
             tracing::warn!("{weakness}");
         }
+        if !started.unenforced.is_empty() {
+            tracing::warn!("{}", machine::unenforced(&started.unenforced));
+        }
         Ok(Self {
             capacity: machine::capacity(settings.cpu_millis, settings.memory_bytes),
             executor: started.executor.into(),

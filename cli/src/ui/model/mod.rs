@@ -8,6 +8,7 @@ mod tail;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use cullet_coordinator::event::Usage;
 use cullet_coordinator::{Event, RunEnd, StepEnd, StepStart, TestSummary};
 
 pub use counts::Counts;
@@ -41,9 +42,32 @@ pub struct Model {
     pub skips: Skips,
     /// Tests over all reports of the run.
     pub tests: TestSummary,
+    /// What its executions took, as far as it is known.
+    pub taken: Taken,
     /// How it ended, once it has.
     pub end: Option<RunEnd>,
     places: HashMap<String, Place>,
+}
+
+/// What all executions of a run took.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Processor time, milliseconds.
+    pub cpu_ms: u64,
+    /// The most memory that one of them had, bytes.
+    pub peak_memory_bytes: u64,
+    /// Which.
+    pub largest: String,
+}
+
+impl Taken {
+    fn add(&mut self, step: &str, usage: Usage) {
+        self.cpu_ms = self.cpu_ms.saturating_add(usage.cpu_ms);
+        if usage.peak_memory_bytes > self.peak_memory_bytes {
+            self.peak_memory_bytes = usage.peak_memory_bytes;
+            step.clone_into(&mut self.largest);
+        }
+    }
 }
 
 /// A step that runs.
@@ -107,6 +131,9 @@ impl Model {
             Place::Failed | Place::Tolerated => self.failed(end, running),
             Place::Skipped => self.skips.add(&end.step, end.reason.as_deref()),
             _ => {}
+        }
+        if let Some(usage) = end.usage {
+            self.taken.add(&end.step, usage);
         }
         if let Some(tests) = &end.tests {
             self.tests.tests += tests.tests;

@@ -111,7 +111,7 @@ impl Transition<'_> {
     }
 
     /// Gives a leader's result to those that wait for it. After a failure, who may try more often than the
-    /// leader did goes on trying.
+    /// leader did goes on trying, and who has other limits tries for itself.
     fn share(&mut self, id: StepId, result: &Ending) {
         let Some(step) = self.step(id) else { return };
         let Some(action) = step.action else { return };
@@ -121,7 +121,8 @@ impl Transition<'_> {
         }
         let mut followers = self.state.flights.disband(&action);
         followers.retain(|follower| {
-            let tries_on = result.status.is_failure() && self.tries_on(follower.id, failures);
+            let tries_on = result.status.is_failure()
+                && (self.has_other_limits(id, follower.id) || self.tries_on(follower.id, failures));
             if !tries_on {
                 self.endings.push_back((follower.id, result.for_follower()));
             }
@@ -138,6 +139,11 @@ impl Transition<'_> {
                 self.endings.push_back((follower.id, result.for_follower()));
             }
         }
+    }
+
+    fn has_other_limits(&self, id: StepId, other: StepId) -> bool {
+        let limits = |id: StepId| self.state.runs.get(&id.run).map(|run| run.step_spec(id.step).limits);
+        limits(id) != limits(other)
     }
 
     fn tries_on(&mut self, id: StepId, failures: u8) -> bool {

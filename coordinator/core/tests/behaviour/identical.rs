@@ -24,6 +24,19 @@ fn two() -> [StepSpec; 2] {
 }
 
 #[test]
+fn a_failure_says_nothing_about_a_step_with_other_limits() {
+    let mut core = Core::with_cpus(4);
+    let limited = |name, limits| StepSpec { limits, ..step(name) };
+    core.submit(1, keep_going([limited("a", 1), limited("b", 2), limited("c", 1), limited("d", 2)]));
+    for name in ["a", "b", "c", "d"] {
+        core.miss_as(name, "same");
+    }
+    assert_eq!(core.fail("a"), ["a Failed", "c Failed shared", "start b#1@2 on 1"]);
+    // A success is one, whatever it took.
+    assert_eq!(core.succeed("b"), ["b Succeeded", "d Succeeded shared", "run 1 Failed"]);
+}
+
+#[test]
 fn the_later_ones_wait_and_take_the_result() {
     let mut core = in_flight(&two());
     assert_eq!(core.view("a").phase, StepPhase::Running);

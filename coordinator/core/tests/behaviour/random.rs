@@ -43,6 +43,7 @@ fn step(index: usize, raw: &RawStep) -> StepSpec {
         cpu_millis: u32::from(raw.cpus) * 500,
         memory_bytes: u64::from(raw.cpus % 3) << 20,
         command: digest(&format!("class {}", raw.class)),
+        limits: u64::from(raw.traits % 13 == 6),
         retry_failure: raw.retries.0,
         retry_infra: raw.retries.1,
         effects: one_in(11, 1),

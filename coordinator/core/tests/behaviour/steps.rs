@@ -23,6 +23,7 @@ pub(crate) fn step(name: &str) -> StepSpec {
         cpu_millis: 1000,
         memory_bytes: 0,
         timeout_ms: 60_000,
+        limits: 0,
         retry_failure: 0,
         retry_infra: 0,
         effects: false,

@@ -145,6 +145,7 @@ fn step(name: &str, effects: bool) -> StepSpec {
         cpu_millis: 1000,
         memory_bytes: 0,
         timeout_ms: 1000,
+        limits: 0,
         retry_failure: 0,
         retry_infra: 3,
         effects,

@@ -186,6 +186,7 @@ fn events_are_as_described() {
         exit_code: Some(1),
         reason: Some("r".to_owned()),
         tests: Some(TestSummary::default()),
+        usage: Some(crate::event::Usage::default()),
         ..StepEnd::default()
     };
     let text = String::new;

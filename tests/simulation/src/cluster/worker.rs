@@ -121,6 +121,7 @@ fn result(exit_code: i32, duration_ms: u64, worker: &str) -> ActionResult {
         worker: worker.to_owned(),
         started_at_ms: 1,
         duration_ms,
+        usage: Default::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use cullet_digest::DigestFunction;
 use cullet_proto::v1::attempt_finished::Outcome as Wire;
 
 use super::*;
+use crate::StepLimits;
 
 fn key(step: u32, epoch: u64) -> AttemptKey {
     let run = "0".repeat(32);
@@ -34,6 +35,7 @@ fn start(step: u32, epoch: u64) -> Start {
         inputs,
         held,
         reports,
+        limits: StepLimits::default(),
         trace: None,
     }
 }

@@ -10,16 +10,21 @@ use std::time::{Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, sethostname};
 
 use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
-use super::super::protocol::{Ending, Order, StepReport, StepRequest};
+use super::super::protocol::{Ending, Order, StepReport, StepRequest, Taken};
 use super::program::Program;
 use super::{Launcher, Prepared, filter, plain, privileges, step_root, sys};
+
+/// The unit of the block counts of getrusage(2) on Linux.
+const RUSAGE_BLOCK_BYTES: u64 = 512;
 
 /// The descriptors that come with a request.
 pub(super) struct StepFds {
@@ -27,10 +32,16 @@ pub(super) struct StepFds {
     pub(super) stderr: OwnedFd,
     /// To cullet; its other end closing means that nobody wants the step any more.
     pub(super) channel: OwnedFd,
+    /// Of the step's control groups: `cgroup.procs` of each.
+    pub(super) entrances: Vec<OwnedFd>,
 }
 
 /// Everything process 1 does.
 pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> ! {
+    // Before it has a control group namespace, whose root this becomes.
+    let entered = fds.entrances.iter().try_for_each(|entrance| {
+        nix::unistd::write(entrance, b"0").during("enter the step's control group").map(drop)
+    });
     let Ok((channel, alive)) = keep_only(&fds, launcher.alive()) else {
         // Without its socket this process cannot even say what is wrong; cullet sees it end.
         sys::exit_now(1);
@@ -40,7 +51,8 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
         Launcher::Sandbox(_) => || (),
         Launcher::Plain => plain::end_all,
     };
-    let started = enter(launcher, request, alive)
+    let started = entered
+        .and_then(|()| enter(launcher, request, alive))
         .and_then(|workspace| Program::new(request, &workspace))
         .and_then(|program| start(&program, channel));
     let report = match started {
@@ -113,11 +125,17 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
     step_root::pivot(&prepared.view)?;
     step_root::silence_stdin()?;
-    let forbidden = privileges::drop_all(prepared.standing, &prepared.config, &machine.path())?;
+    let most = most_processes(prepared.config.max_processes, request.processes);
+    let forbidden = privileges::drop_all(prepared.standing, most, &machine.path())?;
     // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
     let against_namespaces = prepared.against_namespaces.iter().filter(|_| !forbidden);
     against_namespaces.chain(&prepared.filter).try_for_each(filter::install)
+}
+
+/// The smaller of what any step and what this one may have.
+fn most_processes(any: u64, this: u32) -> u64 {
+    if this == 0 { any } else { any.min(this.into()) }
 }
 
 /// The machine's /proc, kept writable for the first process where the step sees it read-only.
@@ -189,6 +207,7 @@ impl Running {
                     ending,
                     started_at: self.started_at,
                     duration: self.clock.elapsed(),
+                    taken: taken(),
                 };
             }
             let mut watched = [
@@ -220,6 +239,19 @@ impl Running {
                 Ok(_) => {}
             }
         }
+    }
+}
+
+/// What all children took that are buried, and theirs.
+fn taken() -> Taken {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Taken::default() };
+    let millis = |time: TimeVal| u64::try_from(time.num_milliseconds()).unwrap_or(0);
+    let number = |value: i64| u64::try_from(value).unwrap_or(0);
+    Taken {
+        cpu_ms: millis(usage.user_time() + usage.system_time()),
+        peak_bytes: number(usage.max_rss()) * 1024,
+        read_bytes: number(usage.block_reads()) * RUSAGE_BLOCK_BYTES,
+        written_bytes: number(usage.block_writes()) * RUSAGE_BLOCK_BYTES,
     }
 }
 

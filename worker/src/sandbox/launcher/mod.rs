@@ -154,14 +154,19 @@ impl Launcher {
 
     /// Starts one step. What goes wrong is told to the step's socket.
     fn start(&self, request: &StepRequest, fds: Vec<OwnedFd>) {
-        let Ok([stdout, stderr, channel]) = <[OwnedFd; 3]>::try_from(fds) else {
+        let mut fds = fds.into_iter();
+        let (Some(stdout), Some(stderr), Some(channel)) = (fds.next(), fds.next(), fds.next()) else {
             // Too few descriptors were free to receive them. They are closed here, which ends the step for
             // cullet, too; other steps go on.
             return;
         };
+        let entrances: Vec<OwnedFd> = fds.collect();
+        if entrances.len() < request.groups {
+            return;
+        }
         match sys::clone_process(self.namespaces()) {
             Ok(Cloned::Child) => {
-                let fds = StepFds { stdout, stderr, channel };
+                let fds = StepFds { stdout, stderr, channel, entrances };
                 init::main(self, request, fds)
             }
             Ok(Cloned::Parent(pidfd, pid)) => {

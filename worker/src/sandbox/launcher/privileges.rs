@@ -8,7 +8,6 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{getegid, geteuid};
 
-use super::super::config::ViewConfig;
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};
 use super::sys;
@@ -21,7 +20,7 @@ const MAX_OPEN_FILES: u64 = 65_536;
 ///
 /// `proc` is a /proc in which this process may write. Whether further namespaces are forbidden by that: containers that mask
 /// parts of it leave its settings read-only, and a filter has to do it.
-pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> Result<bool, Fault> {
+pub(super) fn drop_all(standing: Standing, most_processes: u64, proc: &Path) -> Result<bool, Fault> {
     if standing == Standing::Root {
         footing::become_user(standing.step_uid())?;
     }
@@ -33,7 +32,7 @@ pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> 
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => false,
         written => written.during("forbid further user namespaces").map(|()| true)?,
     };
-    limit(config)?;
+    limit(most_processes)?;
     drop_capabilities()?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;
     // The step shares this user: without this it could trace its first process.
@@ -42,7 +41,7 @@ pub(super) fn drop_all(standing: Standing, config: &ViewConfig, proc: &Path) -> 
 }
 
 /// The process limit counts within the user namespace just made, so it is the step's alone.
-fn limit(config: &ViewConfig) -> Result<(), Fault> {
+fn limit(most_processes: u64) -> Result<(), Fault> {
     let open_files = nix::sys::resource::getrlimit(Resource::RLIMIT_NOFILE)
         .during("read the limit of open files")?
         .1
@@ -50,7 +49,7 @@ fn limit(config: &ViewConfig) -> Result<(), Fault> {
     let limits = [
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_NOFILE, open_files),
-        (Resource::RLIMIT_NPROC, config.max_processes),
+        (Resource::RLIMIT_NPROC, most_processes),
     ];
     for (resource, most) in limits {
         let hard = nix::sys::resource::getrlimit(resource).during("read a limit")?.1;
