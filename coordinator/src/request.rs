@@ -92,8 +92,16 @@ const MOST_ID: usize = 128;
 const MOST_NAME: usize = 255;
 const MOST_PATH: usize = 4096;
 
+/// The largest submission, in bytes as it is sent: that of a pipeline, with as much for what is said besides.
+pub const MOST_BYTES: usize = 16 << 20;
+
 /// The largest pipeline, in bytes, that a cluster takes: a message of raft holds the steps of it with room to spare.
-const MOST_PIPELINE: usize = 8 << 20;
+pub const MOST_PIPELINE: usize = 8 << 20;
+
+/// What a submission has in bytes as it is sent.
+pub fn sent_bytes(request: &v1::SubmitRequest) -> usize {
+    request.encoded_len()
+}
 
 fn bounded(field: &'static str, len: usize, limit: usize) -> Result<(), BadRequest> {
     if len > limit { Err(BadRequest::TooLong { field, len, limit }) } else { Ok(()) }

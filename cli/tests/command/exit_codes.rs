@@ -38,6 +38,23 @@ fn what_is_for_later_says_so() {
 }
 
 #[test]
+fn a_pipeline_that_no_cluster_takes_is_2_before_any_is_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let long = format!("{GOOD}# {}\n", "x".repeat(8 << 20));
+    std::fs::write(home.path().join("cullet.yaml"), &long).unwrap();
+    for flag in [&[][..], &["--detach"]] {
+        let args = [&["run", "--cluster", "http://127.0.0.1:1"], flag].concat();
+        let output = run(home.path(), &args);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{args:?}");
+        let size = format!("cullet.yaml has {} bytes, more than the 8388608 (8 MiB)", long.len());
+        let said = stderr(&output);
+        assert!(said.contains(&size) && said.contains("hint: divide it"), "{said}");
+    }
+    // One machine takes it.
+    assert_eq!(run(home.path(), &["validate"]).status.code(), Some(0));
+}
+
+#[test]
 fn what_is_wrong_about_a_cluster_is_2() {
     const URL: &str = "http://127.0.0.1:1";
     let home = tempfile::tempdir().unwrap();

@@ -13,16 +13,14 @@ use crate::engine::{Engine, Leading};
 use crate::planted::{self, Bug};
 use crate::request;
 
-/// A submission carries a pipeline of up to 8 MiB; nothing else is larger.
-const MAX_REQUEST: usize = 16 << 20;
-
 /// The state of a run with a hundred thousand steps has some twenty megabytes.
 const MAX_ANSWER: usize = 256 << 20;
 
 /// The service of a coordinator.
 pub fn runs_service(engine: Engine) -> RunsServer<impl Runs> {
     RunsServer::new(RunsApi::new(engine))
-        .max_decoding_message_size(MAX_REQUEST)
+        // Nothing else that is asked is larger than a submission.
+        .max_decoding_message_size(request::MOST_BYTES)
         .max_encoding_message_size(MAX_ANSWER)
 }
 

@@ -129,6 +129,9 @@ fn what_is_wrong_is_said_as_json() {
     let large = cluster.dir().join("large");
     std::fs::write(&large, vec![b' '; (16 << 20) + 1]).unwrap();
     let large = format!("@{}", large.display());
+    let long = cluster.dir().join("long");
+    std::fs::write(&long, format!(r#"{{"pipeline": "{}"}}"#, " ".repeat((8 << 20) + 1))).unwrap();
+    let long = format!("@{}", long.display());
     let bad = r#"{"pipeline": "cullet: 1\nname: x\nsteps: { a: { rum: x } }\n"}"#;
     for (arguments, path, status, code, words) in [
         (&[][..], "/api/v2/nothing", 404, "unimplemented", "/api/v1/openapi.json"),
@@ -150,6 +153,7 @@ fn what_is_wrong_is_said_as_json() {
             "unknown field `pipelin`",
         ),
         (&["-H", kind, "--data-binary", &large], "/api/v1/runs", 413, "invalid_argument", "16777216"),
+        (&["-H", kind, "--data-binary", &long], "/api/v1/runs", 400, "invalid_argument", "8388608"),
         (&["-H", kind, "-d", bad], "/api/v1/runs", 503, "unavailable", "no worker has joined"),
     ] {
         let (got, body) = curl(&cluster, arguments, path);

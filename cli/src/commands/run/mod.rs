@@ -44,6 +44,9 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     remote::refuse_flags(args, addresses.is_some())?;
     let color = config.terminal.stderr_style(config.color).color;
     let text = pipeline_file::read(&args.pipeline.file)?;
+    if addresses.is_some() {
+        submit::check_pipeline(&args.pipeline.file, &text)?;
+    }
     let (plan, warnings) = match pipeline_file::plan(&args.pipeline, &args.targets, &text) {
         Ok(planned) => planned,
         Err(problems) => {

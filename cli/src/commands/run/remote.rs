@@ -79,6 +79,7 @@ pub(super) fn run(
     let prepared = prepare::prepare(config, Executor::Sandbox, plan, &base)?;
     check_subtrees(plan, &prepared.sources)?;
     let mut request = submit::request(args, config, run_config, &prepared, text);
+    submit::check_size(&request)?;
     // One thread tells what happens, one receives it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

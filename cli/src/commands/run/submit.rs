@@ -1,8 +1,10 @@
 //! From a checked pipeline and its sources to a run of a cluster.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::Duration;
 
+use cullet_coordinator::request::{MOST_BYTES, MOST_PIPELINE, sent_bytes};
 use cullet_proto::v1;
 use tonic::Code;
 
@@ -11,6 +13,7 @@ use crate::args::RunArgs;
 use crate::cluster::{Cluster, ClusterError, Patience, upload};
 use crate::config::{Config, RunConfig};
 use crate::diagnostics;
+use crate::error::CliError;
 
 /// A submission may be large, and a cluster that has only just been started has no worker yet. A full queue is waited
 /// for as long as a person would.
@@ -20,6 +23,38 @@ const SUBMITTING: Patience = Patience {
     queue: Duration::from_secs(600),
     say: |why| diagnostics::report(&format!("waiting for the cluster: {}\n", crate::ui::clean::line(why))),
 };
+
+/// Refuses a pipeline that no cluster takes, before anything is done with it.
+pub(super) fn check_pipeline(file: &Path, text: &str) -> Result<(), CliError> {
+    let (len, most) = (text.len(), MOST_PIPELINE);
+    if len <= most {
+        return Ok(());
+    }
+    let name = file.display();
+    let mib = most >> 20;
+    Err(CliError::usage(format!(
+        "the pipeline file {name} has {len} bytes, more than the {most} ({mib} MiB) that a cluster takes"
+    ))
+    .hint(
+        "divide it into several pipelines, or run it on this machine, without --cluster and CULLET_CLUSTER",
+    ))
+}
+
+/// Refuses a submission that fits into no message. One that is sent all the same is answered by the library of the
+/// other side, in words of its own.
+pub(super) fn check_size(request: &v1::SubmitRequest) -> Result<(), CliError> {
+    let (len, most) = (sent_bytes(request), MOST_BYTES);
+    if len <= most {
+        return Ok(());
+    }
+    let mib = most >> 20;
+    let (pipeline, sources, params) = (request.pipeline.len(), request.sources.len(), request.params.len());
+    Err(CliError::usage(format!(
+        "the submission has {len} bytes, more than the {most} ({mib} MiB) that a cluster takes: the pipeline has \
+         {pipeline} of them, the rest are {sources} sources, {params} parameters and the targets"
+    ))
+    .hint("divide the pipeline into several, with a few sources each, or run it on this machine"))
+}
 
 /// What is asked of the cluster.
 pub(super) fn request(
@@ -97,5 +132,23 @@ mod tests {
         let (one, two) = (fresh_id(), fresh_id());
         assert_ne!(one, two);
         assert!(one.len() == 32 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    }
+
+    #[test]
+    fn what_no_cluster_takes_is_refused_with_its_size_and_the_limit() {
+        let file = Path::new("ci/cullet.yaml");
+        let text = " ".repeat(MOST_PIPELINE);
+        assert!(check_pipeline(file, &text).is_ok());
+        let refused = check_pipeline(file, &(text + "\n")).unwrap_err();
+        let said = "the pipeline file ci/cullet.yaml has 8388609 bytes, more than the 8388608 (8 MiB) that a cluster takes";
+        assert_eq!((refused.to_string().as_str(), refused.hints().len()), (said, 1));
+
+        let mut request =
+            v1::SubmitRequest { pipeline: vec![b' '; MOST_PIPELINE].into(), ..Default::default() };
+        assert!(check_size(&request).is_ok());
+        request.params = (0..9).map(|name| (name.to_string(), " ".repeat(1 << 20))).collect();
+        let refused = check_size(&request).unwrap_err().to_string();
+        assert!(refused.contains("more than the 16777216 (16 MiB) that a cluster takes"), "{refused}");
+        assert!(refused.contains("the pipeline has 8388608 of them"), "{refused}");
     }
 }
