@@ -127,14 +127,22 @@ pub struct GraphArgs {
 
 /// `cullet why`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cullet why 'test[shard=2]' --run 0193a4b2c3d4")]
+#[command(override_usage = "cullet why [OPTIONS] [RUN] <STEP>")]
+#[command(after_help = "\
+Examples:
+  cullet why build                               in the last run
+  cullet why 0193a4b2c3d4 'test[shard=2]'        in that run
+  cullet why build --cluster http://c-0:7400     in the last run of a cluster")]
 pub struct WhyArgs {
-    /// The step
-    #[arg(value_name = "STEP")]
-    pub step: String,
-    /// In which run; the start of its name is enough [default: the last one]
+    /// The step, after the run if it is not the last one: the start of its name is enough
+    #[arg(value_name = "[RUN] STEP", num_args = 1..=2, required = true)]
+    pub what: Vec<String>,
+    /// The run, instead of before the step
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterFlag,
 }
 
 /// `cullet runs`.

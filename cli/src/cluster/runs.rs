@@ -99,6 +99,20 @@ impl Cluster {
         answer.run.ok_or_else(|| ClusterError::UnknownRun { name: run.to_owned() })
     }
 
+    /// The keys that a step had in earlier runs.
+    pub(crate) async fn step_keys(
+        &self,
+        run: &str,
+        step: &str,
+    ) -> Result<v1::ListStepKeysResponse, ClusterError> {
+        let request = v1::ListStepKeysRequest { run: run.to_owned(), step: step.to_owned() };
+        self.call(Patience::ASKING, |mut client| {
+            let request = request.clone();
+            async move { client.list_step_keys(request).await }
+        })
+        .await
+    }
+
     /// Ends a run. Whether it had ended already.
     pub(crate) async fn cancel(&self, run: &str) -> Result<bool, ClusterError> {
         let request = v1::CancelRunRequest { run: run.to_owned() };

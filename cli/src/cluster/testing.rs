@@ -134,6 +134,13 @@ impl Runs for Coordinator {
         let mut logs = self.0.logs.lock().unwrap();
         streamed(logs.get_mut(&step).and_then(VecDeque::pop_front))
     }
+
+    async fn list_step_keys(
+        &self,
+        request: Request<v1::ListStepKeysRequest>,
+    ) -> Result<Response<v1::ListStepKeysResponse>, Status> {
+        Err(Status::not_found(request.into_inner().run))
+    }
 }
 
 /// An event with a number.

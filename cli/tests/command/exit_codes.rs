@@ -69,6 +69,8 @@ fn what_is_wrong_about_a_cluster_is_2() {
         (&["run", "--detach"], "--detach is about runs on a cluster"),
         (&["run", "--priority", "-5"], "--priority is about runs on a cluster"),
         (&["attach", "0193"], "no cluster is named"),
+        (&["why", "--cluster", "x", "a"], "no address of a coordinator"),
+        (&["why", "--cluster", URL, "0193", "a", "--run", "0193"], "one step of one run is explained"),
         (&["logs", "-f", "a"], "--follow is about steps of a cluster"),
         (&["status", "--cluster", "x"], "no address of a coordinator"),
         (&["cancel", "--cluster", URL, "build"], "there is no run 'build'"),

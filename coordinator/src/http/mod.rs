@@ -5,6 +5,7 @@ mod api;
 mod error;
 mod events;
 mod extract;
+mod keys;
 mod limits;
 mod log;
 mod runs;
@@ -65,6 +66,7 @@ fn api(metrics: &Arc<Metrics>) -> Api {
         .add::<runs::__path_cancel, _, _>(runs::cancel)
         .add::<events::__path_follow, _, _>(events::follow)
         .add::<log::__path_read, _, _>(log::read)
+        .add::<keys::__path_list, _, _>(keys::list)
         .add::<status::__path_show, _, _>(status::show)
 }
 

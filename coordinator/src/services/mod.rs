@@ -3,6 +3,7 @@
 mod access;
 mod all;
 mod events;
+mod keys;
 mod list;
 mod log;
 mod log_source;

@@ -136,6 +136,24 @@ impl Runs for RunsApi {
         let node = knowing(&self.engine, run, &request).await?;
         chunks(node, &self.engine, run, request.into_inner()).map(Response::new)
     }
+
+    async fn list_step_keys(
+        &self,
+        request: Request<v1::ListStepKeysRequest>,
+    ) -> Result<Response<v1::ListStepKeysResponse>, Status> {
+        let run = run_id(&request.get_ref().run)?;
+        match leader(&self.engine, &request).await? {
+            Who::Here(leading) => {
+                up_to_date(&leading).await?;
+                let known = leading.read(|state| super::keys::known(state, run, &request.get_ref().step))?;
+                Ok(Response::new(known.complete(&*self.engine.parts().actions).await))
+            }
+            Who::There(channel) => {
+                let call = |mut client: Client, request| async move { client.list_step_keys(request).await };
+                pass_on(channel, request.into_inner(), call).await
+            }
+        }
+    }
 }
 
 type Client = v1::runs_client::RunsClient<tonic::transport::Channel>;

@@ -90,6 +90,9 @@ fn the_examples_of_the_documentation_work() {
     assert!(logs[0].contains("hello world\n") && logs[0].contains("bye\n"), "{}", logs[0]);
     assert_eq!((logs[1].as_str(), logs[2].as_str()), ("bye\n", &logs[0][6..]));
 
+    let keys = json(&only(&cluster, run, "Comparing"));
+    assert_eq!(keys, json(r#"{"no_cache": false, "earlier": [], "execution": null}"#));
+
     assert_eq!(json(&only(&cluster, run, "Cancelling"))["had_ended"], true);
 }
 
@@ -132,6 +135,7 @@ fn what_is_wrong_is_said_as_json() {
     let long = cluster.dir().join("long");
     std::fs::write(&long, format!(r#"{{"pipeline": "{}"}}"#, " ".repeat((8 << 20) + 1))).unwrap();
     let long = format!("@{}", long.display());
+    let keys = format!("{nobody}/keys");
     let bad = r#"{"pipeline": "cullet: 1\nname: x\nsteps: { a: { rum: x } }\n"}"#;
     for (arguments, path, status, code, words) in [
         (&[][..], "/api/v2/nothing", 404, "unimplemented", "/api/v1/openapi.json"),
@@ -154,6 +158,8 @@ fn what_is_wrong_is_said_as_json() {
         ),
         (&["-H", kind, "--data-binary", &large], "/api/v1/runs", 413, "invalid_argument", "16777216"),
         (&["-H", kind, "--data-binary", &long], "/api/v1/runs", 400, "invalid_argument", "8388608"),
+        (&[], &keys, 400, "invalid_argument", "step"),
+        (&[], &format!("{keys}?step=a"), 404, "not_found", "there is no run"),
         (&["-H", kind, "-d", bad], "/api/v1/runs", 503, "unavailable", "no worker has joined"),
     ] {
         let (got, body) = curl(&cluster, arguments, path);

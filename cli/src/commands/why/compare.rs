@@ -1,6 +1,6 @@
 //! Two actions, compared.
 
-use cullet_cache::{Action, LocalCache};
+use cullet_cache::{Action, BlobStore};
 use cullet_coordinator::resolve::describe;
 use cullet_digest::Digest;
 
@@ -22,50 +22,42 @@ const MAX_BYTES: u64 = 16 << 20;
 ///
 /// # Errors
 /// One of the two can no longer be read, in a sentence.
-pub(super) fn actions(
-    cache: &LocalCache,
+pub(super) async fn actions(
+    blobs: &dyn BlobStore,
     config: &Config,
     old: &Digest,
     new: &Digest,
 ) -> Result<Vec<String>, String> {
-    runtime()?.block_on(async {
-        let (old, new) = (read(cache, old).await?, read(cache, new).await?);
-        let mut lines = Vec::new();
-        arguments(&old, &new, &mut lines);
-        pairs("variable", &old.env, &new.env, &mut lines);
-        platform(config, &old, &new, &mut lines);
-        settings(&old, &new, &mut lines);
-        if old.input_root != new.input_root {
-            trees::compare(cache, old.input_root, new.input_root, &mut lines).await;
-        }
-        Ok(lines)
-    })
+    let (old, new) = (read(blobs, old).await?, read(blobs, new).await?);
+    let mut lines = Vec::new();
+    arguments(&old, &new, &mut lines);
+    pairs("variable", &old.env, &new.env, &mut lines);
+    platform(config, &old, &new, &mut lines);
+    settings(&old, &new, &mut lines);
+    if old.input_root != new.input_root {
+        trees::compare(blobs, old.input_root, new.input_root, &mut lines).await;
+    }
+    Ok(lines)
 }
 
 /// Whether results of this key may not be reused, as far as the action can still be read.
-pub(super) fn is_never_reused(cache: &LocalCache, key: Option<Digest>) -> bool {
-    let (Some(key), Ok(runtime)) = (key, runtime()) else { return false };
-    runtime.block_on(read(cache, &key)).is_ok_and(|action| action.do_not_cache)
+pub(super) async fn is_never_reused(blobs: &dyn BlobStore, key: Option<Digest>) -> bool {
+    let Some(key) = key else { return false };
+    read(blobs, &key).await.is_ok_and(|action| action.do_not_cache)
 }
 
-/// Reading what is on this disk is all there is to wait for.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.map_err(|error| format!("cannot start: {error}"))
-}
-
-async fn read(cache: &LocalCache, key: &Digest) -> Result<Action, String> {
-    let action = blob(cache, key).await?;
+async fn read(blobs: &dyn BlobStore, key: &Digest) -> Result<Action, String> {
+    let action = blob(blobs, key).await?;
     let command = Action::command_digest(key.function(), &action).map_err(|error| describe(&error))?;
-    let command = blob(cache, &command).await?;
+    let command = blob(blobs, &command).await?;
     Action::decode(key.function(), &action, &command).map_err(|error| describe(&error))
 }
 
-async fn blob(cache: &LocalCache, digest: &Digest) -> Result<bytes::Bytes, String> {
+async fn blob(blobs: &dyn BlobStore, digest: &Digest) -> Result<bytes::Bytes, String> {
     if digest.size() > MAX_BYTES {
         return Err(format!("{} has {} bytes", digest.short(), digest.size()));
     }
-    let blob = cache.blobs.get(digest).await.map_err(|error| describe(&error))?;
+    let blob = blobs.get(digest).await.map_err(|error| describe(&error))?;
     blob.into_bytes().map_err(|error| error.to_string())
 }
 
@@ -151,7 +143,7 @@ fn platform(config: &Config, old: &Action, new: &Action, lines: &mut Vec<String>
 fn tools(changed: &[String]) -> String {
     let mut names: Vec<String> = changed.iter().take(MAX_TOOLS).map(|name| clean::line(name)).collect();
     if changed.is_empty() {
-        names.push("which ones is no longer known".to_owned());
+        names.push("which ones is not known here".to_owned());
     }
     let more = changed.len().saturating_sub(MAX_TOOLS);
     if more > 0 {
@@ -249,7 +241,7 @@ mod tests {
         let arch = "platform property Arch changed: 'x' -> 'y'";
         assert_eq!(told("host:old"), [arch]);
         assert_eq!(told("host:new"), ["the machine's tools changed: cc", arch]);
-        let unknown = "the machine's tools changed: which ones is no longer known";
+        let unknown = "the machine's tools changed: which ones is not known here";
         assert_eq!(told("host:gone"), [unknown, arch]);
         assert_eq!(told("debian"), [arch, "platform property image changed: 'host:old' -> 'debian'"]);
     }
@@ -257,7 +249,7 @@ mod tests {
     #[test]
     fn tools_of_the_machine_are_named_in_one_line() {
         assert_eq!(tools(&["cc".to_owned(), "ld".to_owned()]), "the machine's tools changed: cc, ld");
-        assert_eq!(tools(&[]), "the machine's tools changed: which ones is no longer known");
+        assert_eq!(tools(&[]), "the machine's tools changed: which ones is not known here");
         let many: Vec<String> = (0..25).map(|tool| format!("t{tool}")).collect();
         assert!(tools(&many).ends_with("t19, 5 more"));
     }

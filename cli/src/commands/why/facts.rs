@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use cullet_coordinator::event::{Event, Note, StepEnd};
 
-use crate::error::CliError;
-use crate::history::StoredRun;
+use crate::history::HistoryError;
 
 /// What is known of a step.
 #[derive(Debug, Default)]
@@ -31,10 +30,13 @@ pub(super) struct Ended {
 }
 
 impl Facts {
-    /// Reads the events.
-    pub(super) fn read(run: &StoredRun, step: &str) -> Result<Self, CliError> {
+    /// Reads the events of a run, each with its time in milliseconds since the run's start.
+    pub(super) fn read(
+        step: &str,
+        events: impl FnOnce(&mut dyn FnMut(Event, u64)) -> Result<(), HistoryError>,
+    ) -> Result<Self, HistoryError> {
         let mut reader = Reader { step, ..Reader::default() };
-        run.events(|event, at_ms| reader.event(event, at_ms))?;
+        events(&mut |event, at_ms| reader.event(event, at_ms))?;
         Ok(reader.facts)
     }
 }

@@ -9,8 +9,8 @@ pub(super) struct Asked<'a> {
     pub(super) key: &'a str,
     /// The run.
     pub(super) run: &'a str,
-    /// When the run started, in milliseconds since the Unix epoch. What was seen later explains nothing.
-    pub(super) started_ms: u64,
+    /// What was seen later explains nothing, in milliseconds since the Unix epoch.
+    pub(super) until_ms: u64,
     /// When the step was executed.
     pub(super) executed_ms: u64,
     /// Nobody wanted results of the cache.
@@ -38,8 +38,7 @@ pub(super) enum Reason<'a> {
 
 /// `known` are the sightings of the step's keys, the newest first.
 pub(super) fn reason<'a>(asked: &Asked<'_>, known: &'a [KeyRecord]) -> Reason<'a> {
-    let mut earlier =
-        known.iter().filter(|record| record.run != asked.run && record.at_ms <= asked.started_ms);
+    let mut earlier = known.iter().filter(|record| record.run != asked.run && record.at_ms <= asked.until_ms);
     let same = earlier.clone().find(|record| record.digest == asked.key);
     // Evictions are known to the second. One in the second of the execution came before it only if there was
     // something to evict by then.
@@ -77,7 +76,7 @@ mod tests {
     const ASKED: Asked<'_> = Asked {
         key: "a",
         run: "r",
-        started_ms: 50_000,
+        until_ms: 50_000,
         executed_ms: 51_000,
         no_cache: false,
         evicted_ms: None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cullet_cache::LocalCache;
+use cullet_cache::BlobStore;
 use cullet_digest::{Digest, Directory};
 
 use crate::ui::clean;
@@ -26,11 +26,11 @@ struct Pair {
 }
 
 /// Adds a line for each file that differs. Equal directories are not read.
-pub(super) async fn compare(cache: &LocalCache, old: Digest, new: Digest, lines: &mut Vec<String>) {
+pub(super) async fn compare(blobs: &dyn BlobStore, old: Digest, new: Digest, lines: &mut Vec<String>) {
     let mut found = 0;
     let mut open = vec![Pair { path: String::new(), old: Some(old), new: Some(new) }];
     while let Some(pair) = open.pop() {
-        let (Some(old), Some(new)) = (entries(cache, pair.old).await, entries(cache, pair.new).await) else {
+        let (Some(old), Some(new)) = (entries(blobs, pair.old).await, entries(blobs, pair.new).await) else {
             let path = if pair.path.is_empty() { "the inputs" } else { pair.path.trim_end_matches('/') };
             lines.push(format!("{} differs, but can no longer be read", clean::line(path)));
             continue;
@@ -88,9 +88,9 @@ const fn directory(entry: Option<&Entry>) -> Option<Digest> {
 }
 
 /// The entries by name; none where they cannot be read.
-async fn entries(cache: &LocalCache, digest: Option<Digest>) -> Option<BTreeMap<String, Entry>> {
+async fn entries(blobs: &dyn BlobStore, digest: Option<Digest>) -> Option<BTreeMap<String, Entry>> {
     let Some(digest) = digest else { return Some(BTreeMap::new()) };
-    let bytes = cache.blobs.get(&digest).await.ok()?.into_bytes().ok()?;
+    let bytes = blobs.get(&digest).await.ok()?.into_bytes().ok()?;
     let directory = Directory::decode(digest.function(), &bytes).ok()?;
     let files = directory.files().iter().map(|file| {
         (file.name.to_string(), Entry::File { digest: file.digest, executable: file.executable })

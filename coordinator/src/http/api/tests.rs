@@ -8,8 +8,11 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
 use serde_json::{Value, json};
 
 use super::super::events::FollowQuery;
+use super::super::keys::KeysQuery;
 use super::super::log::LogQuery;
-use super::super::types::{Cancelled, ClusterStatus, ListQuery, RunDetail, RunPage, Submission, Submitted};
+use super::super::types::{
+    Cancelled, ClusterStatus, ListQuery, RunDetail, RunPage, StepKeys, Submission, Submitted,
+};
 use super::*;
 use crate::event::{Event, Note, RunEnd, RunStart, StepEnd, StepStart, TestSummary};
 
@@ -41,6 +44,7 @@ fn every_path_is_described() {
         "get /api/v1/runs/{run}",
         "post /api/v1/runs/{run}/cancel",
         "get /api/v1/runs/{run}/events",
+        "get /api/v1/runs/{run}/keys",
         "get /api/v1/runs/{run}/log",
         "get /api/v1/status",
     ];
@@ -89,6 +93,7 @@ fn parameters_are_those_that_are_taken() {
     assert_eq!(described("/api/v1/runs"), taken::<ListQuery>());
     assert_eq!(described("/api/v1/runs/{run}/events"), taken::<FollowQuery>());
     assert_eq!(described("/api/v1/runs/{run}/log"), taken::<LogQuery>());
+    assert_eq!(described("/api/v1/runs/{run}/keys"), taken::<KeysQuery>());
     let submission = &document["components"]["schemas"]["Submission"];
     let properties = submission["properties"].as_object().unwrap().keys().map(String::as_str);
     assert_eq!(names(properties), taken::<Submission>());
@@ -174,6 +179,9 @@ fn answers_are_as_described() {
     check("RunPage", RunPage::from(page));
     check("Submitted", Submitted { run: String::new(), existed: true });
     check("Cancelled", Cancelled { had_ended: true });
+    check("StepKeys", StepKeys::from(v1::ListStepKeysResponse::default()));
+    let (earlier, execution) = (vec![v1::StepKey::default()], Some(v1::Execution::default()));
+    check("StepKeys", StepKeys::from(v1::ListStepKeysResponse { no_cache: true, earlier, execution }));
     check("ClusterStatus", ClusterStatus::from(v1::StatusResponse::default()));
     check("ClusterStatus", ClusterStatus::from(status()));
     check("Error", super::super::ApiError::route("/x").body());

@@ -1,9 +1,11 @@
 //! What is asked and answered as JSON. Field names are an interface.
 
+mod keys;
 mod run;
 mod status;
 mod submission;
 
+pub(super) use keys::StepKeys;
 pub(super) use run::{Cancelled, ListQuery, RunDetail, RunPage};
 pub(super) use status::ClusterStatus;
 pub(super) use submission::{Submission, Submitted};

@@ -1,0 +1,52 @@
+//! What this machine remembers of its runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use cullet_cache::LocalCache;
+use cullet_digest::Digest;
+
+use super::facts::Facts;
+use super::known::{Execution, Known, Results};
+use crate::config::Config;
+use crate::error::CliError;
+use crate::history::{Store, keys};
+use crate::ui::{clean, short};
+
+/// A run of this machine, the last one where none is named, and what its events say of a step.
+pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(Known, Facts), CliError> {
+    let run = Store::open(config.runs_dir()).find(run)?;
+    let meta = run.meta();
+    if let Some(cluster) = &meta.cluster {
+        let name = short(&meta.run);
+        let elsewhere = CliError::usage(format!("run {name} was one of a cluster, which knows more of it"));
+        return Err(elsewhere.hint(format!("add --cluster {}", clean::line(cluster))));
+    }
+    let facts = Facts::read(step, |each| run.events(each))?;
+    let cache = cullet_cache::open(&config.cache_options())?;
+    let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));
+    let known = Known {
+        run: meta.run.clone(),
+        started_ms: meta.started_at_ms,
+        no_cache: meta.command_line.iter().any(|word| word == "--no-cache"),
+        keys: keys::nearest(&config.keys_dir(), &scope, step)?,
+        // Keys of a run are written down at its end: of one that went on beside this one, this one knew nothing.
+        until_ms: Some(meta.started_at_ms),
+        blobs: Arc::clone(&cache.blobs),
+        results: Box::new(cache),
+    };
+    Ok((known, facts))
+}
+
+impl Results for LocalCache {
+    fn execution(&self, key: &Digest) -> Option<Execution> {
+        let result = self.all_actions.get_blocking(key).ok().flatten()?;
+        Some(Execution { started_ms: result.started_at_ms, duration_ms: result.duration_ms })
+    }
+
+    fn evicted_ms(&self, key: &Digest) -> Option<u64> {
+        let evicted = self.tombstone(key).ok().flatten()?;
+        Some(evicted.duration_since(UNIX_EPOCH).ok()?.as_secs().saturating_mul(1000))
+    }
+}
