@@ -27,13 +27,13 @@ fn story(dir: &Path, run: &dyn Fn(&[&str]) -> i32, why: &dyn Fn(&str) -> Answer)
     assert_eq!(run(&[]), 0);
     ask("make");
     assert_eq!(run(&[]), 0);
-    ["make", "fail", "ship"].map(&mut ask);
+    ["make", "fail", "ship"].into_iter().for_each(&mut ask);
     // The output stays as it was.
     std::fs::remove_file(dir.join("b.txt")).unwrap();
     std::fs::write(dir.join("c.txt"), "1\n").unwrap();
     write(&first.replace("exit 3", "exit 4").replace("effects: true", "env: { FOO: bar }"));
     assert_eq!(run(&[]), 0);
-    ["make", "fail", "ship"].map(&mut ask);
+    ["make", "fail", "ship"].into_iter().for_each(&mut ask);
     assert_eq!(run(&["--no-cache"]), 0);
     ask("make");
     write("  a: { run: exit 7 }\n  later: { needs: [a], run: 'true' }\n");
@@ -146,22 +146,57 @@ fn runs_are_named_as_elsewhere_and_survive_the_leader() {
 fn runs_that_overlap_know_of_each_other() {
     let cluster = Cluster::start(1, 1);
     cluster.with_workers(1);
-    let steps = |text: &str| {
-        pipeline(&format!(
-            "  x: {{ run: echo {text} }}\n  wait: {{ needs: [x], run: sleep 600, effects: true }}\n"
-        ))
-    };
-    let one = cluster.detach(&cluster.pipeline("one", &steps("1")));
     let url = cluster.url(0);
     let why = |run: &str, step: &str| cluster.cullet(&["why", run, step, "--cluster", &url]);
     let ended = |run: &str| until("x ends", || Some(why(run, "x")).filter(|answer| answer.exit_code == 0));
-    ended(&one);
+    let wait = "  wait: { needs: [x], run: sleep 600, effects: true }\n";
+    let one = pipeline(&format!("  x: {{ run: sleep 1; echo 1 }}\n{wait}"));
+    let one = cluster.detach(&cluster.pipeline("one", &one));
+    // Submitted before `x` of the other ends, and begins its own afterwards.
+    let two = format!("  first: {{ run: sleep 5 }}\n  x: {{ needs: [first], run: echo 2 }}\n{wait}");
+    let two = cluster.detach(&cluster.pipeline("two", &pipeline(&two)));
+    assert!(ended(&one).stdout.contains("this is the first time"));
     let live = why(&one, "wait");
     assert_eq!(live.exit_code, 2, "{}", live.stdout);
-    assert!(live.stderr.contains("step 'wait' of run"), "{}", live.stderr);
-    let two = cluster.detach(&cluster.pipeline("two", &steps("2")));
+    assert!(
+        live.stderr.contains("step 'wait' of run") && live.stderr.contains("has not ended"),
+        "{}",
+        live.stderr
+    );
     let text = ended(&two).stdout;
     assert!(text.contains(&format!("differs from that of run {}", &one[..12])), "{text}");
     assert!(text.contains("+ echo 2"), "{text}");
-    assert!(ended(&one).stdout.contains("this is the first time"));
+    assert!(ended(&one).stdout.contains("this is the first time"), "what came later changes nothing");
+}
+
+/// Removes every file with this content.
+fn lose(dir: &Path, content: &str) -> usize {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let lost = entries.map(|path| {
+        if path.is_dir() {
+            return lose(&path, content);
+        }
+        let is_it = std::fs::read(&path).is_ok_and(|bytes| bytes == content.as_bytes());
+        if is_it {
+            std::fs::remove_file(&path).unwrap();
+        }
+        usize::from(is_it)
+    });
+    lost.sum()
+}
+
+#[test]
+fn a_result_that_was_not_whole_is_the_reason() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let dir = cluster.pipeline("p", &pipeline("  x: { run: echo melted > o, outputs: { o: o } }\n"));
+    cluster.run(&dir, &[]).assert_success();
+    assert_eq!(lose(cluster.store(), "melted\n"), 1);
+    let again = cluster.run(&dir, &[]);
+    again.assert_success();
+    assert_eq!(again.executed(), ["x"]);
+    let answer = cluster.cullet(&["why", "x", "--cluster", &cluster.url(0)]);
+    assert_eq!(answer.exit_code, 0, "{}", answer.stderr);
+    let said = "because: the cached result of x is not whole (1 blob is missing): running it again";
+    assert!(answer.stdout.contains(said), "{}", answer.stdout);
 }
