@@ -26,6 +26,9 @@ const FORWARD: Duration = Duration::from_secs(15);
 /// How long a follower that lags may take until it knows what the leader knows.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
+/// The state of a run with a hundred thousand steps has some twenty megabytes.
+pub(super) const MAX_ANSWER: usize = 256 << 20;
+
 /// Who answers.
 pub(super) enum Who {
     /// This coordinator leads.
@@ -77,7 +80,8 @@ where
 {
     let mut request = Request::new(message);
     request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
-    call(RunsClient::new(channel), request).await
+    // The leader's answer is passed on as it is.
+    call(RunsClient::new(channel).max_decoding_message_size(MAX_ANSWER), request).await
 }
 
 /// A run's name in a request.

@@ -5,16 +5,13 @@ use cullet_proto::v1;
 use cullet_proto::v1::runs_server::{Runs, RunsServer};
 use tonic::{Request, Response, Status};
 
-use super::access::{Who, knowing, leader, pass_on, run_id, unknown, up_to_date};
+use super::access::{MAX_ANSWER, Who, knowing, leader, pass_on, run_id, unknown, up_to_date};
 use super::log::{Chunks, chunks};
 use super::summary::{steps, summary};
 use super::watch::{Events, events};
 use crate::engine::{Engine, Leading};
 use crate::planted::{self, Bug};
 use crate::request;
-
-/// The state of a run with a hundred thousand steps has some twenty megabytes.
-const MAX_ANSWER: usize = 256 << 20;
 
 /// The service of a coordinator.
 pub fn runs_service(engine: Engine) -> RunsServer<impl Runs> {

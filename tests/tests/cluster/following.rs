@@ -49,3 +49,22 @@ fn a_cancelled_run_ends_and_stays_cancelled() {
     let again = cluster.cullet(&["cancel", &run, "--cluster", &cluster.url(2)]);
     assert_eq!(again.exit_code, 2, "a run that is over cannot be cancelled: {}", again.stdout);
 }
+
+#[test]
+fn a_run_of_fifty_thousand_steps_can_be_seen_from_every_coordinator() {
+    let cluster = Cluster::start(3, 1);
+    cluster.with_workers(1);
+    let numbers = (0..100).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
+    let steps = (0..5).map(|step| {
+        format!("  s{step}: {{ matrix: {{ a: [{numbers}], b: [{numbers}] }}, if: 'false', run: 'true' }}\n")
+    });
+    let text = format!("cullet: 1\nname: wide\nsteps:\n{}", steps.collect::<String>());
+    let run = cluster.detach(&cluster.pipeline("wide", &text));
+    for position in 0..3 {
+        let url = cluster.url(position);
+        let status = cluster.cullet(&["status", &run, "--format", "json", "--cluster", &url]);
+        assert_eq!(status.exit_code, 0, "{}", status.stderr);
+        let lines = status.stdout.lines().filter(|line| line.contains("\"step_finished\"")).count();
+        assert_eq!(lines, 50_000);
+    }
+}
