@@ -38,6 +38,7 @@ pub(super) struct Order {
 
 /// What to do now.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub(super) enum Next {
     /// Tell this.
     Tell(Timed),

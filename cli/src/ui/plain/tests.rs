@@ -1,4 +1,5 @@
 use cullet_coordinator::TestSummary;
+use cullet_coordinator::event::{StepEnd, Usage};
 
 use super::*;
 use crate::ui::testing::{Paper, at, ended, finished, log, run, started};
@@ -62,6 +63,26 @@ fn a_large_run_from_the_cache_is_a_few_lines() {
                     + succeeded app in 2.5s, 0 executed, 10000 cached (saved 1h 00m)\n  \
                     2 outputs written to dist\n";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn what_a_run_took_is_said_where_it_is_much() {
+    let took = |cpu_ms, peak_memory_bytes| {
+        move |end: &mut StepEnd| end.usage = Some(Usage { cpu_ms, peak_memory_bytes, ..Usage::default() })
+    };
+    let events = |last| {
+        [
+            run(&["a", "b"]),
+            finished("a", "succeeded", took(9_000, 3 << 30)),
+            finished("b", "succeeded", took(last, 1 << 20)),
+            ended("succeeded", |end| end.executed = 2),
+        ]
+    };
+    let closing = Closing::default();
+    let said = "  took 1m 30s of processor time, and at most 3.0 GiB of memory (a)\n";
+    let text = show(&events(81_000), &closing);
+    assert!(text.ends_with(said), "{text}");
+    assert!(!show(&events(10), &closing).contains("processor"));
 }
 
 #[test]
