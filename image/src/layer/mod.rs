@@ -1,0 +1,37 @@
+//! Layers: archives that become directories for overlayfs, and the other way round.
+
+mod attributes;
+mod compression;
+mod error;
+mod limits;
+mod meta;
+mod path;
+mod root;
+mod stream;
+mod unpack;
+mod whiteout;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use compression::Compression;
+pub use error::LayerError;
+pub(crate) use error::shown;
+pub use limits::{Devices, Limits, Notes, OverlayForm, Owners};
+pub use unpack::{UnpackOptions, Unpacked, unpack_layer};
+pub use write::{WriteOptions, Written, write_layer};
+
+use crate::Digest;
+pub use crate::tarball::TarError;
+
+/// What is announced of a layer, and has to be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerId {
+    /// Of the bytes as they are stored or sent.
+    pub digest: Digest,
+    /// Of the same, in bytes.
+    pub size: u64,
+    /// Of the uncompressed archive.
+    pub diff_id: Digest,
+}

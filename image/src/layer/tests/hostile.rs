@@ -1,0 +1,159 @@
+//! Archives that want something else than to be unpacked.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use tar::{EntryType, Header};
+
+use super::*;
+use crate::tarball::TarError;
+
+#[track_caller]
+fn says(error: &LayerError, part: &str) {
+    assert!(error.to_string().contains(part), "{error}");
+}
+
+#[test]
+fn names_that_lead_out_are_refused() {
+    for path in ["../x", "a/../../x", "..", "a/.."] {
+        says(&Archive::new().file(path, "").refused(), "has `..`");
+        says(&Archive::new().file("f", "").hard_link("l", path).refused(), "has `..`");
+        says(&Archive::new().symlink(path, "x").refused(), "has `..`");
+    }
+    let (dir, _) = Archive::new().file("/etc/cullet-test", "here").unpack().unwrap();
+    assert_eq!(read(&dir, "etc/cullet-test"), "here");
+    assert!(!Path::new("/etc/cullet-test").exists());
+}
+
+#[test]
+fn links_are_never_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().join("victim");
+    std::fs::write(&victim, "safe").unwrap();
+    let to = outside.path().to_str().unwrap();
+    for target in [to, "..", ".", "/", "real"] {
+        let linked = || Archive::new().dir("real").symlink("link", target);
+        says(&linked().file("link/victim", "bad").refused(), "leads through a symbolic link");
+        says(&linked().dir("link/victim").refused(), "leads through a symbolic link");
+        says(&linked().file("link/.wh.victim", "").refused(), "leads through a symbolic link");
+        says(&linked().file("link/.wh..wh..opq", "").refused(), "leads through a symbolic link");
+        says(&linked().hard_link("mine", "link/victim").refused(), "through a symbolic link");
+    }
+    // The link itself gives way to a directory, and to a file.
+    let (dir, _) = Archive::new().symlink("link", to).dir("link").file("link/victim", "in").unpack().unwrap();
+    assert_eq!(read(&dir, "link/victim"), "in");
+    let path = victim.to_str().unwrap();
+    let (dir, _) = Archive::new().symlink("link", path).file("link", "in").unpack().unwrap();
+    assert_eq!(read(&dir, "link"), "in");
+    // A second name of a link is a link, not what it points to.
+    let (dir, _) = Archive::new().symlink("link", path).hard_link("two", "link").unpack().unwrap();
+    assert!(std::fs::symlink_metadata(dir.path().join("two")).unwrap().is_symlink());
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "safe");
+    assert_eq!(std::fs::metadata(&victim).unwrap().permissions().mode() & 0o7777, 0o644);
+}
+
+#[test]
+fn hard_links_stay_in_their_layer() {
+    for target in ["/etc/passwd", "etc/passwd", "missing", "", "/"] {
+        says(&Archive::new().hard_link("l", target).refused(), "not in this layer");
+    }
+    says(&Archive::new().dir("d").hard_link("l", "d").refused(), "not in this layer");
+    says(&Archive::new().file(".wh.gone", "").hard_link("l", "gone").refused(), "not in this layer");
+    says(&Archive::new().file("a", "").hard_link("a", "./a").refused(), "to itself");
+}
+
+#[test]
+fn what_programs_read_differently_is_refused() {
+    says(&Archive::new().dir("d").file("d/x", "").file("d", "").refused(), "replaces a directory");
+    says(&Archive::new().dir("d").file("d/x", "").symlink("d", "x").refused(), "replaces a directory");
+    says(&Archive::new().file("f", "").file("f/x", "").refused(), "is none");
+    says(&Archive::new().file("/", "").refused(), "ends in a slash");
+    says(&Archive::new().file("/.", "").refused(), "root");
+    says(&Archive::new().symlink("l", "").refused(), "to nothing");
+    for name in ["a/.wh.", "a/.wh..", "a/.wh..."] {
+        says(&Archive::new().file(name, "").refused(), "whiteout of nothing");
+    }
+}
+
+#[test]
+fn devices_are_not_made() {
+    let mut header = Header::new_ustar();
+    for (kind, name) in [
+        (EntryType::Char, "character device"),
+        (EntryType::Block, "block device"),
+        (EntryType::Fifo, "named pipe"),
+    ] {
+        header.set_path("dev/null").unwrap();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        // As overlayfs' whiteouts have it: 0/0.
+        (header.set_device_major(0).unwrap(), header.set_device_minor(0).unwrap());
+        header.set_cksum();
+        let bytes = Archive::new().raw(header.as_bytes()).file("dev/other", "").bytes();
+        let (dir, unpacked) = unpack(&bytes, &UnpackOptions::for_this_user()).unwrap();
+        assert!(!dir.path().join("dev/null").exists());
+        assert_eq!(
+            (unpacked.notes.devices, &unpacked.notes.examples[..]),
+            (1, &[format!("dev/null, a {name}")][..])
+        );
+        let refusing = UnpackOptions { devices: Devices::Refuse, ..UnpackOptions::for_this_user() };
+        assert!(matches!(unpack(&bytes, &refusing), Err(LayerError::Device { kind, .. }) if kind == name));
+    }
+}
+
+#[test]
+fn lies_about_the_layer_are_found() {
+    let archive = Archive::new().file("a", &"x".repeat(3000)).bytes();
+    let stored = compressed(Compression::Gzip, &archive);
+    let truth = id(&stored, &archive);
+    let options = UnpackOptions::for_this_user();
+    let lie = |id: LayerId| unpack_as(&stored, &id, &options).unwrap_err();
+    let other = Digest::of(b"other");
+    assert!(
+        matches!(lie(LayerId { digest: other, ..truth }), LayerError::Digest { expected, .. } if expected == other)
+    );
+    assert!(
+        matches!(lie(LayerId { diff_id: other, ..truth }), LayerError::DiffId { expected, .. } if expected == other)
+    );
+    for size in [0, 10, truth.size - 1, truth.size + 1, u64::MAX] {
+        let error = lie(LayerId { size, ..truth });
+        assert!(matches!(error, LayerError::Size { expected, .. } if expected == size), "{size}: {error:?}");
+    }
+    assert!(unpack_as(&stored, &truth, &options).is_ok());
+}
+
+#[test]
+fn what_is_cut_off_is_refused_wherever_it_is_cut() {
+    let archive = Archive::new().file("a", &"x".repeat(3000)).dir("d").file("d/b", "y").bytes();
+    let options = UnpackOptions::for_this_user();
+    for at in (1..archive.len()).step_by(100) {
+        let cut = &archive[..at];
+        let error = unpack_as(cut, &id(&archive, &archive), &options).unwrap_err();
+        let known = matches!(
+            error,
+            LayerError::Tar(TarError::Truncated { .. })
+                | LayerError::Size { .. }
+                | LayerError::Tar(TarError::Header { .. })
+        );
+        assert!(known, "{at}: {error:?}");
+    }
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let stored = compressed(compression, &archive);
+        for at in 5..stored.len() {
+            assert!(
+                unpack_as(&stored[..at], &id(&stored, &archive), &options).is_err(),
+                "{compression:?} {at}"
+            );
+        }
+        let junk = [&stored[..], b"junk"].concat();
+        assert!(unpack_as(&junk, &id(&junk, &archive), &options).is_err(), "{compression:?}");
+    }
+}
+
+#[test]
+fn giving_up_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = Archive::new().file("a", "").bytes();
+    let options = UnpackOptions::for_this_user();
+    let result = unpack_layer(&bytes[..], dir.path(), &id(&bytes, &bytes), &options, &AtomicBool::new(true));
+    assert!(matches!(result, Err(LayerError::Cancelled)));
+}

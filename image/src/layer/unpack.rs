@@ -1,0 +1,334 @@
+//! A layer becomes a directory.
+
+use std::io::{BufRead as _, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::compression::Decoder;
+use super::meta::Meta;
+use super::path::{Asked, LayerPath};
+use super::root::{DirectoryMeta, Occupant, Root, failed};
+use super::stream::Measured;
+use super::whiteout::{Made, Markers};
+use super::{Devices, LayerError, LayerId, Limits, Notes, OverlayForm, Owners};
+use crate::tarball::{Entry, Kind, TarReader};
+
+/// How to unpack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnpackOptions {
+    /// Bounds.
+    pub limits: Limits,
+    /// What becomes of device files.
+    pub devices: Devices,
+    /// For which kind of mount.
+    pub form: OverlayForm,
+    /// Whose the files are.
+    pub owners: Owners,
+}
+
+impl UnpackOptions {
+    /// For real root, layers as root mounts them; for everybody else, as they can be mounted in a user namespace.
+    pub fn for_this_user() -> Self {
+        let root = rustix::process::geteuid().is_root();
+        let (form, owners) =
+            if root { (OverlayForm::Trusted, Owners::Kept) } else { (OverlayForm::User, Owners::Unpacker) };
+        Self { limits: Limits::default(), devices: Devices::default(), form, owners }
+    }
+}
+
+/// A layer that was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Bytes of the uncompressed archive.
+    pub bytes: u64,
+    /// Entries of the archive.
+    pub entries: u64,
+    /// What is not as in the archive.
+    pub notes: Notes,
+}
+
+/// Read and written at once: large enough that calls do not matter, small against everything else in memory.
+const CHUNK: usize = 128 << 10;
+
+/// Unpacks a layer into an existing, empty directory that overlayfs can have as a lower layer. Blocking. The layer
+/// is streamed: memory holds one chunk, the decompressor's window, and what directories get at the end.
+///
+/// Device files and named pipes are never made ([`Devices`]). Extended attributes of overlayfs in the archive are
+/// dropped ([`Notes::attributes`]). A symbolic link is stored as it is and never followed.
+///
+/// # Errors
+/// Whatever [`LayerError`] says. Then the directory holds a part of the layer and is good for nothing.
+pub fn unpack_layer(
+    source: impl Read,
+    into: &Path,
+    id: &LayerId,
+    options: &UnpackOptions,
+    cancelled: &AtomicBool,
+) -> Result<Unpacked, LayerError> {
+    let mut compressed = BufReader::with_capacity(CHUNK, Measured::new(source, id.size));
+    if let Err(error) = compressed.fill_buf() {
+        let (source, size) = (error.into(), compressed.get_ref().size());
+        let longer = LayerError::Size { expected: id.size, actual: size };
+        return Err(if compressed.get_ref().exceeded { longer } else { LayerError::Read { source } });
+    }
+    let decoder = Decoder::new(compressed).map_err(|error| LayerError::Read { source: error.into() })?;
+    let content = Measured::new(decoder, options.limits.unpacked_bytes);
+    let mut unpacking = Unpacking::new(content, into, options)?;
+    let placed = unpacking.run(cancelled);
+    let (mut content, notes, entries, root) = unpacking.into_parts();
+    if content.exceeded {
+        return Err(LayerError::Limit { what: "bytes unpacked", limit: options.limits.unpacked_bytes });
+    }
+    if let Err(error) = placed {
+        return Err(longer(content, id).unwrap_or(error));
+    }
+    content.drain().map_err(|error| if content.exceeded { over(&options.limits) } else { error })?;
+    check(content, id).map(|bytes| (bytes, root)).and_then(|(bytes, root)| {
+        rustix::fs::syncfs(root.fd()).map_err(|error| LayerError::io("sync", into, error))?;
+        Ok(Unpacked { bytes, entries, notes })
+    })
+}
+
+type Content<R> = Measured<Decoder<BufReader<Measured<R>>>>;
+
+fn over(limits: &Limits) -> LayerError {
+    LayerError::Limit { what: "bytes unpacked", limit: limits.unpacked_bytes }
+}
+
+/// The better explanation where the archive failed because there was more of it than announced.
+fn longer<R: Read>(content: Content<R>, id: &LayerId) -> Option<LayerError> {
+    let compressed = content.finish().1.into_inner().into_inner();
+    let actual = compressed.size();
+    compressed.exceeded.then_some(LayerError::Size { expected: id.size, actual })
+}
+
+/// Compares what was read with what was announced; the uncompressed size.
+fn check<R: Read>(content: Content<R>, id: &LayerId) -> Result<u64, LayerError> {
+    let bytes = content.size();
+    let (diff_id, decoder) = content.finish();
+    // What the decoder has read ahead was hashed when it was read.
+    let mut compressed = decoder.into_inner().into_inner();
+    let drained = compressed.drain();
+    let size = compressed.size();
+    if compressed.exceeded || (drained.is_ok() && size != id.size) {
+        return Err(LayerError::Size { expected: id.size, actual: size });
+    }
+    drained?;
+    let (digest, _) = compressed.finish();
+    if digest != id.digest {
+        return Err(LayerError::Digest { expected: id.digest, actual: digest });
+    }
+    if diff_id != id.diff_id {
+        return Err(LayerError::DiffId { expected: id.diff_id, actual: diff_id });
+    }
+    Ok(bytes)
+}
+
+struct Unpacking<R> {
+    reader: TarReader<R>,
+    root: Root,
+    meta: Meta,
+    devices: Devices,
+    entries: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> Unpacking<R> {
+    fn new(content: R, into: &Path, options: &UnpackOptions) -> Result<Self, LayerError> {
+        let mut root = Root::new(into, Markers::for_reading())?;
+        root.markers = Markers::probe(options.form, root.fd())
+            .map_err(|error| LayerError::io("make a whiteout in", into, error))?;
+        Ok(Self {
+            reader: TarReader::new(content, options.limits),
+            root,
+            meta: Meta { owners: options.owners, notes: Notes::default() },
+            devices: options.devices,
+            entries: 0,
+            buffer: vec![0; CHUNK],
+        })
+    }
+
+    fn into_parts(self) -> (R, Notes, u64, Root) {
+        (self.reader.into_source(), self.meta.notes, self.entries, self.root)
+    }
+
+    fn run(&mut self, cancelled: &AtomicBool) -> Result<(), LayerError> {
+        while let Some(entry) = self.reader.next()? {
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(LayerError::Cancelled);
+            }
+            self.entries += 1;
+            self.entry(&entry)?;
+        }
+        self.finish_directories()
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<(), LayerError> {
+        let path = LayerPath::read(&entry.path)?;
+        if let Some((parent, name)) = path.split() {
+            match Asked::by(name)? {
+                Asked::Itself => (),
+                Asked::Whiteout(hidden) => return self.whiteout(&parent, hidden),
+                Asked::Opaque => return self.opaque(&parent),
+                Asked::Nothing => return Ok(()),
+            }
+        }
+        match entry.kind {
+            Kind::Directory => self.directory(&path, entry),
+            Kind::File => self.file(&path, entry),
+            Kind::Symlink => self.symlink(&path, entry),
+            Kind::HardLink => self.hard_link(&path, entry),
+            Kind::Device(kind) => self.device(entry, kind),
+        }
+    }
+
+    fn directory(&mut self, path: &LayerPath, entry: &Entry) -> Result<(), LayerError> {
+        let &Entry { mode, uid, gid, mtime, .. } = entry;
+        let meta = DirectoryMeta { mode, uid, gid, mtime, ..DirectoryMeta::default() };
+        self.root.make_directory(path, meta)?;
+        if !entry.xattrs.is_empty() {
+            let dir = self.root.open(path).map_err(|error| failed("open", path, error))?;
+            self.meta.attributes(path, dir.as_fd(), entry)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &LayerPath, entry: &Entry) -> Result<(), LayerError> {
+        let mut file = self.root.create(path)?;
+        let mut left = entry.size;
+        let mut hole = false;
+        while left > 0 {
+            // Whole chunks, so that runs of zeros are found whatever pieces they arrive in.
+            let most = left.min(CHUNK as u64) as usize;
+            let mut filled = 0;
+            while filled < most {
+                filled += self.reader.read(&mut self.buffer[filled..most])?;
+            }
+            let chunk = &self.buffer[..most];
+            hole = is_zero(chunk);
+            // Zeros take no room on the disk, however many a small archive unpacks to.
+            let done = if hole {
+                file.seek(SeekFrom::Current(most as i64)).map(drop)
+            } else {
+                file.write_all(chunk)
+            };
+            done.map_err(|error| failed("write", path, error))?;
+            left -= most as u64;
+        }
+        if hole {
+            file.set_len(entry.size).map_err(|error| failed("write", path, error))?;
+        }
+        self.meta.file(path, &file, entry)
+    }
+
+    fn symlink(&mut self, path: &LayerPath, entry: &Entry) -> Result<(), LayerError> {
+        if entry.link.is_empty() {
+            return Err(LayerError::entry(&entry.path, "is a symbolic link to nothing"));
+        }
+        self.root.place(path, |dir, name| rustix::fs::symlinkat(&entry.link[..], dir, name))?;
+        let Some((parent, name)) = path.split() else { return Ok(()) };
+        let dir = self.root.parent(&parent)?;
+        self.meta.link(dir, name, path, entry)
+    }
+
+    /// A further name of a file of this layer. The first one is not followed if it is a symbolic link.
+    fn hard_link(&mut self, path: &LayerPath, entry: &Entry) -> Result<(), LayerError> {
+        let missing = |_| LayerError::entry(&entry.path, "is a hard link to what is not in this layer");
+        let target = LayerPath::read(&entry.link)?;
+        let Some((parent, first)) = target.split() else { return Err(missing(())) };
+        if target == *path {
+            return Err(LayerError::entry(&entry.path, "is a hard link to itself"));
+        }
+        let from = self.root.open(&parent).map_err(|error| match error {
+            Errno::NOENT => missing(()),
+            Errno::LOOP => LayerError::entry(&entry.path, "is a hard link through a symbolic link"),
+            error => failed("open", &parent, error),
+        })?;
+        if self.root.occupant(&parent, first)? != Occupant::Other {
+            return Err(missing(()));
+        }
+        self.root.place(path, |dir, name| rustix::fs::linkat(&from, first, dir, name, AtFlags::empty()))
+    }
+
+    fn device(&mut self, entry: &Entry, kind: &'static str) -> Result<(), LayerError> {
+        let name = super::shown(&entry.path);
+        match self.devices {
+            Devices::Refuse => Err(LayerError::Device { entry: name, kind }),
+            Devices::Skip => {
+                self.meta.notes.devices += 1;
+                self.meta.notes.example(|| format!("{name}, a {kind}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Hides a name of lower layers. What this layer has under it stays, whichever came first.
+    fn whiteout(&mut self, parent: &LayerPath, hidden: &[u8]) -> Result<(), LayerError> {
+        self.root.parent(parent)?;
+        match self.root.occupant(parent, hidden)? {
+            Occupant::Whiteout | Occupant::Other => Ok(()),
+            Occupant::Directory => {
+                let joined = [parent.bytes(), b"/", hidden].concat();
+                self.opaque(&LayerPath::read(&joined)?)
+            }
+            Occupant::Nothing => {
+                let markers = self.root.markers;
+                let made = markers
+                    .whiteout(self.root.parent(parent)?, hidden)
+                    .map_err(|error| failed("make a whiteout in", parent, error))?;
+                if let (Made::Attribute, Some(meta)) = (made, self.root.directories.get_mut(parent)) {
+                    meta.attribute_whiteouts = true;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn opaque(&mut self, dir: &LayerPath) -> Result<(), LayerError> {
+        self.root.parent(dir)?;
+        if let Some(meta) = self.root.directories.get_mut(dir) {
+            meta.opaque = true;
+        }
+        Ok(())
+    }
+
+    /// Deepest first: a directory that may not be entered is in the way of those below it.
+    fn finish_directories(&mut self) -> Result<(), LayerError> {
+        let directories = std::mem::take(&mut self.root.directories);
+        for (path, meta) in directories.iter().rev() {
+            let dir = self.root.open(path).map_err(|error| failed("open", path, error))?;
+            let marked = match meta {
+                DirectoryMeta { opaque: true, .. } => self.root.markers.make_opaque(&dir),
+                DirectoryMeta { attribute_whiteouts: true, .. } => {
+                    self.root.markers.mark_attribute_whiteouts(&dir)
+                }
+                _ => Ok(()),
+            };
+            marked.map_err(|error| failed("mark", path, error))?;
+            self.meta.directory(path, dir.as_fd(), meta)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    // In pieces that the compiler turns into wide instructions.
+    bytes.chunks(64).all(|piece| piece.iter().fold(0, |sum, byte| sum | byte) == 0)
+}
+
+/// Unpacks an archive with whiteouts of another kind than this file system would have.
+#[cfg(test)]
+pub(super) fn unpack_marked(
+    archive: &[u8],
+    into: &Path,
+    markers: Markers,
+    options: &UnpackOptions,
+) -> Result<(), LayerError> {
+    let mut unpacking = Unpacking::new(archive, into, options)?;
+    unpacking.root.markers = markers;
+    unpacking.run(&AtomicBool::new(false))
+}
