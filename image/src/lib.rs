@@ -1,11 +1,31 @@
-//! OCI images.
+//! Images in the sense of OCI, as far as no sandbox is needed: what people write ([`Reference`]), which image that is
+//! ([`resolve`]), its layers as directories for overlayfs ([`Store`]), and directories as images again
+//! ([`LayoutWriter`], [`Registries::push`]).
+//!
+//! Whatever comes from outside is checked against its digest before anything is made of it, and everything is
+//! bounded. No code of an image is ever run here.
 
+mod config;
 mod digest;
+mod error;
 pub mod layer;
+mod manifest;
 mod platform;
 mod reference;
+pub mod registry;
+mod resolve;
+mod source;
+mod store;
 mod tarball;
+mod writer;
 
+pub use config::ImageConfig;
 pub use digest::{Digest, DigestError};
+pub use error::ImageError;
+pub use manifest::Blob;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
+pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, RegistryProblem};
+pub use resolve::{Layer, Resolved, resolve};
+pub use store::{Store, StoreOptions, StoredLayer};
+pub use writer::{LayoutWriter, WrittenImage};

@@ -140,7 +140,7 @@ fn registry(text: &str) -> Result<RegistryReference, String> {
     if text.contains("://") {
         return Err("leave out the scheme; plain HTTP is a setting of the registry".to_owned());
     }
-    let read: distribution::Reference = text.parse().map_err(|error| explained(&error))?;
+    let read: distribution::Reference = text.parse().map_err(|error| explained(text, &error))?;
     let which = match (read.digest(), read.tag()) {
         (Some(digest), _) => {
             Pick::Digest(digest.parse().map_err(|error: crate::DigestError| error.to_string())?)
@@ -154,11 +154,11 @@ fn registry(text: &str) -> Result<RegistryReference, String> {
     })
 }
 
-fn explained(error: &distribution::ParseError) -> String {
+fn explained(text: &str, error: &distribution::ParseError) -> String {
+    if text.to_lowercase().parse::<distribution::Reference>().is_ok() {
+        return "names of repositories are in lower case".to_owned();
+    }
     match error {
-        distribution::ParseError::NameContainsUppercase => {
-            "names of repositories are in lower case".to_owned()
-        }
         distribution::ParseError::ReferenceInvalidFormat | distribution::ParseError::NameEmpty => {
             "write [HOST[:PORT]/]NAME[:TAG][@sha256:...], oci-layout:DIR or docker-archive:FILE".to_owned()
         }

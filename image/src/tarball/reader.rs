@@ -1,6 +1,6 @@
 //! Entries of an archive, one after the other.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
 use tar::{EntryType, Header};
 
@@ -101,6 +101,18 @@ impl<R: Read> TarReader<R> {
         }
         (self.body, self.offset) = (self.body - count as u64, self.offset + count as u64);
         Ok(count)
+    }
+
+    /// Passes over what is left of the entry at hand without reading it. That the archive goes on behind it, only the
+    /// next header shows.
+    pub(crate) fn seek_past(&mut self) -> Result<(), TarError>
+    where
+        R: Seek,
+    {
+        let distance = std::mem::take(&mut self.body) + std::mem::take(&mut self.padding) as u64;
+        self.source.seek_relative(i64::try_from(distance).unwrap_or(i64::MAX))?;
+        self.offset += distance;
+        Ok(())
     }
 
     /// Where the next byte is in the archive; right after [`Self::next`], the first one of the entry.

@@ -1,0 +1,131 @@
+//! What can go wrong with images.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::layer::LayerError;
+use crate::registry::RegistryError;
+use crate::{Digest, Platform, ReferenceError};
+
+/// Why an image cannot be had. Cloneable, because one failed pull may answer many who wait for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ImageError {
+    /// The text names no image.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// A registry refused or failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The image is for other machines.
+    #[error("{image} is not there for {wanted}, only for {}", list(.available))]
+    Platform {
+        /// What was asked for.
+        image: String,
+        /// For which machine.
+        wanted: Platform,
+        /// For which ones it is there.
+        available: Vec<Platform>,
+    },
+    /// There are several images, or other ones, where one was asked for.
+    #[error("{place} has no single image {}; it has {}", .wanted.as_deref().unwrap_or("to take"), list(.available))]
+    Choice {
+        /// The directory or file.
+        place: String,
+        /// The tag, digest or name asked for; none where the only one was meant.
+        wanted: Option<String>,
+        /// What could be asked for.
+        available: Vec<String>,
+    },
+    /// A manifest, an index or a configuration is not what the specification says.
+    #[error("the {what} of {image} cannot be used: {problem}")]
+    Document {
+        /// `manifest`, `index`, `configuration`, ...
+        what: &'static str,
+        /// Of what.
+        image: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something is larger than allowed.
+    #[error("the {what} of {image} has more than the {limit} bytes that are allowed")]
+    TooLarge {
+        /// `manifest`, `configuration`, `layer`, ...
+        what: &'static str,
+        /// Of what.
+        image: String,
+        /// The most allowed, in bytes.
+        limit: u64,
+    },
+    /// Bytes are not those that their digest names.
+    #[error("the {what} of {image} is damaged: {expected} was asked for, {actual} came")]
+    Damaged {
+        /// `manifest`, `configuration`, `layer`, ...
+        what: &'static str,
+        /// Of what.
+        image: String,
+        /// What was asked for.
+        expected: Digest,
+        /// What the bytes hash to.
+        actual: Digest,
+    },
+    /// A layer cannot be unpacked.
+    #[error("layer {} of {image} cannot be unpacked", .layer)]
+    Layer {
+        /// Of what.
+        image: String,
+        /// Its diff ID.
+        layer: Digest,
+        /// Why not.
+        #[source]
+        source: Box<LayerError>,
+    },
+    /// A file or a directory could not be read or written.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// Of what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// Another process has been busy with the same thing for too long.
+    #[error("another process has held {} for {waited_s} seconds", .path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited_s: u64,
+    },
+    /// A thread that did the work ended early; only a defect does that.
+    #[error("work on {image} ended early")]
+    Interrupted {
+        /// Of what.
+        image: String,
+    },
+}
+
+impl ImageError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, error: impl Into<io::Error>) -> Self {
+        Self::Io { action, path: path.into(), source: Arc::new(error.into()) }
+    }
+
+    pub(crate) fn document(what: &'static str, image: &str, problem: impl ToString) -> Self {
+        Self::Document { what, image: image.to_owned(), problem: problem.to_string() }
+    }
+}
+
+/// The first few; a registry may have hundreds.
+const LISTED: usize = 20;
+
+fn list<T: ToString>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "none".to_owned();
+    }
+    let shown: Vec<String> = items.iter().take(LISTED).map(T::to_string).collect();
+    let more =
+        if items.len() > LISTED { format!(" and {} more", items.len() - LISTED) } else { String::new() };
+    shown.join(", ") + &more
+}

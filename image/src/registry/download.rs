@@ -1,0 +1,213 @@
+//! A large blob, into a file, resumed where an earlier attempt left off.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Response, StatusCode};
+
+use super::RegistryProblem;
+use super::repository::{Access, Endpoint, Repository};
+use super::retry::Retries;
+use crate::digest::Hasher;
+use crate::manifest::Blob;
+use crate::source::offload;
+use crate::{Digest, ImageError};
+
+/// How much more than ever before has to arrive for retries to begin anew: enough that a registry which cuts every
+/// connection cannot keep one busy for long, and little enough for bad connections.
+const PROGRESS: u64 = 1 << 20;
+/// Pieces are put together to this size before a thread hashes and writes them.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+impl Repository {
+    /// Fetches a blob into `partial`, which may have a part of it already. When this returns well, the file has all
+    /// of the blob, its digest is right, and it is on the disk. When it does not, the file has what may be resumed.
+    pub(crate) async fn download(&self, blob: &Blob, partial: &Path) -> Result<(), ImageError> {
+        let what = format!("blob {}", blob.digest);
+        let mut last = None;
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let is_mirror = at + 1 < self.endpoints.len();
+            match self.from_endpoint(endpoint, blob, partial, is_mirror).await? {
+                Ok(()) => return Ok(()),
+                Err(problem) => last = Some(self.error(endpoint, &what, problem)),
+            }
+        }
+        Err(last.unwrap_or_else(|| self.nowhere(&what)).into())
+    }
+
+    async fn from_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        blob: &Blob,
+        partial: &Path,
+        is_mirror: bool,
+    ) -> Result<Result<(), RegistryProblem>, ImageError> {
+        let mut sink = Sink::resume(partial, blob.size, &self.name).await?;
+        let mut resumed = sink.len() > 0;
+        let mut retries = Retries::new(&self.options, is_mirror);
+        let mut most = sink.len();
+        loop {
+            let problem = match self.attempt(endpoint, blob, &mut sink).await? {
+                Ok(()) => {
+                    let actual = sink.finish(&self.name).await?;
+                    if actual == blob.digest {
+                        return Ok(Ok(()));
+                    }
+                    sink = Sink::resume(partial, 0, &self.name).await?;
+                    // What was there may have been damaged before this attempt.
+                    if std::mem::replace(&mut resumed, false) {
+                        continue;
+                    }
+                    RegistryProblem::Damaged { expected: blob.digest, actual }
+                }
+                Err(problem) => problem,
+            };
+            if sink.len() >= most + PROGRESS {
+                (most, _) = (sink.len(), retries.refresh());
+            }
+            if let Err(problem) = retries.pause(problem).await {
+                return Ok(Err(problem));
+            }
+        }
+    }
+
+    /// Gets what is missing, or a part of that.
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        blob: &Blob,
+        sink: &mut Sink,
+    ) -> Result<Result<(), RegistryProblem>, ImageError> {
+        if sink.len() == blob.size {
+            return Ok(Ok(()));
+        }
+        let url = self.url(endpoint, &format!("blobs/{}", blob.digest));
+        let from = sink.len();
+        let request = || {
+            let request = self.http.get(&url);
+            if from > 0 { request.header(RANGE, format!("bytes={from}-")) } else { request }
+        };
+        let mut response = match self.send(endpoint, Access::Pull, request).await {
+            // There is no such range: what is here is not of this blob.
+            Err(RegistryProblem::Status { status: 416, .. }) if from > 0 => {
+                sink.restart(&self.name).await?;
+                return Ok(Err(RegistryProblem::Cut { received: 0, expected: blob.size }));
+            }
+            Err(problem) => return Ok(Err(problem)),
+            Ok(response) => response,
+        };
+        if from > 0 && !continues(&response, from) {
+            // It does not do ranges, and sends all of it again.
+            if response.status() != StatusCode::OK {
+                let problem = "it sent another range than was asked for".to_owned();
+                return Ok(Err(RegistryProblem::Answer { problem }));
+            }
+            sink.restart(&self.name).await?;
+        }
+        loop {
+            match response.chunk().await {
+                Ok(Some(piece)) => sink.take(&piece, &self.name).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    sink.flush(&self.name).await?;
+                    return Ok(Err(RegistryProblem::transport(error)));
+                }
+            }
+            if sink.len() > blob.size {
+                sink.restart(&self.name).await?;
+                return Ok(Err(RegistryProblem::TooLong { limit: blob.size }));
+            }
+        }
+        sink.flush(&self.name).await?;
+        let received = sink.len();
+        let cut = RegistryProblem::Cut { received, expected: blob.size };
+        Ok(if received < blob.size { Err(cut) } else { Ok(()) })
+    }
+}
+
+/// Source: RFC 9110, "Content-Range".
+fn continues(response: &Response, from: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    response.status() == StatusCode::PARTIAL_CONTENT
+        && range.is_some_and(|range| range.starts_with(&format!("bytes {from}-")))
+}
+
+/// The file, with the digest of what is in it.
+struct Sink {
+    file: File,
+    path: PathBuf,
+    hasher: Hasher,
+    waiting: Vec<u8>,
+}
+
+impl Sink {
+    /// Opens or makes the file, and hashes what is there of it; beyond `most` bytes it begins anew.
+    async fn resume(path: &Path, most: u64, image: &str) -> Result<Self, ImageError> {
+        let path = path.to_owned();
+        offload(image, move || {
+            let fail = |error| ImageError::io("write", &path, error);
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.read(true).write(true).create(true).truncate(false).open(&path).map_err(fail)?;
+            let mut hasher = Hasher::default();
+            let mut buffer = vec![0; 128 << 10];
+            if file.metadata().map_err(fail)?.len() > most {
+                file.set_len(0).map_err(fail)?;
+            }
+            loop {
+                match file.read(&mut buffer).map_err(fail)? {
+                    0 => break,
+                    count => hasher.update(&buffer[..count]),
+                }
+            }
+            Ok(Self { file, path, hasher, waiting: Vec::new() })
+        })
+        .await
+    }
+
+    /// How much there is, written or about to be.
+    fn len(&self) -> u64 {
+        self.hasher.size() + self.waiting.len() as u64
+    }
+
+    async fn take(&mut self, piece: &[u8], image: &str) -> Result<(), ImageError> {
+        self.waiting.extend_from_slice(piece);
+        if self.waiting.len() < WRITTEN_AT_ONCE { Ok(()) } else { self.flush(image).await }
+    }
+
+    async fn flush(&mut self, image: &str) -> Result<(), ImageError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let file = self.file.try_clone().map_err(|error| ImageError::io("write", &self.path, error))?;
+        let (mut hasher, path) = (std::mem::take(&mut self.hasher), self.path.clone());
+        let done = offload(image, move || {
+            let mut file = file;
+            file.write_all(&waiting).map_err(|error| ImageError::io("write", &path, error))?;
+            hasher.update(&waiting);
+            Ok(hasher)
+        });
+        self.hasher = done.await?;
+        Ok(())
+    }
+
+    async fn restart(&mut self, image: &str) -> Result<(), ImageError> {
+        *self = Self::resume(&self.path, 0, image).await?;
+        let fail = |error| ImageError::io("write", &self.path, error);
+        self.file.seek(SeekFrom::Start(0)).map(drop).map_err(fail)
+    }
+
+    /// Makes sure that the bytes are on the disk; their digest.
+    async fn finish(&mut self, image: &str) -> Result<Digest, ImageError> {
+        let file = self.file.try_clone().map_err(|error| ImageError::io("write", &self.path, error))?;
+        let (path, hasher) = (self.path.clone(), std::mem::take(&mut self.hasher));
+        offload(image, move || {
+            file.sync_all().map_err(|error| ImageError::io("sync", &path, error))?;
+            Ok(hasher.finish())
+        })
+        .await
+    }
+}

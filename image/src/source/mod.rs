@@ -1,0 +1,115 @@
+//! Where the parts of an image come from.
+
+mod archive;
+mod layout;
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use archive::Archive;
+pub(crate) use layout::Layout;
+
+use crate::manifest::Blob;
+use crate::registry::Repository;
+use crate::{Digest, ImageError};
+
+/// A place that has a whole image.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Registry(Arc<Repository>),
+    Layout(Arc<Layout>),
+    Archive(Arc<Archive>),
+}
+
+/// Bytes of a local file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+impl Place {
+    /// The bytes. Blocking.
+    pub(crate) fn open(&self) -> Result<impl Read + Send + use<>, ImageError> {
+        let fail = |error| ImageError::io("read", &self.file, error);
+        let mut file = File::open(&self.file).map_err(fail)?;
+        file.seek(SeekFrom::Start(self.offset)).map_err(fail)?;
+        Ok(file.take(self.size))
+    }
+
+    /// All of them, where they are few. Blocking.
+    pub(crate) fn read(&self, what: &'static str, limit: u64) -> Result<Vec<u8>, ImageError> {
+        if self.size > limit {
+            return Err(ImageError::TooLarge { what, image: self.file.display().to_string(), limit });
+        }
+        let mut bytes = Vec::with_capacity(self.size as usize);
+        self.open()?.read_to_end(&mut bytes).map_err(|error| ImageError::io("read", &self.file, error))?;
+        Ok(bytes)
+    }
+}
+
+impl Source {
+    /// A document or a configuration: short, and whole when it is there. `what` and `image` are for messages.
+    pub(crate) async fn small(
+        &self,
+        blob: &Blob,
+        what: &'static str,
+        image: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>, ImageError> {
+        if blob.size > limit {
+            return Err(ImageError::TooLarge { what, image: image.to_owned(), limit });
+        }
+        let bytes = match self {
+            Self::Registry(repository) => repository.small(blob).await?,
+            Self::Layout(layout) => {
+                let place = layout.place(&blob.digest, blob.size);
+                offload(image, move || place.read(what, limit)).await?
+            }
+            Self::Archive(archive) => archive.small(&blob.digest).to_vec(),
+        };
+        check(&bytes, &blob.digest, what, image)?;
+        Ok(bytes)
+    }
+
+    /// Where a layer is on this machine; nowhere if it has to be fetched.
+    pub(crate) fn place(&self, blob: &Blob) -> Option<Place> {
+        match self {
+            Self::Registry(_) => None,
+            Self::Layout(layout) => Some(layout.place(&blob.digest, blob.size)),
+            Self::Archive(archive) => archive.place(&blob.digest),
+        }
+    }
+}
+
+/// Compares bytes with their name.
+pub(crate) fn check(
+    bytes: &[u8],
+    expected: &Digest,
+    what: &'static str,
+    image: &str,
+) -> Result<(), ImageError> {
+    let actual = Digest::of(bytes);
+    if actual == *expected {
+        return Ok(());
+    }
+    Err(ImageError::Damaged { what, image: image.to_owned(), expected: *expected, actual })
+}
+
+/// Blocking work on a thread for it.
+pub(crate) async fn offload<T: Send + 'static>(
+    image: &str,
+    work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|_| ImageError::Interrupted { image: image.to_owned() })?
+}
+
+/// All of a small file. Blocking.
+pub(crate) fn read_file(path: &Path, what: &'static str, limit: u64) -> Result<Vec<u8>, ImageError> {
+    let size = std::fs::metadata(path).map_err(|error| ImageError::io("read", path, error))?.len();
+    Place { file: path.to_owned(), offset: 0, size }.read(what, limit)
+}

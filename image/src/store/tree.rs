@@ -1,0 +1,115 @@
+//! Unpacked layers in the store.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::clean::remove;
+use super::{Shared, StoredLayer};
+use crate::layer::{LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, unpack_layer};
+use crate::source::{Place, offload};
+use crate::{Digest, ImageError, Layer};
+
+/// Layers unpacked in different ways are different directories.
+pub(super) fn form_name(options: &UnpackOptions) -> &'static str {
+    match (options.form, options.owners) {
+        (OverlayForm::Trusted, Owners::Kept) => "trusted",
+        (OverlayForm::Trusted, Owners::Unpacker) => "trusted-unowned",
+        (OverlayForm::User, Owners::Kept) => "user-owned",
+        (OverlayForm::User, Owners::Unpacker) => "user",
+    }
+}
+
+const TREE: &str = "tree";
+const NOTES: &str = "notes";
+
+/// The layer of that name, if it is there. Blocking.
+pub(super) fn read(path: &Path, diff_id: Digest) -> Result<Option<StoredLayer>, ImageError> {
+    let notes = match fs::read(path.join(NOTES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        notes => notes.map_err(|error| ImageError::io("read", path.join(NOTES), error))?,
+    };
+    // They say nothing that anything depends on.
+    let notes: Notes = serde_json::from_slice(&notes).unwrap_or_default();
+    Ok(Some(StoredLayer { diff_id, tree: path.join(TREE), notes }))
+}
+
+/// Tells the thread that unpacks when nobody waits for it any more.
+struct GiveUp(Arc<AtomicBool>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Unpacks a layer unless another process has done so meanwhile.
+    pub(super) async fn unpack(
+        &self,
+        image: &str,
+        layer: &Layer,
+        place: Place,
+        path: PathBuf,
+    ) -> Result<StoredLayer, ImageError> {
+        let _permit = self.unpacks.acquire().await;
+        let name = format!("{}-{}", form_name(&self.options.unpack), layer.diff_id.hex());
+        let lock = self.lock(&name).await?;
+        let (options, layer) = (self.options.unpack.clone(), layer.clone());
+        let (working, title) = (self.dir.join("unpacking").join(name), image.to_owned());
+        let give_up = GiveUp(Arc::default());
+        let cancelled = Arc::clone(&give_up.0);
+        offload(image, move || {
+            // Goes with the thread: it may outlive whoever asked.
+            let _lock = lock;
+            if let Some(found) = read(&path, layer.diff_id)? {
+                return Ok(found);
+            }
+            remove(&working)?;
+            let made = make(&title, &layer, &place, &working, &options, &cancelled);
+            if made.is_err() {
+                // What is left is removed when the store is opened, if it cannot be now.
+                drop(remove(&working));
+            }
+            let notes = made?;
+            publish(&working, &path)?;
+            Ok(StoredLayer { diff_id: layer.diff_id, tree: path.join(TREE), notes })
+        })
+        .await
+    }
+}
+
+fn make(
+    image: &str,
+    layer: &Layer,
+    place: &Place,
+    working: &Path,
+    options: &UnpackOptions,
+    cancelled: &AtomicBool,
+) -> Result<Notes, ImageError> {
+    let tree = working.join(TREE);
+    fs::create_dir_all(&tree).map_err(|error| ImageError::io("make", &tree, error))?;
+    let id = LayerId { digest: layer.blob.digest, size: layer.blob.size, diff_id: layer.diff_id };
+    let unpacked = unpack_layer(place.open()?, &tree, &id, options, cancelled).map_err(|source| {
+        if let LayerError::Digest { expected, actual } = source {
+            return ImageError::Damaged { what: "layer", image: image.to_owned(), expected, actual };
+        }
+        ImageError::Layer { image: image.to_owned(), layer: layer.diff_id, source: Box::new(source) }
+    })?;
+    let notes = serde_json::to_vec(&unpacked.notes).unwrap_or_default();
+    let path = working.join(NOTES);
+    let write = || fs::write(&path, notes).and_then(|()| fs::File::open(&path)?.sync_all());
+    write().map_err(|error| ImageError::io("write", &path, error))?;
+    Ok(unpacked.notes)
+}
+
+/// Gives the layer its name.
+fn publish(working: &Path, path: &Path) -> Result<(), ImageError> {
+    let fail = |error| ImageError::io("keep", path, error);
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(fail)?;
+    fs::rename(working, path).map_err(fail)?;
+    fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(fail)
+}
