@@ -7,7 +7,7 @@ use crate::Digest;
 
 /// A registry did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{registry}: {what} of {repository}: {problem}")]
+#[error("{registry}/{repository}: {what}")]
 pub struct RegistryError {
     /// Host and port, such as `docker.io`; of a mirror, its own.
     pub registry: String,
@@ -151,12 +151,12 @@ impl RegistryProblem {
 fn is_certificate(error: &reqwest::Error) -> bool {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = at {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(_)) = inner.or_else(|| error.downcast_ref()) {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
             return true;
         }
-        at = error.source();
+        // What an I/O error holds is not its source; only what is below that is.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        at = inner.map_or_else(|| error.source(), |inner| Some(inner));
     }
     false
 }

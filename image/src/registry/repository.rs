@@ -10,7 +10,7 @@ use super::auth::Proof;
 use super::retry::Retries;
 use super::send::read_body;
 use super::{RegistryError, RegistryOptions, RegistryProblem};
-use crate::manifest::{ACCEPTED, Blob, MOST_BYTES};
+use crate::manifest::{ACCEPTED, Blob, Document, MOST_BYTES};
 use crate::{Digest, Pick};
 
 /// What is done with a repository.
@@ -100,6 +100,9 @@ impl Repository {
             let bytes = read_body(response, MOST_BYTES).await?;
             let expected = if let Pick::Digest(digest) = which { Some(*digest) } else { said };
             compare(&bytes, expected)?;
+            // Behind a mirror that sends something else, the registry may have it.
+            let checked = Document::read(&bytes, &self.name).map(drop);
+            checked.map_err(|error| RegistryProblem::Answer { problem: error.to_string() })?;
             Ok(bytes)
         };
         let accept = |request: RequestBuilder| request.header(ACCEPT, ACCEPTED.join(", "));

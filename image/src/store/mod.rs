@@ -16,9 +16,6 @@ mod flight;
 mod lock;
 mod tree;
 
-#[cfg(test)]
-mod tests;
-
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -131,8 +128,12 @@ impl Store {
         }
         // More than can be worked on at once would only wait.
         let most = self.shared.options.downloads + self.shared.options.unpacks;
-        let layers = image.layers.iter().map(|layer| self.layer(image, layer));
-        stream::iter(layers).buffered(most).try_collect().await
+        let image = Arc::new(image.clone());
+        let layers = stream::iter(image.layers.clone()).map(|layer| {
+            let (store, image) = (self.clone(), Arc::clone(&image));
+            async move { store.layer(&image, &layer).await }
+        });
+        layers.buffered(most).try_collect().await
     }
 
     /// One layer, fetched and unpacked if it is missing. Whoever asks for the same one at the same time, in this

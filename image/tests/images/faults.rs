@@ -8,7 +8,7 @@ use cullet_image::{
     StoreOptions, resolve,
 };
 
-use crate::made::{Made, amd64, chain, names};
+use crate::made::{Made, amd64, chain, is_emptied, names};
 use crate::stub::{Fault, Request, Stub};
 
 const SIZE: usize = 5 << 20;
@@ -28,7 +28,7 @@ async fn pull(stub: &Stub, options: RegistryOptions) -> Result<(), ImageError> {
     let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
     let image = find(stub, options).await?;
     let layers = store.pull(&image).await;
-    assert_eq!(names(&dir.path().join("unpacking")), Vec::<String>::new());
+    is_emptied(&dir.path().join("unpacking")).await;
     let layers = layers?;
     assert_eq!(std::fs::read_to_string(layers[0].tree.join("etc/os")).unwrap(), "test");
     assert_eq!(std::fs::metadata(layers[1].tree.join("data")).unwrap().len(), SIZE as u64);
@@ -153,6 +153,8 @@ async fn other_bytes_are_not_taken() {
         });
         assert!(matches!(find(&stub, quick()).await, Err(ImageError::Registry(_))));
     }
+    let stub = Stub::new(&made.layout(), |_, _| Fault::Answer(200, Vec::new(), b"<html>".to_vec()));
+    assert!(matches!(problem(&find(&stub, quick()).await.unwrap_err()), RegistryProblem::Answer { .. }));
     let stub = Stub::new(&made.layout(), |_, _| Fault::Answer(200, Vec::new(), vec![b' '; 5 << 20]));
     assert!(matches!(problem(&find(&stub, quick()).await.unwrap_err()), RegistryProblem::TooLong { .. }));
     let digest = format!("sha256:{}", "0".repeat(64));
@@ -265,5 +267,5 @@ async fn nobody_there_is_said() {
     let registries = Registries::new(RegistryOptions { retries: 1, ..quick() }).unwrap();
     let error = resolve(&reference, &amd64(), &registries).await.unwrap_err();
     assert!(matches!(problem(&error), RegistryProblem::Unreachable { .. }));
-    assert!(chain(&error).contains("127.0.0.1:1: manifest latest of app: no answer"), "{}", chain(&error));
+    assert!(chain(&error).contains("127.0.0.1:1/app: manifest latest: no answer"), "{}", chain(&error));
 }

@@ -92,6 +92,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Waits until nothing is in a directory: threads end a little later than whoever asked for their work.
+pub(crate) async fn is_emptied(dir: &Path) {
+    for _ in 0..1000 {
+        if names(dir).is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{} still has {:?}", dir.display(), names(dir));
+}
+
 /// Whatever is in a directory of a store.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir)

@@ -1,1 +1,251 @@
+//! Images through programs that others wrote: Debian's `docker-registry`, `skopeo` and `umoci`, where they are
+//! installed (`./test` does that).
 
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use cullet_image::{
+    Credentials, ImageError, Pick, Reference, Registries, RegistryOptions, RegistryProblem,
+    RegistryReference, Store, StoreOptions, resolve,
+};
+use tempfile::TempDir;
+
+use crate::made::{Made, amd64, chain, find, registries};
+
+/// A registry of our own, gone with the value.
+struct Real {
+    process: Child,
+    address: String,
+    dir: TempDir,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Whether the program is there; says so if not.
+fn has(program: &str) -> bool {
+    let found =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();
+    if !found {
+        eprintln!("left out: {program} is not installed");
+    }
+    found
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Real {
+    /// Starts it; nothing where it is not installed. `more` goes into its configuration; `http` below `http:`.
+    fn start(http: &str, more: &str) -> Option<Self> {
+        if !has("docker-registry") {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display().to_string();
+        let config = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {at}/data\n\
+             http:\n  addr: 127.0.0.1:0\n{http}{more}"
+        )
+        .replace("DIR", &at);
+        std::fs::write(dir.path().join("config.yml"), config).unwrap();
+        if !http.is_empty() {
+            Self::prepare(dir.path());
+        }
+        let mut process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(dir.path().join("config.yml"))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It takes a free port and says which.
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
+            Some(rest.chars().take_while(char::is_ascii_digit).collect::<String>())
+        });
+        // Nobody reads on, and a full pipe would stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Self { process, address: format!("127.0.0.1:{}", port.unwrap()), dir })
+    }
+
+    /// An authority, a certificate for the loopback address, and a user.
+    fn prepare(dir: &Path) {
+        let at = |name: &str| dir.join(name).display().to_string();
+        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let (ca, ca_key) = (at("ca.pem"), at("ca.key"));
+        let authority =
+            ["req", "-x509", "-subj", "/CN=authority", "-days", "2", "-keyout", &ca_key, "-out", &ca];
+        run("openssl", &[&authority[..], &key].concat());
+        let (request, extensions) = (at("request.pem"), at("extensions"));
+        let server = ["req", "-subj", "/CN=registry", "-keyout", &at("key.pem"), "-out", &request];
+        run("openssl", &[&server[..], &key].concat());
+        std::fs::write(&extensions, "subjectAltName=IP:127.0.0.1\n").unwrap();
+        let sign =
+            ["x509", "-req", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", "2"];
+        run("openssl", &[&sign[..], &["-extfile", &extensions, "-out", &at("cert.pem")]].concat());
+        // `user:secret`, by bcrypt.
+        let user = "user:$2y$05$l7w3bkvYw3OvEmtjfcfk8O3okwT48KF31Y3XyA/.11nMItbhX5M4i\n";
+        std::fs::write(dir.join("users"), user).unwrap();
+    }
+
+    fn reference(&self, text: &str) -> RegistryReference {
+        match format!("{}/{text}", self.address).parse().unwrap() {
+            Reference::Registry(reference) => reference,
+            other => panic!("{other}"),
+        }
+    }
+}
+
+async fn pull(reference: &RegistryReference, registries: &Registries) -> Result<String, ImageError> {
+    let dir = tempfile::tempdir().unwrap();
+    let image = resolve(&Reference::Registry(reference.clone()), &amd64(), registries).await?;
+    let layers = Store::open(dir.path(), StoreOptions::default()).unwrap().pull(&image).await?;
+    assert_eq!(std::fs::read_to_string(layers[0].tree.join("etc/os")).unwrap(), "test");
+    Ok(image.manifest_digest.to_string())
+}
+
+#[tokio::test]
+async fn what_is_pushed_is_pulled() {
+    let Some(real) = Real::start("", "") else { return };
+    let (_made, image) = Made::image("1", 3 << 20);
+    let (to, registries) = (real.reference("team/app:1"), registries());
+    let pushed = registries.push(&to, &image).await.unwrap();
+    assert_eq!((pushed.digest, pushed.present), (image.digest, 0));
+    assert!(pushed.sent_bytes > 3 << 20);
+    let again = registries.push(&real.reference("team/app:2"), &image).await.unwrap();
+    assert_eq!((again.sent_bytes, again.present), (0, 3), "blobs are sent once");
+    assert_eq!(pull(&to, &registries).await.unwrap(), image.digest.to_string());
+    let by_digest = RegistryReference { which: Pick::Digest(image.digest), ..to.clone() };
+    assert_eq!(pull(&by_digest, &registries).await.unwrap(), image.digest.to_string());
+    for missing in ["team/app:3", "nobody/nothing:1"] {
+        let error = pull(&real.reference(missing), &registries).await.unwrap_err();
+        let ImageError::Registry(error) = &error else { panic!("{error:?}") };
+        assert!(matches!(error.problem, RegistryProblem::NotFound { .. }), "{error:?}");
+        assert!(chain(error).contains(missing.split(':').next().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_blob_is_resumed_by_a_real_registry() {
+    let Some(real) = Real::start("", "") else { return };
+    let (_made, written) = Made::image("1", 3 << 20);
+    let (to, registries) = (real.reference("team/app:1"), registries());
+    registries.push(&to, &written).await.unwrap();
+    let image = resolve(&Reference::Registry(to), &amd64(), &registries).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let (blob, file) = &written.blobs[2];
+    let part = &std::fs::read(file).unwrap()[..1 << 20];
+    std::fs::write(dir.path().join("partial").join(blob.digest.hex()), part).unwrap();
+    let fetched = store.blob(&image, blob).await.unwrap();
+    assert_eq!(std::fs::read(fetched).unwrap(), std::fs::read(file).unwrap());
+}
+
+#[tokio::test]
+async fn a_private_authority_and_a_login_are_needed_and_taken() {
+    if !has("openssl") {
+        return;
+    }
+    let tls = "  tls:\n    certificate: DIR/cert.pem\n    key: DIR/key.pem\n";
+    let Some(real) = Real::start(tls, "auth:\n  htpasswd:\n    realm: test\n    path: DIR/users\n") else {
+        return;
+    };
+    let address = real.address.clone();
+    let options = || RegistryOptions {
+        tls: BTreeSet::from([address.clone()]),
+        retries: 1,
+        ..RegistryOptions::default()
+    };
+    let (to, (_made, image)) = (real.reference("team/app:1"), Made::image("1", 100));
+
+    let error = Registries::new(options()).unwrap().push(&to, &image).await.unwrap_err();
+    let ImageError::Registry(error) = error else { panic!("{error:?}") };
+    assert!(matches!(error.problem, RegistryProblem::Certificate { .. }), "{}", chain(&error));
+
+    let authorities = vec![std::fs::read(real.dir.path().join("ca.pem")).unwrap()];
+    let trusting = || RegistryOptions { authorities: authorities.clone(), ..options() };
+    let error = Registries::new(trusting()).unwrap().push(&to, &image).await.unwrap_err();
+    let ImageError::Registry(error) = error else { panic!("{error:?}") };
+    assert!(matches!(error.problem, RegistryProblem::Unauthorized { who: None, .. }), "{}", chain(&error));
+
+    let config = real.dir.path().join("docker.json");
+    let login = |word: &str| {
+        // `user:secret`, or another word.
+        let auth = if word == "secret" { "dXNlcjpzZWNyZXQ=" } else { "dXNlcjp3cm9uZw==" };
+        std::fs::write(&config, format!(r#"{{"auths":{{"{address}":{{"auth":"{auth}"}}}}}}"#)).unwrap();
+        RegistryOptions { credentials: Credentials::DockerConfig(config.clone()), ..trusting() }
+    };
+    let error = Registries::new(login("wrong")).unwrap().push(&to, &image).await.unwrap_err();
+    assert!(chain(&error).contains("login of `user`"), "{}", chain(&error));
+    let registries = Registries::new(login("secret")).unwrap();
+    registries.push(&to, &image).await.unwrap();
+    assert_eq!(pull(&to, &registries).await.unwrap(), image.digest.to_string());
+}
+
+#[tokio::test]
+async fn skopeo_reads_what_is_written_and_writes_what_is_read() {
+    let Some(real) = Real::start("", "") else { return };
+    if !has("skopeo") {
+        return;
+    }
+    let (made, image) = Made::image("1", 1000);
+    let layout = format!("oci:{}:1", made.layout().display());
+    let dir = tempfile::tempdir().unwrap();
+    let copy = |from: &str, to: &str, more: &[&str]| {
+        let usual = ["--insecure-policy", "--override-arch=amd64", "copy"];
+        let plain = ["--src-tls-verify=false", "--dest-tls-verify=false", from, to];
+        run("skopeo", &[&usual[..], more, &plain].concat());
+    };
+    const SAME: &[&str] = &["--preserve-digests"];
+    let remote = |name: &str| format!("docker://{}/{name}", real.address);
+    copy(&layout, &remote("theirs:1"), SAME);
+    assert_eq!(pull(&real.reference("theirs:1"), &registries()).await.unwrap(), image.digest.to_string());
+
+    // As Docker's own kind of manifest, and as its kind of archive.
+    copy(&layout, &remote("docker:1"), &["--format=v2s2"]);
+    pull(&real.reference("docker:1"), &registries()).await.unwrap();
+    let archive = dir.path().join("app.tar");
+    copy(&layout, &format!("docker-archive:{}:app:1", archive.display()), &[]);
+    let found = find(&format!("docker-archive:{}:app:1", archive.display()), "linux/amd64").await.unwrap();
+    let store = Store::open(&dir.path().join("store"), StoreOptions::default()).unwrap();
+    let layers = store.pull(&found).await.unwrap();
+    assert_eq!(std::fs::read_to_string(layers[0].tree.join("etc/os")).unwrap(), "test");
+
+    registries().push(&real.reference("ours:1"), &image).await.unwrap();
+    copy(&remote("ours:1"), &format!("oci:{}:1", dir.path().join("back").display()), SAME);
+    let back =
+        find(&format!("oci-layout:{}:1", dir.path().join("back").display()), "linux/amd64").await.unwrap();
+    assert_eq!(back.manifest_digest, image.digest);
+}
+
+#[tokio::test]
+async fn umoci_and_the_store_unpack_the_same() {
+    if !has("umoci") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (made, _) = Made::image("1", 1000);
+    let dir = tempfile::tempdir().unwrap();
+    let layout = made.layout().display().to_string();
+    let bundle = dir.path().join("bundle");
+    run("umoci", &["unpack", "--image", &format!("{layout}:1"), bundle.to_str().unwrap()]);
+    std::fs::write(bundle.join("rootfs/more"), "3").unwrap();
+    std::fs::remove_file(bundle.join("rootfs/data")).unwrap();
+    run("umoci", &["repack", "--image", &format!("{layout}:2"), bundle.to_str().unwrap()]);
+    let image = find(&format!("oci-layout:{layout}:2"), "linux/amd64").await.unwrap();
+    let layers =
+        Store::open(&dir.path().join("store"), StoreOptions::default()).unwrap().pull(&image).await.unwrap();
+    assert_eq!(layers.len(), 3);
+    assert_eq!(std::fs::read_to_string(layers[2].tree.join("more")).unwrap(), "3");
+    let whiteout = std::fs::symlink_metadata(layers[2].tree.join("data")).unwrap();
+    assert!(std::os::unix::fs::FileTypeExt::is_char_device(&whiteout.file_type()));
+}
