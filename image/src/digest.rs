@@ -135,7 +135,8 @@ mod tests {
         assert_eq!(EMPTY.parse::<Digest>().unwrap(), Digest::of(b""));
         assert_eq!(Digest::of(b"").to_string(), EMPTY);
         let mut hasher = Hasher::default();
-        (hasher.update(b"a"), hasher.update(b"b"));
+        hasher.update(b"a");
+        hasher.update(b"b");
         assert_eq!((hasher.size(), hasher.finish()), (2, Digest::of(b"ab")));
     }
 

@@ -23,7 +23,7 @@ pub enum ImageError {
         /// What was asked for.
         image: String,
         /// For which machine.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// For which ones it is there.
         available: Vec<Platform>,
     },

@@ -52,7 +52,7 @@ pub async fn resolve(
     let config = ImageConfig::read(&config_json, &image)?;
     if config.platform.suits(platform).is_none() {
         let available = vec![config.platform];
-        return Err(ImageError::Platform { image, wanted: platform.clone(), available });
+        return Err(ImageError::Platform { image, wanted: Box::new(platform.clone()), available });
     }
     if config.diff_ids.len() != manifest.layers.len() {
         let problem =
@@ -130,5 +130,5 @@ fn choose<'a>(choices: &'a [Choice], platform: &Platform, image: &str) -> Result
     // What BuildKit says of an image stands beside it as an entry for no platform.
     let known = choices.iter().filter_map(|choice| choice.platform.clone());
     let available = known.filter(|platform| platform.os != "unknown").collect();
-    Err(ImageError::Platform { image: image.to_owned(), wanted: platform.clone(), available })
+    Err(ImageError::Platform { image: image.to_owned(), wanted: Box::new(platform.clone()), available })
 }

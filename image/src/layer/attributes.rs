@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use super::LayerError;
 use super::path::LayerPath;
 use super::root::failed;
+use crate::tarball::Xattrs;
 
 /// Namespaces of attributes that belong to the files of an image. What is in `trusted` belongs to the machine,
 /// overlayfs' own above all: a forged `redirect` or `metacopy` shows files of other directories.
@@ -24,7 +25,7 @@ const OF_THE_MACHINE: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"secu
 const LONGEST: usize = 64 << 10;
 
 /// The attributes of a file that a layer is made of, by name.
-pub(super) fn read(path: &LayerPath, file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LayerError> {
+pub(super) fn read(path: &LayerPath, file: BorrowedFd<'_>) -> Result<Xattrs, LayerError> {
     let mut buffer = vec![0; LONGEST];
     let length = match rustix::fs::flistxattr(file, &mut buffer) {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),

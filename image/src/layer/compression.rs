@@ -28,7 +28,7 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// either way.
 pub(crate) enum Decoder<R: BufRead> {
     Plain(R),
-    Gzip(MultiGzDecoder<R>),
+    Gzip(Box<MultiGzDecoder<R>>),
     Zstd(zstd::Decoder<'static, R>),
 }
 
@@ -36,7 +36,7 @@ impl<R: BufRead> Decoder<R> {
     pub(crate) fn new(mut source: R) -> io::Result<Self> {
         let start = source.fill_buf()?;
         if start.starts_with(&[0x1f, 0x8b]) {
-            return Ok(Self::Gzip(MultiGzDecoder::new(source)));
+            return Ok(Self::Gzip(Box::new(MultiGzDecoder::new(source))));
         }
         // Frames may be preceded by ones to be skipped, as `zstd:chunked` has them.
         let skippable = start.len() >= 4 && start[0] & 0xf0 == 0x50 && start[1..4] == [0x2a, 0x4d, 0x18];

@@ -205,7 +205,7 @@ impl<W: Write> Writing<W> {
 
     fn file(&mut self, dir: &OwnedFd, name: &[u8], path: &LayerPath, stat: &Stat) -> Result<(), LayerError> {
         if stat.st_nlink > 1 {
-            let first = self.linked.entry((stat.st_dev as u64, stat.st_ino)).or_insert(path.bytes().to_vec());
+            let first = self.linked.entry((stat.st_dev, stat.st_ino)).or_insert(path.bytes().to_vec());
             if first != path.bytes() {
                 let link = first.clone();
                 return self.header(&Entry { link, ..self.describe(path, Kind::HardLink, stat) }, path);

@@ -40,6 +40,13 @@ pub(super) enum Credential {
     Identity(String),
 }
 
+/// Without what nobody may see.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credential").field(&self.user()).finish()
+    }
+}
+
 /// The name under which Docker keeps the login of Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// The most bytes of a configuration file. With hundreds of logins it has a tenth of that.

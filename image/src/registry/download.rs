@@ -29,7 +29,7 @@ impl Repository {
         let mut last = None;
         for (at, endpoint) in self.endpoints.iter().enumerate() {
             let is_mirror = at + 1 < self.endpoints.len();
-            match self.from_endpoint(endpoint, blob, partial, is_mirror).await? {
+            match self.try_endpoint(endpoint, blob, partial, is_mirror).await? {
                 Ok(()) => return Ok(()),
                 Err(problem) => last = Some(self.error(endpoint, &what, problem)),
             }
@@ -37,7 +37,7 @@ impl Repository {
         Err(last.unwrap_or_else(|| self.nowhere(&what)).into())
     }
 
-    async fn from_endpoint(
+    async fn try_endpoint(
         &self,
         endpoint: &Endpoint,
         blob: &Blob,

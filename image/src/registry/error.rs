@@ -17,7 +17,7 @@ pub struct RegistryError {
     pub what: String,
     /// What came of it.
     #[source]
-    pub problem: RegistryProblem,
+    pub problem: Box<RegistryProblem>,
 }
 
 /// Why not.

@@ -80,7 +80,7 @@ impl Registries {
             registry: registry.to_owned(),
             repository: "any repository".to_owned(),
             what: "connection".to_owned(),
-            problem: RegistryProblem::Settings { problem },
+            problem: Box::new(RegistryProblem::Settings { problem }),
         };
         for (registry, mirrors) in &options.mirrors {
             for mirror in mirrors {
@@ -190,7 +190,7 @@ fn plain_http_only_for_loopback_or_where_configured() {
     for wrong in ["mirror.example.com", "https://", "https://a/b", "ftp://a"] {
         let mirrors = [("docker.io".to_owned(), vec![wrong.to_owned()])].into();
         let refused = Registries::new(RegistryOptions { mirrors, ..RegistryOptions::default() });
-        assert!(matches!(refused.unwrap_err().problem, RegistryProblem::Settings { .. }), "{wrong}");
+        assert!(matches!(*refused.unwrap_err().problem, RegistryProblem::Settings { .. }), "{wrong}");
     }
     let authorities = vec![b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----".to_vec()];
     assert!(Registries::new(RegistryOptions { authorities, ..RegistryOptions::default() }).is_err());

@@ -160,12 +160,12 @@ impl Repository {
 
     pub(super) fn error(&self, endpoint: &Endpoint, what: &str, problem: RegistryProblem) -> RegistryError {
         let (registry, repository) = (endpoint.name.clone(), self.name.clone());
-        RegistryError { registry, repository, what: what.to_owned(), problem }
+        RegistryError { registry, repository, what: what.to_owned(), problem: Box::new(problem) }
     }
 
     /// A repository has at least one endpoint; this keeps that from being a panic.
     pub(super) fn nowhere(&self, what: &str) -> RegistryError {
-        let problem = RegistryProblem::Settings { problem: "it has no address".to_owned() };
+        let problem = Box::new(RegistryProblem::Settings { problem: "it has no address".to_owned() });
         let (registry, repository) = ("no registry".to_owned(), self.name.clone());
         RegistryError { registry, repository, what: what.to_owned(), problem }
     }

@@ -1,8 +1,8 @@
 //! What headers before an entry said about it.
 
-use super::Time;
 use super::fields::{decimal, time};
 use super::pax::{self, PaxRecord};
+use super::{Time, Xattrs};
 use crate::layer::shown;
 
 /// Each overrides a field of the entry's own header.
@@ -14,7 +14,7 @@ pub(super) struct Extras {
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
     pub(super) mtime: Option<Time>,
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Xattrs,
     /// Whether there was an extended header already.
     pub(super) pax: bool,
     /// Whether it is one of GNU tar's sparse files.

@@ -17,7 +17,7 @@ mod tests;
 
 pub use error::TarError;
 
-pub(crate) use reader::{Entry, Kind, TarReader, Time};
+pub(crate) use reader::{Entry, Kind, TarReader, Time, Xattrs};
 pub(crate) use write::TarWriter;
 
 /// Bytes in a block.

@@ -10,6 +10,9 @@ use super::pax;
 use super::{BLOCK, TarError};
 use crate::layer::{Limits, shown};
 
+/// Names and values.
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -45,7 +48,7 @@ pub(crate) struct Entry {
     pub(crate) gid: u32,
     pub(crate) mtime: Time,
     /// Extended attributes, in the order of the archive.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: Xattrs,
 }
 
 /// Reads an archive as a stream.

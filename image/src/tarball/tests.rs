@@ -11,7 +11,10 @@ fn header(kind: EntryType, size: u64, change: impl Fn(&mut Header)) -> Vec<u8> {
     header.set_path("name").unwrap();
     header.set_entry_type(kind);
     header.set_size(size);
-    (header.set_mode(0o644), header.set_uid(1), header.set_gid(2), header.set_mtime(3));
+    header.set_mode(0o644);
+    header.set_uid(1);
+    header.set_gid(2);
+    header.set_mtime(3);
     change(&mut header);
     header.set_cksum();
     header.as_bytes().to_vec()

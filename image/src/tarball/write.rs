@@ -111,7 +111,9 @@ fn blank(kind: EntryType, seconds: i64) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mtime(u64::try_from(seconds).unwrap_or(0));
-    (header.set_mode(0o644), header.set_uid(0), header.set_gid(0));
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
     header
 }
 

@@ -130,7 +130,7 @@ async fn what_is_pushed_is_pulled() {
     for missing in ["team/app:3", "nobody/nothing:1"] {
         let error = pull(&real.reference(missing), &registries).await.unwrap_err();
         let ImageError::Registry(error) = &error else { panic!("{error:?}") };
-        assert!(matches!(error.problem, RegistryProblem::NotFound { .. }), "{error:?}");
+        assert!(matches!(*error.problem, RegistryProblem::NotFound { .. }), "{error:?}");
         assert!(chain(error).contains(missing.split(':').next().unwrap()));
     }
 }
@@ -170,13 +170,13 @@ async fn a_private_authority_and_a_login_are_needed_and_taken() {
 
     let error = Registries::new(options()).unwrap().push(&to, &image).await.unwrap_err();
     let ImageError::Registry(error) = error else { panic!("{error:?}") };
-    assert!(matches!(error.problem, RegistryProblem::Certificate { .. }), "{}", chain(&error));
+    assert!(matches!(*error.problem, RegistryProblem::Certificate { .. }), "{}", chain(&error));
 
     let authorities = vec![std::fs::read(real.dir.path().join("ca.pem")).unwrap()];
     let trusting = || RegistryOptions { authorities: authorities.clone(), ..options() };
     let error = Registries::new(trusting()).unwrap().push(&to, &image).await.unwrap_err();
     let ImageError::Registry(error) = error else { panic!("{error:?}") };
-    assert!(matches!(error.problem, RegistryProblem::Unauthorized { who: None, .. }), "{}", chain(&error));
+    assert!(matches!(*error.problem, RegistryProblem::Unauthorized { who: None, .. }), "{}", chain(&error));
 
     let config = real.dir.path().join("docker.json");
     let login = |word: &str| {

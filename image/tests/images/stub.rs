@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 /// What was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    pub(crate) method: String,
     /// With the query.
     pub(crate) path: String,
     /// Names in lower case.
@@ -101,14 +100,14 @@ impl Serving {
         let mut lines = BufReader::new(stream.try_clone()?).lines();
         let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
         let mut words = first.split(' ').map(str::to_owned);
-        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
+        let Some(path) = words.nth(1) else { return Ok(()) };
         let mut headers = HashMap::new();
         for line in lines {
             let line = line?;
             let Some((name, value)) = line.split_once(':') else { break };
             headers.insert(name.to_lowercase(), value.trim().to_owned());
         }
-        let request = Request { method, path, headers };
+        let request = Request { path, headers };
         let count = {
             let mut requests = self.requests.lock().unwrap();
             requests.push(request.clone());

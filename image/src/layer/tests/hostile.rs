@@ -86,7 +86,8 @@ fn devices_are_not_made() {
         header.set_entry_type(kind);
         header.set_size(0);
         // As overlayfs' whiteouts have it: 0/0.
-        (header.set_device_major(0).unwrap(), header.set_device_minor(0).unwrap());
+        header.set_device_major(0).unwrap();
+        header.set_device_minor(0).unwrap();
         header.set_cksum();
         let bytes = Archive::new().raw(header.as_bytes()).file("dev/other", "").bytes();
         let (dir, unpacked) = unpack(&bytes, &UnpackOptions::for_this_user()).unwrap();

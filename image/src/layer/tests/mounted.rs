@@ -65,7 +65,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        drop(rustix::mount::unmount(self.merged(), UnmountFlags::DETACH));
+        let _ = rustix::mount::unmount(self.merged(), UnmountFlags::DETACH);
     }
 }
 
