@@ -58,7 +58,8 @@ const CHUNK: usize = 128 << 10;
 /// is streamed: memory holds one chunk, the decompressor's window, and what directories get at the end.
 ///
 /// Device files and named pipes are never made ([`Devices`]). Extended attributes of overlayfs in the archive are
-/// dropped ([`Notes::attributes`]). A symbolic link is stored as it is and never followed.
+/// dropped ([`Notes::attributes`]). A symbolic link is stored as it is and never followed. Nothing is synced: what a
+/// power cut leaves of the directory is for the caller to tell.
 ///
 /// # Errors
 /// Whatever [`LayerError`] says. Then the directory holds a part of the layer and is good for nothing.
@@ -79,7 +80,7 @@ pub fn unpack_layer(
     let content = Measured::new(decoder, options.limits.unpacked_bytes);
     let mut unpacking = Unpacking::new(content, into, options)?;
     let placed = unpacking.run(cancelled);
-    let (mut content, notes, entries, root) = unpacking.into_parts();
+    let (mut content, notes, entries) = unpacking.into_parts();
     if content.exceeded {
         return Err(LayerError::Limit { what: "bytes unpacked", limit: options.limits.unpacked_bytes });
     }
@@ -87,10 +88,7 @@ pub fn unpack_layer(
         return Err(longer(content, id).unwrap_or(error));
     }
     content.drain().map_err(|error| if content.exceeded { over(&options.limits) } else { error })?;
-    check(content, id).map(|bytes| (bytes, root)).and_then(|(bytes, root)| {
-        rustix::fs::syncfs(root.fd()).map_err(|error| LayerError::io("sync", into, error))?;
-        Ok(Unpacked { bytes, entries, notes })
-    })
+    check(content, id).map(|bytes| Unpacked { bytes, entries, notes })
 }
 
 type Content<R> = Measured<Decoder<BufReader<Measured<R>>>>;
@@ -152,8 +150,8 @@ impl<R: Read> Unpacking<R> {
         })
     }
 
-    fn into_parts(self) -> (R, Notes, u64, Root) {
-        (self.reader.into_source(), self.meta.notes, self.entries, self.root)
+    fn into_parts(self) -> (R, Notes, u64) {
+        (self.reader.into_source(), self.meta.notes, self.entries)
     }
 
     fn run(&mut self, cancelled: &AtomicBool) -> Result<(), LayerError> {

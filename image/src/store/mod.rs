@@ -3,15 +3,18 @@
 //! ```text
 //! blobs/sha256/HEX        as registries send them
 //! layers/FORM/HEX/tree    an unpacked layer, by the digest of its content: a lower directory for overlayfs
-//! layers/FORM/HEX/notes   what is not in it as the archive has it
+//! layers/FORM/HEX/notes   what is not in it as the archive has it, and in which boot of the machine it was made
+//! layers/FORM/HEX/synced  when all of it is on the disk
 //! partial/HEX             a blob that is being fetched, or was when a process ended
 //! unpacking/FORM-HEX      a layer that is being unpacked, or was
 //! locks/NAME              held by whoever works on one of the two
 //! ```
 //!
-//! What has its name is whole: everything is made under `partial` or `unpacking`, synced, and renamed.
+//! What has its name is whole: everything is made under `partial` or `unpacking`, and renamed. Blobs are synced before
+//! that; `durable` says what holds for layers.
 
 mod clean;
+mod durable;
 mod flight;
 mod lock;
 mod tree;
@@ -75,6 +78,7 @@ struct Shared {
     unpacks: Semaphore,
     blobs: Flights<PathBuf>,
     layers: Flights<StoredLayer>,
+    syncing: Arc<durable::Syncing>,
 }
 
 /// An unpacked layer.
@@ -112,6 +116,7 @@ impl Store {
             unpacks: Semaphore::new(options.unpacks.max(1)),
             blobs: Flights::default(),
             layers: Flights::default(),
+            syncing: Arc::default(),
             options,
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::clean::remove;
-use super::{Shared, StoredLayer};
+use super::{Shared, StoredLayer, durable};
 use crate::layer::{LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, unpack_layer};
 use crate::source::{Place, offload};
 use crate::{Digest, ImageError, Layer};
@@ -25,15 +27,26 @@ pub(super) fn form_name(options: &UnpackOptions) -> &'static str {
 const TREE: &str = "tree";
 const NOTES: &str = "notes";
 
-/// The layer of that name, if it is there. Blocking.
+/// What is known of a layer beside its files.
+#[derive(Default, Serialize, Deserialize)]
+struct About {
+    notes: Notes,
+    /// In which boot of the machine it was unpacked.
+    boot: Option<String>,
+}
+
+/// The layer of that name, if it is there and whole. Blocking.
 pub(super) fn read(path: &Path, diff_id: Digest) -> Result<Option<StoredLayer>, ImageError> {
     let notes = match fs::read(path.join(NOTES)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         notes => notes.map_err(|error| ImageError::io("read", path.join(NOTES), error))?,
     };
-    // They say nothing that anything depends on.
-    let notes: Notes = serde_json::from_slice(&notes).unwrap_or_default();
-    Ok(Some(StoredLayer { diff_id, tree: path.join(TREE), notes }))
+    // Nobody but a power cut leaves this unreadable.
+    let about: About = serde_json::from_slice(&notes).unwrap_or_default();
+    if !durable::is_whole(path, about.boot.as_deref()) {
+        return Ok(None);
+    }
+    Ok(Some(StoredLayer { diff_id, tree: path.join(TREE), notes: about.notes }))
 }
 
 /// Tells the thread that unpacks when nobody waits for it any more.
@@ -59,6 +72,7 @@ impl Shared {
         let lock = self.lock(&name).await?;
         let (options, layer) = (self.options.unpack.clone(), layer.clone());
         let (working, title) = (self.dir.join("unpacking").join(name), image.to_owned());
+        let syncing = Arc::clone(&self.syncing);
         let give_up = GiveUp(Arc::default());
         let cancelled = Arc::clone(&give_up.0);
         offload(image, move || {
@@ -75,6 +89,7 @@ impl Shared {
             }
             let notes = made?;
             publish(&working, &path)?;
+            syncing.add(path.clone());
             Ok(StoredLayer { diff_id: layer.diff_id, tree: path.join(TREE), notes })
         })
         .await
@@ -98,11 +113,11 @@ fn make(
         }
         ImageError::Layer { image: image.to_owned(), layer: layer.diff_id, source: Box::new(source) }
     })?;
-    let notes = serde_json::to_vec(&unpacked.notes).unwrap_or_default();
+    let about = About { notes: unpacked.notes, boot: durable::boot() };
     let path = working.join(NOTES);
-    let write = || fs::write(&path, notes).and_then(|()| fs::File::open(&path)?.sync_all());
-    write().map_err(|error| ImageError::io("write", &path, error))?;
-    Ok(unpacked.notes)
+    let json = serde_json::to_vec(&about).unwrap_or_default();
+    fs::write(&path, json).map_err(|error| ImageError::io("write", &path, error))?;
+    Ok(about.notes)
 }
 
 /// Gives the layer its name.
@@ -110,6 +125,7 @@ fn publish(working: &Path, path: &Path) -> Result<(), ImageError> {
     let fail = |error| ImageError::io("keep", path, error);
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(fail)?;
-    fs::rename(working, path).map_err(fail)?;
-    fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(fail)
+    // What is there is of an earlier boot and not whole, so that nobody uses it.
+    remove(path)?;
+    fs::rename(working, path).map_err(fail)
 }

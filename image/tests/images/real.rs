@@ -29,6 +29,7 @@ impl Drop for Real {
 }
 
 /// Whether the program is there; says so if not.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests has to see what they leave out")]
 fn has(program: &str) -> bool {
     let found =
         Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();

@@ -96,7 +96,7 @@ async fn leftovers_are_removed_when_nobody_works_on_them() {
     let left = dir.path().join("unpacking/trusted-00/tree/sealed");
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("x"), "").unwrap();
-    std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o000)).unwrap();
     std::fs::create_dir_all(dir.path().join("unpacking/busy/tree")).unwrap();
     for name in ["old", "busy"] {
         std::fs::write(dir.path().join("partial").join(name), "").unwrap();
@@ -157,4 +157,40 @@ async fn limits_and_damage_end_a_pull_and_leave_nothing() {
     }
     std::fs::write(file, whole).unwrap();
     assert_eq!(store.pull(&found).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_power_cut_may_have_left_is_unpacked_again() {
+    let (made, _) = Made::image("1", 10);
+    let dir = tempfile::tempdir().unwrap();
+    let image = find(&format!("oci-layout:{}", made.layout().display()), "linux/amd64").await.unwrap();
+    let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let layer = store.pull(&image).await.unwrap().remove(1);
+    let place = layer.tree.parent().unwrap();
+    for _ in 0..6000 {
+        if place.join("synced").exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let notes = std::fs::read_to_string(place.join("notes")).unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let earlier = notes.replace(boot.trim(), "another");
+    assert_ne!(notes, earlier);
+    // As after a restart: synced, it is used as it is; otherwise not, whatever became of it.
+    let data = layer.tree.join("data");
+    std::fs::write(&data, "").unwrap();
+    std::fs::write(place.join("notes"), &earlier).unwrap();
+    store.pull(&image).await.unwrap();
+    assert_eq!(std::fs::metadata(&data).unwrap().len(), 0);
+    for left in [&earlier[..], "", "\0\0\0"] {
+        std::fs::write(&data, "").unwrap();
+        std::fs::write(place.join("notes"), left).unwrap();
+        let _gone = std::fs::remove_file(place.join("synced"));
+        store.pull(&image).await.unwrap();
+        assert_eq!(std::fs::metadata(&data).unwrap().len(), 10, "{left:?}");
+        while !place.join("synced").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
