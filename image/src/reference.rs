@@ -103,8 +103,11 @@ impl FromStr for Reference {
 }
 
 fn layout(rest: &str) -> Result<Reference, String> {
+    // A directory may have the sign in its name; a digest has a colon and no slash.
     let name = rest.rfind('/').map_or(0, |slash| slash + 1);
-    let (dir, which) = if let Some((dir, digest)) = rest.split_once('@') {
+    let (dir, which) = if let Some((dir, digest)) =
+        rest.rsplit_once('@').filter(|(_, digest)| !digest.contains('/') && digest.contains(':'))
+    {
         let digest = digest.parse().map_err(|error: crate::DigestError| error.to_string())?;
         (dir, Some(Pick::Digest(digest)))
     } else if let Some(colon) = rest[name..].rfind(':') {
@@ -227,6 +230,8 @@ mod tests {
         for text in [
             "oci-layout:dir",
             "oci-layout:/a:b/dir:1.0",
+            "oci-layout:/a@b/dir",
+            "oci-layout:/a@b/dir:1.0",
             "docker-archive:app.tar",
             "docker-archive:app.tar:example.com:5000/app:1",
         ] {

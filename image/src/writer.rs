@@ -2,12 +2,12 @@
 //!
 //! Source: OCI image-spec, `image-layout.md`.
 
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use tempfile::{Builder, NamedTempFile};
 
 use crate::layer::{Compression, Notes, WriteOptions, write_layer};
 use crate::manifest::{Blob, MOST_BYTES, Manifest, OCI_CONFIG, OCI_INDEX, OCI_LAYER};
@@ -57,14 +57,15 @@ impl LayoutWriter {
     /// # Errors
     /// [`ImageError::Layer`] for what no layer can hold, and [`ImageError::Io`].
     pub fn add_layer(&self, tree: &Path, options: &WriteOptions) -> Result<(Layer, Notes), ImageError> {
-        let (temporary, file) = self.temporary()?;
-        let written =
-            write_layer(tree, BufWriter::new(&file), options).map_err(|source| ImageError::Layer {
+        let file = self.temporary()?;
+        let written = write_layer(tree, BufWriter::new(file.as_file()), options).map_err(|source| {
+            ImageError::Layer {
                 image: tree.display().to_string(),
                 layer: Digest::of(b""),
                 source: Box::new(source),
-            })?;
-        self.keep(temporary, &file, &written.id.digest)?;
+            }
+        })?;
+        keep(file, &self.path(&written.id.digest))?;
         let kind = match options.compression {
             Compression::None => "",
             Compression::Gzip => "+gzip",
@@ -108,9 +109,9 @@ impl LayoutWriter {
 
     fn add_blob(&self, media_type: &str, bytes: &[u8]) -> Result<Blob, ImageError> {
         let digest = Digest::of(bytes);
-        let (temporary, mut file) = self.temporary()?;
-        file.write_all(bytes).map_err(|error| ImageError::io("write", &temporary, error))?;
-        self.keep(temporary, &file, &digest)?;
+        let mut file = self.temporary()?;
+        file.write_all(bytes).map_err(|error| ImageError::io("write", file.path(), error))?;
+        keep(file, &self.path(&digest))?;
         Ok(Blob { media_type: media_type.to_owned(), digest, size: bytes.len() as u64 })
     }
 
@@ -118,25 +119,18 @@ impl LayoutWriter {
         self.dir.join("blobs/sha256").join(digest.hex())
     }
 
-    /// A new file, which gets its name when it is whole.
-    fn temporary(&self) -> Result<(PathBuf, File), ImageError> {
-        let path = self.dir.join(format!("blobs/.writing-{}-{:x}", std::process::id(), fastrand::u64(..)));
-        let file = File::create_new(&path).map_err(|error| ImageError::io("make", &path, error))?;
-        Ok((path, file))
-    }
-
-    fn keep(&self, temporary: PathBuf, file: &File, digest: &Digest) -> Result<(), ImageError> {
-        let path = self.path(digest);
-        let kept = file.sync_all().and_then(|()| std::fs::rename(&temporary, &path));
-        kept.map_err(|error| ImageError::io("write", path, error))
+    /// A new file, which gets its name when it is whole, and otherwise goes.
+    fn temporary(&self) -> Result<NamedTempFile, ImageError> {
+        let dir = self.dir.join("blobs");
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let made = Builder::new().prefix(".writing-").permissions(readable).tempfile_in(&dir);
+        made.map_err(|error| ImageError::io("make a file in", dir, error))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
-        let (temporary, mut file) = self.temporary()?;
-        let path = self.dir.join(name);
-        let done = file.write_all(bytes).and_then(|()| file.sync_all());
-        done.and_then(|()| std::fs::rename(&temporary, &path))
-            .map_err(|error| ImageError::io("write", path, error))
+        let mut file = self.temporary()?;
+        file.write_all(bytes).map_err(|error| ImageError::io("write", file.path(), error))?;
+        keep(file, &self.dir.join(name))
     }
 
     fn add_entry(&self, blob: &Blob, config: &ImageConfig, name: Option<&str>) -> Result<(), ImageError> {
@@ -165,6 +159,12 @@ impl LayoutWriter {
         entries.push(entry);
         self.replace("index.json", &json_bytes(&index(entries)))
     }
+}
+
+fn keep(file: NamedTempFile, path: &Path) -> Result<(), ImageError> {
+    let fail = |error| ImageError::io("write", path, error);
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map(drop).map_err(|error| fail(error.error))
 }
 
 fn index(entries: Vec<Value>) -> Value {

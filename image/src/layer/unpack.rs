@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::compression::Decoder;
 use super::meta::Meta;
-use super::path::{Asked, LayerPath};
+use super::path::{Asked, LayerPath, OPAQUE};
 use super::root::{DirectoryMeta, Occupant, Root, failed};
 use super::stream::Measured;
 use super::whiteout::{Made, Markers};
@@ -286,7 +286,11 @@ impl<R: Read> Unpacking<R> {
         }
     }
 
+    /// Hides all that lower layers have in a directory. At the root, overlayfs does not look for the mark.
     fn opaque(&mut self, dir: &LayerPath) -> Result<(), LayerError> {
+        if dir.is_root() {
+            return Err(LayerError::entry(OPAQUE, "hides all layers below it, which overlayfs cannot do"));
+        }
         self.root.parent(dir)?;
         if let Some(meta) = self.root.directories.get_mut(dir) {
             meta.opaque = true;

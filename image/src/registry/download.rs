@@ -3,9 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
+use tokio::time::Instant;
 
 use super::RegistryProblem;
 use super::repository::{Access, Endpoint, Repository};
@@ -106,6 +108,7 @@ impl Repository {
             }
             sink.restart(&self.name).await?;
         }
+        let mut pace = Pace::from(sink.len());
         loop {
             match response.chunk().await {
                 Ok(Some(piece)) => sink.take(&piece, &self.name).await?,
@@ -114,6 +117,10 @@ impl Repository {
                     sink.flush(&self.name).await?;
                     return Ok(Err(RegistryProblem::transport(error)));
                 }
+            }
+            if let Some(slow) = pace.check(sink.len()) {
+                sink.flush(&self.name).await?;
+                return Ok(Err(slow));
             }
             if sink.len() > blob.size {
                 sink.restart(&self.name).await?;
@@ -124,6 +131,33 @@ impl Repository {
         let received = sink.len();
         let cut = RegistryProblem::Cut { received, expected: blob.size };
         Ok(if received < blob.size { Err(cut) } else { Ok(()) })
+    }
+}
+
+/// The least that has to arrive in a while for it to be worth waiting on: a fifth of what a mobile phone gets where
+/// it gets hardly anything. Whoever sends less keeps a connection, and those who wait, busy for ever.
+const LEAST: u64 = 64 << 10;
+const WHILE: Duration = Duration::from_secs(60);
+
+/// How fast bytes arrive.
+struct Pace {
+    since: Instant,
+    from: u64,
+}
+
+impl Pace {
+    fn from(received: u64) -> Self {
+        Self { since: Instant::now(), from: received }
+    }
+
+    /// What is to be said when too little has arrived in the last while.
+    fn check(&mut self, received: u64) -> Option<RegistryProblem> {
+        if self.since.elapsed() < WHILE {
+            return None;
+        }
+        let came = received.saturating_sub(self.from);
+        *self = Self::from(received);
+        (came < LEAST).then_some(RegistryProblem::Slow { received: came, seconds: WHILE.as_secs() })
     }
 }
 
@@ -210,4 +244,16 @@ impl Sink {
         })
         .await
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trickle_is_given_up() {
+    let mut pace = Pace::from(100);
+    tokio::time::advance(WHILE / 2).await;
+    assert!(pace.check(100).is_none());
+    tokio::time::advance(WHILE / 2).await;
+    assert!(pace.check(100 + LEAST).is_none());
+    tokio::time::advance(WHILE).await;
+    let slow = pace.check(100 + LEAST + 5);
+    assert!(matches!(slow, Some(RegistryProblem::Slow { received: 5, seconds: 60 })));
 }

@@ -81,6 +81,14 @@ pub enum RegistryProblem {
         /// How many there are.
         expected: u64,
     },
+    /// It sends so little that it would take for ever.
+    #[error("it sent no more than {received} bytes in {seconds} seconds")]
+    Slow {
+        /// How many came.
+        received: u64,
+        /// In which time.
+        seconds: u64,
+    },
     /// It sent more bytes than there are, or a document that is longer than any may be.
     #[error("it sent more than {limit} bytes")]
     TooLong {
@@ -141,7 +149,7 @@ impl RegistryProblem {
     /// Whether the same request may have another answer soon.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Limited { .. } | Self::Unreachable { .. } | Self::Cut { .. } => true,
+            Self::Limited { .. } | Self::Unreachable { .. } | Self::Cut { .. } | Self::Slow { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),
             _ => false,
         }

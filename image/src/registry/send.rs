@@ -77,8 +77,16 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
+/// How long a short body may take, however it trickles in.
+const SHORT_BODY: Duration = Duration::from_secs(60);
+
 /// All of a short body.
-pub(super) async fn read_body(mut response: Response, limit: u64) -> Result<Vec<u8>, RegistryProblem> {
+pub(super) async fn read_body(response: Response, limit: u64) -> Result<Vec<u8>, RegistryProblem> {
+    let read = tokio::time::timeout(SHORT_BODY, read_on(response, limit)).await;
+    read.unwrap_or(Err(RegistryProblem::Slow { received: limit, seconds: SHORT_BODY.as_secs() }))
+}
+
+async fn read_on(mut response: Response, limit: u64) -> Result<Vec<u8>, RegistryProblem> {
     let mut bytes = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(RegistryProblem::transport)? {
         bytes.extend_from_slice(&piece);

@@ -4,9 +4,10 @@
 //! is the part of it that programs go by.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -18,10 +19,17 @@ use crate::tarball::{Kind, TarReader};
 use crate::{Digest, ImageConfig, ImageError, Reference};
 
 /// One image of an archive, with a manifest made for it.
-#[derive(Debug)]
 pub(crate) struct Archive {
+    file: PathBuf,
     documents: HashMap<Digest, Vec<u8>>,
     layers: HashMap<Digest, Place>,
+}
+
+/// By its file: the documents are for nobody to read.
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Archive").field(&self.file).finish()
+    }
 }
 
 #[derive(Deserialize)]
@@ -80,7 +88,7 @@ impl Archive {
         let blob =
             Blob { media_type: manifest.media_type, digest: Digest::of(&bytes), size: bytes.len() as u64 };
         let documents = HashMap::from([(blob.digest, bytes), (config_blob.digest, config)]);
-        Ok((Self { documents, layers }, blob))
+        Ok((Self { file: file.to_owned(), documents, layers }, blob))
     }
 
     pub(crate) fn small(&self, digest: &Digest) -> &[u8] {

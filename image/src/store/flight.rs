@@ -11,7 +11,8 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use crate::{Digest, ImageError};
 
 type Work<T> = BoxFuture<'static, Result<T, ImageError>>;
-type Key = (Digest, Digest);
+/// Content, blob and source.
+type Key = (Digest, Digest, Digest);
 
 /// What is being done. The work goes on as long as anybody waits for it, and its result, good or bad, is everybody's.
 pub(super) struct Flights<T> {

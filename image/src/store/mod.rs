@@ -153,8 +153,8 @@ impl Store {
         }
         let (shared, image, layer) = (Arc::clone(&self.shared), image.clone(), layer.clone());
         let store = self.clone();
-        // Keyed by the blob as well: that one of two is damaged is not the fault of the other.
-        let key = (layer.diff_id, layer.blob.digest);
+        // By the blob as well as by its content: that one of two is damaged is not the fault of the other.
+        let key = (layer.diff_id, layer.blob.digest, image.source.key());
         let work = async move {
             let place = match image.source.place(&layer.blob) {
                 Some(place) => place,
@@ -187,7 +187,7 @@ impl Store {
             return Err(ImageError::TooLarge { what: "layer", image: name, limit });
         }
         let (shared, blob) = (Arc::clone(&self.shared), blob.clone());
-        let key = (blob.digest, blob.digest);
+        let key = (blob.digest, blob.digest, image.source.key());
         let work = async move {
             let hex = blob.digest.hex();
             let _permit = shared.downloads.acquire().await;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use proptest::prelude::*;
 use tar::{EntryType, Header};
 
 use super::*;
@@ -69,6 +70,7 @@ fn what_programs_read_differently_is_refused() {
     says(&Archive::new().file("/", "").refused(), "ends in a slash");
     says(&Archive::new().file("/.", "").refused(), "root");
     says(&Archive::new().symlink("l", "").refused(), "to nothing");
+    says(&Archive::new().file(".wh..wh..opq", "").refused(), "hides all layers below it");
     for name in ["a/.wh.", "a/.wh..", "a/.wh..."] {
         says(&Archive::new().file(name, "").refused(), "whiteout of nothing");
     }
@@ -157,4 +159,53 @@ fn giving_up_is_noticed() {
     let options = UnpackOptions::for_this_user();
     let result = unpack_layer(&bytes[..], dir.path(), &id(&bytes, &bytes), &options, &AtomicBool::new(true));
     assert!(matches!(result, Err(LayerError::Cancelled)));
+}
+
+/// Puts the checksum of every block right that could be a header, so that damage gets past it.
+fn with_checksums(bytes: &mut [u8]) {
+    for block in bytes.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whatever stands in an archive, nothing comes to be outside of the directory, and nothing panics.
+    #[test]
+    fn any_bytes_stay_inside(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![
+            any::<u8>(), prop::sample::select(b"./0126xgLKS".to_vec())
+        ]), 1..12),
+        headers_only in any::<bool>(),
+    ) {
+        let xattrs = vec![(b"user.a".to_vec(), b"b".to_vec())];
+        let mut bytes = Archive::new()
+            .dir("d")
+            .with(Entry { xattrs, ..entry("d/".to_owned() + &"n".repeat(120), Kind::File) }, b"text")
+            .symlink("d/link", "../../outside")
+            .hard_link("d/hard", "d/link")
+            .file("d/.wh.gone", "")
+            .file("e/.wh..wh..opq", "")
+            .bytes();
+        for (at, byte) in changes {
+            let mut at = at.index(bytes.len());
+            if headers_only {
+                at = at / 512 * 512 + at % 160;
+            }
+            bytes[at] = byte;
+        }
+        with_checksums(&mut bytes);
+        let place = tempfile::tempdir().unwrap();
+        let into = place.path().join("one/two/layer");
+        std::fs::create_dir_all(&into).unwrap();
+        let _either = unpack_layer(
+            &bytes[..], &into, &id(&bytes, &bytes), &UnpackOptions::for_this_user(), &AtomicBool::new(false),
+        );
+        for dir in ["", "one", "one/two"] {
+            prop_assert_eq!(std::fs::read_dir(place.path().join(dir)).unwrap().count(), 1);
+        }
+    }
 }
