@@ -80,6 +80,15 @@ pub enum ImageError {
         #[source]
         source: Box<LayerError>,
     },
+    /// A directory cannot become a layer.
+    #[error("{} cannot become a layer", .tree.display())]
+    Unwritable {
+        /// The directory.
+        tree: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<LayerError>,
+    },
     /// A file or a directory could not be read or written.
     #[error("cannot {action} {}", .path.display())]
     Io {

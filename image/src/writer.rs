@@ -55,16 +55,11 @@ impl LayoutWriter {
     /// Writes a directory as a layer. Blocking.
     ///
     /// # Errors
-    /// [`ImageError::Layer`] for what no layer can hold, and [`ImageError::Io`].
+    /// [`ImageError::Unwritable`] for what no layer can hold, and [`ImageError::Io`].
     pub fn add_layer(&self, tree: &Path, options: &WriteOptions) -> Result<(Layer, Notes), ImageError> {
         let file = self.temporary()?;
-        let written = write_layer(tree, BufWriter::new(file.as_file()), options).map_err(|source| {
-            ImageError::Layer {
-                image: tree.display().to_string(),
-                layer: Digest::of(b""),
-                source: Box::new(source),
-            }
-        })?;
+        let written = write_layer(tree, BufWriter::new(file.as_file()), options)
+            .map_err(|source| ImageError::Unwritable { tree: tree.to_owned(), source: Box::new(source) })?;
         keep(file, &self.path(&written.id.digest))?;
         let kind = match options.compression {
             Compression::None => "",

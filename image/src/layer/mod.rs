@@ -5,6 +5,7 @@ mod compression;
 mod error;
 mod limits;
 mod meta;
+mod options;
 mod path;
 mod root;
 mod stream;
@@ -19,7 +20,8 @@ pub use compression::Compression;
 pub use error::LayerError;
 pub(crate) use error::shown;
 pub use limits::{Devices, Limits, Notes, OverlayForm, Owners};
-pub use unpack::{UnpackOptions, Unpacked, unpack_layer};
+pub use options::UnpackOptions;
+pub use unpack::{Unpacked, unpack_layer};
 pub use write::{WriteOptions, Written, write_layer};
 
 use crate::Digest;

@@ -14,31 +14,8 @@ use super::path::{Asked, LayerPath, OPAQUE};
 use super::root::{DirectoryMeta, Occupant, Root, failed};
 use super::stream::Measured;
 use super::whiteout::{Made, Markers};
-use super::{Devices, LayerError, LayerId, Limits, Notes, OverlayForm, Owners};
+use super::{Devices, LayerError, LayerId, Limits, Notes, UnpackOptions};
 use crate::tarball::{Entry, Kind, TarReader};
-
-/// How to unpack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnpackOptions {
-    /// Bounds.
-    pub limits: Limits,
-    /// What becomes of device files.
-    pub devices: Devices,
-    /// For which kind of mount.
-    pub form: OverlayForm,
-    /// Whose the files are.
-    pub owners: Owners,
-}
-
-impl UnpackOptions {
-    /// For real root, layers as root mounts them; for everybody else, as they can be mounted in a user namespace.
-    pub fn for_this_user() -> Self {
-        let root = rustix::process::geteuid().is_root();
-        let (form, owners) =
-            if root { (OverlayForm::Trusted, Owners::Kept) } else { (OverlayForm::User, Owners::Unpacker) };
-        Self { limits: Limits::default(), devices: Devices::default(), form, owners }
-    }
-}
 
 /// A layer that was unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -58,9 +58,14 @@ impl Repository {
     /// Whether the blob had to be sent.
     async fn push_blob(&self, endpoint: &Endpoint, blob: &Blob, file: &Path) -> Result<bool, ImageError> {
         let mut retries = Retries::new(&self.options, false);
+        let mut refused = false;
         loop {
             let problem = match self.try_blob(endpoint, blob, file).await? {
                 Ok(sent) => return Ok(sent),
+                // A token may expire during a long upload; the next attempt begins with a new one.
+                Err(RegistryProblem::Unauthorized { .. }) if !std::mem::replace(&mut refused, true) => {
+                    continue;
+                }
                 Err(problem) => problem,
             };
             if let Err(problem) = retries.pause(problem).await {

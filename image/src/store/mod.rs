@@ -37,7 +37,7 @@ use flight::Flights;
 /// Settings of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// How layers are unpacked.
+    /// How layers are unpacked; [`UnpackOptions::for_directory`] finds out what suits the store's directory.
     pub unpack: UnpackOptions,
     /// How many layers are fetched at once, of all images.
     pub downloads: usize,

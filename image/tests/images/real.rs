@@ -1,13 +1,15 @@
-//! Images through programs that others wrote: Debian's `docker-registry`, `skopeo` and `umoci`, where they are
+//! Images through programs that others wrote: Debian's `docker-registry`, `skopeo`, `umoci` and `tar`, where they are
 //! installed (`./test` does that).
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 
+use cullet_image::layer::{LayerId, Notes, UnpackOptions, unpack_layer};
 use cullet_image::{
-    Credentials, ImageError, Pick, Reference, Registries, RegistryOptions, RegistryProblem,
+    Credentials, Digest, ImageError, Pick, Reference, Registries, RegistryOptions, RegistryProblem,
     RegistryReference, Store, StoreOptions, resolve,
 };
 use tempfile::TempDir;
@@ -249,4 +251,31 @@ async fn umoci_and_the_store_unpack_the_same() {
     assert_eq!(std::fs::read_to_string(layers[2].tree.join("more")).unwrap(), "3");
     let whiteout = std::fs::symlink_metadata(layers[2].tree.join("data")).unwrap();
     assert!(std::os::unix::fs::FileTypeExt::is_char_device(&whiteout.file_type()));
+}
+
+#[test]
+fn what_gnu_tar_packs_in_any_format_is_unpacked_as_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    let deep = tree.join("d".repeat(90)).join("e".repeat(60));
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("file"), "text").unwrap();
+    std::fs::hard_link(deep.join("file"), tree.join("linked")).unwrap();
+    std::os::unix::fs::symlink("../x".repeat(20), tree.join("symlink")).unwrap();
+    std::fs::write(tree.join("\u{e9}t\u{e9}"), "summer").unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    for format in ["gnu", "pax", "ustar", "oldgnu"] {
+        run("tar", &["-C", &at("tree"), &format!("--format={format}"), "-cf", &at("layer.tar"), "."]);
+        let bytes = std::fs::read(dir.path().join("layer.tar")).unwrap();
+        let digest = Digest::of(&bytes);
+        let id = LayerId { digest, size: bytes.len() as u64, diff_id: digest };
+        let into = dir.path().join(format);
+        std::fs::create_dir(&into).unwrap();
+        let unpacked =
+            unpack_layer(&bytes[..], &into, &id, &UnpackOptions::for_this_user(), &AtomicBool::new(false))
+                .unwrap();
+        assert_eq!(unpacked.notes, Notes::default(), "{format}");
+        // Fails where anything differs, links and names included.
+        run("diff", &["-r", "--no-dereference", &at("tree"), &at(format)]);
+    }
 }
