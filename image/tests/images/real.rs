@@ -42,7 +42,14 @@ fn has(program: &str) -> bool {
 }
 
 fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
+    // Nobody's settings and logins.
+    let home = std::env::temp_dir();
+    let output = Command::new(program)
+        .args(arguments)
+        .env("HOME", home)
+        .env_remove("XDG_RUNTIME_DIR")
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -274,7 +281,7 @@ fn what_gnu_tar_packs_in_any_format_is_unpacked_as_it_does() {
         let unpacked =
             unpack_layer(&bytes[..], &into, &id, &UnpackOptions::for_this_user(), &AtomicBool::new(false))
                 .unwrap();
-        assert_eq!(unpacked.notes, Notes::default(), "{format}");
+        assert_eq!(Notes { owners: 0, ..unpacked.notes }, Notes::default(), "{format}");
         // Fails where anything differs, links and names included.
         run("diff", &["-r", "--no-dereference", &at("tree"), &at(format)]);
     }
