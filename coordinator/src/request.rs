@@ -226,6 +226,17 @@ pub struct Submitted {
     pub machine: Machine,
 }
 
+impl Request {
+    /// Whether the two want the same to be executed, whoever they are and whatever it is called.
+    pub(crate) fn asks_for_the_same(&self, other: &Self) -> bool {
+        let content = |request: &Self| {
+            let Self { pipeline, params, targets, sources, keep_going, no_cache, .. } = request.clone();
+            (pipeline, params, targets, sources, keep_going, no_cache)
+        };
+        content(self) == content(other)
+    }
+}
+
 impl Submitted {
     /// As it is stored, for whoever leads next.
     pub fn encode(&self) -> Vec<u8> {

@@ -145,7 +145,8 @@ fn a_step_that_takes_too_much_memory_is_ended_and_the_next_one_is_not() {
     assert!(survived.execution.out_of_memory > 0);
     let modest = limited(limits, "head -c 8M /dev/zero | tail -c 8M > /dev/null").unwrap();
     assert_eq!((modest.execution.exit, modest.execution.out_of_memory), (Exit::Code(0), 0));
-    assert_eq!(own_groups(), [""; 0]);
+    // Of tests that run beside this one there may be some for a moment.
+    support::eventually("no group is left", || own_groups().is_empty());
 }
 
 #[test]

@@ -96,9 +96,10 @@ impl From<ClusterError> for CliError {
                 let waited = crate::ui::duration::human(after);
                 Self::infra(message).hint(format!("it was tried for {waited}; try again later"))
             }
-            ClusterError::Refused { code: Code::InvalidArgument | Code::NotFound, .. } => {
-                Self::usage(message)
-            }
+            ClusterError::Refused {
+                code: Code::InvalidArgument | Code::NotFound | Code::AlreadyExists,
+                ..
+            } => Self::usage(message),
             ClusterError::Refused { code: Code::Unimplemented, .. } => {
                 Self::infra(format!("the cluster does not know this request: {message}"))
                     .hint("is this the address of a coordinator, and is its version the same?")

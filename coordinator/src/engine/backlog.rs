@@ -1,12 +1,14 @@
 //! Steps whose actions are to be made and looked up.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cullet_core::{RunId, StepId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::waiting::Waiting;
 
 /// As many as there are live steps, which the core bounds.
 #[derive(Debug, Default)]
@@ -17,7 +19,7 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Default)]
 struct Steps {
-    waiting: VecDeque<(StepId, bool)>,
+    waiting: Waiting,
     /// Those that are being looked up: since when, and whether the cache is not to be asked.
     asked: HashMap<StepId, (Instant, bool)>,
     /// Those that nobody had asked for when that was looked at last.
@@ -40,8 +42,9 @@ pub(super) struct Batch {
 const MOST: usize = 64;
 
 impl Backlog {
-    pub(super) fn push(&self, id: StepId, bypass_cache: bool) {
-        self.lock().waiting.push_back((id, bypass_cache));
+    /// `tenant` is asked for where nothing of its run waits.
+    pub(super) fn push(&self, id: StepId, bypass_cache: bool, tenant: impl FnOnce() -> Arc<str>) {
+        self.lock().waiting.push((id, bypass_cache), tenant);
         self.more.notify_one();
     }
 
@@ -69,7 +72,7 @@ impl Backlog {
     pub(super) fn ask_for_forgotten(&self, missing: &[(StepId, bool)]) -> Vec<StepId> {
         let mut steps = self.lock();
         let Steps { waiting, asked, unasked } = &mut *steps;
-        let waits: HashSet<StepId> = waiting.iter().map(|(id, _)| *id).collect();
+        let waits: HashSet<StepId> = waiting.iter().collect();
         let unknown = |id: &StepId| !waits.contains(id) && !asked.contains_key(id);
         let (forgotten, new): (Vec<_>, Vec<_>) =
             missing.iter().filter(|(id, _)| unknown(id)).partition(|(id, _)| unasked.contains(id));
@@ -79,7 +82,8 @@ impl Backlog {
     }
 
     fn push_all(&self, again: Vec<(StepId, bool)>) -> Vec<StepId> {
-        again.iter().for_each(|(id, bypass_cache)| self.push(*id, *bypass_cache));
+        // Whose they were is not worth remembering: there are few, and they have waited long.
+        again.iter().for_each(|(id, bypass_cache)| self.push(*id, *bypass_cache, || "".into()));
         again.into_iter().map(|(id, _)| id).collect()
     }
 
@@ -98,19 +102,9 @@ impl Backlog {
         let Steps { waiting, asked, .. } = &mut *steps;
         let share = (waiting.len() / tasks.max(1)).clamp(1, MOST);
         let now = Instant::now();
-        let (first, bypass) = waiting.pop_front()?;
-        asked.insert(first, (now, bypass));
-        let mut batch = Batch { run: first.run, steps: vec![(first.step, bypass)] };
-        while batch.steps.len() < share {
-            match waiting.pop_front_if(|(id, _)| id.run == first.run) {
-                Some((id, bypass)) => {
-                    asked.insert(id, (now, bypass));
-                    batch.steps.push((id.step, bypass));
-                }
-                None => break,
-            }
-        }
-        Some(batch)
+        let (run, taken) = waiting.take(share)?;
+        asked.extend(taken.iter().map(|(id, bypass)| (*id, (now, *bypass))));
+        Some(Batch { run, steps: taken.into_iter().map(|(id, bypass)| (id.step, bypass)).collect() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Steps> {
@@ -122,16 +116,21 @@ impl Backlog {
 mod tests {
     use super::*;
 
+    fn tenant() -> Arc<str> {
+        "t".into()
+    }
+
     #[test]
     fn a_batch_is_of_one_run_and_leaves_something_for_the_others() {
         let backlog = Backlog::default();
         let id = |run, step| StepId { run: RunId(run), step };
-        (0..8).for_each(|step| backlog.push(id(1, step), step == 1));
-        (0..8).for_each(|step| backlog.push(id(2, step), false));
+        (0..8).for_each(|step| backlog.push(id(1, step), step == 1, tenant));
+        (0..8).for_each(|step| backlog.push(id(2, step), false, tenant));
         assert_eq!(backlog.take(4).unwrap().steps, [(0, false), (1, true), (2, false), (3, false)]);
-        assert_eq!(backlog.take(1).unwrap().steps.len(), 4);
+        let other = backlog.take(1).unwrap();
+        assert_eq!((other.run, other.steps.len()), (RunId(2), 8), "it is the other's turn");
         let last = backlog.take(1).unwrap();
-        assert_eq!((last.run, last.steps.len()), (RunId(2), 8));
+        assert_eq!((last.run, last.steps.len()), (RunId(1), 4));
         assert_eq!(backlog.take(1), None);
     }
 
@@ -139,7 +138,7 @@ mod tests {
     async fn what_nobody_answers_for_is_looked_up_again() {
         let backlog = Backlog::default();
         let id = |step| StepId { run: RunId(1), step };
-        (0..3).for_each(|step| backlog.push(id(step), step == 1));
+        (0..3).for_each(|step| backlog.push(id(step), step == 1, tenant));
         (0..3).for_each(|_| drop(backlog.take(100)));
         backlog.answered(id(0));
         assert!(backlog.ask_again().is_empty());
@@ -153,7 +152,7 @@ mod tests {
     fn what_nobody_asks_for_is_noticed_at_the_second_look() {
         let backlog = Backlog::default();
         let id = |step| StepId { run: RunId(1), step };
-        (0..2).for_each(|step| backlog.push(id(step), false));
+        (0..2).for_each(|step| backlog.push(id(step), false, tenant));
         drop(backlog.take(100));
         let missing = [(id(0), false), (id(1), false), (id(2), true)];
         assert!(backlog.ask_for_forgotten(&missing).is_empty(), "it may be about to be asked for");

@@ -18,6 +18,7 @@ mod start;
 mod submit;
 mod term;
 mod trace;
+mod waiting;
 mod watch;
 
 use std::sync::Arc;

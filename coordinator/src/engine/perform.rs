@@ -13,7 +13,11 @@ impl Leading {
     pub(super) fn perform(self: &Arc<Self>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Resolve { id, bypass_cache } => self.backlog.push(id, bypass_cache),
+                Effect::Resolve { id, bypass_cache } => {
+                    let tenant =
+                        || self.read(|state| state.run(id.run).map(|run| run.spec().tenant.as_ref().into()));
+                    self.backlog.push(id, bypass_cache, || tenant().unwrap_or_else(|| "".into()));
+                }
                 Effect::Start { id, attempt, epoch, worker, action } => {
                     self.metrics.attempts_started.inc();
                     self.start(AttemptKey { id, attempt, epoch }, worker, action);

@@ -20,6 +20,11 @@ pub(crate) enum SubmitError {
     /// The submitter's mistake.
     #[error(transparent)]
     Bad(#[from] BadRequest),
+    /// Its request was made before, and something else was asked for.
+    #[error(
+        "run {0} was submitted with this request id, and it is something else that was asked for: use another request id"
+    )]
+    Other(RunId),
     /// A source is not in the store.
     #[error("source '{0}' is not in the store: upload it first")]
     NotUploaded(String),
@@ -66,7 +71,7 @@ impl Leading {
     pub(crate) async fn submit(&self, request: Request) -> Result<(RunId, bool), SubmitError> {
         let run = request.run_id();
         if self.read(|state| state.run(run).is_some()) {
-            return Ok((run, true));
+            return self.existing(run, &request).await;
         }
         let _memory = self.intake.reserve(request.pipeline.len()).await.ok_or(SubmitError::Busy)?;
         let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
@@ -92,9 +97,22 @@ impl Leading {
             // What is there may have been planned by another version.
             Outcome::Accepted { existed: true } => {
                 self.contexts.forget(run);
-                Ok((run, true))
+                self.existing(run, &submitted.request).await
             }
             Outcome::Accepted { existed: false } | Outcome::Applied => Ok((run, false)),
+        }
+    }
+
+    /// A run that was there before, unless something else was asked for then.
+    async fn existing(&self, run: RunId, request: &Request) -> Result<(RunId, bool), SubmitError> {
+        let stored = self.read(|state| state.run(run).and_then(|run| run.spec().submission));
+        let Some(stored) = stored else { return Ok((run, true)) };
+        let first =
+            async { Submitted::decode(&self.parts.blobs.get(&stored).await.ok()?.into_bytes().ok()?).ok() };
+        match first.await {
+            Some(first) if !first.request.asks_for_the_same(request) => Err(SubmitError::Other(run)),
+            // What cannot be read any more is taken at its word.
+            _ => Ok((run, true)),
         }
     }
 

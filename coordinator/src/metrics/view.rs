@@ -97,7 +97,11 @@ fn raft(encoder: &mut DescriptorEncoder<'_>, view: &RaftView, id: u64) -> Result
     let voters = view.members.iter().filter(|member| member.voter).count() as u64;
     for (name, help, value) in [
         ("cullet_raft_term", "The current term", view.term),
-        ("cullet_raft_is_leader", "Whether this coordinator leads", u64::from(view.leader == Some(id))),
+        (
+            "cullet_raft_is_leader",
+            "Whether this coordinator leads",
+            u64::from(view.leader == Some(id) && view.members.iter().any(|member| member.id == id)),
+        ),
         ("cullet_raft_has_leader", "Whether a leader is known", u64::from(view.leader.is_some())),
         ("cullet_raft_voters", "Coordinators that count for a majority", voters),
         ("cullet_raft_last_log_index", "Index of the last entry in the log", view.last_log_index),

@@ -136,7 +136,7 @@ impl Node {
         self.finish_joint().await?;
         let view = self.view();
         let Some(member) = view.members.iter().find(|member| member.id == id) else {
-            return Err(ProposeError::Refused { reason: format!("there is no member {id}") });
+            return Err(ProposeError::Refused { reason: format!("there is no member {id:016x}") });
         };
         let change = if member.voter {
             if view.members.iter().filter(|member| member.voter).count() == 1 {
@@ -158,7 +158,7 @@ impl Node {
         let view = self.view();
         let to = match to {
             Some(to) if !view.members.iter().any(|member| member.voter && member.id == to) => {
-                return Err(ProposeError::Refused { reason: format!("{to} is no voter") });
+                return Err(ProposeError::Refused { reason: format!("{to:016x} is no voter") });
             }
             Some(to) => to,
             None => self

@@ -10,6 +10,7 @@ mod node;
 mod service;
 mod snapshot;
 mod store;
+mod stored;
 mod timing;
 mod types;
 

@@ -16,6 +16,7 @@ use tonic::Status;
 
 use super::frame::Framing;
 use super::store::{other, wire_id};
+use super::stored;
 use super::types::Types;
 
 /// Chunks that are read ahead of the network, a megabyte each.
@@ -87,7 +88,7 @@ impl Snapshots {
         let log = self.log.clone();
         let reader = blocking(move || log.read_snapshot().map_err(other)).await?;
         let Some(reader) = reader else { return Ok(None) };
-        let meta = postcard::from_bytes(reader.meta()).map_err(io::Error::other)?;
+        let meta = stored::decode(reader.meta())?;
         Ok(Some(SnapshotOf::<Types, SnapshotFile> { meta, snapshot: SnapshotFile::new(reader) }))
     }
 
@@ -158,7 +159,7 @@ impl Snapshots {
 
 fn head(meta: &SnapshotMetaOf<Types>) -> io::Result<(cullet_raft_log::LogId, Bytes)> {
     let last = meta.last_log_id.ok_or_else(|| io::Error::other("nothing was applied that could be kept"))?;
-    Ok((wire_id(&last)?, postcard::to_stdvec(meta).map_err(io::Error::other)?.into()))
+    Ok((wire_id(&last)?, stored::encode(meta)?.into()))
 }
 
 fn open(log: &Log) -> io::Result<SnapshotFile> {

@@ -11,6 +11,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
+use super::stored;
 use super::types::Types;
 
 /// Bytes of entries in one message to a follower, so that a batch of large submissions is sent in several.
@@ -76,12 +77,12 @@ fn decode_id(id: &cullet_raft_log::LogId) -> io::Result<LogIdOf<Types>> {
 }
 
 fn encode(entry: &EntryOf<Types>) -> io::Result<Entry> {
-    let payload = postcard::to_stdvec(&entry.payload).map_err(io::Error::other)?;
+    let payload = stored::encode(&entry.payload)?;
     Ok(Entry { id: wire_id(&entry.log_id)?, payload: payload.into() })
 }
 
 fn decode(entry: &Entry) -> io::Result<EntryOf<Types>> {
-    let payload = postcard::from_bytes(&entry.payload).map_err(io::Error::other)?;
+    let payload = stored::decode(&entry.payload)?;
     Ok(EntryOf::<Types> { log_id: decode_id(&entry.id)?, payload })
 }
 

@@ -18,6 +18,7 @@ impl From<SubmitError> for Status {
         let text = error.to_string();
         match error {
             SubmitError::Bad(_) => Self::invalid_argument(text),
+            SubmitError::Other(_) => Self::already_exists(text),
             SubmitError::NotUploaded(_) => Self::failed_precondition(text),
             SubmitError::NoRoom { retry_after_ms: Some(wait), .. } => {
                 again(Code::ResourceExhausted, text, Duration::from_millis(wait))

@@ -145,8 +145,6 @@ impl<'a> Compiler<'a> {
 
     fn limits(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
         let kept_free = settings.resources.memory_bytes;
-        // Whoever takes more than what is kept free takes it from others.
-        settings.limits.memory_bytes = kept_free;
         let Some(limits) = definition.limits.as_ref().map(|field| &field.value) else { return };
         self.set(&mut settings.limits.cpu_millis, at, limits.cpu.as_ref());
         self.set(&mut settings.limits.memory_bytes, at, limits.memory.as_ref());

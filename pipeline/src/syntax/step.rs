@@ -23,7 +23,7 @@ object! {
     pub(crate) struct LimitsDef requires [] {
         /// Processor time: `2`, `0.5` or `500m` of one processor's. Default: what is there.
         cpu: Lazy<'a, Cpu>,
-        /// Memory: `512MiB`, `2GiB`. Default: what `resources` keeps free for it, if it says so.
+        /// Memory: `512MiB`, `2GiB`. Default: what is there.
         memory: Lazy<'a, Memory>,
         /// Processes and threads at a time. Default: 4096, which is the most.
         processes: Lazy<'a, Processes>,

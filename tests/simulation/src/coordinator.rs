@@ -113,8 +113,10 @@ impl Coordinator {
 
     async fn serve(&self, members: Vec<(NodeId, Member)>, duty: impl Duty) -> Result<(), String> {
         let identity = Identity { cluster: CLUSTER, node: self.id };
-        // Small segments, so that there are several to open and to remove.
-        let config = Config { writer: WriterMode::Driven, segment_bytes: 16 << 10, ..Config::default() };
+        // Small segments, so that there are several to open and to remove; and little room in them, so that a full disk is
+        // noticed.
+        let (segment_bytes, reserve_bytes) = (16 << 10, 1 << 10);
+        let config = Config { writer: WriterMode::Driven, segment_bytes, reserve_bytes, ..Config::default() };
         let disk = Arc::new(self.disk.borrow().clone());
         let (failed, mut failures) = watch::channel(None);
         let on_failure = Box::new(move |error: &Error| drop(failed.send_replace(Some(error.to_string()))));

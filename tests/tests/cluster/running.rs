@@ -88,6 +88,34 @@ fn the_same_request_is_the_same_run() {
     let third = cluster.run(&dir, &["--request-id", "nightly-8", "--no-cache"]);
     assert_ne!(run(&first), run(&third));
     assert_eq!(third.executed(), ["a"]);
+    // Its result would be taken for that of something else.
+    let other = cluster.pipeline("other", "cullet: 1\nname: p\nsteps:\n  b: { run: 'exit 3' }\n");
+    let refused = cluster.run(&other, &["--request-id", "nightly-7"]);
+    assert_eq!(refused.exit_code, 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(&run(&first)) && refused.stderr.contains("use another request id"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_run_of_many_steps_keeps_nobody_waiting() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let numbers = (0..100).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "cullet: 1\nname: wide\nsteps:\n  s: {{ matrix: {{ a: [{numbers}], b: [{numbers}] }}, run: 'sleep 1; true ${{{{ matrix.a }}}} ${{{{ matrix.b }}}}' }}\n"
+    );
+    let wide = cluster.detach(&cluster.pipeline("wide", &text));
+    let small = cluster.pipeline("small", "cullet: 1\nname: small\nsteps:\n  s: { run: 'true' }\n");
+    cluster.run(&small, &["--tenant", "other"]).assert_success();
+    // Only so few of the many steps have been looked up meanwhile, or executed, that the small one had its turn among them.
+    let status = cluster.cullet(&["status", &wide, "--format", "json", "--cluster", &cluster.urls()]);
+    let started = status.stdout.lines().filter(|line| line.contains("\"step_started\"")).count();
+    assert!(started < 100, "{started} of 10,000 steps came before it");
+    let cancelled = cluster.cullet(&["cancel", &wide, "--cluster", &cluster.urls()]);
+    assert_eq!(cancelled.exit_code, 0, "{}", cancelled.stderr);
 }
 
 #[test]

@@ -8,7 +8,7 @@ const PIPELINE: &str = r#"
 cullet: 1
 steps:
   greedy: { run: [tail, /dev/zero], limits: { memory: 48MiB } }
-  kept: { run: [tail, /dev/zero], resources: { memory: 32MiB } }
+  kept: { run: "tail /dev/zero > n || true; echo > n", outputs: { n: n }, limits: { memory: 32MiB } }
   modest: { run: "head -c 4M /dev/zero | tail -c 4M > big", outputs: { big: big }, limits: { memory: 64MiB, cpu: 1, processes: 20 } }
 "#;
 
@@ -26,7 +26,7 @@ fn a_step_that_runs_out_of_memory_says_so_and_costs_nobody_else_anything() {
         assert!((8 << 20..=48 << 20).contains(&peak), "{end}");
     }
     assert_eq!(run.steps["modest"].status, "succeeded");
-    // It is not tried again, nor taken for the machine's fault.
+    // Whoever goes on without a process that was ended has failed as well. It is not tried again, nor taken for the machine's fault.
     assert_eq!(run.events.iter().filter(|it| it["event"] == "step_started").count(), 3);
     // What succeeded within its limits is found, whatever they are.
     checkout.edit("cullet.yaml", "memory: 64MiB, cpu: 1", "memory: 640MiB, cpu: 2");

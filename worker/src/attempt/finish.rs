@@ -77,8 +77,15 @@ impl Finisher {
             Ok(outputs) => (outputs, None),
             Err(error) => (Vec::new(), Some(error)),
         };
+        let ran_out = (execution.out_of_memory > 0)
+            .then(|| out_of_memory(self.attempt.limits.memory_bytes, execution.usage.peak_memory_bytes));
+        let exit = match execution.exit {
+            // It went on without one of its processes, and what it left may lack what that one would have done.
+            Exit::Code(0) if ran_out.is_some() => Exit::Signal(libc::SIGKILL),
+            exit => exit,
+        };
         let result = ActionResult {
-            exit_code: exit_code(execution.exit),
+            exit_code: exit_code(exit),
             outputs,
             stdout: logs.stdout,
             stderr: logs.stderr,
@@ -90,9 +97,7 @@ impl Finisher {
         };
         let acts_outside = self.attempt.action.do_not_cache;
         let trouble = trouble.map(|error| final_if(acts_outside, error));
-        let ran_out = (execution.out_of_memory > 0)
-            .then(|| out_of_memory(self.attempt.limits.memory_bytes, execution.usage.peak_memory_bytes));
-        judge(execution.exit, result, trouble, ran_out, logs.warnings)
+        judge(exit, result, trouble, ran_out, logs.warnings)
     }
 }
 
@@ -125,11 +130,7 @@ fn judge(
 ) -> AttemptReport {
     match (exit, trouble) {
         (Exit::Cancelled, _) => AttemptReport::Cancelled { result: Some(result) },
-        (Exit::Code(0), None) => {
-            // It went on without one of its processes: another time it may need what that one does.
-            warnings.extend(ran_out.map(|reason| format!("a process of it was ended: {reason}")));
-            AttemptReport::Succeeded { result, warnings }
-        }
+        (Exit::Code(0), None) => AttemptReport::Succeeded { result, warnings },
         (Exit::Code(0), Some(Trouble::Output(fault))) => {
             AttemptReport::Failed { result, reason: Some(fault.to_string()), warnings }
         }

@@ -37,9 +37,7 @@ pub(super) fn killed_by(signal: i32) -> String {
 /// A step that needed more memory than it may have, bytes.
 pub(super) fn out_of_memory(limit: u64, peak: u64) -> String {
     let (limit, peak) = (size(limit), size(peak));
-    format!(
-        "out of memory: it may have {limit} and took {peak}; raise `limits.memory`, or `resources.memory`"
-    )
+    format!("out of memory: it may have {limit} and took {peak}; raise `limits.memory`")
 }
 
 /// In the largest unit that leaves a number of at least one.

@@ -24,6 +24,8 @@ pub struct Cgroups {
     memory: Option<Hierarchy>,
     cpu: Option<Hierarchy>,
     made: AtomicU64,
+    /// Drawn at random.
+    own: u32,
 }
 
 /// Of the names of all groups that are made here.
@@ -40,7 +42,12 @@ impl Cgroups {
             remove_abandoned(&hierarchy.path);
             hierarchy.is_usable(controller).then_some(hierarchy)
         };
-        Self { memory: usable("memory"), cpu: usable("cpu"), made: AtomicU64::default() }
+        Self {
+            memory: usable("memory"),
+            cpu: usable("cpu"),
+            made: AtomicU64::default(),
+            own: fastrand::u32(..),
+        }
     }
 
     /// Which of these limits nothing here enforces.
@@ -55,7 +62,8 @@ impl Cgroups {
     /// A group with these limits, as far as they can be enforced; none where there is nothing to enforce.
     pub(crate) fn group(&self, limits: &StepLimits) -> io::Result<Option<Group>> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}.{number}", std::process::id());
+        // Another executor of this process counts for itself.
+        let name = format!("{PREFIX}{}.{:08x}{number:08x}", std::process::id(), self.own);
         let mut group = Group::default();
         if let (Some(hierarchy), 1..) = (&self.memory, limits.memory_bytes) {
             group.limit_memory(hierarchy, &name, limits.memory_bytes)?;
@@ -83,7 +91,7 @@ fn remove_abandoned(dir: &Path) {
 /// The number of the process that made a group of this name.
 fn owner_of(name: &str) -> Option<&str> {
     let (owner, number) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     (digits(owner) && digits(number)).then_some(owner)
 }
 

@@ -59,10 +59,12 @@ impl Runner {
         max_in_flight: usize,
     ) -> Result<Arc<Self>, ExecuteError> {
         let room = room(max_in_flight, raise_limit());
+        // First: a launcher would be another process in this one's group.
+        let cgroups = Cgroups::open();
         let connection = Connection::open(&command, &mode)?;
         Ok(Arc::new(Self {
             room: Arc::new(Semaphore::new(room)),
-            cgroups: Cgroups::open(),
+            cgroups,
             connection: RwLock::new(Arc::new(connection)),
             command,
             mode,

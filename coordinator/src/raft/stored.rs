@@ -1,0 +1,50 @@
+//! How entries and states are encoded on a coordinator's disk.
+
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Raised whenever the encoding of a command or of the state changes, which a test of the core notices (`hashing.rs`): what
+/// is encoded by position would otherwise be read as something else.
+const FORMAT: u8 = 1;
+
+/// What stands before everything, so that what was written before there were formats is not taken for one of them.
+const MARK: u8 = 0xCF;
+
+/// The bytes of a value.
+pub(super) fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    postcard::to_extend(value, vec![MARK, FORMAT]).map_err(io::Error::other)
+}
+
+/// The value of the bytes.
+///
+/// # Errors
+/// They are of another version, or damaged.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    let (mark, format) = (bytes.first().copied(), bytes.get(1).copied());
+    if (mark, format) != (Some(MARK), Some(FORMAT)) {
+        let found = match (mark, format) {
+            (Some(MARK), Some(format)) => format!("in format {format}"),
+            _ => "before formats had numbers".to_owned(),
+        };
+        return Err(io::Error::other(format!(
+            "the log was written {found}, and this version reads format {FORMAT}: start the version that wrote it, or a new \
+             cluster with an empty data directory"
+        )));
+    }
+    postcard::from_bytes(&bytes[2..]).map_err(io::Error::other)
+}
+
+#[test]
+fn what_another_version_wrote_is_not_taken_for_something_else() {
+    let bytes = encode(&(7_u64, "x")).unwrap();
+    assert_eq!(decode::<(u64, String)>(&bytes).unwrap(), (7, "x".to_owned()));
+    let newer = [&[MARK, FORMAT + 1], &bytes[2..]].concat();
+    let error = decode::<(u64, String)>(&newer).unwrap_err().to_string();
+    assert!(error.contains("written in format 2") && error.contains("reads format 1"), "{error}");
+    for old in [&bytes[2..], &[], &[MARK]] {
+        let error = decode::<(u64, String)>(old).unwrap_err().to_string();
+        assert!(error.contains("before formats had numbers"), "{error}");
+    }
+}
