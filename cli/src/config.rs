@@ -2,6 +2,7 @@
 //! environment; flags win over environment over file over defaults.
 
 mod file;
+mod registries;
 mod store;
 mod worker;
 
@@ -15,6 +16,7 @@ use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
 
+pub use registries::{Registry, RegistrySettings};
 pub use store::StoreSettings;
 pub use worker::WorkerSettings;
 
@@ -110,6 +112,8 @@ pub struct Config {
     pub otlp: OtlpSettings,
     /// The blobs that machines share.
     pub store: StoreSettings,
+    /// Where images come from.
+    pub registries: RegistrySettings,
     /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
     pub traceparent: Option<String>,
     run: RunDefaults,
@@ -175,6 +179,7 @@ impl Config {
             home: env.path("HOME"),
             log: env.text("CULLET_LOG"),
             store: StoreSettings::of(&env),
+            registries: RegistrySettings::of(&env, &file),
             log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),
             otlp: OtlpSettings::of(&env),
             traceparent: env.text("TRACEPARENT"),

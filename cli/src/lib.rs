@@ -8,6 +8,7 @@ pub mod config;
 pub mod diagnostics;
 pub mod error;
 pub mod history;
+mod images;
 mod metrics;
 pub mod paths;
 mod random;

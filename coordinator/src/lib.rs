@@ -8,6 +8,7 @@ pub mod driver;
 pub mod engine;
 pub mod event;
 mod http;
+pub mod images;
 mod machines;
 pub mod metrics;
 mod notes;

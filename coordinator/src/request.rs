@@ -9,6 +9,7 @@ use cullet_pipeline::plan::{InputFrom, Plan};
 use cullet_proto::v1;
 use prost::Message as _;
 
+use crate::images::{Images, ImagesError};
 use crate::submission::{PlanTemplates, RunOptions, Submission, submission};
 use crate::template::Machine;
 
@@ -39,6 +40,9 @@ pub struct Request {
     pub traceparent: String,
     /// The fingerprint of the submitter's machine; empty where it has none.
     pub host_image: String,
+    /// The digests of the images that the pipeline's steps have. Kept with the request, so that whoever leads later makes
+    /// the same keys, whatever the references mean by then.
+    pub images: Images,
 }
 
 /// Why something submitted cannot be run.
@@ -79,6 +83,9 @@ pub enum BadRequest {
         /// Which part.
         subpath: String,
     },
+    /// An image of the pipeline without a usable digest.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The pipeline is wrong; all its problems, for people.
     #[error("{0}")]
     Pipeline(String),
@@ -141,6 +148,7 @@ impl Request {
             no_cache: wire.no_cache,
             traceparent: wire.traceparent,
             host_image: wire.host_image,
+            images: Images::of(wire.images)?,
         })
     }
 
@@ -166,6 +174,7 @@ impl Request {
             no_cache: self.no_cache,
             traceparent: self.traceparent.clone(),
             host_image: self.host_image.clone(),
+            images: self.images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
         }
     }
 
@@ -183,20 +192,33 @@ impl Request {
     /// What the pipeline asks for.
     ///
     /// # Errors
-    /// All its problems, and what this version cannot execute.
+    /// All its problems, images that nobody resolved, and keys that this version cannot execute.
     pub fn plan(&self) -> Result<Plan, BadRequest> {
         let wrong = |problems: cullet_pipeline::Diagnostics| BadRequest::Pipeline(problems.render(false));
         let pipeline = cullet_pipeline::load(&self.file, &self.pipeline).map_err(wrong)?;
         let plan = pipeline.plan(&self.params, &self.targets).map_err(wrong)?;
         let unsupported = plan.steps.iter().flat_map(|step| &step.settings.unsupported).next();
         match unsupported {
-            None => Ok(plan),
+            None => self.images.check(&plan)?,
             Some(found) => {
                 let place = format!("{}:{}:{}", self.file, found.line, found.column);
                 let problem = format!("{place}: this version cannot execute `{}` yet", found.key);
-                Err(BadRequest::Pipeline(problem))
+                return Err(BadRequest::Pipeline(problem));
             }
         }
+        Ok(plan)
+    }
+
+    /// Refuses steps with images, which no worker of this version can execute.
+    ///
+    /// # Errors
+    /// The first one.
+    pub(crate) fn refuse_images(&self, plan: &Plan) -> Result<(), BadRequest> {
+        let first = plan.step_images().into_values().min_by_key(|step| step.line);
+        first.map_or(Ok(()), |step| {
+            let place = format!("{}:{}: step `{}`", self.file, step.line, step.name);
+            Err(BadRequest::Pipeline(format!("{place}: this version cannot execute `image` yet")))
+        })
     }
 }
 
@@ -271,7 +293,7 @@ impl Submitted {
             cpu_millis: u32::MAX,
             memory_bytes: u64::MAX,
         };
-        let mut divided = submission(plan, self.machine.clone(), options, tree)?;
+        let mut divided = submission(plan, self.machine.clone(), self.request.images.clone(), options, tree)?;
         divided.spec.tenant = self.request.tenant.as_str().into();
         divided.spec.priority = self.request.priority;
         divided.spec.journal = true;
@@ -300,6 +322,8 @@ mod tests {
     const PIPELINE: &str =
         "cullet: 1\nname: p\nsources: { src: . }\nsteps:\n  a: { run: make, inputs: { .: src } }\n";
 
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
     fn wire() -> v1::SubmitRequest {
         let root = cullet_cache::v1::digest_to_wire(&DigestFunction::Blake3.digest(b"root"));
         v1::SubmitRequest {
@@ -308,6 +332,7 @@ mod tests {
             pipeline: PIPELINE.as_bytes().into(),
             params: [("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())].into(),
             sources: [("src".to_owned(), root)].into(),
+            images: [("a/b:1".to_owned(), DIGEST.to_owned())].into(),
             ..v1::SubmitRequest::default()
         }
     }
@@ -351,5 +376,36 @@ mod tests {
             wire.sources.insert("x".to_owned(), v1::Digest { hash: "ab".to_owned(), size_bytes: 1 });
         };
         assert!(refused(short).starts_with("source 'x' has no usable digest"));
+        let other = |wire: &mut v1::SubmitRequest| {
+            wire.images.insert("a/b:1".to_owned(), "sha512:00".to_owned());
+        };
+        assert!(refused(other).starts_with("the image `a/b:1` has no usable digest"));
+    }
+
+    fn with_image(image: &str) -> Request {
+        let pipeline = format!("cullet: 1\nsteps:\n  a: {{ run: make, image: '{image}' }}\n");
+        Request::from_wire(v1::SubmitRequest { pipeline: pipeline.into_bytes().into(), ..wire() }).unwrap()
+    }
+
+    #[test]
+    fn whoever_leads_later_makes_the_same_keys_of_images() {
+        let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), None);
+        let submitted = Submitted { request: with_image("a/b:1"), machine };
+        let platform = |submitted: &Submitted| {
+            let templates = submitted.templates().unwrap();
+            crate::template::Templates::template(&templates, 0).platform
+        };
+        let later = Submitted::decode(&submitted.encode()).unwrap();
+        assert_eq!(platform(&later), platform(&submitted));
+        assert!(platform(&later).contains(&("image".to_owned(), DIGEST.to_owned())));
+    }
+
+    #[test]
+    fn an_image_without_a_digest_is_refused_and_so_far_any_other() {
+        let refused = with_image("a/b:2").plan().unwrap_err().to_string();
+        assert_eq!(refused, "step `a`: the image `a/b:2` was not resolved to a digest");
+        let request = with_image("a/b:1");
+        let refused = request.refuse_images(&request.plan().unwrap()).unwrap_err().to_string();
+        assert_eq!(refused, "cullet.yaml:3: step `a`: this version cannot execute `image` yet");
     }
 }

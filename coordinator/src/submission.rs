@@ -8,6 +8,7 @@ use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
 use cullet_pipeline::plan::{self, InputFrom, Limits, Plan};
 
+use crate::images::Images;
 use crate::template::{Machine, Templates, action, output_paths_of, output_position};
 
 /// How a run is to be run.
@@ -41,6 +42,7 @@ pub struct PlanTemplates {
     steps: Vec<StepTemplate>,
     outputs: Vec<plan::RunOutput>,
     machine: Machine,
+    images: Images,
 }
 
 /// What is left of a step when the core has its part.
@@ -59,19 +61,19 @@ impl PlanTemplates {
 
     /// The digest of a step's Command.
     pub(crate) fn command(&self, step: usize, function: DigestFunction) -> Option<Digest> {
-        self.steps.get(step).map(|step| step.action(&self.machine).encode(function).command_digest)
+        self.steps.get(step).map(|step| step.action(&self.machine, &self.images).encode(function).command_digest)
     }
 }
 
 impl StepTemplate {
-    fn action(&self, machine: &Machine) -> Action {
-        action(&self.run, &self.outputs, &self.settings, machine)
+    fn action(&self, machine: &Machine, images: &Images) -> Action {
+        action(&self.run, &self.outputs, &self.settings, machine, images)
     }
 }
 
 impl Templates for PlanTemplates {
     fn template(&self, step: u32) -> Action {
-        self.steps[step as usize].action(&self.machine)
+        self.steps[step as usize].action(&self.machine, &self.images)
     }
 
     fn outputs(&self, step: u32) -> Vec<String> {
@@ -96,13 +98,15 @@ impl Templates for PlanTemplates {
 }
 
 /// Divides a plan into what the core decides about and what executing needs, and keeps nothing of it twice.
-/// `source_tree(source, subpath)` gives the tree of a part of a source.
+/// `images` has to have the images of all steps: see [`Images::check`]. `source_tree(source, subpath)` gives the tree
+/// of a part of a source.
 ///
 /// # Errors
 /// Of `source_tree`.
 pub fn submission<E>(
     plan: Plan,
     machine: Machine,
+    images: Images,
     options: RunOptions,
     source_tree: impl FnMut(u32, &str) -> Result<TreeRef, E>,
 ) -> Result<Submission, E> {
@@ -114,7 +118,7 @@ pub fn submission<E>(
     }
     let mut steps = Vec::with_capacity(plan.steps.len());
     let templates = Vec::with_capacity(plan.steps.len());
-    let mut dividing = Dividing { machine, options, trees: Trees::new(source_tree), templates };
+    let mut dividing = Dividing { machine, images, options, trees: Trees::new(source_tree), templates };
     for step in plan.steps {
         steps.push(dividing.step(step)?);
     }
@@ -125,8 +129,9 @@ pub fn submission<E>(
         deliver: deliver.into(),
         ..RunSpec::default()
     };
-    let Dividing { machine, templates, .. } = dividing;
-    Ok(Submission { spec, templates: PlanTemplates { steps: templates, outputs: plan.outputs, machine } })
+    let Dividing { machine, images, templates, .. } = dividing;
+    let templates = PlanTemplates { steps: templates, outputs: plan.outputs, machine, images };
+    Ok(Submission { spec, templates })
 }
 
 /// How many parts of sources are remembered; most pipelines have a dozen.
@@ -173,6 +178,7 @@ fn fingerprint(limits: Limits) -> u64 {
 /// A plan on its way.
 struct Dividing<F> {
     machine: Machine,
+    images: Images,
     options: RunOptions,
     trees: Trees<F>,
     /// Of the steps so far, which all later ones may use.
@@ -196,7 +202,7 @@ impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
         let settings = &template.settings;
         let spec = StepSpec {
             name: step.name,
-            command: template.action(&self.machine).encode(self.machine.function).command_digest,
+            command: template.action(&self.machine, &self.images).encode(self.machine.function).command_digest,
             inputs: inputs.into(),
             after: step.needs,
             outputs: template.outputs.len() as u16,

@@ -5,6 +5,8 @@ use cullet_cache::{Action, OutputPath};
 use cullet_digest::DigestFunction;
 use cullet_pipeline::plan::{self, Limits, Network, Output, OutputPattern, Settings};
 
+use crate::images::Images;
+
 /// What only executing a run needs to know of its steps. Called often and from several tasks at once.
 pub trait Templates: Send + Sync {
     /// The action of the step, with an empty directory as its input root.
@@ -47,19 +49,25 @@ impl Machine {
 }
 
 /// The action of a plan's step.
-pub fn step_action(step: &plan::Step, machine: &Machine) -> Action {
-    action(&step.run, &step.outputs, &step.settings, machine)
+pub fn step_action(step: &plan::Step, machine: &Machine, images: &Images) -> Action {
+    action(&step.run, &step.outputs, &step.settings, machine, images)
 }
 
 /// The action of a step of which this is known.
-pub(crate) fn action(run: &plan::Run, outputs: &[Output], settings: &Settings, machine: &Machine) -> Action {
+pub(crate) fn action(
+    run: &plan::Run,
+    outputs: &[Output],
+    settings: &Settings,
+    machine: &Machine,
+    images: &Images,
+) -> Action {
     Action {
         arguments: run.arguments(),
         env: settings.env.clone(),
         working_directory: String::new(),
         outputs: output_paths(outputs, settings),
         input_root: machine.function.digest(b""),
-        platform: platform(settings, machine),
+        platform: platform(settings, machine, images),
         timeout: settings.timeout,
         do_not_cache: settings.effects,
         salt: Vec::new(),
@@ -110,10 +118,14 @@ fn output_paths(outputs: &[Output], settings: &Settings) -> Vec<OutputPath> {
 /// outputs are collected. Raised whenever one of them changes, because results made before may then differ.
 const ENVIRONMENT: &str = "1";
 
-fn platform(settings: &Settings, machine: &Machine) -> Vec<(String, String)> {
+fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(String, String)> {
     let image = match &settings.image {
         plan::Image::Host => format!("host:{}", machine.host_image),
-        plan::Image::Reference(reference) => reference.clone(),
+        plan::Image::Reference(reference) => match images.digest(reference) {
+            Some(digest) => digest.to_owned(),
+            // Whoever submits a plan has checked that there is none; this is no key of anything.
+            None => format!("unresolved:{reference}"),
+        },
     };
     let mut properties = vec![
         ("Arch".to_owned(), machine.arch.clone()),

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 
+use cullet_coordinator::images::{Images, ImagesError};
 use cullet_coordinator::submission::{RunOptions, Submission, submission};
 use cullet_coordinator::template::{Machine, Templates as _, step_action};
 use cullet_core::spec::InputSource;
@@ -29,8 +30,8 @@ fn options() -> RunOptions {
 }
 
 fn submitted(plan: Plan) -> Submission {
-    submission(plan, machine(), options(), |_, _| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b""))))
-        .unwrap()
+    let tree = |_, _: &str| Ok::<_, Infallible>(TreeRef::Directory(F.digest(b"")));
+    submission(plan, machine(), Images::default(), options(), tree).unwrap()
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn identical_actions_number_their_outputs_alike_whatever_these_are_called() {
         "  one: { run: make, outputs: { a: x, b: y } }\n  two: { run: make, outputs: { b: x, a: y } }\n  \
          use: { run: cmp 1 2, inputs: { '1': one.a, '2': two.b } }\n",
     );
-    let action = |step: usize| step_action(&plan.steps[step], &machine()).encode(F).digest;
+    let action = |step: usize| step_action(&plan.steps[step], &machine(), &Images::default()).encode(F).digest;
     assert_eq!(action(0), action(1));
     let Submission { spec, templates } = submitted(plan);
     let sources: Vec<_> = spec.steps[2].inputs.iter().map(|input| input.source.clone()).collect();
@@ -60,7 +61,7 @@ fn a_step_never_asks_for_more_than_there_is() {
 fn what_changes_a_step_changes_its_key() {
     let key = |text: &str| {
         let plan = plan(&format!("  s: {{ run: make, {text} }}\n"));
-        step_action(&plan.steps[0], &machine()).encode(F).digest
+        step_action(&plan.steps[0], &machine(), &Images::default()).encode(F).digest
     };
     let keys = [
         key(""),
@@ -83,9 +84,32 @@ fn what_changes_a_step_changes_its_key() {
 #[test]
 fn another_toolchain_or_executor_is_another_key() {
     let plan = plan("  s: { run: make }\n");
-    let key = |machine: &Machine| step_action(&plan.steps[0], machine).encode(F).digest;
+    let key = |machine: &Machine| step_action(&plan.steps[0], machine, &Images::default()).encode(F).digest;
     let other = Machine { host_image: "other".to_owned(), ..machine() };
     let plain = Machine { executor: Some("plain".to_owned()), ..machine() };
     let keys: std::collections::BTreeSet<_> = [machine(), other, plain].iter().map(key).collect();
     assert_eq!(keys.len(), 3);
+}
+
+#[test]
+fn an_image_is_its_digest_in_a_key_and_not_its_name() {
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let images = |name: &str, digit: &str| Images::of([(name.to_owned(), digest(digit))]).unwrap();
+    let key = |name: &str, images: &Images| {
+        let plan = plan(&format!("  s: {{ run: make, image: '{name}' }}\n"));
+        images.check(&plan).unwrap();
+        let action = step_action(&plan.steps[0], &machine(), images);
+        assert!(action.platform.contains(&("image".to_owned(), images.digest(name).unwrap().to_owned())));
+        action.encode(F).digest
+    };
+    let first = key("a/b:1", &images("a/b:1", "1"));
+    assert_eq!(first, key("oci-layout:dir", &images("oci-layout:dir", "1")), "wherever it came from");
+    assert_ne!(first, key("a/b:1", &images("a/b:1", "2")), "a tag that was moved is another image");
+}
+
+#[test]
+fn an_image_that_nobody_resolved_is_named_with_its_step() {
+    let plan = plan("  one: { run: make }\n  two: { run: make, image: 'a/b:1', if: false }\n");
+    let refused = Images::default().check(&plan).unwrap_err();
+    assert_eq!(refused, ImagesError::Unresolved { reference: "a/b:1".to_owned(), step: "two".to_owned() });
 }

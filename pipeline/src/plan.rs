@@ -1,6 +1,7 @@
 //! What a checked pipeline asks for, with parameters, matrices and expressions resolved: the only part of this
 //! crate that the rest of Cullet builds on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,26 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What `--output DIR` writes: a path relative to DIR and where it comes from.
     pub outputs: Vec<RunOutput>,
+    /// Every image reference of the file's `images` and of the steps above, their services included: as written,
+    /// sorted, each once.
+    pub images: Vec<String>,
+}
+
+impl Plan {
+    /// The image references that the steps have, and the first step that has each.
+    #[must_use]
+    pub fn step_images(&self) -> BTreeMap<&str, &Step> {
+        let mut found = BTreeMap::new();
+        let mut last = None;
+        for step in &self.steps {
+            let Image::Reference(reference) = &step.settings.image else { continue };
+            // Instances of a step come together and mostly have the same.
+            if last.replace(reference) != Some(reference) {
+                found.entry(reference.as_str()).or_insert(step);
+            }
+        }
+        found
+    }
 }
 
 /// A tree of files on the submitting machine.

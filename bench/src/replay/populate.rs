@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use cullet_cache::{ActionResult, Blob, LocalCache, LogStream, OpenOptions, Output, OutputKind};
+use cullet_coordinator::images::Images;
 use cullet_coordinator::template::{Machine, output_path, step_action};
 use cullet_digest::{Digest, DigestFunction, Mount, TreeRef, assemble};
 use cullet_pipeline::plan::{Input, InputFrom, Step};
@@ -90,7 +91,7 @@ impl Filling {
         let mounts: Vec<Mount<'_>> = inputs.iter().map(|(path, tree)| Mount { path, tree: *tree }).collect();
         let unread = |digest: &Digest| Err(format!("{digest} would have to be read"));
         let assembled = assemble(FUNCTION, &mounts, unread).map_err(|error| format!("{error:?}"))?;
-        let mut action = step_action(step, &self.machine);
+        let mut action = step_action(step, &self.machine, &Images::default());
         action.input_root = assembled.root;
         let action = action.encode(FUNCTION);
         for (_, bytes) in assembled.directories {

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod dev_cluster;
+mod lock;
 mod run;
 mod values;
 mod worker;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use dev_cluster::DevClusterArgs;
+pub use lock::LockArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_url};
 pub use worker::WorkerArgs;
@@ -69,6 +71,8 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show the steps and what they need
     Graph(GraphArgs),
+    /// Write down which images a pipeline means
+    Lock(LockArgs),
     /// Print the JSON Schema of pipeline files
     Schema,
     /// Explain why a step ran, or why it did not

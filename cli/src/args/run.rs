@@ -48,6 +48,9 @@ pub struct RunArgs {
     /// Execute every step, whatever the cache has; results are cached all the same
     #[arg(long)]
     pub no_cache: bool,
+    /// Look up no image: refuse those that cullet.lock does not have
+    #[arg(long)]
+    pub locked: bool,
     /// Use at most N processors at once [env: CULLET_JOBS] [default: all]
     #[arg(long, short, value_name = "N", value_parser = parse_cpus)]
     pub jobs: Option<u32>,

@@ -9,6 +9,7 @@ mod coordinator;
 pub(crate) mod dev_cluster;
 mod doctor;
 mod graph;
+mod lock;
 mod logs;
 mod machine;
 mod on_cluster;
@@ -64,6 +65,7 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Why(args) => why::why(&args, config, out),
         Command::Validate(args) => validate::validate(&args, config, out),
         Command::Graph(args) => graph::graph(&args, config, out),
+        Command::Lock(args) => lock::lock(&args, config, out),
         Command::Runs(args) => runs::runs(&args, config, out),
         Command::Status(args) => status::status(&args, config, out),
         Command::Logs(args) => logs::logs(&args, config, out),

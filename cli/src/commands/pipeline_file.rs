@@ -1,7 +1,7 @@
 //! Reads the pipeline file that a command names.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cullet_pipeline::{Diagnostics, Pipeline, Plan};
 
@@ -10,6 +10,14 @@ use crate::error::CliError;
 
 /// The largest file that is read: a pipeline of a million steps, and no more than memory takes.
 const MOST: u64 = 256 << 20;
+
+/// What is relative to a pipeline file is relative to this directory.
+pub fn base_directory(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
 
 /// The text of a pipeline file.
 ///

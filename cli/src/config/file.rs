@@ -1,10 +1,11 @@
 //! The configuration file: TOML, every key optional, none unknown.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Color, Env, Executor, Progress};
+use super::{Color, Env, Executor, Progress, Registry};
 use crate::args::parse_cpus;
 use crate::error::CliError;
 use crate::ui::size;
@@ -25,6 +26,9 @@ pub(super) struct File {
     pub(super) memory: Option<u64>,
     pub(super) cluster: Option<String>,
     pub(super) tenant: Option<String>,
+    pub(super) registry_ca: Vec<PathBuf>,
+    pub(super) registry_proxy: Option<String>,
+    pub(super) registries: BTreeMap<String, Registry>,
 }
 
 /// A number, or a text that [`size::parse`] and [`parse_cpus`] take.
@@ -86,8 +90,8 @@ fn parse(path: &Path, text: &str) -> Result<File, CliError> {
         CliError::usage(format!("{place}: {}", error.message().trim_end()))
     })?;
     // Relative to the file, wherever the command is started.
-    if let (Some(dir), Some(base)) = (&mut file.cache_dir, path.parent()) {
-        *dir = base.join(&*dir);
+    if let Some(base) = path.parent() {
+        file.cache_dir.iter_mut().chain(&mut file.registry_ca).for_each(|path| *path = base.join(&*path));
     }
     Ok(file)
 }

@@ -1,7 +1,7 @@
 //! Images by name, and what a step's `image` means.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Compiler;
 use super::params::Params;
@@ -15,6 +15,8 @@ use crate::yaml::Node;
 
 pub(super) struct Images<'a> {
     pub(super) by_name: BTreeMap<&'a str, NamedImage<'a>>,
+    /// What steps and services have besides names.
+    direct: RefCell<BTreeSet<String>>,
 }
 
 pub(super) struct NamedImage<'a> {
@@ -44,7 +46,14 @@ impl<'a> Images<'a> {
             let reference = reference(cx, &definition, params);
             by_name.insert(key.text(), NamedImage { key, used: Cell::new(false), reference });
         }
-        Images { by_name }
+        Images { by_name, direct: RefCell::default() }
+    }
+
+    /// All references, sorted, each once.
+    pub(super) fn references(&self) -> Vec<String> {
+        let mut all = self.direct.borrow().clone();
+        all.extend(self.by_name.values().filter_map(|named| named.reference.clone()));
+        all.into_iter().collect()
     }
 }
 
@@ -63,6 +72,12 @@ fn reference<'a>(cx: Cx<'a>, definition: &ImageDef<'a>, scope: Scope<'_>) -> Opt
     }
     match digest {
         None => Some(text),
+        // Its manifest is made when it is read: nobody who writes a digest has one to write.
+        Some(_) if text.starts_with(ARCHIVE) => {
+            let complaint = Complaint::new("an archive has no digest that could be given here");
+            cx.error(lazy.node, complaint.help("leave out `digest`: `cullet lock` pins the archive".to_owned()));
+            None
+        }
         Some(digest) if !text.contains('@') => Some(format!("{text}@{}", digest?)),
         Some(_) => {
             cx.error(lazy.node, Complaint::new("the reference has a digest and `digest` gives another"));
@@ -93,7 +108,13 @@ impl<'a> Compiler<'a> {
             return None;
         }
         match check_reference(text) {
-            Ok(()) => Some(Image::Reference(text.to_owned())),
+            Ok(()) => {
+                let mut direct = self.images.direct.borrow_mut();
+                if !direct.contains(text) {
+                    direct.insert(text.to_owned());
+                }
+                Some(Image::Reference(text.to_owned()))
+            }
             Err(complaint) => {
                 self.cx.error(node, complaint);
                 None
@@ -102,9 +123,12 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// Before a file that `docker save` wrote.
+const ARCHIVE: &str = "docker-archive:";
+
 /// A registry reference, `oci-layout:DIR` or `docker-archive:FILE`.
 fn check_reference(text: &str) -> Result<(), Complaint> {
-    let file = text.strip_prefix("oci-layout:").or_else(|| text.strip_prefix("docker-archive:"));
+    let file = text.strip_prefix("oci-layout:").or_else(|| text.strip_prefix(ARCHIVE));
     if let Some(path) = file {
         return match path.strip_prefix('/') {
             Some(absolute) => normalise(absolute),

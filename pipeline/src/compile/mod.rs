@@ -83,6 +83,7 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     }
     if keep {
         compiler.sources.keep_used(&mut plan);
+        plan.images = compiler.images.references();
     } else {
         compiler.report_unused();
     }

@@ -64,7 +64,8 @@ impl<'a> Compiler<'a> {
         permute(&mut steps, places);
         steps.iter_mut().for_each(|step| place(step, &index_of));
         steps.shrink_to_fit();
-        (Plan { name: "pipeline".to_owned(), sources: Vec::new(), steps, outputs: Vec::new() }, index_of)
+        let (name, images) = ("pipeline".to_owned(), Vec::new());
+        (Plan { name, sources: Vec::new(), steps, outputs: Vec::new(), images }, index_of)
     }
 }
 

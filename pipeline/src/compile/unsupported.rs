@@ -7,7 +7,7 @@ use super::inputs::Resolving;
 use crate::decode::{Field, Lazy, Named, Scalar};
 use crate::diag::Diagnostic;
 use crate::expr::Complaint;
-use crate::plan::{Image, Settings, Unsupported};
+use crate::plan::{Settings, Unsupported};
 use crate::scalar::{AbsolutePath, check_name};
 use crate::syntax::{SecretDef, ServiceDef, StepDef};
 use crate::yaml::Node;
@@ -23,9 +23,6 @@ impl<'a> Compiler<'a> {
             let text = image.value.get(self.cx, &at.scope);
             if let Some(image) = text.and_then(|text| self.image(image.value.node, &text)) {
                 settings.image = image;
-            }
-            if settings.image != Image::Host {
-                settings.unsupported.push(unsupported(image.key));
             }
         }
         if let Some(caches) = &definition.caches {

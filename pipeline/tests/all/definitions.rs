@@ -51,6 +51,7 @@ images:
   c: "UPPER CASE"
   d: { reference: "a/b@sha256:00", digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000" }
   e: 5
+  f: { reference: "docker-archive:x.tar", digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000" }
 steps: { a: { run: x } }
 "#,
         r#"3:3: error: `host` always means the machine's own root; choose another name
@@ -59,6 +60,7 @@ steps: { a: { run: x } }
 6:6: error: `UPPER CASE` is not an image reference; write it as `registry.example/name:tag`, `oci-layout:DIR` or `docker-archive:FILE`
 7:19: error: the reference has a digest and `digest` gives another
 8:6: error: expected an image, found a number; quote it: "5"
+9:19: error: an archive has no digest that could be given here; leave out `digest`: `cullet lock` pins the archive
 "#,
     );
 }

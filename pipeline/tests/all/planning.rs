@@ -97,7 +97,8 @@ fn every_key_arrives() {
     assert_eq!(build.settings.network, Network::Full);
     let unsupported: Vec<(&str, u32, u32)> =
         build.settings.unsupported.iter().map(|u| (u.key.as_str(), u.line, u.column)).collect();
-    assert_eq!(unsupported, [("image", 21, 5), ("caches", 25, 5)]);
+    assert_eq!(unsupported, [("caches", 25, 5)]);
+    assert_eq!(plan.images, ["docker.io/library/rust:1"]);
     let test = step(&plan, "test[shard=2,os=mac]");
     assert_eq!(test.run.arguments(), ["bin/app", "2", "5", "1.10", "true"]);
     assert!(test.settings.allow_failure);
@@ -126,6 +127,26 @@ fn defaults_are_those_of_the_documentation() {
     );
     assert!(lint.settings.env.is_empty() && lint.outputs.is_empty() && lint.needs.is_empty());
     assert!(plan.outputs.is_empty());
+}
+
+#[test]
+fn images_are_listed_once_wherever_they_are_written() {
+    let yaml = r#"
+cullet: 1
+params: { version: 1 }
+images: { unused: "a/unused:${{ params.version }}", db: { reference: "a/db:1" } }
+steps:
+  a: { run: x, image: "a/b:${{ matrix.n }}", matrix: { n: [1, 2] } }
+  b: { run: x, image: "a/b:1" }
+  c: { run: x, image: db, services: { d: { image: "a/beside" } } }
+  d: { run: x }
+"#;
+    let whole = plan(yaml, &["version=7"], &[]);
+    assert_eq!(whole.images, ["a/b:1", "a/b:2", "a/beside", "a/db:1", "a/unused:7"]);
+    let of_steps: Vec<(&str, &str)> =
+        whole.step_images().into_iter().map(|(image, step)| (image, &*step.name)).collect();
+    assert_eq!(of_steps, [("a/b:1", "a[n=1]"), ("a/b:2", "a[n=2]"), ("a/db:1", "c")]);
+    assert_eq!(plan(yaml, &[], &["d"]).images, ["a/db:1", "a/unused:1"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod submit;
 mod trace;
 pub(crate) mod watchers;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
@@ -23,12 +23,14 @@ use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
 use cullet_pipeline::plan::Limits;
 
+use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
 use crate::config::{Config, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::images::Pinned;
 use crate::ui::Closing;
 use deliver::Written;
 use execute::Execution;
@@ -58,11 +60,24 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     // They hold the text, and the run is long.
     drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
+    let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
+    refuse_images(&plan, &args.pipeline.file)?;
     if let Some(addresses) = addresses {
-        return remote::run(args, config, &run_config, &addresses, text, &plan);
+        return remote::run(args, config, &run_config, &addresses, text, &plan, images);
     }
     drop(text);
-    execute_plan(args, config, &run_config, plan)
+    execute_plan(args, config, &run_config, plan, images)
+}
+
+/// What a later version says of keys that this one cannot execute.
+const LATER: &str =
+    "`cullet validate` accepts it; images, services, secrets and caches come with a later version";
+
+/// Until an executor can use images, nothing is asked about them: what this does not find is an error of the pipeline.
+fn refuse_images(plan: &Plan, file: &Path) -> Result<(), CliError> {
+    let Some(step) = plan.step_images().into_values().min_by_key(|step| step.line) else { return Ok(()) };
+    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
+    Err(CliError::usage(format!("{place}: this version cannot execute `image` yet")).hint(LATER))
 }
 
 /// Keys that are valid and that this version cannot execute are refused, never ignored.
@@ -75,7 +90,7 @@ fn refuse_unsupported(plan: &Plan, file: &Path) -> Result<(), CliError> {
         more => format!(" (and {more} more like it)"),
     };
     Err(CliError::usage(format!("{place}: this version cannot execute `{}` yet{more}", first.key))
-        .hint("`cullet validate` accepts it; images, services, secrets and caches come with a later version"))
+        .hint(LATER))
 }
 
 fn execute_plan(
@@ -83,6 +98,7 @@ fn execute_plan(
     config: &Config,
     run_config: &RunConfig,
     plan: Plan,
+    images: Pinned,
 ) -> Result<ExitStatus, CliError> {
     let cache = cullet_cache::open(&config.run_cache_options())?;
     let live = live_run(&cache)?;
@@ -98,8 +114,9 @@ fn execute_plan(
     };
     let limits = plan.steps.iter().fold(Limits::default(), |all, step| all.or(step.settings.limits));
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
+    let images = images.resolve(config)?;
     let submission =
-        submission(plan, prepared.machine.clone(), options, subtree).map_err(prepare::unreadable)?;
+        submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
     let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline);
     for text in prepared.sources.warnings() {
@@ -128,14 +145,6 @@ fn live_run(cache: &LocalCache) -> Result<Option<LiveRun>, CliError> {
         Ok(live) => Ok(Some(live)),
         Err(StoreError::NoSpace { .. }) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Sources are relative to the directory of the pipeline file.
-fn base_directory(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

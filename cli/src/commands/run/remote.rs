@@ -17,14 +17,16 @@ use super::prepare::{self, Prepared};
 use super::sources::Sources;
 use super::trace::ClientTrace;
 use super::watchers::{self, Watchers};
-use super::{base_directory, interrupt, submit};
+use super::{interrupt, submit};
 use crate::args::RunArgs;
 use crate::cluster::follow::Past;
 use crate::cluster::{Addresses, Cluster, ClusterError};
+use crate::commands::pipeline_file::base_directory;
 use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Meta;
+use crate::images::Pinned;
 use crate::telemetry::Telemetry;
 use crate::ui::{Mode, Output, duration, short};
 
@@ -74,11 +76,13 @@ pub(super) fn run(
     addresses: &Addresses,
     text: String,
     plan: &Plan,
+    images: Pinned,
 ) -> Result<ExitStatus, CliError> {
     let base = base_directory(&args.pipeline.file);
     let prepared = prepare::prepare(config, Executor::Sandbox, plan, &base)?;
     check_subtrees(plan, &prepared.sources)?;
-    let mut request = submit::request(args, config, run_config, &prepared, text);
+    let images = images.resolve(config)?;
+    let mut request = submit::request(args, config, run_config, &prepared, &images, text);
     submit::check_size(&request)?;
     // One thread tells what happens, one receives it.
     let runtime = tokio::runtime::Builder::new_multi_thread()

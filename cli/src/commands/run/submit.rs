@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use cullet_coordinator::images::Images;
 use cullet_coordinator::request::{MOST_BYTES, MOST_PIPELINE, sent_bytes};
 use cullet_proto::v1;
 use tonic::Code;
@@ -62,6 +63,7 @@ pub(super) fn request(
     config: &Config,
     run_config: &RunConfig,
     prepared: &Prepared,
+    images: &Images,
     text: String,
 ) -> v1::SubmitRequest {
     let (trees, names) = prepared.sources.trees();
@@ -84,6 +86,7 @@ pub(super) fn request(
         no_cache: args.no_cache,
         traceparent: config.traceparent.clone().unwrap_or_default(),
         host_image: prepared.machine.host_image.clone(),
+        images: images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
     }
 }
 

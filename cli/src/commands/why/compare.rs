@@ -127,16 +127,31 @@ fn platform(config: &Config, old: &Action, new: &Action, lines: &mut Vec<String>
         let image = action.platform.iter().find(|(name, _)| name == "image");
         image.and_then(|(_, value)| value.strip_prefix("host:")).map(str::to_owned)
     };
-    let (Some(old_host), Some(new_host)) = (host(old), host(new)) else {
-        return pairs("platform property", &old.platform, &new.platform, lines);
-    };
-    if old_host != new_host {
-        lines.push(tools(&prepare::host_differences(config, &old_host, &new_host)));
+    match (host(old), host(new)) {
+        (Some(old), Some(new)) if old != new => {
+            lines.push(tools(&prepare::host_differences(config, &old, &new)));
+        }
+        (Some(_), Some(_)) => {}
+        _ => image(old, new, lines),
     }
     let others = |action: &Action| -> Vec<(String, String)> {
         action.platform.iter().filter(|(name, _)| name != "image").cloned().collect()
     };
     pairs("platform property", &others(old), &others(new), lines);
+}
+
+/// One line for another image, whether a reference or what it means changed. Which machine's `host` it was says nothing
+/// then.
+fn image(old: &Action, new: &Action, lines: &mut Vec<String>) {
+    let shown = |action: &Action| match action.platform.iter().find(|(name, _)| name == "image") {
+        Some((_, value)) if value.starts_with("host:") => "host".to_owned(),
+        Some((_, value)) => clean::line(value),
+        None => "none".to_owned(),
+    };
+    let (old, new) = (shown(old), shown(new));
+    if old != new {
+        lines.push(format!("image changed: {old} -> {new}"));
+    }
 }
 
 /// One line for a machine that changed, which two digests would not explain.
@@ -243,7 +258,10 @@ mod tests {
         assert_eq!(told("host:new"), ["the machine's tools changed: cc", arch]);
         let unknown = "the machine's tools changed: which ones is not known here";
         assert_eq!(told("host:gone"), [unknown, arch]);
-        assert_eq!(told("debian"), [arch, "platform property image changed: 'host:old' -> 'debian'"]);
+        assert_eq!(told("sha256:00"), ["image changed: host -> sha256:00", arch]);
+        let mut lines = Vec::new();
+        platform(&config, &action("sha256:00", "x"), &action("sha256:11", "x"), &mut lines);
+        assert_eq!(lines, ["image changed: sha256:00 -> sha256:11"]);
     }
 
     #[test]

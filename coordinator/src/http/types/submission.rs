@@ -47,6 +47,10 @@ pub(in crate::http) struct Submission {
     /// The fingerprint of the submitter's own machine, for pipelines with the image `host`.
     #[serde(default)]
     host_image: String,
+    /// The digest of the manifest of each image that the steps have, by its reference as written: `sha256:` and 64
+    /// lower-case hexadecimal digits.
+    #[serde(default)]
+    images: BTreeMap<String, String>,
 }
 
 /// Which run it is.
@@ -78,6 +82,7 @@ impl Submission {
             no_cache: self.no_cache,
             traceparent: self.traceparent,
             host_image: self.host_image,
+            images: self.images.into_iter().collect(),
         })
     }
 }
@@ -103,7 +108,7 @@ mod tests {
     fn everything_that_is_said_arrives() {
         let text = r#"{"pipeline": "p", "file": "f", "request_id": "i", "tenant": "t", "priority": -3,
             "params": {"a": "b"}, "targets": ["x"], "sources": {"src": "00ff/7"}, "keep_going": true,
-            "no_cache": true, "traceparent": "tp", "host_image": "h"}"#;
+            "no_cache": true, "traceparent": "tp", "host_image": "h", "images": {"a/b": "c"}}"#;
         let wire = serde_json::from_str::<Submission>(text).unwrap().into_wire().unwrap();
         let digest = v1::Digest { hash: "00ff".to_owned(), size_bytes: 7 };
         let expected = v1::SubmitRequest {
@@ -119,6 +124,7 @@ mod tests {
             no_cache: true,
             traceparent: "tp".to_owned(),
             host_image: "h".to_owned(),
+            images: [("a/b".to_owned(), "c".to_owned())].into(),
         };
         assert_eq!(wire, expected);
         let wrong = r#"{"pipeline": "p", "sources": {"src": "00ff"}}"#;

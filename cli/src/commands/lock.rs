@@ -1,0 +1,195 @@
+//! `cullet lock`: what the image references of a pipeline mean, written down.
+
+use std::io::Write;
+
+use cullet_image::{Digest, Platform};
+use cullet_pipeline::Plan;
+
+use super::pipeline_file::{self, base_directory};
+use crate::args::LockArgs;
+use crate::config::Config;
+use crate::diagnostics;
+use crate::error::{CliError, ExitStatus};
+use crate::images::{Finder, Lock, LockFile, Wanted};
+
+/// Writes `cullet.lock`, or says what is wrong with it.
+pub(super) fn lock(args: &LockArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let color = config.terminal.stderr_style(config.color).color;
+    let text = pipeline_file::read(&args.pipeline.file)?;
+    let plan = match pipeline_file::plan(&args.pipeline, &[], &text) {
+        Ok((plan, warnings)) => {
+            diagnostics::report(&warnings.render(color));
+            plan
+        }
+        Err(problems) => {
+            diagnostics::report(&problems.render(color));
+            return Ok(ExitStatus::Usage);
+        }
+    };
+    let file = LockFile::beside(&args.pipeline.file)?;
+    let old = file.lock();
+    let wanted = wanted(&plan, &platforms(args, &old)?);
+    let lookups = lookups(args, &file, &old, &wanted)?;
+    let finder = Finder::new(config, &base_directory(&args.pipeline.file))?;
+    let Some(found) = find(&finder, &lookups)? else {
+        diagnostics::report(&format!("interrupted: {} is as it was\n", file.name()));
+        return Ok(ExitStatus::Interrupted);
+    };
+    let (new, changes) = changed(args, &old, &wanted, lookups.into_iter().zip(found));
+    if args.check {
+        return check(&file, &wanted, &changes, out);
+    }
+    let written = file.replace(&new)?;
+    for change in &changes {
+        writeln!(out, "{change}").map_err(CliError::output)?;
+    }
+    let (name, count) = (file.name(), count(&new));
+    let done = if written { "written" } else { "nothing changed" };
+    writeln!(out, "{name}: {count}, {done}").map_err(CliError::output)?;
+    Ok(ExitStatus::Success)
+}
+
+fn count(lock: &Lock) -> String {
+    match lock.references().count() {
+        1 => "1 image".to_owned(),
+        more => format!("{more} images"),
+    }
+}
+
+/// Those of the file, so that whoever runs this on another machine takes none away, and those of the flags. Without
+/// flags, this machine's: it is the one that is going to run the pipeline.
+fn platforms(args: &LockArgs, old: &Lock) -> Result<Vec<Platform>, CliError> {
+    let mut platforms = args.platforms.clone();
+    if platforms.is_empty() {
+        platforms.push(Platform::host());
+    }
+    for text in old.platforms() {
+        let platform = text.parse().map_err(|error: cullet_image::PlatformError| {
+            CliError::usage("the lock has a platform that is none").because(error)
+        })?;
+        platforms.push(platform);
+    }
+    platforms.sort_by_cached_key(ToString::to_string);
+    platforms.dedup();
+    Ok(platforms)
+}
+
+fn wanted(plan: &Plan, platforms: &[Platform]) -> Vec<Wanted> {
+    let of = |reference: &String| {
+        let reference = reference.clone();
+        platforms
+            .iter()
+            .map(move |platform| Wanted { reference: reference.clone(), platform: platform.clone() })
+    };
+    plan.images.iter().flat_map(of).collect()
+}
+
+/// What has to be looked up. To check, only what this machine has: what a tag means today says nothing about whether
+/// the lock is right.
+fn lookups(
+    args: &LockArgs,
+    file: &LockFile,
+    old: &Lock,
+    wanted: &[Wanted],
+) -> Result<Vec<Wanted>, CliError> {
+    let update = args.update.as_deref();
+    for named in update.unwrap_or_default() {
+        if !wanted.iter().any(|wanted| wanted.reference == *named) {
+            let mut known: Vec<&str> = wanted.iter().map(|wanted| wanted.reference.as_str()).collect();
+            known.dedup();
+            let error = CliError::usage(format!(
+                "there is no image `{named}` in {}: images are named as they are written there",
+                args.pipeline.file.display()
+            ));
+            return Err(error.hint(format!("it has {}", known.join(", "))));
+        }
+    }
+    let again =
+        |wanted: &Wanted| update.is_some_and(|named| named.is_empty() || named.contains(&wanted.reference));
+    let is_known = |wanted: &Wanted| old.get(&wanted.reference, &wanted.platform).is_some();
+    let needed = |wanted: &&Wanted| match args.check {
+        true => is_known(wanted) && wanted.is_local(),
+        false => !is_known(wanted) || again(wanted),
+    };
+    let lookups: Vec<Wanted> = wanted.iter().filter(needed).cloned().collect();
+    tracing::debug!(lock = %file.name(), lookups = lookups.len(), "images to look up");
+    Ok(lookups)
+}
+
+/// None where somebody changed their mind.
+fn find(finder: &Finder, lookups: &[Wanted]) -> Result<Option<Vec<Digest>>, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let found = runtime.block_on(async {
+        tokio::select! {
+            found = finder.find(lookups) => found.map(Some),
+            _ = tokio::signal::ctrl_c() => Ok(None),
+        }
+    });
+    // A credential helper that does not answer must not hold up the end.
+    runtime.shutdown_background();
+    found
+}
+
+/// The lock as it should be, and what differs from the old one, a line each.
+fn changed(
+    args: &LockArgs,
+    old: &Lock,
+    wanted: &[Wanted],
+    found: impl Iterator<Item = (Wanted, Digest)>,
+) -> (Lock, Vec<String>) {
+    let (mut new, mut changes) = (old.clone(), Vec::new());
+    for (Wanted { reference, platform }, digest) in found {
+        match old.get(&reference, &platform) {
+            Some(before) if before == digest => continue,
+            Some(before) => {
+                changes.push(format!("changed: {reference} for {platform}: {before} -> {digest}"));
+            }
+            None => changes.push(format!("locked: {reference} for {platform}: {digest}")),
+        }
+        new.set(&reference, &platform, digest);
+    }
+    if args.prune {
+        let is_wanted = |reference: &str| wanted.iter().any(|wanted| wanted.reference == reference);
+        let kept = |reference: &str, platform: &str| {
+            let asked = args.platforms.is_empty()
+                || args.platforms.iter().any(|wanted| wanted.to_string() == platform);
+            is_wanted(reference) && asked
+        };
+        let gone = new.retain(kept);
+        changes.extend(gone.iter().map(|(reference, platform)| format!("dropped: {reference} for {platform}")));
+    }
+    (new, changes)
+}
+
+/// A lock that would be written anew is wrong.
+fn check(
+    file: &LockFile,
+    wanted: &[Wanted],
+    changes: &[String],
+    out: &mut dyn Write,
+) -> Result<ExitStatus, CliError> {
+    let old = file.lock();
+    let lacks = |wanted: &&Wanted| old.get(&wanted.reference, &wanted.platform).is_none();
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(lacks)
+        .map(|wanted| format!("missing: {} for {}", wanted.reference, wanted.platform))
+        .collect();
+    let name = file.name();
+    if missing.is_empty() && changes.is_empty() {
+        writeln!(out, "{name}: {}, everything is locked", count(&old)).map_err(CliError::output)?;
+        return Ok(ExitStatus::Success);
+    }
+    for line in missing.iter().chain(changes) {
+        writeln!(out, "{line}").map_err(CliError::output)?;
+    }
+    out.flush().map_err(CliError::output)?;
+    let hint = match changes.iter().any(|change| change.starts_with("changed")) {
+        true => "run `cullet lock --update` and commit the file",
+        false => "run `cullet lock` with the same flags, without --check, and commit the file",
+    };
+    Err(CliError::usage(format!("{name} does not say what the pipeline needs")).hint(hint))
+}
