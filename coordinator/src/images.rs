@@ -87,9 +87,13 @@ mod tests {
     fn only_digests_in_one_form_are_taken() {
         let digits = "0123456789abcdef".repeat(4);
         assert!(is_digest(&format!("sha256:{digits}")));
-        for wrong in
-            ["", &digits, &format!("sha512:{digits}"), &format!("sha256:{}", digits.to_uppercase()), "sha256:"]
-        {
+        for wrong in [
+            "",
+            &digits,
+            &format!("sha512:{digits}"),
+            &format!("sha256:{}", digits.to_uppercase()),
+            "sha256:",
+        ] {
             let refused = Images::of([("a/b".to_owned(), wrong.to_owned())]).unwrap_err();
             assert_eq!(refused, ImagesError::Digest { reference: "a/b".to_owned() }, "{wrong}");
         }

@@ -61,7 +61,9 @@ impl PlanTemplates {
 
     /// The digest of a step's Command.
     pub(crate) fn command(&self, step: usize, function: DigestFunction) -> Option<Digest> {
-        self.steps.get(step).map(|step| step.action(&self.machine, &self.images).encode(function).command_digest)
+        self.steps
+            .get(step)
+            .map(|step| step.action(&self.machine, &self.images).encode(function).command_digest)
     }
 }
 
@@ -202,7 +204,10 @@ impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
         let settings = &template.settings;
         let spec = StepSpec {
             name: step.name,
-            command: template.action(&self.machine, &self.images).encode(self.machine.function).command_digest,
+            command: template
+                .action(&self.machine, &self.images)
+                .encode(self.machine.function)
+                .command_digest,
             inputs: inputs.into(),
             after: step.needs,
             outputs: template.outputs.len() as u16,

@@ -40,7 +40,8 @@ fn identical_actions_number_their_outputs_alike_whatever_these_are_called() {
         "  one: { run: make, outputs: { a: x, b: y } }\n  two: { run: make, outputs: { b: x, a: y } }\n  \
          use: { run: cmp 1 2, inputs: { '1': one.a, '2': two.b } }\n",
     );
-    let action = |step: usize| step_action(&plan.steps[step], &machine(), &Images::default()).encode(F).digest;
+    let action =
+        |step: usize| step_action(&plan.steps[step], &machine(), &Images::default()).encode(F).digest;
     assert_eq!(action(0), action(1));
     let Submission { spec, templates } = submitted(plan);
     let sources: Vec<_> = spec.steps[2].inputs.iter().map(|input| input.source.clone()).collect();

@@ -28,7 +28,7 @@ pub(super) fn lock(args: &LockArgs, config: &Config, out: &mut dyn Write) -> Res
     };
     let file = LockFile::beside(&args.pipeline.file)?;
     let old = file.lock();
-    let wanted = wanted(&plan, &platforms(args, &old)?);
+    let wanted = wanted(&plan, &platforms(args, &old));
     let lookups = lookups(args, &file, &old, &wanted)?;
     let finder = Finder::new(config, &base_directory(&args.pipeline.file))?;
     let Some(found) = find(&finder, &lookups)? else {
@@ -57,21 +57,18 @@ fn count(lock: &Lock) -> String {
 }
 
 /// Those of the file, so that whoever runs this on another machine takes none away, and those of the flags. Without
-/// flags, this machine's: it is the one that is going to run the pipeline.
-fn platforms(args: &LockArgs, old: &Lock) -> Result<Vec<Platform>, CliError> {
+/// flags, this machine's: it is the one that is going to run the pipeline. With `--prune`, only those of the flags.
+fn platforms(args: &LockArgs, old: &Lock) -> Vec<Platform> {
     let mut platforms = args.platforms.clone();
     if platforms.is_empty() {
         platforms.push(Platform::host());
     }
-    for text in old.platforms() {
-        let platform = text.parse().map_err(|error: cullet_image::PlatformError| {
-            CliError::usage("the lock has a platform that is none").because(error)
-        })?;
-        platforms.push(platform);
+    if !args.prune || args.platforms.is_empty() {
+        platforms.extend(old.platforms());
     }
     platforms.sort_by_cached_key(ToString::to_string);
     platforms.dedup();
-    Ok(platforms)
+    platforms
 }
 
 fn wanted(plan: &Plan, platforms: &[Platform]) -> Vec<Wanted> {
@@ -86,12 +83,7 @@ fn wanted(plan: &Plan, platforms: &[Platform]) -> Vec<Wanted> {
 
 /// What has to be looked up. To check, only what this machine has: what a tag means today says nothing about whether
 /// the lock is right.
-fn lookups(
-    args: &LockArgs,
-    file: &LockFile,
-    old: &Lock,
-    wanted: &[Wanted],
-) -> Result<Vec<Wanted>, CliError> {
+fn lookups(args: &LockArgs, file: &LockFile, old: &Lock, wanted: &[Wanted]) -> Result<Vec<Wanted>, CliError> {
     let update = args.update.as_deref();
     for named in update.unwrap_or_default() {
         if !wanted.iter().any(|wanted| wanted.reference == *named) {
@@ -159,7 +151,8 @@ fn changed(
             is_wanted(reference) && asked
         };
         let gone = new.retain(kept);
-        changes.extend(gone.iter().map(|(reference, platform)| format!("dropped: {reference} for {platform}")));
+        changes
+            .extend(gone.iter().map(|(reference, platform)| format!("dropped: {reference} for {platform}")));
     }
     (new, changes)
 }

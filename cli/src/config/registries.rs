@@ -59,7 +59,8 @@ impl RegistrySettings {
             })
         };
         let speaking = |plain: bool| {
-            let named = self.registries.iter().filter(move |(_, registry)| registry.plain_http == Some(plain));
+            let named =
+                self.registries.iter().filter(move |(_, registry)| registry.plain_http == Some(plain));
             named.map(|(name, _)| name.clone()).collect()
         };
         let mirrors = self.registries.iter().map(|(name, registry)| (name.clone(), registry.mirrors.clone()));

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::error::ErrorKind;
 
 fn load(flags: &GlobalArgs, env: &[(&str, &str)]) -> Result<Config, CliError> {
     let env: HashMap<&str, &str> = env.iter().copied().collect();
@@ -60,4 +61,35 @@ fn what_is_wrong_is_named_with_its_place() {
     assert!(error.to_string().contains("/nowhere/c.toml"), "{error}");
     let error = load(&GlobalArgs::default(), &[]).unwrap_err();
     assert!(error.to_string().contains("HOME"), "{error}");
+}
+
+#[test]
+fn registries_are_reached_as_file_and_environment_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let text = "cache-dir = \"x\"\nregistry-ca = [\"ca.pem\"]\nregistry-proxy = \"http://proxy:1\"\n\
+                [registries.\"docker.io\"]\nmirrors = [\"https://mirror\"]\n\
+                [registries.\"lan:5000\"]\nplain-http = true\n[registries.\"localhost\"]\nplain-http = false\n";
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(dir.path().join("ca.pem"), "pem").unwrap();
+    let path = path.to_str().unwrap();
+    let none = GlobalArgs::default();
+    let config = load(&none, &[("CULLET_CONFIG", path), ("HOME", "/h")]).unwrap();
+    assert_eq!(config.registries.docker_config, Some(PathBuf::from("/h/.docker/config.json")));
+    let options = config.registries.options().unwrap();
+    assert_eq!(options.authorities, [b"pem".to_vec()], "relative to the file");
+    assert_eq!(options.mirrors["docker.io"], ["https://mirror"]);
+    assert_eq!((options.plain_http, options.tls), (["lan:5000".into()].into(), ["localhost".into()].into()));
+    assert_eq!(options.proxy.as_deref(), Some("http://proxy:1"));
+    let env = [
+        ("CULLET_CONFIG", path),
+        ("DOCKER_CONFIG", "/d"),
+        ("CULLET_REGISTRY_CA", "/nowhere/ca.pem"),
+        ("CULLET_REGISTRY_PROXY", "http://other:2"),
+    ];
+    let registries = load(&none, &env).unwrap().registries;
+    assert_eq!(registries.docker_config, Some(PathBuf::from("/d/config.json")));
+    assert_eq!(registries.proxy.as_deref(), Some("http://other:2"));
+    let refused = registries.options().unwrap_err();
+    assert_eq!((refused.kind(), refused.to_string().contains("/nowhere/ca.pem")), (ErrorKind::Usage, true));
 }

@@ -43,7 +43,8 @@ fn what_a_person_can_mend_is_told_apart_from_what_only_time_mends() {
     let wanted = Wanted { reference: "a/b:1".to_owned(), platform: cullet_image::Platform::host() };
     let of = |problem| {
         let (registry, repository) = ("docker.io".to_owned(), "a/b".to_owned());
-        let error = RegistryError { registry, repository, what: "manifest 1".to_owned(), problem: Box::new(problem) };
+        let error =
+            RegistryError { registry, repository, what: "manifest 1".to_owned(), problem: Box::new(problem) };
         unresolved(&wanted, ImageError::Registry(error)).kind()
     };
     assert_eq!(of(RegistryProblem::NotFound { said: String::new() }), ErrorKind::Usage);

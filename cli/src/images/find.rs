@@ -53,7 +53,11 @@ impl Finder {
     /// # Errors
     /// Of the first that cannot be found; then nothing more is asked.
     pub(crate) async fn find(&self, wanted: &[Wanted]) -> Result<Vec<Digest>, CliError> {
-        futures_util::stream::iter(wanted).map(|wanted| self.one(wanted)).buffered(AT_ONCE).try_collect().await
+        futures_util::stream::iter(wanted)
+            .map(|wanted| self.one(wanted))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn one(&self, wanted: &Wanted) -> Result<Digest, CliError> {

@@ -114,8 +114,10 @@ impl Lock {
     }
 
     /// Every platform that some image is locked for.
-    pub(crate) fn platforms(&self) -> BTreeSet<String> {
-        self.images.values().flat_map(BTreeMap::keys).cloned().collect()
+    pub(crate) fn platforms(&self) -> Vec<Platform> {
+        let all: BTreeSet<&String> = self.images.values().flat_map(BTreeMap::keys).collect();
+        // They were made of platforms.
+        all.into_iter().filter_map(|text| text.parse().ok()).collect()
     }
 }
 
@@ -130,7 +132,9 @@ impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Deseria
 
 struct UniqueVisitor<K, V>(PhantomData<(K, V)>);
 
-impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<K, V> {
+impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Visitor<'de>
+    for UniqueVisitor<K, V>
+{
     type Value = Unique<K, V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,7 +168,11 @@ impl<'de> Deserialize<'de> for OfPlatform {
         let text = String::deserialize(from)?;
         let platform: Platform = text.parse().map_err(D::Error::custom)?;
         let usual = platform.to_string();
-        if usual == text { Ok(Self(text)) } else { Err(D::Error::custom(format_args!("write `{text}` as `{usual}`"))) }
+        if usual == text {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom(format_args!("write `{text}` as `{usual}`")))
+        }
     }
 }
 
@@ -190,7 +198,8 @@ mod tests {
         let text = filled().render();
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let keys: Vec<&str> = lines.iter().filter_map(|line| line.split('"').nth(1)).collect();
-        let expected = ["version", "images", "b/x:1", "linux/amd64", "linux/arm64", "oci-layout:dir", "linux/amd64"];
+        let expected =
+            ["version", "images", "b/x:1", "linux/amd64", "linux/arm64", "oci-layout:dir", "linux/amd64"];
         assert_eq!(keys, expected);
         assert!(text.ends_with("}\n"), "{text}");
         assert_eq!(Lock::parse(&text).unwrap(), filled());
@@ -231,6 +240,6 @@ mod tests {
         let gone: Vec<(&str, &str)> = gone.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         assert_eq!(gone, [("b/x:1", "linux/amd64"), ("oci-layout:dir", "linux/amd64")]);
         assert_eq!(lock.references().collect::<Vec<_>>(), ["b/x:1"]);
-        assert_eq!(lock.platforms().into_iter().collect::<Vec<_>>(), ["linux/arm64"]);
+        assert_eq!(lock.platforms(), ["linux/arm64".parse().unwrap()]);
     }
 }

@@ -77,3 +77,54 @@ impl Pinned {
         Images::of(known).map_err(|error| CliError::infra("an image cannot be used").because(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cullet_image::layer::WriteOptions;
+    use cullet_image::{Digest, ImageConfig, LayoutWriter};
+
+    use super::*;
+    use crate::images::Lock;
+
+    /// An image in `dir/app` for this machine, and its digest.
+    fn layout(dir: &Path) -> Digest {
+        let writer = LayoutWriter::new(&dir.join("app")).unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let (layer, _) = writer.add_layer(tree.path(), &WriteOptions::default()).unwrap();
+        let json = format!(
+            r#"{{"os":"linux","architecture":"{}","rootfs":{{"type":"layers","diff_ids":[]}}}}"#,
+            Platform::host().architecture
+        );
+        let config = ImageConfig::read(json.as_bytes(), "test").unwrap();
+        writer.add_image(&config, &[layer], None).unwrap().digest
+    }
+
+    #[test]
+    fn what_is_locked_is_taken_and_the_rest_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let variable = |name: &str| (name == "CULLET_CACHE_DIR").then(|| dir.path().display().to_string());
+        let config = Config::from_sources(&crate::args::GlobalArgs::default(), &variable).unwrap();
+        let text =
+            "cullet: 1\nsteps:\n  a: { run: x, image: 'oci-layout:app' }\n  b: { run: x, image: 'a/b:1' }\n";
+        let plan = cullet_pipeline::load("f", text).unwrap().plan(&[], &[]).unwrap();
+        let pipeline = dir.path().join("cullet.yaml");
+        let (found, locked) = (layout(dir.path()), Digest::of(b"locked"));
+        let mut lock = Lock::default();
+        lock.set("a/b:1", &Platform::host(), locked);
+        LockFile::beside(&pipeline).unwrap().replace(&lock).unwrap();
+
+        let refused = Pinned::of(&plan, &pipeline, true).unwrap_err();
+        assert!(refused.to_string().ends_with(" of oci-layout:app"), "{refused}");
+        let images = Pinned::of(&plan, &pipeline, false).unwrap().resolve(&config).unwrap();
+        images.check(&plan).unwrap();
+        assert_eq!(images.digest("oci-layout:app"), Some(&*found.to_string()));
+        assert_eq!(images.digest("a/b:1"), Some(&*locked.to_string()));
+
+        // What is locked need not be there: its steps may all be in the cache.
+        std::fs::remove_dir_all(dir.path().join("app")).unwrap();
+        assert!(Pinned::of(&plan, &pipeline, false).unwrap().resolve(&config).is_err());
+        lock.set("oci-layout:app", &Platform::host(), found);
+        LockFile::beside(&pipeline).unwrap().replace(&lock).unwrap();
+        assert!(Pinned::of(&plan, &pipeline, true).unwrap().resolve(&config).is_ok());
+    }
+}

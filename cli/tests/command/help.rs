@@ -26,6 +26,11 @@ fn of_run() {
 }
 
 #[test]
+fn of_lock() {
+    check("lock.txt", &["lock", "-h"]);
+}
+
+#[test]
 fn of_logs() {
     check("logs.txt", &["logs", "-h"]);
 }

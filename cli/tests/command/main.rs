@@ -5,6 +5,7 @@ mod docs;
 mod exit_codes;
 mod help;
 mod live;
+mod lock;
 mod logs;
 mod past_runs;
 mod why;

@@ -75,7 +75,10 @@ fn reference<'a>(cx: Cx<'a>, definition: &ImageDef<'a>, scope: Scope<'_>) -> Opt
         // Its manifest is made when it is read: nobody who writes a digest has one to write.
         Some(_) if text.starts_with(ARCHIVE) => {
             let complaint = Complaint::new("an archive has no digest that could be given here");
-            cx.error(lazy.node, complaint.help("leave out `digest`: `cullet lock` pins the archive".to_owned()));
+            cx.error(
+                lazy.node,
+                complaint.help("leave out `digest`: `cullet lock` pins the archive".to_owned()),
+            );
             None
         }
         Some(digest) if !text.contains('@') => Some(format!("{text}@{}", digest?)),
