@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cullet_image::{Digest, ImageError, Platform, Reference, Registries, resolve};
+use cullet_image::{Digest, ImageError, Platform, Reference, Registries, RegistryOptions, resolve};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::error::{unresolved, unusable};
@@ -28,6 +28,9 @@ impl Wanted {
 /// How many are asked for at a time: enough to hide how far registries are, and few enough for them not to mind.
 const AT_ONCE: usize = 8;
 
+/// How often a request is tried again: somebody waits for a few short answers, and after seconds rather knows.
+const RETRIES: u32 = 3;
+
 /// How long one may take with all retries. A registry that is well needs less than a second.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -44,7 +47,8 @@ impl Finder {
     /// # Errors
     /// The settings of registries are wrong.
     pub(crate) fn new(config: &Config, base: &Path) -> Result<Self, CliError> {
-        let registries = Registries::new(config.registries.options()?).map_err(unusable)?;
+        let options = RegistryOptions { retries: RETRIES, ..config.registries.options()? };
+        let registries = Registries::new(options).map_err(unusable)?;
         Ok(Self { registries, base: base.to_owned() })
     }
 

@@ -35,6 +35,12 @@ use crate::ui::Closing;
 use deliver::Written;
 use execute::Execution;
 
+/// What is to be run, and what is known of its images.
+struct Planned {
+    plan: Plan,
+    images: Pinned,
+}
+
 /// Runs a pipeline.
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliError> {
     let run_config = config.run(args);
@@ -62,11 +68,12 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     refuse_unsupported(&plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     refuse_images(&plan, &args.pipeline.file)?;
+    let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
-        return remote::run(args, config, &run_config, &addresses, text, &plan, images);
+        return remote::run(args, config, &run_config, &addresses, text, planned);
     }
     drop(text);
-    execute_plan(args, config, &run_config, plan, images)
+    execute_plan(args, config, &run_config, planned)
 }
 
 /// What a later version says of keys that this one cannot execute.
@@ -97,9 +104,9 @@ fn execute_plan(
     args: &RunArgs,
     config: &Config,
     run_config: &RunConfig,
-    plan: Plan,
-    images: Pinned,
+    planned: Planned,
 ) -> Result<ExitStatus, CliError> {
+    let Planned { plan, images } = planned;
     let cache = cullet_cache::open(&config.run_cache_options())?;
     let live = live_run(&cache)?;
     let base = base_directory(&args.pipeline.file);

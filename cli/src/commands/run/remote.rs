@@ -17,7 +17,7 @@ use super::prepare::{self, Prepared};
 use super::sources::Sources;
 use super::trace::ClientTrace;
 use super::watchers::{self, Watchers};
-use super::{interrupt, submit};
+use super::{Planned, interrupt, submit};
 use crate::args::RunArgs;
 use crate::cluster::follow::Past;
 use crate::cluster::{Addresses, Cluster, ClusterError};
@@ -26,7 +26,6 @@ use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Meta;
-use crate::images::Pinned;
 use crate::telemetry::Telemetry;
 use crate::ui::{Mode, Output, duration, short};
 
@@ -75,12 +74,12 @@ pub(super) fn run(
     run_config: &RunConfig,
     addresses: &Addresses,
     text: String,
-    plan: &Plan,
-    images: Pinned,
+    planned: Planned,
 ) -> Result<ExitStatus, CliError> {
+    let Planned { plan, images } = planned;
     let base = base_directory(&args.pipeline.file);
-    let prepared = prepare::prepare(config, Executor::Sandbox, plan, &base)?;
-    check_subtrees(plan, &prepared.sources)?;
+    let prepared = prepare::prepare(config, Executor::Sandbox, &plan, &base)?;
+    check_subtrees(&plan, &prepared.sources)?;
     let images = images.resolve(config)?;
     let mut request = submit::request(args, config, run_config, &prepared, &images, text);
     submit::check_size(&request)?;

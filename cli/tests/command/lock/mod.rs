@@ -160,6 +160,16 @@ fn a_tag_of_a_registry_is_locked_and_moves_only_when_it_is_looked_up_again() {
 }
 
 #[test]
+fn a_registry_that_is_not_there_is_no_mistake_of_the_pipeline() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let project = Project::with(&[&format!("{free}/app:1")]);
+    let said = project.says(&["lock"], 3);
+    assert_says(&said, &format!("cannot resolve the image {free}/app:1 for linux/"));
+    assert_says(&said, "no answer");
+    assert!(!project.path("cullet.lock").exists());
+}
+
+#[test]
 fn whoever_loses_patience_with_a_registry_gets_away() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
