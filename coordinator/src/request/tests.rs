@@ -1,0 +1,93 @@
+use super::*;
+
+const PIPELINE: &str =
+    "cullet: 1\nname: p\nsources: { src: . }\nsteps:\n  a: { run: make, inputs: { .: src } }\n";
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn wire() -> v1::SubmitRequest {
+    let root = cullet_cache::v1::digest_to_wire(&DigestFunction::Blake3.digest(b"root"));
+    v1::SubmitRequest {
+        request_id: "1".to_owned(),
+        priority: -7,
+        pipeline: PIPELINE.as_bytes().into(),
+        params: [("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())].into(),
+        sources: [("src".to_owned(), root)].into(),
+        images: [("a/b:1".to_owned(), DIGEST.to_owned())].into(),
+        ..v1::SubmitRequest::default()
+    }
+}
+
+#[test]
+fn a_submission_survives_being_stored() {
+    let request = Request::from_wire(wire()).unwrap();
+    assert_eq!((&*request.tenant, &*request.file, request.priority), ("default", "cullet.yaml", -7));
+    let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), Some("plain".to_owned()));
+    let submitted = Submitted { request, machine };
+    assert_eq!(Submitted::decode(&submitted.encode()).unwrap(), submitted);
+}
+
+#[test]
+fn a_repetition_is_the_same_run_and_nothing_else_is() {
+    let run = |change: fn(&mut v1::SubmitRequest)| {
+        let mut wire = wire();
+        change(&mut wire);
+        Request::from_wire(wire).unwrap().run_id()
+    };
+    assert_eq!(run(|_| {}), run(|wire| wire.priority = 3));
+    assert_ne!(run(|_| {}), run(|wire| wire.request_id = "2".to_owned()));
+    assert_ne!(run(|_| {}), run(|wire| wire.tenant = "t".to_owned()));
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let refused = |change: fn(&mut v1::SubmitRequest)| {
+        let mut wire = wire();
+        change(&mut wire);
+        Request::from_wire(wire).and_then(|request| request.plan()).unwrap_err().to_string()
+    };
+    assert_eq!(refused(|wire| wire.priority = 101), "the priority 101 is not between -100 and 100");
+    assert_eq!(
+        refused(|wire| wire.request_id = "x".repeat(129)),
+        "the request id has 129 bytes, more than the 128 that it may have"
+    );
+    assert!(refused(|wire| wire.pipeline = b"cullet: 2".as_slice().into()).contains("cullet.yaml:1:"));
+    assert_eq!(refused(|wire| wire.pipeline = b"\xff".as_slice().into()), "the pipeline is not UTF-8");
+    let short = |wire: &mut v1::SubmitRequest| {
+        wire.sources.insert("x".to_owned(), v1::Digest { hash: "ab".to_owned(), size_bytes: 1 });
+    };
+    assert!(refused(short).starts_with("source 'x' has no usable digest"));
+    let other = |wire: &mut v1::SubmitRequest| {
+        wire.images.insert("a/b:1".to_owned(), "sha512:00".to_owned());
+    };
+    assert!(refused(other).starts_with("the image `a/b:1` has no usable digest"));
+}
+
+fn with_image(image: &str) -> Request {
+    let pipeline = format!("cullet: 1\nsteps:\n  a: {{ run: make, image: '{image}' }}\n");
+    let params = std::collections::HashMap::new();
+    let wire = v1::SubmitRequest { pipeline: pipeline.into_bytes().into(), params, ..wire() };
+    Request::from_wire(wire).unwrap()
+}
+
+#[test]
+fn whoever_leads_later_makes_the_same_keys_of_images() {
+    let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), None);
+    let submitted = Submitted { request: with_image("a/b:1"), machine };
+    let platform = |submitted: &Submitted| {
+        let templates = submitted.templates().unwrap();
+        crate::template::Templates::template(&templates, 0).platform
+    };
+    let later = Submitted::decode(&submitted.encode()).unwrap();
+    assert_eq!(platform(&later), platform(&submitted));
+    assert!(platform(&later).contains(&("image".to_owned(), DIGEST.to_owned())));
+}
+
+#[test]
+fn an_image_without_a_digest_is_refused_and_so_far_any_other() {
+    let refused = with_image("a/b:2").plan().unwrap_err().to_string();
+    assert_eq!(refused, "step `a`: the image `a/b:2` was not resolved to a digest");
+    let request = with_image("a/b:1");
+    let refused = request.refuse_images(&request.plan().unwrap()).unwrap_err().to_string();
+    assert_eq!(refused, "cullet.yaml:3: step `a`: this version cannot execute `image` yet");
+}
