@@ -186,3 +186,56 @@ fn check(
     };
     Err(CliError::usage(format!("{name} does not say what the pipeline needs")).hint(hint))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn args(flags: &[&str]) -> LockArgs {
+        match Cli::try_parse_from([&["cullet", "lock"], flags].concat()).unwrap().command {
+            Command::Lock(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn of(text: &str) -> Platform {
+        text.parse().unwrap()
+    }
+
+    /// `a` for two platforms, and `b` for one.
+    fn locked() -> Lock {
+        let mut lock = Lock::default();
+        for (reference, platform) in [("a", "linux/arm64"), ("a", "linux/s390x"), ("b", "linux/arm64")] {
+            lock.set(reference, &of(platform), Digest::of(b"1"));
+        }
+        lock
+    }
+
+    #[test]
+    fn platforms_are_kept_up_until_others_are_asked_for_alone() {
+        let names = |flags: &[&str]| -> Vec<String> {
+            platforms(&args(flags), &locked()).iter().map(ToString::to_string).collect()
+        };
+        let mut with_this =
+            vec![Platform::host().to_string(), "linux/arm64".to_owned(), "linux/s390x".to_owned()];
+        with_this.sort();
+        with_this.dedup();
+        assert_eq!((names(&[]), names(&["--prune"])), (with_this.clone(), with_this));
+        let more = ["--platform", "linux/386", "--platform", "linux/arm64/v8"];
+        assert_eq!(names(&more), ["linux/386", "linux/arm64", "linux/s390x"]);
+        assert_eq!(names(&[&more[..], &["--prune"]].concat()), ["linux/386", "linux/arm64"]);
+    }
+
+    #[test]
+    fn pruning_drops_images_and_with_platforms_those() {
+        let wanted = [Wanted { reference: "a".to_owned(), platform: of("linux/arm64") }];
+        let dropped = |flags: &[&str]| changed(&args(flags), &locked(), &wanted, std::iter::empty()).1;
+        assert_eq!(dropped(&[]), [""; 0]);
+        assert_eq!(dropped(&["--prune"]), ["dropped: b for linux/arm64"]);
+        let both = ["dropped: a for linux/s390x", "dropped: b for linux/arm64"];
+        assert_eq!(dropped(&["--prune", "--platform", "linux/arm64"]), both);
+    }
+}

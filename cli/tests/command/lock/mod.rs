@@ -160,6 +160,39 @@ fn a_tag_of_a_registry_is_locked_and_moves_only_when_it_is_looked_up_again() {
 }
 
 #[test]
+fn logins_are_those_of_docker_and_mirrors_those_of_the_configuration() {
+    let Some(registry) = Registry::private() else { return };
+    let (address, reference) = (&registry.address, format!("{}/team/app:1", registry.address));
+    let project = Project::with(&[&reference]);
+    let image = project.layout("one", "1");
+    registry.push("team/app:1", &image);
+    assert_says(&project.says(&["lock"], 2), "it wants a login (401)");
+    let log_in = |auth: &str| {
+        std::fs::create_dir_all(project.path(".docker")).unwrap();
+        let text = format!(r#"{{"auths":{{"{address}":{{"auth":"{auth}"}}}}}}"#);
+        std::fs::write(project.path(".docker/config.json"), text).unwrap();
+    };
+    // `user:wrong`, then `user:secret`.
+    log_in("dXNlcjp3cm9uZw==");
+    assert_says(&project.says(&["lock"], 2), "it does not accept the login of `user` (401)");
+    log_in("dXNlcjpzZWNyZXQ=");
+    project.says(&["lock"], 0);
+    assert_eq!(project.read(), lock_of(&reference, &image.digest.to_string()));
+
+    let elsewhere = "registry.invalid/team/app:1";
+    project.pipeline(&[elsewhere]);
+    std::fs::create_dir_all(project.path(".config/cullet")).unwrap();
+    let mirror = format!("[registries.\"registry.invalid\"]\nmirrors = [\"http://{address}\"]\n");
+    std::fs::write(project.path(".config/cullet/config.toml"), &mirror).unwrap();
+    project.says(&["lock", "--prune"], 0);
+    assert_eq!(project.read(), lock_of(elsewhere, &image.digest.to_string()));
+    std::fs::write(project.path(".config/cullet/config.toml"), mirror.replace("http://", "")).unwrap();
+    let said = project.says(&["lock", "--update"], 2);
+    assert_says(&said, "the settings of registries cannot be used");
+    assert_says(&said, "is not http[s]://HOST[:PORT]");
+}
+
+#[test]
 fn a_registry_that_is_not_there_is_no_mistake_of_the_pipeline() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let project = Project::with(&[&format!("{free}/app:1")]);

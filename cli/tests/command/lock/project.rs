@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use cullet_image::layer::{Compression, WriteOptions};
 use cullet_image::{
-    ImageConfig, LayoutWriter, Platform, Reference, Registries, RegistryOptions, WrittenImage,
+    Credentials, ImageConfig, LayoutWriter, Platform, Reference, Registries, RegistryOptions, WrittenImage,
 };
 use tempfile::TempDir;
 
@@ -107,9 +107,18 @@ impl Drop for Registry {
 }
 
 impl Registry {
+    pub(super) fn start() -> Option<Self> {
+        Self::configured("")
+    }
+
+    /// One that only `user` with the password `secret` may ask.
+    pub(super) fn private() -> Option<Self> {
+        Self::configured("auth:\n  htpasswd:\n    realm: test\n    path: DIR/users\n")
+    }
+
     /// Starts it; nothing where it is not installed (`./test` does that).
     #[expect(clippy::print_stderr, reason = "whoever runs the tests has to see what they leave out")]
-    pub(super) fn start() -> Option<Self> {
+    fn configured(more: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.yml");
         let data = dir.path().join("data");
@@ -117,7 +126,10 @@ impl Registry {
             "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
             data.display()
         );
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, text + &more.replace("DIR", &dir.path().display().to_string())).unwrap();
+        // `user:secret`, by bcrypt.
+        let user = "user:$2y$05$l7w3bkvYw3OvEmtjfcfk8O3okwT48KF31Y3XyA/.11nMItbhX5M4i\n";
+        std::fs::write(dir.path().join("users"), user).unwrap();
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(&config).stderr(Stdio::piped()).stdout(Stdio::null());
         let Ok(mut process) = command.spawn() else {
@@ -141,7 +153,10 @@ impl Registry {
             other => unreachable!("{other}"),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let registries = Registries::new(RegistryOptions::default()).unwrap();
+        let login = [(self.address.clone(), ("user".to_owned(), "secret".to_owned()))];
+        let credentials = Credentials::Fixed(login.into());
+        let options = RegistryOptions { credentials, ..RegistryOptions::default() };
+        let registries = Registries::new(options).unwrap();
         runtime.block_on(registries.push(&to, image)).unwrap();
     }
 }
