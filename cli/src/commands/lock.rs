@@ -1,5 +1,6 @@
 //! `cullet lock`: what the image references of a pipeline mean, written down.
 
+use std::fmt;
 use std::io::Write;
 
 use cullet_image::{Digest, Platform};
@@ -11,6 +12,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::images::{Finder, Lock, LockFile, Wanted};
+use crate::ui::clean;
 
 /// Writes `cullet.lock`, or says what is wrong with it.
 pub(super) fn lock(args: &LockArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
@@ -37,7 +39,7 @@ pub(super) fn lock(args: &LockArgs, config: &Config, out: &mut dyn Write) -> Res
     };
     let (new, changes) = changed(args, &old, &wanted, lookups.into_iter().zip(found));
     if args.check {
-        return check(&file, &wanted, &changes, out);
+        return check(&file, &wanted, changes, out);
     }
     let written = file.replace(&new)?;
     for change in &changes {
@@ -125,23 +127,47 @@ fn find(finder: &Finder, lookups: &[Wanted]) -> Result<Option<Vec<Digest>>, CliE
     found
 }
 
-/// The lock as it should be, and what differs from the old one, a line each.
+/// A difference between the file and what it should be.
+#[derive(Debug)]
+enum Change {
+    /// It is not there, and nobody has looked it up.
+    Missing(Wanted),
+    /// It was not there.
+    Added(Wanted, Digest),
+    /// It was another one.
+    Moved(Wanted, Digest, Digest),
+    /// Nobody needs this image on this platform.
+    Dropped(String, String),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(wanted) => write!(f, "missing: {wanted}"),
+            Self::Added(wanted, digest) => write!(f, "locked: {wanted}: {digest}"),
+            Self::Moved(wanted, before, now) => write!(f, "changed: {wanted}: {before} -> {now}"),
+            Self::Dropped(reference, platform) => {
+                write!(f, "dropped: {} for {platform}", clean::line(reference))
+            }
+        }
+    }
+}
+
+/// The lock as it should be, and what differs from the old one.
 fn changed(
     args: &LockArgs,
     old: &Lock,
     wanted: &[Wanted],
     found: impl Iterator<Item = (Wanted, Digest)>,
-) -> (Lock, Vec<String>) {
+) -> (Lock, Vec<Change>) {
     let (mut new, mut changes) = (old.clone(), Vec::new());
-    for (Wanted { reference, platform }, digest) in found {
-        match old.get(&reference, &platform) {
-            Some(before) if before == digest => continue,
-            Some(before) => {
-                changes.push(format!("changed: {reference} for {platform}: {before} -> {digest}"));
-            }
-            None => changes.push(format!("locked: {reference} for {platform}: {digest}")),
+    for (wanted, digest) in found {
+        new.set(&wanted.reference, &wanted.platform, digest);
+        match old.get(&wanted.reference, &wanted.platform) {
+            Some(before) if before == digest => {}
+            Some(before) => changes.push(Change::Moved(wanted, before, digest)),
+            None => changes.push(Change::Added(wanted, digest)),
         }
-        new.set(&reference, &platform, digest);
     }
     if args.prune {
         let is_wanted = |reference: &str| wanted.iter().any(|wanted| wanted.reference == reference);
@@ -151,8 +177,7 @@ fn changed(
             is_wanted(reference) && asked
         };
         let gone = new.retain(kept);
-        changes
-            .extend(gone.iter().map(|(reference, platform)| format!("dropped: {reference} for {platform}")));
+        changes.extend(gone.into_iter().map(|(reference, platform)| Change::Dropped(reference, platform)));
     }
     (new, changes)
 }
@@ -161,28 +186,32 @@ fn changed(
 fn check(
     file: &LockFile,
     wanted: &[Wanted],
-    changes: &[String],
+    changes: Vec<Change>,
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
     let old = file.lock();
     let lacks = |wanted: &&Wanted| old.get(&wanted.reference, &wanted.platform).is_none();
-    let missing: Vec<String> = wanted
-        .iter()
-        .filter(lacks)
-        .map(|wanted| format!("missing: {} for {}", wanted.reference, wanted.platform))
-        .collect();
+    let missing = wanted.iter().filter(lacks).cloned().map(Change::Missing);
+    let changes: Vec<Change> = missing.chain(changes).collect();
     let name = file.name();
-    if missing.is_empty() && changes.is_empty() {
+    if changes.is_empty() {
         writeln!(out, "{name}: {}, everything is locked", count(&old)).map_err(CliError::output)?;
         return Ok(ExitStatus::Success);
     }
-    for line in missing.iter().chain(changes) {
-        writeln!(out, "{line}").map_err(CliError::output)?;
+    for change in &changes {
+        writeln!(out, "{change}").map_err(CliError::output)?;
     }
     out.flush().map_err(CliError::output)?;
-    let hint = match changes.iter().any(|change| change.starts_with("changed")) {
-        true => "run `cullet lock --update` and commit the file",
-        false => "run `cullet lock` with the same flags, without --check, and commit the file",
+    let moved: Vec<String> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Moved(wanted, ..) => Some(format!(" '{}'", clean::line(&wanted.reference))),
+            _ => None,
+        })
+        .collect();
+    let hint = match moved.is_empty() {
+        true => "run `cullet lock` with the same flags, without --check, and commit the file".to_owned(),
+        false => format!("run `cullet lock --update{}` and commit the file", moved.concat()),
     };
     Err(CliError::usage(format!("{name} does not say what the pipeline needs")).hint(hint))
 }
@@ -232,7 +261,10 @@ mod tests {
     #[test]
     fn pruning_drops_images_and_with_platforms_those() {
         let wanted = [Wanted { reference: "a".to_owned(), platform: of("linux/arm64") }];
-        let dropped = |flags: &[&str]| changed(&args(flags), &locked(), &wanted, std::iter::empty()).1;
+        let dropped = |flags: &[&str]| -> Vec<String> {
+            let changes = changed(&args(flags), &locked(), &wanted, std::iter::empty()).1;
+            changes.iter().map(ToString::to_string).collect()
+        };
         assert_eq!(dropped(&[]), [""; 0]);
         assert_eq!(dropped(&["--prune"]), ["dropped: b for linux/arm64"]);
         let both = ["dropped: a for linux/s390x", "dropped: b for linux/arm64"];

@@ -9,7 +9,7 @@ use crate::error::CliError;
 
 /// Whose turn it is: a name, a login or a setting is the person's; a registry that fails is not.
 pub(super) fn unresolved(wanted: &Wanted, error: ImageError) -> CliError {
-    let message = format!("cannot resolve the image {} for {}", wanted.reference, wanted.platform);
+    let message = format!("cannot resolve the image {wanted}");
     let ours = match &error {
         ImageError::Registry(error) => is_ours(error),
         ImageError::Io { source, .. } => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock::{Lock, LockProblem};
 use crate::error::CliError;
+use crate::ui::clean;
 
 /// Its name. One for all pipelines of a directory.
 const NAME: &str = "cullet.lock";
@@ -87,7 +88,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Lock, CliError> {
                 .hint("use the version of Cullet that wrote it")
         }
         LockProblem::Text { line, column, message } => {
-            CliError::usage(format!("{name}:{line}:{column}: {message}")).hint(ANEW.to_owned())
+            CliError::usage(format!("{name}:{line}:{column}: {}", clean::line(&message)))
+                .hint(ANEW.to_owned())
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Asks registries, layouts and archives what references mean.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::error::{unresolved, unusable};
 use crate::config::Config;
 use crate::error::CliError;
+use crate::ui::clean;
 
 /// An image for a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,12 @@ pub(crate) struct Wanted {
     /// As it is written in the pipeline.
     pub(crate) reference: String,
     pub(crate) platform: Platform,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", clean::line(&self.reference), self.platform)
+    }
 }
 
 impl Wanted {
@@ -74,11 +82,8 @@ impl Finder {
             Ok(Err(error)) => Err(unresolved(wanted, error)),
             Err(_) => {
                 let seconds = LONGEST.as_secs();
-                Err(CliError::infra(format!(
-                    "the image {} was not resolved in {seconds} seconds",
-                    wanted.reference
-                ))
-                .hint("try again, or see with CULLET_LOG=debug what it waits for"))
+                Err(CliError::infra(format!("the image {wanted} was not resolved in {seconds} seconds"))
+                    .hint("try again, or see with CULLET_LOG=debug what it waits for"))
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::commands::pipeline_file::base_directory;
 use crate::config::Config;
 use crate::diagnostics;
 use crate::error::CliError;
+use crate::ui::clean;
 
 /// The images that the steps of a plan have, as far as nobody has to be asked.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl Pinned {
             }
         }
         if locked && !pinned.missing.is_empty() {
-            let names: Vec<&str> = pinned.missing.iter().map(|wanted| wanted.reference.as_str()).collect();
+            let names = pinned.missing.iter().map(|wanted| clean::line(&wanted.reference));
+            let names: Vec<String> = names.collect();
             let (name, names) = (file.name(), names.join(", "));
             return Err(CliError::usage(format!("{name} has no digest for {platform} of {names}"))
                 .hint("run `cullet lock` and commit the file, or leave out --locked"));
@@ -66,12 +68,12 @@ impl Pinned {
             let found = runtime.block_on(finder.find(&missing));
             // A helper or a disk that does not answer must not hold up the end.
             runtime.shutdown_background();
-            for (Wanted { reference, .. }, digest) in missing.into_iter().zip(found?) {
+            for (wanted, digest) in missing.into_iter().zip(found?) {
                 diagnostics::report(&format!(
-                    "note: the image {reference} is not in cullet.lock and was resolved now, to {digest}; \
+                    "note: cullet.lock does not have {wanted}, which was resolved now, to {digest}; \
                      `cullet lock` pins it\n"
                 ));
-                known.insert(reference, digest.to_string());
+                known.insert(wanted.reference, digest.to_string());
             }
         }
         Images::of(known).map_err(|error| CliError::infra("an image cannot be used").because(error))

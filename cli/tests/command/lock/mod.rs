@@ -40,7 +40,7 @@ fn layouts_and_archives_are_locked_and_stay_so_until_they_are_looked_up_again() 
         &said,
         &format!("changed: oci-layout:images/app for {}: {first} -> {second}", Platform::host()),
     );
-    assert_says(&said, "hint: run `cullet lock --update`");
+    assert_says(&said, "hint: run `cullet lock --update 'oci-layout:images/app'`");
     project.says(&["lock", "--update", "docker-archive:app.tar"], 0);
     assert_eq!(project.read(), text, "another image was to be looked up");
     project.says(&["lock", "--update"], 0);
