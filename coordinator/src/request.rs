@@ -252,8 +252,9 @@ impl Request {
     /// Whether the two want the same to be executed, whoever they are and whatever it is called.
     pub(crate) fn asks_for_the_same(&self, other: &Self) -> bool {
         let content = |request: &Self| {
-            let Self { pipeline, params, targets, sources, keep_going, no_cache, .. } = request.clone();
-            (pipeline, params, targets, sources, keep_going, no_cache)
+            let Self { pipeline, params, targets, sources, images, keep_going, no_cache, .. } =
+                request.clone();
+            (pipeline, params, targets, sources, images, keep_going, no_cache)
         };
         content(self) == content(other)
     }
