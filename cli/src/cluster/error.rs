@@ -128,6 +128,7 @@ mod tests {
         for (error, status) in [
             (refused(Code::InvalidArgument), ExitStatus::Usage),
             (refused(Code::NotFound), ExitStatus::Usage),
+            (refused(Code::AlreadyExists), ExitStatus::Usage),
             (refused(Code::FailedPrecondition), ExitStatus::Infra),
             (refused(Code::Unimplemented), ExitStatus::Infra),
             (ClusterError::Unreachable { tried }, ExitStatus::Infra),

@@ -82,7 +82,13 @@ mod tests {
         {
             assert_eq!(verdict(&Status::new(code, "x")), Verdict::Elsewhere, "{code:?}");
         }
-        for code in [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::Unimplemented] {
+        for code in [
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::AlreadyExists,
+            Code::FailedPrecondition,
+            Code::Unimplemented,
+        ] {
             assert_eq!(verdict(&Status::new(code, "x")), Verdict::Final, "{code:?}");
         }
     }

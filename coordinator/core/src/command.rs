@@ -24,7 +24,7 @@ pub enum LogCommand {
         at: TimeMs,
     },
     /// Somebody wants a run. Answered by [`crate::Effect::SubmitAccepted`] or [`crate::Effect::SubmitRefused`]; a
-    /// second submission of a known run changes nothing.
+    /// second submission of a known run changes nothing, and that of a forgotten one is refused.
     Submit {
         /// Chosen by the submitter.
         run: RunId,
@@ -111,7 +111,7 @@ pub enum LogCommand {
         /// When.
         at: TimeMs,
     },
-    /// Nobody will ask for the run any more: forget it, if it is finished.
+    /// Nobody will ask for the run any more: forget all of it but its id, if it is finished.
     Forget {
         /// The run.
         run: RunId,

@@ -15,7 +15,7 @@ pub enum Effect {
         /// It was there before, with whatever specification.
         existed: bool,
     },
-    /// There is no room for a run, and nothing of it is kept.
+    /// There is no room for a run, or it was here before and was forgotten. Nothing of it is kept.
     SubmitRefused {
         /// The run.
         run: RunId,
@@ -72,7 +72,8 @@ pub enum Effect {
         /// The run.
         run: RunId,
     },
-    /// A run is no longer in the state: somebody wanted that, or it was the oldest of too many finished ones.
+    /// A run is no longer in the state, but for its id: somebody wanted that, or it was the oldest of too many finished
+    /// ones.
     RunForgotten {
         /// The run.
         run: RunId,

@@ -10,6 +10,7 @@ mod durations;
 pub mod effect;
 mod ending;
 mod flights;
+mod forgotten;
 mod graph;
 mod hash;
 pub mod id;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::Transition;
 use crate::durations::Durations;
 use crate::flights::Flights;
+use crate::forgotten::Forgotten;
 use crate::labels::LabelSets;
 use crate::ready::ReadyQueue;
 use crate::retired::Retired;
@@ -20,6 +21,7 @@ use crate::{Effect, Epoch, LogCommand, RunId, Settings, StepId, TimeMs, WorkerId
 pub struct State {
     pub(crate) runs: Runs,
     pub(crate) retired: Retired,
+    pub(crate) forgotten: Forgotten,
     pub(crate) settings: Settings,
     pub(crate) tenants: Tenants,
     pub(crate) labels: LabelSets,
@@ -69,6 +71,12 @@ impl State {
     /// All runs that were submitted and not forgotten, by id.
     pub fn runs(&self) -> impl Iterator<Item = (RunId, &Run)> {
         self.runs.iter()
+    }
+
+    /// Whether a run with this id was here, ended and was forgotten, as far as that is remembered. Submitted again, it
+    /// is refused.
+    pub fn has_forgotten(&self, run: RunId) -> bool {
+        self.forgotten.contains(run)
     }
 
     /// How many commands were applied.

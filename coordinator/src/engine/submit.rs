@@ -36,6 +36,15 @@ pub(crate) enum SubmitError {
         /// Milliseconds after which there might be room; none if there never will be.
         retry_after_ms: Option<u64>,
     },
+    /// It was here before, and nothing is known of it any more.
+    #[error(
+        "run {run} was submitted before with this request id, has ended and is no longer remembered: use another \
+         request id"
+    )]
+    Forgotten {
+        /// Which.
+        run: RunId,
+    },
     /// It is not known yet what `host` is.
     #[error(
         "no worker has joined the cluster yet, so it is not known on which kind of machine its steps would run"
@@ -65,13 +74,30 @@ pub(crate) enum SubmitError {
     Planning,
 }
 
+impl SubmitError {
+    /// The core does not take in a run.
+    const fn refused(run: RunId, reason: Refusal, retry_after_ms: Option<u64>) -> Self {
+        match reason {
+            Refusal::Forgotten => Self::Forgotten { run },
+            Refusal::Runs { .. }
+            | Refusal::Steps { .. }
+            | Refusal::LabelSets { .. }
+            | Refusal::StepsOfTenant { .. } => Self::NoRoom { reason, retry_after_ms },
+        }
+    }
+}
+
 impl Leading {
     /// Takes in a run, once it is durable. Says which, and whether it was there before.
     #[tracing::instrument(name = "run", level = "debug", skip_all, fields(run = %request.run_id(), tenant = request.tenant))]
     pub(crate) async fn submit(&self, request: Request) -> Result<(RunId, bool), SubmitError> {
         let run = request.run_id();
-        if self.read(|state| state.run(run).is_some()) {
+        let (exists, forgotten) = self.read(|state| (state.run(run).is_some(), state.has_forgotten(run)));
+        if exists {
             return self.existing(run, &request).await;
+        }
+        if forgotten {
+            return Err(SubmitError::Forgotten { run });
         }
         let _memory = self.intake.reserve(request.pipeline.len()).await.ok_or(SubmitError::Busy)?;
         let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
@@ -92,7 +118,7 @@ impl Leading {
         match self.propose(LogCommand::Submit { run, spec: Arc::new(spec), at: self.now() }).await? {
             Outcome::Refused { reason, retry_after_ms } => {
                 self.contexts.forget(run);
-                Err(SubmitError::NoRoom { reason, retry_after_ms })
+                Err(SubmitError::refused(run, reason, retry_after_ms))
             }
             // What is there may have been planned by another version.
             Outcome::Accepted { existed: true } => {

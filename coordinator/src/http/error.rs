@@ -162,6 +162,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_forgotten_is_a_conflict() {
+        let refused = SubmitError::Forgotten { run: cullet_core::RunId(7) };
+        let response = ApiError::from(Status::from(refused)).into_response();
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+    }
+
+    #[test]
     fn what_will_never_work_says_nothing_of_trying_again() {
         let error = ApiError::from(Status::not_found("x"));
         assert_eq!((error.http, error.detail.retry_after_ms), (StatusCode::NOT_FOUND, None));

@@ -20,6 +20,8 @@ impl From<SubmitError> for Status {
             SubmitError::Bad(_) => Self::invalid_argument(text),
             SubmitError::Other(_) => Self::already_exists(text),
             SubmitError::NotUploaded(_) => Self::failed_precondition(text),
+            // Not a failed precondition: for those, clients send their sources again.
+            SubmitError::Forgotten { .. } => Self::already_exists(text),
             SubmitError::NoRoom { retry_after_ms: Some(wait), .. } => {
                 again(Code::ResourceExhausted, text, Duration::from_millis(wait))
             }
@@ -47,7 +49,7 @@ fn again(code: Code, text: String, wait: Duration) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use cullet_core::Refusal;
+    use cullet_core::{Refusal, RunId};
 
     use super::*;
 
@@ -61,5 +63,15 @@ mod tests {
         let wait = later.get_details_retry_info().unwrap().retry_delay;
         assert_eq!(wait, Some(Duration::from_millis(1500)));
         assert_eq!(refused(None).code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn who_comes_back_after_all_was_forgotten_is_told_what_to_do_and_not_to_ask_again() {
+        let status = Status::from(SubmitError::Forgotten { run: RunId(7) });
+        assert_eq!(status.code(), Code::AlreadyExists);
+        assert!(status.get_details_retry_info().is_none());
+        let said = "run 00000000000000000000000000000007 was submitted before with this request id, has ended and is no \
+                    longer remembered: use another request id";
+        assert_eq!(status.message(), said);
     }
 }

@@ -31,6 +31,8 @@ pub enum Refusal {
         /// How many they may.
         limit: u64,
     },
+    /// A run with this id was here, ended and was forgotten. That there is room again changes nothing.
+    Forgotten,
 }
 
 impl fmt::Display for Refusal {
@@ -44,6 +46,7 @@ impl fmt::Display for Refusal {
             Self::StepsOfTenant { limit } => {
                 write!(f, "the runs of one tenant together may have {limit} steps")
             }
+            Self::Forgotten => f.write_str("it was submitted before, has ended and is no longer remembered"),
         }
     }
 }

@@ -10,6 +10,7 @@ impl Transition<'_> {
         let Some(retired) = finished.map(|run| run.retired) else { return self.refuse() };
         self.state.retired.remove(retired);
         self.state.runs.remove(&id);
+        self.state.forgotten.push(id);
         self.effects.push(Effect::RunForgotten { run: id });
     }
 

@@ -12,12 +12,16 @@ use crate::run::{Counts, Run, RunPhase};
 use crate::spec::{Label, RunSpec};
 use crate::step::Step;
 use crate::validate::refusal;
-use crate::{Effect, RunId, RunStatus, StepId, StepIndex, TimeMs};
+use crate::{Effect, Refusal, RunId, RunStatus, StepId, StepIndex, TimeMs};
 
 impl Transition<'_> {
     pub(super) fn submit(&mut self, id: RunId, spec: &Arc<RunSpec>) {
         if self.state.runs.contains_key(&id) {
             return self.effects.push(Effect::SubmitAccepted { run: id, existed: true });
+        }
+        if self.state.forgotten.contains(id) {
+            let (reason, retry_after_ms) = (Refusal::Forgotten, None);
+            return self.effects.push(Effect::SubmitRefused { run: id, reason, retry_after_ms });
         }
         let refusal = refusal(spec);
         if refusal.is_none()

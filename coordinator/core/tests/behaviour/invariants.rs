@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cullet_core::spec::InputSource;
 use cullet_core::{
-    AttemptOutcome, Effect, Epoch, LogCommand, Run, RunId, RunStatus, State, StepId, StepPhase, StepStatus,
-    StepView, Wait, WorkerView,
+    AttemptOutcome, Effect, Epoch, LogCommand, Refusal, Run, RunId, RunStatus, State, StepId, StepPhase,
+    StepStatus, StepView, Wait, WorkerView,
 };
 
 use crate::bookkeeping::{counts_are_true, what_happened_is_written_down, what_is_live_is_counted};
@@ -20,6 +20,8 @@ pub(crate) struct Watch {
     last_epoch: Epoch,
     /// Starts of steps that act on the outside world, less those that started nothing.
     acted: BTreeMap<StepId, u32>,
+    /// Runs of which only the id is known.
+    forgotten: BTreeSet<RunId>,
     machines: Machines,
 }
 
@@ -38,6 +40,7 @@ impl Watch {
             );
         }
         a_submission_is_answered(&before, state, &command, &effects);
+        self.what_is_forgotten_stays_so(&command, &effects);
         self.runs_end_once(&before, state, &effects);
         self.starts(state, &effects);
         for (id, run) in state.runs() {
@@ -86,11 +89,11 @@ impl Watch {
                 assert!(
                     before.run(*run).is_some_and(|run| run.status().is_some()) && state.run(*run).is_none()
                 );
-                self.ended.remove(run);
-                self.acted.retain(|id, _| id.run != *run);
+                assert!(self.forgotten.insert(*run) && state.has_forgotten(*run), "forgotten once");
             }
         }
         for (id, run) in state.runs() {
+            assert!(!self.forgotten.contains(&id), "{id} is back");
             assert_eq!(run.status(), self.ended.get(&id).copied());
             if let Some(status) = run.status() {
                 let unfinished = run.steps().any(|step| step.status().is_none());
@@ -99,6 +102,20 @@ impl Watch {
             }
             let cancelled = before.run(id).is_some_and(Run::is_cancelled);
             assert!(!cancelled || run.is_cancelled());
+        }
+    }
+
+    /// Nothing of it starts, is looked up or is delivered again, whoever submits it.
+    fn what_is_forgotten_stays_so(&self, command: &LogCommand, effects: &[Effect]) {
+        let submits = match command {
+            LogCommand::Submit { run, .. } => self.forgotten.get(run),
+            _ => None,
+        };
+        for effect in effects {
+            let refusal = matches!(effect, Effect::SubmitRefused { reason: Refusal::Forgotten, .. });
+            assert_eq!(refusal, submits.is_some(), "{effect:?}");
+            let owed = Owed::by(effect).map(|owed| owed.key().0);
+            assert!(owed.is_none_or(|run| !self.forgotten.contains(&run)), "{effect:?} of what is forgotten");
         }
     }
 
@@ -326,7 +343,7 @@ fn what_is_outstanding_is_what_is_owed(shell: &Shell) {
     assert!(
         outstanding.is_sorted_by_key(Owed::key) && outstanding.iter().all(|owed| shell.owed.contains(owed))
     );
-    // A run that was forgotten and submitted again may be owed an answer twice.
+    // Where a repeated answer came first and the step is looked up again, the shell owes two.
     let keys = |owed: &mut dyn Iterator<Item = &Owed>| owed.map(Owed::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&mut shell.owed.iter().filter(waited_for)), keys(&mut outstanding.iter()));
 }

@@ -2,7 +2,7 @@
 //! ends.
 
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
-use cullet_core::{Effect, LogCommand, RunStatus, State, StepStatus};
+use cullet_core::{Effect, LogCommand, Refusal, RunStatus, State, StepStatus};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -186,6 +186,7 @@ fn the_histories_contain_what_they_are_to_survive() {
             "tried elsewhere",
             "tried there again",
             "dropped",
+            "submitted too late",
         ]
         .map(String::from),
     );
@@ -234,8 +235,10 @@ fn happenings(shell: &Shell) -> Vec<String> {
         let forgotten = effects.iter().filter(|effect| matches!(effect, Effect::RunForgotten { .. }));
         let wanted = matches!(command, LogCommand::Forget { .. });
         note("dropped", forgotten.count() * usize::from(!wanted));
-        let no_room = |effect: &&Effect| matches!(effect, Effect::SubmitRefused { .. });
-        note("no room", effects.iter().filter(no_room).count());
+        for effect in effects {
+            let Effect::SubmitRefused { reason, .. } = effect else { continue };
+            note(if *reason == Refusal::Forgotten { "submitted too late" } else { "no room" }, 1);
+        }
         let drains = matches!(command, LogCommand::WorkerDraining { .. });
         note("drained", usize::from(drains));
         let left = matches!(command, LogCommand::WorkerLeft { .. }) && !effects.is_empty();

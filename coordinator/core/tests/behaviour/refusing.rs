@@ -1,7 +1,7 @@
 //! What is wrong, unknown or repeated does no harm.
 
 use cullet_core::spec::{InputSource, InputSpec, Label, RunSpec, StepSpec};
-use cullet_core::{LogCommand, Resolution, RunId, RunStatus, StepId};
+use cullet_core::{LogCommand, Resolution, RunId, RunStatus, Settings, StepId};
 
 use crate::driver::Core;
 use crate::steps::{after, digest, reads, run, step};
@@ -87,7 +87,7 @@ fn answers_nobody_waits_for_change_nothing() {
 }
 
 #[test]
-fn only_finished_runs_are_forgotten_and_their_ids_are_free_again() {
+fn only_finished_runs_are_forgotten_and_their_ids_never_name_others() {
     let mut core = Core::default();
     let forget = |core: &mut Core| core.apply(LogCommand::Forget { run: RunId(1) });
     core.submit(1, run([step("a")]));
@@ -98,5 +98,29 @@ fn only_finished_runs_are_forgotten_and_their_ids_are_free_again() {
     assert!(core.state.run(RunId(1)).is_none());
     forget(&mut core);
     assert_eq!(core.state.refused(), 2);
-    assert_eq!(core.submit(1, run([step("a")])), ["resolve a"]);
+    assert!(core.state.has_forgotten(RunId(1)) && !core.state.has_forgotten(RunId(2)));
+    let refused = "refused 1: it was submitted before, has ended and is no longer remembered, again in None";
+    for spec in [run([step("a")]), run([step("another")])] {
+        assert_eq!(core.submit(1, spec), [refused]);
+        assert!(core.state.run(RunId(1)).is_none());
+    }
+    assert_eq!(core.submit(2, run([step("a")])), ["resolve 2.a"]);
+}
+
+#[test]
+fn what_acted_and_was_dropped_acts_no_second_time() {
+    let deploy = || run([StepSpec { effects: true, ..step("deploy") }]);
+    let mut core = Core::with_cpus(1);
+    core.configure(Settings { keep_finished_runs: 0, ..Settings::default() });
+    core.submit(1, deploy());
+    assert_eq!(core.miss("deploy"), ["start deploy#1@1 on 1"]);
+    core.succeed("deploy");
+    // The next one that ends drops it.
+    core.submit(2, run([step("a")]));
+    assert!(core.hit("2.a").contains(&"forgotten 1".to_owned()));
+    let copy = postcard::to_allocvec(&core.state).unwrap();
+    core.state = postcard::from_bytes(&copy).unwrap();
+    let answer = core.submit(1, deploy());
+    assert!(answer.len() == 1 && answer[0].starts_with("refused 1:"), "{answer:?}");
+    assert!(core.outstanding().is_empty());
 }
