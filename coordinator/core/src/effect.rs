@@ -72,8 +72,8 @@ pub enum Effect {
         /// The run.
         run: RunId,
     },
-    /// A run is no longer in the state, but for its id: somebody wanted that, or it was the oldest of too many finished
-    /// ones.
+    /// A run is no longer in the state, but for its id: somebody wanted that, or too many are kept and
+    /// its tenant has the most of them.
     RunForgotten {
         /// The run.
         run: RunId,

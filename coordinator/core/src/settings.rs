@@ -26,9 +26,10 @@ pub struct Settings {
     pub tenant_weights: BTreeMap<Box<str>, u32>,
     /// Names of steps whose duration is remembered.
     pub max_durations: u32,
-    /// Runs at their end that are kept for whoever asks.
+    /// Runs at their end that are kept for whoever asks. Of what is more, the oldest run goes of the tenant that has the
+    /// most.
     pub keep_finished_runs: u32,
-    /// Steps that these may have together.
+    /// Steps that these may have together. Here the tenant with the most steps gives way.
     pub keep_finished_steps: u64,
 }
 

@@ -38,7 +38,8 @@ impl Transition<'_> {
         run.journal.write(self.at, RunEventKind::RunFinished { status });
         run.retire();
         self.trims = true;
-        run.retired = self.state.retired.push(id, run.spec.steps.len() as u64, self.state.applied);
+        let steps = run.spec.steps.len() as u64;
+        run.retired = self.state.retired.push(&run.spec.tenant, id, steps, self.state.applied);
         self.effects.push(Effect::RunFinished { run: id });
     }
 }

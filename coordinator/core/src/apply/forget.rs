@@ -7,14 +7,14 @@ impl Transition<'_> {
     pub(super) fn forget(&mut self, id: RunId) {
         // Nothing of a finished run stands in any line or runs anywhere, so it can be dropped as a whole.
         let finished = self.state.runs.get(&id).filter(|run| run.status().is_some());
-        let Some(retired) = finished.map(|run| run.retired) else { return self.refuse() };
-        self.state.retired.remove(retired);
+        let Some(run) = finished else { return self.refuse() };
+        self.state.retired.remove(&run.spec.tenant, run.retired);
         self.state.runs.remove(&id);
         self.state.forgotten.push(id);
         self.effects.push(Effect::RunForgotten { run: id });
     }
 
-    /// Drops the oldest finished runs beyond what is kept.
+    /// Drops finished runs beyond what is kept.
     pub(super) fn trim(&mut self) {
         while let Some(run) = self.state.retired.excess(&self.state.settings, self.state.applied) {
             self.forget(run);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cullet_core::{Counts, Effect, Run, RunEventKind, State, StepPhase, StepStatus};
+use cullet_core::{Counts, Effect, Run, RunEventKind, RunId, State, StepPhase, StepStatus};
 
 /// The journal says what the effects say, in the same order, and nothing that was written changes.
 pub(crate) fn what_happened_is_written_down(before: &State, state: &State, effects: &[Effect]) {
@@ -31,6 +31,39 @@ pub(crate) fn what_happened_is_written_down(before: &State, state: &State, effec
             _ => None,
         });
         assert!(if run.spec().journal { events.eq(said) } else { run.events(0).len() == 0 });
+    }
+}
+
+/// What is dropped to make room is the oldest that somebody has who has the most.
+pub(crate) fn who_has_the_most_gives_way(before: &State, state: &State, effects: &[Effect]) {
+    let finished = |state: &State| {
+        let finished = state.runs().filter(|(_, run)| run.status().is_some());
+        let kept = finished.map(|(id, run)| (id, (run.spec().tenant.clone(), run.spec().steps.len())));
+        kept.collect::<BTreeMap<_, _>>()
+    };
+    let mut kept = finished(before);
+    kept.extend(finished(state));
+    let (most_runs, most_steps) =
+        (state.settings().keep_finished_runs as usize, state.settings().keep_finished_steps as usize);
+    for effect in effects {
+        let Effect::RunForgotten { run } = effect else { continue };
+        let mut tenants = BTreeMap::<_, (usize, usize)>::new();
+        for (tenant, steps) in kept.values() {
+            let has = tenants.entry(tenant).or_default();
+            *has = (has.0 + 1, has.1 + steps);
+        }
+        let has = tenants[&kept[run].0];
+        let steps = tenants.values().map(|has| has.1);
+        let by_runs = kept.len() > most_runs && tenants.values().all(|other| other.0 <= has.0);
+        let by_steps = steps.clone().sum::<usize>() > most_steps && steps.max() == Some(has.1);
+        assert!(by_runs || by_steps, "{run} was not one too many");
+        let age = |id| before.run(id).and_then(Run::finished_at);
+        let older = |(id, (tenant, _)): (&RunId, &(_, _))| *tenant == kept[run].0 && age(*id) < age(*run);
+        assert!(
+            !kept.iter().any(|other| age(*other.0).is_some() && older(other)),
+            "{run} was not the oldest"
+        );
+        kept.remove(run);
     }
 }
 

@@ -8,7 +8,9 @@ use cullet_core::{
     StepStatus, StepView, Wait, WorkerView,
 };
 
-use crate::bookkeeping::{counts_are_true, what_happened_is_written_down, what_is_live_is_counted};
+use crate::bookkeeping::{
+    counts_are_true, what_happened_is_written_down, what_is_live_is_counted, who_has_the_most_gives_way,
+};
 use crate::owed::Owed;
 use crate::shell::Shell;
 use crate::shunned::Machines;
@@ -49,6 +51,9 @@ impl Watch {
             ends_are_kept(before.run(id), run, id, &effects);
         }
         what_happened_is_written_down(&before, state, &effects);
+        if !matches!(command, LogCommand::Forget { .. }) {
+            who_has_the_most_gives_way(&before, state, &effects);
+        }
         capacity_is_neither_lost_nor_lent_twice(state, &effects);
         identical_work_is_done_once(state);
         self.machines.note_starts(state, &effects);

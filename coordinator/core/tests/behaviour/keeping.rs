@@ -22,6 +22,16 @@ fn one_by_one(core: &mut Core, runs: std::ops::RangeInclusive<u128>, count: usiz
     last
 }
 
+/// Runs of a tenant, one after the other, each ended by its only lookup or by having no steps.
+fn of_tenant(core: &mut Core, tenant: &str, runs: std::ops::RangeInclusive<u128>, count: usize) {
+    for id in runs {
+        core.submit(id, RunSpec { tenant: tenant.into(), ..run(steps(count)) });
+        for i in 0..count {
+            core.hit(&format!("{id}.s{i}"));
+        }
+    }
+}
+
 fn kept(core: &Core) -> Vec<u128> {
     core.state.runs().map(|(id, _)| id.0).collect()
 }
@@ -48,6 +58,41 @@ fn large_ones_take_the_room_of_many() {
     one_by_one(&mut core, 4..=4, 3);
     assert_eq!(kept(&core), [3, 4]);
     assert_eq!(core.configure(Settings { keep_finished_runs: 0, ..Settings::default() }).len(), 2);
+}
+
+#[test]
+fn a_flood_of_runs_leaves_what_others_have() {
+    let mut core = Core::default();
+    core.configure(Settings { keep_finished_runs: 5, ..Settings::default() });
+    of_tenant(&mut core, "a", 2..=3, 4);
+    // However few steps they have: none at all, in the end.
+    of_tenant(&mut core, "b", 10..=19, 1);
+    assert_eq!(kept(&core), [2, 3, 17, 18, 19]);
+    of_tenant(&mut core, "b", 20..=29, 0);
+    assert_eq!(kept(&core), [2, 3, 27, 28, 29]);
+    // A third one takes from who has the most; of two that have as much, from who has the older one.
+    of_tenant(&mut core, "c", 30..=30, 1);
+    assert_eq!(kept(&core), [2, 3, 28, 29, 30]);
+    of_tenant(&mut core, "c", 31..=31, 1);
+    assert_eq!(kept(&core), [3, 28, 29, 30, 31]);
+}
+
+#[test]
+fn a_huge_run_leaves_what_others_have() {
+    let mut core = Core::default();
+    core.configure(Settings { keep_finished_steps: 10, ..Settings::default() });
+    of_tenant(&mut core, "a", 2..=4, 2);
+    of_tenant(&mut core, "b", 5..=6, 1);
+    // It can be seen until the next one ends, and its own tenant's older ones make room before it.
+    of_tenant(&mut core, "b", 7..=7, 30);
+    assert_eq!(kept(&core), [2, 3, 4, 7]);
+    of_tenant(&mut core, "a", 8..=8, 2);
+    assert_eq!(kept(&core), [2, 3, 4, 8]);
+    // The room is nobody's: who has most of it makes some for others, until they have as much.
+    of_tenant(&mut core, "b", 9..=9, 5);
+    assert_eq!(kept(&core), [4, 8, 9]);
+    of_tenant(&mut core, "b", 10..=10, 5);
+    assert_eq!(kept(&core), [4, 8, 10]);
 }
 
 #[test]
