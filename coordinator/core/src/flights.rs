@@ -14,7 +14,7 @@ struct Flight {
     followers: BTreeSet<Place>,
 }
 
-/// Every action that is ready or running, with the step that will execute it and those that wait.
+/// Every action that is ready or running, but for those of steps that run alone, with the step that will execute it and those that wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flights(BTreeMap<Digest, Flight>);
 

@@ -301,7 +301,7 @@ impl Run {
     pub(crate) fn left_by_identical(&self, step: StepIndex, action: &Digest) -> Option<Ending> {
         let this = &self.steps[step as usize];
         // Lost outputs are not repaired with what may be the lost ones.
-        if this.rewinds > 0 || this.stale || self.step_spec(step).effects {
+        if this.rewinds > 0 || this.stale || self.step_spec(step).runs_alone() {
             return None;
         }
         let other = self.steps.get(*self.landed.get(action)? as usize)?;

@@ -93,10 +93,18 @@ pub struct StepSpec {
     pub effects: bool,
     /// Its failure does not fail the run.
     pub allow_failure: bool,
-    /// Its result must not be looked up, although it may be written (`--no-cache`).
+    /// It is executed, whatever there is (`--no-cache`): its result is not looked up, although it may be written, and not
+    /// that of an identical step.
     pub bypass_cache: bool,
     /// Why it must not run at all, where its condition says so.
     pub skip: Option<Box<str>>,
+}
+
+impl StepSpec {
+    /// Whether no other step's execution will do.
+    pub(crate) const fn runs_alone(&self) -> bool {
+        self.effects || self.bypass_cache
+    }
 }
 
 /// One input.

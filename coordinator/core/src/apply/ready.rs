@@ -34,7 +34,8 @@ impl Transition<'_> {
         }
     }
 
-    /// Lets a step that has an action wait for a worker, or for an identical step.
+    /// Lets a step that has an action wait for a worker, or for an identical step. One that runs alone neither follows
+    /// others nor leads them.
     pub(super) fn make_ready(&mut self, id: StepId) {
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
         let step = &run.steps[id.step as usize];
@@ -43,7 +44,7 @@ impl Transition<'_> {
             self.lead_on(id);
             return self.await_inputs(id);
         }
-        if run.step_spec(id.step).effects || self.state.flights.board(action, run.place(id.step)) {
+        if run.step_spec(id.step).runs_alone() || self.state.flights.board(action, run.place(id.step)) {
             run.steps[id.step as usize].phase = StepPhase::Ready;
             self.readied.push(id);
             let Some(group) = run.group(id.step) else { return };

@@ -133,13 +133,54 @@ fn what_acts_on_the_outside_world_never_shares() {
     assert_eq!(core.succeed("a"), ["a Succeeded"]);
 }
 
+fn anew(name: &str) -> StepSpec {
+    StepSpec { bypass_cache: true, ..step(name) }
+}
+
 #[test]
-fn a_step_that_bypasses_the_cache_shares_what_is_in_flight() {
+fn a_step_that_bypasses_the_cache_follows_nobody() {
+    let mut core = in_flight(&[anew("c"), step("d")]);
+    assert_eq!(core.view("2.c").phase, StepPhase::Running);
+    assert_eq!(core.view("2.d").phase, StepPhase::WaitingForIdentical);
+    // Its result is its own, and so is that of the others.
+    assert_eq!(core.fail("2.c"), ["2.c Failed"]);
+    let effects = core.succeed("a");
+    assert_eq!(effects[..3], ["a Succeeded", "b Succeeded shared", "run 1 Succeeded"]);
+    assert_eq!(effects[3..], ["2.d Succeeded shared", "run 2 Failed"]);
+}
+
+#[test]
+fn a_step_that_bypasses_the_cache_leads_nobody() {
     let mut core = Core::with_cpus(4);
-    core.submit(1, run([step("a"), StepSpec { bypass_cache: true, ..step("b") }]));
+    core.submit(1, run([anew("a"), anew("b"), step("c")]));
+    for (epoch, name) in (1..).zip(["a", "b", "c"]) {
+        assert_eq!(core.miss_as(name, "same"), [format!("start {name}#1@{epoch} on 1")]);
+    }
+    assert_eq!(core.succeed("a"), ["a Succeeded"]);
+    assert_eq!(core.cancel(1), ["stop b#1 on 1", "stop c#1 on 1"]);
+}
+
+#[test]
+fn a_step_that_bypasses_the_cache_takes_no_result_that_landed_before() {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, run([step("a"), anew("b"), anew("c"), step("d")]));
     core.miss_as("a", "same");
-    assert!(core.miss_as("b", "same").is_empty());
-    assert_eq!(core.succeed("a")[1], "b Succeeded shared");
+    core.succeed("a");
+    assert_eq!(core.miss_as("b", "same"), ["start b#1@2 on 1"]);
+    core.succeed("b");
+    assert_eq!(core.miss_as("c", "same"), ["start c#1@3 on 1"]);
+    assert_eq!(core.miss_as("d", "same"), ["d Succeeded shared"]);
+}
+
+#[test]
+fn a_step_that_bypasses_the_cache_is_tried_again_alone() {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, run([step("a"), StepSpec { retry_failure: 1, retry_infra: 1, ..anew("b") }]));
+    core.miss_as("a", "same");
+    core.miss_as("b", "same");
+    assert_eq!(core.fail("b"), ["start b#2@3 on 1"]);
+    assert_eq!(core.infra("b"), ["start b#3@4 on 1"]);
+    assert_eq!(core.succeed("b"), ["b Succeeded"]);
 }
 
 #[test]

@@ -326,9 +326,12 @@ fn identical_work_is_done_once(state: &State) {
     let mut actions = BTreeSet::new();
     for (_, run) in state.runs() {
         for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
-            if matches!(step.phase, StepPhase::Ready | StepPhase::Running) && !spec.effects {
+            let alone = spec.effects || spec.bypass_cache;
+            if matches!(step.phase, StepPhase::Ready | StepPhase::Running) && !alone {
                 assert!(actions.insert(step.action), "the same work twice");
             }
+            let others = step.shared || step.cached || step.phase == StepPhase::WaitingForIdentical;
+            assert!(!alone || !others, "not executed");
         }
     }
 }
