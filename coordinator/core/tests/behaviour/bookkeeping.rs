@@ -100,3 +100,26 @@ pub(crate) fn counts_are_true(run: &Run) {
     }
     assert_eq!(run.counts(), counts);
 }
+
+pub(crate) fn capacity_is_neither_lost_nor_lent_twice(state: &State, effects: &[Effect]) {
+    for worker in state.workers() {
+        let (mut cpu_millis, mut memory_bytes, mut running) = (0, 0, 0);
+        for (_, run) in state.runs() {
+            for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
+                if step.phase == StepPhase::Running && step.worker == Some(worker.id) {
+                    cpu_millis += u64::from(spec.cpu_millis.max(1));
+                    memory_bytes += spec.memory_bytes;
+                    running += 1;
+                }
+            }
+        }
+        let used = (worker.used_cpu_millis, worker.used_memory_bytes, worker.running);
+        assert_eq!(used, (cpu_millis, memory_bytes, running));
+        let starts =
+            effects.iter().any(|e| matches!(e, Effect::Start { worker: on, .. } if *on == worker.id));
+        let fits =
+            cpu_millis <= u64::from(worker.spec.cpu_millis) && memory_bytes <= worker.spec.memory_bytes;
+        assert!(fits || !starts, "lent twice");
+        assert!(!worker.draining || !starts, "started on a worker that is to be emptied");
+    }
+}

@@ -9,7 +9,8 @@ use cullet_core::{
 };
 
 use crate::bookkeeping::{
-    counts_are_true, what_happened_is_written_down, what_is_live_is_counted, who_has_the_most_gives_way,
+    capacity_is_neither_lost_nor_lent_twice, counts_are_true, what_happened_is_written_down,
+    what_is_live_is_counted, who_has_the_most_gives_way,
 };
 use crate::owed::Owed;
 use crate::shell::Shell;
@@ -296,29 +297,6 @@ fn ends_are_kept(before: Option<&Run>, run: &Run, id: RunId, effects: &[Effect])
         }
         let ends = usize::from(now.status().is_some()) + rewound - usize::from(ended_before);
         assert_eq!(count(Effect::StepFinished { id }), ends, "an end is said once");
-    }
-}
-
-fn capacity_is_neither_lost_nor_lent_twice(state: &State, effects: &[Effect]) {
-    for worker in state.workers() {
-        let (mut cpu_millis, mut memory_bytes, mut running) = (0, 0, 0);
-        for (_, run) in state.runs() {
-            for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
-                if step.phase == StepPhase::Running && step.worker == Some(worker.id) {
-                    cpu_millis += u64::from(spec.cpu_millis.max(1));
-                    memory_bytes += spec.memory_bytes;
-                    running += 1;
-                }
-            }
-        }
-        let used = (worker.used_cpu_millis, worker.used_memory_bytes, worker.running);
-        assert_eq!(used, (cpu_millis, memory_bytes, running));
-        let starts =
-            effects.iter().any(|e| matches!(e, Effect::Start { worker: on, .. } if *on == worker.id));
-        let fits =
-            cpu_millis <= u64::from(worker.spec.cpu_millis) && memory_bytes <= worker.spec.memory_bytes;
-        assert!(fits || !starts, "lent twice");
-        assert!(!worker.draining || !starts, "started on a worker that is to be emptied");
     }
 }
 
