@@ -83,16 +83,17 @@ fn a_step_that_fills_the_disk() {
 
 #[test]
 fn no_space_for_the_cache() {
-    let Some(disk) = Tmpfs::mount("size=2m") else { return skip("this user cannot mount") };
+    // What is remembered of a machine with much software takes some megabytes.
+    let Some(disk) = Tmpfs::mount("size=16m") else { return skip("this user cannot mount") };
     let checkout =
         Checkout::of_pipeline("cullet: 1\nsteps: { good: { run: 'echo ok > x', outputs: { x: x } } }\n");
-    shell(disk.path(), "head -c 9000000 /dev/zero > filler || true");
+    shell(disk.path(), "head -c 20000000 /dev/zero > filler || true");
     let words = ["no space left for the cache in", "free some", "CULLET_CACHE_DIR"];
     expect(&with_cache_on(&disk, &checkout, &["run"]), 3, &words);
     expect(&with_cache_on(&disk, &checkout, &["doctor"]), 3, &["no space left for the cache in"]);
     shell(disk.path(), "rm filler");
     expect(&with_cache_on(&disk, &checkout, &["run"]), 0, &["1 executed"]);
-    shell(disk.path(), "head -c 9000000 /dev/zero > filler || true");
+    shell(disk.path(), "head -c 20000000 /dev/zero > filler || true");
     expect(&with_cache_on(&disk, &checkout, &["run", "--no-cache"]), 3, &words[..2]);
     expect(&with_cache_on(&disk, &checkout, &["run"]), 0, &["0 executed", "1 cached"]);
     shell(disk.path(), "rm filler");
