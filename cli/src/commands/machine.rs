@@ -20,12 +20,12 @@ pub(super) struct Started {
     pub(super) executor: Box<dyn StepExecutor>,
     /// In which way it is weaker than documented. It is used all the same, but not in silence.
     pub(super) weakness: Option<String>,
-    /// Kinds of limits that it does not enforce here.
+    /// Those of the limits asked for that it does not enforce here.
     pub(super) unenforced: Vec<&'static str>,
 }
 
 /// Every kind of limit that a machine may be unable to enforce.
-const ALL_LIMITS: StepLimits = StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1 };
+pub(super) const ALL_LIMITS: StepLimits = StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1 };
 
 /// That these limits are only planned with, in a sentence.
 pub(super) fn unenforced(kinds: &[&str]) -> String {
@@ -36,18 +36,23 @@ pub(super) fn unenforced(kinds: &[&str]) -> String {
 }
 
 /// Starts an executor; blocks for some milliseconds. Steps do not see the cache.
-pub(super) fn start(choice: Executor, tools: HostTools, cache: &Path) -> Result<Started, ExecuteError> {
+pub(super) fn start(
+    choice: Executor,
+    tools: HostTools,
+    cache: &Path,
+    limits: &StepLimits,
+) -> Result<Started, ExecuteError> {
     let launcher = LauncherCommand::this_program();
     match choice {
         Executor::Plain => {
             let plain = PlainExecutor::start(launcher, tools, GRACE)?;
-            let unenforced = plain.missing(&ALL_LIMITS);
+            let unenforced = plain.missing(limits);
             Ok(Started { executor: Box::new(plain), weakness: None, unenforced })
         }
         Executor::Sandbox => {
             let sandbox = Sandbox::start(launcher, SandboxConfig::new(tools, vec![cache.to_owned()]))?;
             let weakness = weakness(&sandbox.tier());
-            let unenforced = sandbox.missing(&ALL_LIMITS);
+            let unenforced = sandbox.missing(limits);
             Ok(Started { executor: Box::new(sandbox), weakness, unenforced })
         }
     }

@@ -1,5 +1,8 @@
 //! Flags, choices and small numbers.
 
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use serde_json::{Value as Json, json};
 
 use crate::decode::{Accepts, Scalar};
@@ -71,15 +74,22 @@ impl Scalar for Count {
     const EXPECTED: &'static str = "a number from 0 to 10";
 
     fn parse(text: &str) -> Result<u8, Complaint> {
-        match text.parse() {
-            Ok(count) if count <= MOST_RETRIES => Ok(count),
-            _ => Err(Complaint::new(format!("`{text}` is not a number from 0 to {MOST_RETRIES}"))),
-        }
+        within(text, 0..=MOST_RETRIES, Self::EXPECTED)
     }
 
     fn schema() -> Json {
         json!({ "type": "integer", "minimum": 0, "maximum": MOST_RETRIES })
     }
+}
+
+/// A whole number of the range; `expected` names it in the complaint.
+fn within<T: FromStr + PartialOrd>(
+    text: &str,
+    range: RangeInclusive<T>,
+    expected: &str,
+) -> Result<T, Complaint> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| Complaint::new(format!("`{text}` is not {expected}")))
 }
 
 /// The most processes and threads that a step may have at all.
@@ -94,10 +104,7 @@ impl Scalar for Processes {
     const EXPECTED: &'static str = "a number from 1 to 4096";
 
     fn parse(text: &str) -> Result<u32, Complaint> {
-        match text.parse() {
-            Ok(count @ 1..=MOST_PROCESSES) => Ok(count),
-            _ => Err(Complaint::new(format!("`{text}` is not a number from 1 to {MOST_PROCESSES}"))),
-        }
+        within(text, 1..=MOST_PROCESSES, Self::EXPECTED)
     }
 
     fn schema() -> Json {
@@ -114,10 +121,7 @@ impl Scalar for Port {
     const EXPECTED: &'static str = "a port from 1 to 65535";
 
     fn parse(text: &str) -> Result<u16, Complaint> {
-        match text.parse() {
-            Ok(port) if port > 0 => Ok(port),
-            _ => Err(Complaint::new(format!("`{text}` is not a port from 1 to 65535"))),
-        }
+        within(text, 1..=u16::MAX, Self::EXPECTED)
     }
 
     fn schema() -> Json {

@@ -91,8 +91,10 @@ fn remove_abandoned(dir: &Path) {
 /// The number of the process that made a group of this name.
 fn owner_of(name: &str) -> Option<&str> {
     let (owner, number) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (digits(owner) && digits(number)).then_some(owner)
+    let consists_of =
+        |text: &str, is_digit: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(is_digit);
+    let is_ours = consists_of(owner, u8::is_ascii_digit) && consists_of(number, u8::is_ascii_hexdigit);
+    is_ours.then_some(owner)
 }
 
 #[cfg(test)]
@@ -106,7 +108,7 @@ mod tests {
     fn only_groups_that_are_made_here_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let own = format!("{PREFIX}{}.0", std::process::id());
-        for name in ["cullet.4194305.12", "cullet.4194305", "cullet.x.1", "other", &own] {
+        for name in ["cullet.4194305.12", "cullet.4194305", "cullet.x.1", "cullet.beef.1", "other", &own] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         remove_abandoned(dir.path());
@@ -115,8 +117,13 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        let mut expected =
-            vec!["cullet.4194305".to_owned(), own, "cullet.x.1".to_owned(), "other".to_owned()];
+        let mut expected = vec![
+            "cullet.4194305".to_owned(),
+            own,
+            "cullet.x.1".to_owned(),
+            "cullet.beef.1".to_owned(),
+            "other".to_owned(),
+        ];
         expected.sort();
         assert_eq!(left, expected);
     }

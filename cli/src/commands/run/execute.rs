@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::deliver::{NoDelivery, OutputDir, Written};
 use super::interrupt;
 use super::lazy_executor::LazyExecutor;
-use super::local_workers::LocalWorkers;
+use super::local_workers::{LocalWorkers, step_limits};
 use super::prepare::{FUNCTION, Prepared};
 use super::sources::SourceBlobs;
 use super::watchers::Watchers;
@@ -149,13 +149,8 @@ fn executor(
 ) -> Arc<dyn StepExecutor> {
     let (tools, cache) = (tools.clone(), config.cache_dir.clone());
     let start = move || {
-        let started = machine::start(choice, tools.clone(), &cache)?;
-        let is_asked = |kind: &&str| match *kind {
-            "memory" => limits.memory_bytes > 0,
-            _ => limits.cpu_millis > 0,
-        };
-        let unenforced: Vec<&str> = started.unenforced.into_iter().filter(is_asked).collect();
-        let unenforced = (!unenforced.is_empty()).then(|| machine::unenforced(&unenforced));
+        let started = machine::start(choice, tools.clone(), &cache, &step_limits(limits))?;
+        let unenforced = (!started.unenforced.is_empty()).then(|| machine::unenforced(&started.unenforced));
         for text in started.weakness.into_iter().chain(unenforced) {
             let level = "warning".to_owned();
             watchers.clone().event(&Event::Note(Note { level, kind: None, step: None, text }));

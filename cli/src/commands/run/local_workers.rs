@@ -104,7 +104,7 @@ async fn execute(
     let attempt = Attempt {
         label: start.name.clone(),
         action_digest: start.digest,
-        limits: limits(start.limits),
+        limits: step_limits(start.limits),
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
     };
@@ -123,7 +123,7 @@ async fn execute(
     Finished { recorded, ..finished(&start, conclusion) }
 }
 
-const fn limits(limits: Limits) -> StepLimits {
+pub(super) const fn step_limits(limits: Limits) -> StepLimits {
     let Limits { cpu_millis, memory_bytes, processes } = limits;
     StepLimits { cpu_millis, memory_bytes, processes }
 }

@@ -38,9 +38,11 @@ impl Machine {
             return Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
                 .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"));
         }
-        let started = machine::start(*executor, tools, &base.cache_dir).map_err(|error| {
-            CliError::infra(format!("the {} executor cannot start", machine::name(*executor))).because(error)
-        })?;
+        let started =
+            machine::start(*executor, tools, &base.cache_dir, &machine::ALL_LIMITS).map_err(|error| {
+                CliError::infra(format!("the {} executor cannot start", machine::name(*executor)))
+                    .because(error)
+            })?;
         if let Some(weakness) = started.weakness {
             tracing::warn!("{weakness}");
         }
