@@ -28,6 +28,10 @@ use crate::telemetry::Telemetry;
 /// time: half-open ones must not pile up.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// Threads, at least. While a large submission is applied, those who read the state wait, each on a thread; raft must not
+/// wait with them.
+const LEAST_THREADS: usize = 4;
+
 /// Until a coordinator whose disk was full tries again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,9 @@ pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<Exi
         let hint = "name the others with --peer URL, each of them on each of them";
         return Err(CliError::usage(format!("--expect {} without any --peer", args.expect)).hint(hint));
     }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.max(LEAST_THREADS))
         .enable_all()
         .build()
         .map_err(|error| CliError::infra("cannot start").because(error))?;

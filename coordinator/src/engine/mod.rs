@@ -39,7 +39,7 @@ pub(crate) use submit::SubmitError;
 
 use crate::cluster::Seat;
 use crate::metrics::Metrics;
-use crate::raft::Node;
+use crate::raft::{EncodedCommand, Node};
 use attendance::Attendance;
 use backlog::Backlog;
 use clock::TermClock;
@@ -242,6 +242,11 @@ impl Leading {
 
     /// Proposes a command and says what became of it.
     pub(crate) async fn propose(&self, command: LogCommand) -> Result<Outcome, Lost> {
+        self.propose_encoded(encoded(&command).ok_or(Lost)?).await
+    }
+
+    /// Does what [`Leading::propose`] does, with a command that is encoded already.
+    async fn propose_encoded(&self, command: EncodedCommand) -> Result<Outcome, Lost> {
         let (done, outcome) = oneshot::channel();
         self.queue.send(Proposal { command, done: Some(done) }).await.map_err(|_| Lost)?;
         outcome.await.map_err(|_| Lost)
@@ -249,6 +254,7 @@ impl Leading {
 
     /// Proposes a command that nobody waits for. Where it is lost, so is this term, and the next one asks again.
     async fn tell(&self, command: LogCommand) {
+        let Some(command) = encoded(&command) else { return };
         let _ = self.queue.send(Proposal { command, done: None }).await;
     }
 
@@ -262,4 +268,11 @@ impl Leading {
         let end = self.end.clone();
         tokio::spawn(async move { end.run_until_cancelled_owned(work).await });
     }
+}
+
+/// A command as the log has it. There is none that cannot be encoded; if there ever is one, whoever waits for it is told that
+/// it is lost.
+fn encoded(command: &LogCommand) -> Option<EncodedCommand> {
+    let encoded = EncodedCommand::new(command);
+    encoded.inspect_err(|error| tracing::error!(%error, ?command, "a command cannot be encoded")).ok()
 }

@@ -1,13 +1,13 @@
 //! Commands on their way through raft: many in one entry, several entries on their way, answers in order.
 
-use cullet_core::{Effect, LogCommand, Refusal};
+use cullet_core::{Effect, Refusal};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Leading;
-use crate::raft::ProposeError;
+use crate::raft::{Batch, EncodedCommand, ProposeError};
 
 /// Commands that wait to be proposed. Who has more to say waits.
 pub(super) const QUEUE: usize = 4096;
@@ -16,7 +16,7 @@ pub(super) const QUEUE: usize = 4096;
 /// comes meanwhile shares the next one: each costs every coordinator a message and a sync.
 const IN_FLIGHT: usize = 2;
 
-/// Commands in one entry, and what they may weigh together, in bytes, by rule of thumb.
+/// Commands in one entry, and how many bytes they may have together.
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -47,7 +47,7 @@ pub struct Lost;
 /// A command, and who waits for what becomes of it.
 #[derive(Debug)]
 pub(super) struct Proposal {
-    pub(super) command: LogCommand,
+    pub(super) command: EncodedCommand,
     pub(super) done: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -81,8 +81,8 @@ impl Leading {
                 _ = queue.recv_many(&mut taken, BATCH), if flying.len() < IN_FLIGHT => {
                     let mut rest = taken.drain(..).peekable();
                     while rest.peek().is_some() {
-                        let (commands, waiting) = pack(&mut rest);
-                        flying.push_back(self.enter(commands, waiting));
+                        let (batch, waiting) = pack(&mut rest);
+                        flying.push_back(self.enter(batch, waiting));
                     }
                 }
             }
@@ -90,12 +90,12 @@ impl Leading {
     }
 
     /// One entry, from here into the log and through the core.
-    fn enter(&self, commands: Vec<LogCommand>, waiting: Waiting) -> impl Future<Output = Landed> + use<> {
+    fn enter(&self, batch: Batch, waiting: Waiting) -> impl Future<Output = Landed> + use<> {
         let (node, metrics) = (self.node.clone(), std::sync::Arc::clone(&self.metrics));
         async move {
-            metrics.proposed.inc_by(commands.len() as u64);
+            metrics.proposed.inc_by(batch.len().into());
             let since = Instant::now();
-            let result = node.propose(commands).await;
+            let result = node.propose(batch).await;
             metrics.proposals.observe(since.elapsed().as_secs_f64());
             (waiting, result)
         }
@@ -103,24 +103,16 @@ impl Leading {
 }
 
 /// As much as fits into one entry, at least one.
-fn pack(rest: &mut std::iter::Peekable<impl Iterator<Item = Proposal>>) -> (Vec<LogCommand>, Waiting) {
+fn pack(rest: &mut std::iter::Peekable<impl Iterator<Item = Proposal>>) -> (Batch, Waiting) {
     let (mut commands, mut waiting, mut bytes) = (Vec::new(), Waiting::new(), 0);
     while let Some(Proposal { command, done }) =
-        rest.next_if(|next| commands.is_empty() || bytes + weight(&next.command) <= BATCH_BYTES)
+        rest.next_if(|next| commands.is_empty() || bytes + next.command.size() <= BATCH_BYTES)
     {
-        bytes += weight(&command);
-        waiting.push((matches!(command, LogCommand::Submit { .. }), done));
+        bytes += command.size();
+        waiting.push((command.submits(), done));
         commands.push(command);
     }
-    (commands, waiting)
-}
-
-/// A step of a specification takes some two hundred bytes, as do all other commands.
-fn weight(command: &LogCommand) -> usize {
-    match command {
-        LogCommand::Submit { spec, .. } => 256 * (1 + spec.steps.len()),
-        _ => 256,
-    }
+    (Batch::new(commands), waiting)
 }
 
 /// Every submission has one answer among the effects, in the order of the submissions.
@@ -145,15 +137,15 @@ fn answer(waiting: Waiting, effects: &[Effect]) {
 mod tests {
     use std::sync::Arc;
 
-    use cullet_core::RunId;
     use cullet_core::spec::RunSpec;
+    use cullet_core::{LogCommand, RunId};
 
     use super::*;
     use crate::testing::lone_step;
 
     fn proposal(command: LogCommand) -> (Proposal, oneshot::Receiver<Outcome>) {
         let (done, receiver) = oneshot::channel();
-        (Proposal { command, done: Some(done) }, receiver)
+        (Proposal { command: EncodedCommand::new(&command).unwrap(), done: Some(done) }, receiver)
     }
 
     fn submit(run: u128) -> LogCommand {
@@ -165,8 +157,8 @@ mod tests {
         let (first, mut one) = proposal(submit(1));
         let (tick, mut two) = proposal(LogCommand::Tick { at: 1 });
         let (second, mut three) = proposal(submit(2));
-        let (commands, waiting) = pack(&mut [first, tick, second].into_iter().peekable());
-        assert_eq!(commands.len(), 3);
+        let (batch, waiting) = pack(&mut [first, tick, second].into_iter().peekable());
+        assert_eq!(batch.len(), 3);
         let refused = Effect::SubmitRefused {
             run: RunId(2),
             reason: Refusal::Runs { limit: 1 },
@@ -181,11 +173,11 @@ mod tests {
 
     #[test]
     fn an_entry_holds_no_more_than_it_may_but_always_something() {
-        let large = RunSpec { steps: vec![lone_step(); 10_000], ..RunSpec::default() };
+        let large = RunSpec { steps: vec![lone_step(); BATCH_BYTES / 100], ..RunSpec::default() };
         let large = || LogCommand::Submit { run: RunId(1), spec: Arc::new(large.clone()), at: 0 };
         let all = [large(), LogCommand::Tick { at: 1 }, large(), large()].map(|command| proposal(command).0);
         let mut rest = all.into_iter().peekable();
-        let sizes: Vec<usize> =
+        let sizes: Vec<u32> =
             std::iter::from_fn(|| rest.peek().is_some().then_some(()).map(|()| pack(&mut rest).0.len()))
                 .collect();
         assert_eq!(sizes, [2, 1, 1]);

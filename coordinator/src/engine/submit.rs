@@ -10,6 +10,7 @@ use cullet_digest::{Digest, Directory, TreeRef};
 use cullet_pipeline::Plan;
 
 use super::{FUNCTION, Leading, Lost, Outcome};
+use crate::raft::EncodedCommand;
 use crate::request::{BadRequest, Request, Submitted, parts};
 use crate::resolve::describe;
 use crate::submission::Submission;
@@ -62,9 +63,9 @@ pub(crate) enum SubmitError {
     )]
     TooLarge {
         /// What it has.
-        bytes: u64,
+        bytes: usize,
         /// What it may have.
-        limit: u64,
+        limit: usize,
     },
     /// So much is being submitted that this coordinator has no memory for more.
     #[error("too much is being submitted at once; try again")]
@@ -109,13 +110,10 @@ impl Leading {
         let ((), Submission { mut spec, templates }) =
             futures_util::future::try_join(storing, self.divided(&submitted)).await?;
         spec.submission = Some(digest);
-        let bytes = encoded_size(&spec);
-        if bytes > MOST_BYTES {
-            return Err(SubmitError::TooLarge { bytes, limit: MOST_BYTES });
-        }
+        let command = self.encoded(run, spec, submitted.request.is_small()).await?;
         // Its first steps are looked up before this returns.
         self.contexts.insert(run, &submitted, templates);
-        match self.propose(LogCommand::Submit { run, spec: Arc::new(spec), at: self.now() }).await? {
+        match self.propose_encoded(command).await? {
             Outcome::Refused { reason, retry_after_ms } => {
                 self.contexts.forget(run);
                 Err(SubmitError::refused(run, reason, retry_after_ms))
@@ -127,6 +125,16 @@ impl Leading {
             }
             Outcome::Accepted { existed: false } | Outcome::Applied => Ok((run, false)),
         }
+    }
+
+    /// The submission as the log has it.
+    async fn encoded(&self, run: RunId, spec: RunSpec, small: bool) -> Result<EncodedCommand, SubmitError> {
+        let command = LogCommand::Submit { run, spec: Arc::new(spec), at: self.now() };
+        let encoded = offloaded(small, move || super::encoded(&command)).await?.ok_or(Lost)?;
+        if encoded.size() > MOST_BYTES {
+            return Err(SubmitError::TooLarge { bytes: encoded.size(), limit: MOST_BYTES });
+        }
+        Ok(encoded)
     }
 
     /// A run that was there before, unless something else was asked for then.
@@ -176,23 +184,8 @@ impl Leading {
     }
 }
 
-/// The largest specification, in bytes as the log has it: half of what a message between coordinators holds.
-const MOST_BYTES: u64 = crate::raft::MAX_MESSAGE as u64 / 2;
-
-fn encoded_size(spec: &RunSpec) -> u64 {
-    struct Count(u64);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    // What cannot be encoded would not fit either.
-    postcard::to_io(spec, Count(0)).map_or(u64::MAX, |count| count.0)
-}
+/// The largest submission, in bytes as the log has it: half of what a message between coordinators holds.
+const MOST_BYTES: usize = crate::raft::MAX_MESSAGE / 2;
 
 /// Does it on a thread for long work, unless it is small.
 async fn offloaded<T: Send + 'static>(

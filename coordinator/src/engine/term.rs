@@ -10,7 +10,7 @@ use super::keeping::KEPT;
 use super::proposals::QUEUE;
 use super::{Engine, Leading};
 use crate::planted::{self, Bug};
-use crate::raft::{Node, ProposeError};
+use crate::raft::{Batch, Node, ProposeError};
 
 /// Between two tries to be confirmed as the leader, or to lead again in the same term: the others have to be asked.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -71,7 +71,7 @@ impl Engine {
             let ready = if planted::is(Bug::LeadEarly) {
                 node.barrier().await
             } else {
-                node.propose(Vec::new()).await.map(drop)
+                node.propose(Batch::default()).await.map(drop)
             };
             match ready {
                 Ok(()) => break,

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::types::NodeId;
 
 /// Raised whenever the encoding of anything that coordinators say to each other changes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The largest message. The log's reader and the snapshot's chunks stay far below it, and so does every submission
 /// that is admitted.

@@ -10,8 +10,10 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
+use super::batch::Batch;
 use super::snapshot::{SnapshotFile, Snapshots};
-use super::types::{Applied, Types};
+use super::types::{Applied, Member, NodeId, Types};
+use crate::blocking::blocking;
 use crate::planted::{self, Bug};
 
 /// A state and the point in the log that it belongs to.
@@ -54,11 +56,39 @@ impl SharedState {
         self.applying.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Applies an entry.
+    fn enter(
+        &self,
+        log_id: LogIdOf<Types>,
+        payload: EntryPayload<Batch, NodeId, Member>,
+        skips: bool,
+    ) -> io::Result<Applied> {
+        let mut applied = Applied::default();
+        // Nobody can read meanwhile: what needs no state is done before.
+        let (commands, membership) = match payload {
+            EntryPayload::Blank => (Vec::new(), None),
+            EntryPayload::Normal(batch) => (if skips { Vec::new() } else { batch.decode()? }, None),
+            EntryPayload::Membership(membership) => (Vec::new(), Some(membership)),
+        };
+        let mut applying = self.write();
+        for command in &commands {
+            applied.effects.append(&mut applying.state.apply(command));
+        }
+        if let Some(membership) = membership {
+            applying.membership = StoredMembershipOf::<Types>::new(Some(log_id), membership);
+        }
+        applying.log_id = Some(log_id);
+        Ok(applied)
+    }
+
     fn announce(&self) {
         let index = self.read().log_id.map_or(0, |log_id| log_id.index);
         self.applied.send_replace(index);
     }
 }
+
+/// Entries with more bytes are applied on a thread for long work, so that raft goes on.
+const LARGE: usize = 64 << 10;
 
 /// Applies the log.
 #[derive(Debug)]
@@ -83,27 +113,12 @@ impl RaftStateMachine<Types> for Machine {
         S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
-            let mut applied = Applied::default();
-            {
-                let mut applying = self.shared.write();
-                match entry.payload {
-                    EntryPayload::Blank => {}
-                    EntryPayload::Normal(_)
-                        if planted::is(Bug::SkipEntry)
-                            && responder.is_none()
-                            && entry.log_id.index.is_multiple_of(16) => {}
-                    EntryPayload::Normal(batch) => {
-                        for command in &batch.0 {
-                            applied.effects.append(&mut applying.state.apply(command));
-                        }
-                    }
-                    EntryPayload::Membership(membership) => {
-                        applying.membership =
-                            StoredMembershipOf::<Types>::new(Some(entry.log_id), membership);
-                    }
-                }
-                applying.log_id = Some(entry.log_id);
-            }
+            let skips =
+                planted::is(Bug::SkipEntry) && responder.is_none() && entry.log_id.index.is_multiple_of(16);
+            let is_large = matches!(&entry.payload, EntryPayload::Normal(batch) if batch.size() > LARGE);
+            let shared = self.shared.clone();
+            let apply = move || shared.enter(entry.log_id, entry.payload, skips);
+            let applied = if is_large { blocking(apply).await.map_err(io::Error::other)?? } else { apply()? };
             if let Some(responder) = responder {
                 responder.send(applied);
             }

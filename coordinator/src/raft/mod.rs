@@ -1,6 +1,7 @@
 //! The core driven by raft: the same commands in the same order on every coordinator, durable on a quorum before
 //! anything follows from them.
 
+mod batch;
 mod contact;
 mod frame;
 mod machine;
@@ -14,6 +15,7 @@ mod stored;
 mod timing;
 mod types;
 
+pub use batch::{Batch, EncodedCommand};
 pub use contact::Contact;
 pub use frame::MAX_MESSAGE;
 pub use machine::{Applying, SharedState};
@@ -21,4 +23,4 @@ pub use members::{MemberView, RaftView};
 pub use node::{Leader, Node, NodeError, ProposeError};
 pub use service::AppendAnswers;
 pub use timing::Timing;
-pub use types::{Applied, Batch, Member, NodeId};
+pub use types::{Applied, Member, NodeId};

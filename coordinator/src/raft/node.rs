@@ -13,6 +13,7 @@ use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError,
 use openraft::raft::ReadPolicy;
 use tokio::sync::watch;
 
+use super::batch::Batch;
 use super::contact::Contact;
 use super::frame::Framing;
 use super::machine::{Machine, SharedState};
@@ -21,7 +22,7 @@ use super::service::{AppendAnswers, RaftService};
 use super::snapshot::Snapshots;
 use super::store::Store;
 use super::timing::{Timing, config};
-use super::types::{Batch, Member, NodeId, Types};
+use super::types::{Member, NodeId, Types};
 use crate::planted::{self, Bug};
 
 /// Who leads, as far as this node knows.
@@ -168,13 +169,13 @@ impl Node {
     ///
     /// # Errors
     /// After [`ProposeError::Unknown`] the commands may be applied or not, now or later.
-    pub async fn propose(&self, commands: Vec<LogCommand>) -> Result<Vec<Effect>, ProposeError> {
+    pub async fn propose(&self, batch: Batch) -> Result<Vec<Effect>, ProposeError> {
         if planted::is(Bug::AckEarly)
-            && let Some(answers) = self.answered_early(&commands)
+            && let Some(answers) = self.answered_early(&batch)
         {
             return Ok(answers);
         }
-        let written = tokio::time::timeout(self.timing.commit, self.raft.client_write(Batch(commands))).await;
+        let written = tokio::time::timeout(self.timing.commit, self.raft.client_write(batch)).await;
         match written {
             Err(_) if planted::is(Bug::DenyUnknown) => Err(ProposeError::NotLeader { leader: None }),
             Ok(Ok(response)) => Ok(response.data.effects),
@@ -266,9 +267,10 @@ impl Node {
     }
 
     /// For [`Bug::AckEarly`]: proposes a lone submission and does not wait for it.
-    fn answered_early(&self, commands: &[LogCommand]) -> Option<Vec<Effect>> {
-        let [LogCommand::Submit { run, .. }] = commands else { return None };
-        let (raft, batch) = (self.raft.clone(), Batch(commands.to_vec()));
+    fn answered_early(&self, batch: &Batch) -> Option<Vec<Effect>> {
+        let commands = batch.decode().ok()?;
+        let [LogCommand::Submit { run, .. }] = &commands[..] else { return None };
+        let (raft, batch) = (self.raft.clone(), batch.clone());
         tokio::spawn(async move { drop(raft.client_write(batch).await) });
         Some(vec![Effect::SubmitAccepted { run: *run, existed: false }])
     }

@@ -208,7 +208,7 @@ mod tests {
     use openraft::vote::RaftLeaderId as _;
 
     use super::*;
-    use crate::raft::types::Batch;
+    use crate::raft::batch::Batch;
 
     fn store(dir: &std::path::Path) -> Store {
         let identity = Identity { cluster: ClusterId([1; 16]), node: 1 };
@@ -219,7 +219,7 @@ mod tests {
     async fn stored(store: &mut Store, indexes: std::ops::Range<u64>) {
         let entries = indexes.map(|index| EntryOf::<Types> {
             log_id: LogIdOf::<Types>::new(openraft::alias::LeaderIdOf::<Types>::new(1, 1), index),
-            payload: EntryPayload::Normal(Batch(Vec::new())),
+            payload: EntryPayload::Normal(Batch::default()),
         });
         let encoded = entries.map(|entry| encode(&entry).unwrap()).collect();
         store.durable(|log, done| log.append(encoded, done)).await.unwrap();

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 /// Raised whenever the encoding of a command or of the state changes, which a test of the core notices (`hashing.rs`): what
 /// is encoded by position would otherwise be read as something else.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What stands before everything, so that what was written before there were formats is not taken for one of them.
 const MARK: u8 = 0xCF;
@@ -42,7 +42,7 @@ fn what_another_version_wrote_is_not_taken_for_something_else() {
     assert_eq!(decode::<(u64, String)>(&bytes).unwrap(), (7, "x".to_owned()));
     let newer = [&[MARK, FORMAT + 1], &bytes[2..]].concat();
     let error = decode::<(u64, String)>(&newer).unwrap_err().to_string();
-    assert!(error.contains("written in format 2") && error.contains("reads format 1"), "{error}");
+    assert!(error.contains("written in format 3") && error.contains("reads format 2"), "{error}");
     for old in [&bytes[2..], &[], &[MARK]] {
         let error = decode::<(u64, String)>(old).unwrap_err().to_string();
         assert!(error.contains("before formats had numbers"), "{error}");

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cullet_coordinator::raft::{Member, Node, NodeError, NodeId};
+use cullet_coordinator::raft::{Batch, MAX_MESSAGE, Member, Node, NodeError, NodeId};
 use cullet_core::spec::RunSpec;
 use cullet_core::{LogCommand, RunId};
 use cullet_proto::Dial;
@@ -47,7 +47,8 @@ impl Coordinator {
         })
         .await;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let server = Server::builder().add_service(RaftServer::new(node.rpc())).serve_with_incoming(incoming);
+        let service = RaftServer::new(node.rpc()).max_decoding_message_size(MAX_MESSAGE);
+        let server = Server::builder().add_service(service).serve_with_incoming(incoming);
         let server = tokio::spawn(async move { server.await.unwrap() });
         self.running = Some((node, server));
     }
@@ -109,9 +110,9 @@ pub(crate) async fn leader(all: &[Coordinator]) -> usize {
     .await
 }
 
-pub(crate) fn submit(run: u128) -> Vec<LogCommand> {
+pub(crate) fn submit(run: u128) -> Batch {
     let spec = RunSpec { pipeline: "empty".into(), ..RunSpec::default() };
-    vec![LogCommand::Submit { run: RunId(run), spec: spec.into(), at: 1 }]
+    Batch::of(&LogCommand::Submit { run: RunId(run), spec: spec.into(), at: 1 }).unwrap()
 }
 
 pub(crate) async fn commit(all: &[Coordinator], run: u128) {

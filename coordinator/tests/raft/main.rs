@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod harness;
+mod large;
 mod members;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use cullet_coordinator::raft::{Node, ProposeError};
+use cullet_coordinator::raft::{Batch, Node, ProposeError};
 use cullet_core::spec::RunSpec;
 use cullet_core::{Effect, LogCommand, RunId};
 use cullet_proto::raft::raft_server::RaftServer;
@@ -67,7 +67,7 @@ impl Work {
                 continue;
             }
             let run = self.history.submit();
-            let answer = match node.propose(vec![submission(run)]).await {
+            let answer = match node.propose(submission(run)).await {
                 Ok(effects) => {
                     let expected = Effect::SubmitAccepted { run, existed: false };
                     self.broken
@@ -106,7 +106,9 @@ impl Work {
     }
 }
 
-fn submission(run: RunId) -> LogCommand {
+fn submission(run: RunId) -> Batch {
     let spec = RunSpec { pipeline: "empty".into(), ..RunSpec::default() };
-    LogCommand::Submit { run, spec: spec.into(), at: Duration::from_secs(1).as_millis() as u64 }
+    let at = Duration::from_secs(1).as_millis() as u64;
+    // One that had no encoding would be missed among the effects.
+    Batch::of(&LogCommand::Submit { run, spec: spec.into(), at }).unwrap_or_default()
 }
