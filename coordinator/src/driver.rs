@@ -1,7 +1,7 @@
 //! How commands reach the core.
 
 use async_trait::async_trait;
-use cullet_core::{Effect, LogCommand, State};
+use cullet_core::{Effect, LogCommand, NEWEST_VERSION, State};
 
 /// Orders commands and applies them to the core. Driven directly on one machine; through raft in a cluster,
 /// where a command is durable on a quorum before its effects come back.
@@ -29,9 +29,16 @@ pub enum DriveError {
 }
 
 /// One core in this process: nothing is durable, nothing is agreed, nothing can fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DirectDriver {
     state: State,
+}
+
+impl Default for DirectDriver {
+    /// Nobody else has to agree, so it is of the newest version.
+    fn default() -> Self {
+        Self { state: State::new(NEWEST_VERSION) }
+    }
 }
 
 #[async_trait]

@@ -116,6 +116,14 @@ pub enum LogCommand {
         /// The run.
         run: RunId,
     },
+    /// All coordinators know this version of the log: from here on it holds.
+    Upgrade {
+        /// Which.
+        version: u32,
+    },
+    /// Stands for what a next version might have to say; see [`crate::NEWEST_VERSION`].
+    #[cfg(feature = "next-version")]
+    Rehearse,
 }
 
 impl LogCommand {
@@ -133,7 +141,9 @@ impl LogCommand {
             | Self::Delivered { at, .. }
             | Self::Noted { at, .. }
             | Self::Cancel { at, .. } => Some(*at),
-            Self::Forget { .. } => None,
+            Self::Forget { .. } | Self::Upgrade { .. } => None,
+            #[cfg(feature = "next-version")]
+            Self::Rehearse => None,
         }
     }
 }

@@ -33,6 +33,7 @@ mod status;
 mod step;
 mod tenants;
 mod validate;
+mod version;
 mod workers;
 
 pub use apply::admit::Refusal;
@@ -47,4 +48,5 @@ pub use state::State;
 pub use status::{RunStatus, StepStatus};
 pub use step::{StepPhase, StepView};
 pub use tenants::TenantView;
+pub use version::{FIRST_VERSION, NEWEST_VERSION};
 pub use workers::{WorkerSpec, WorkerView};

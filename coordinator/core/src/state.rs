@@ -14,10 +14,10 @@ use crate::runs::Runs;
 use crate::step::Step;
 use crate::tenants::{TenantView, Tenants};
 use crate::workers::{WorkerView, Workers};
-use crate::{Effect, Epoch, LogCommand, RunId, Settings, StepId, TimeMs, WorkerId, hash};
+use crate::{Effect, Epoch, FIRST_VERSION, LogCommand, RunId, Settings, StepId, TimeMs, WorkerId, hash};
 
 /// The state that a log of commands leads to. Serialising it makes a snapshot.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub(crate) runs: Runs,
     pub(crate) retired: Retired,
@@ -32,6 +32,11 @@ pub struct State {
     pub(crate) last_epoch: Epoch,
     /// How many submissions were taken in.
     pub(crate) submissions: u64,
+    /// See [`crate::NEWEST_VERSION`].
+    version: u32,
+    #[cfg(feature = "next-version")]
+    #[serde(default, skip_serializing_if = "never")]
+    pub(crate) rehearsals: u64,
     pub(crate) refused: u64,
     pub(crate) applied: u64,
     /// The latest time in any command.
@@ -39,7 +44,55 @@ pub struct State {
     log_hash: [u8; 32],
 }
 
+/// Whether a field of the next version has the value that it has in states of this one, whose hash must not change with it.
+#[cfg(feature = "next-version")]
+const fn never(rehearsals: &u64) -> bool {
+    *rehearsals == 0
+}
+
+/// Nothing has happened, in a cluster of the first version.
+impl Default for State {
+    fn default() -> Self {
+        Self::new(FIRST_VERSION)
+    }
+}
+
 impl State {
+    /// Nothing has happened, in a cluster of this version.
+    pub fn new(version: u32) -> Self {
+        Self {
+            runs: Runs::default(),
+            retired: Retired::default(),
+            forgotten: Forgotten::default(),
+            settings: Settings::default(),
+            tenants: Tenants::default(),
+            labels: LabelSets::default(),
+            durations: Durations::default(),
+            workers: Workers::default(),
+            ready: ReadyQueue::default(),
+            flights: Flights::default(),
+            last_epoch: Epoch::default(),
+            submissions: 0,
+            refused: 0,
+            applied: 0,
+            latest: 0,
+            log_hash: [0; 32],
+            version,
+            #[cfg(feature = "next-version")]
+            rehearsals: 0,
+        }
+    }
+
+    /// The version of the cluster: that of the newest commands it may be told.
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// From here on it is this one.
+    pub(crate) const fn upgrade(&mut self, version: u32) {
+        self.version = version;
+    }
+
     /// Takes in one entry of the log and says what is to be done about it, in this order. Never fails: what
     /// is late, repeated or about something unknown is counted in [`Self::refused`] and changes nothing else.
     pub fn apply(&mut self, command: &LogCommand) -> Vec<Effect> {

@@ -9,11 +9,14 @@ use bytes::Bytes;
 use cullet_core::LogCommand;
 use serde::{Deserialize, Serialize};
 
+use super::stored::known;
+
 /// A command as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedCommand {
     bytes: Vec<u8>,
     submits: bool,
+    needs: u32,
 }
 
 impl EncodedCommand {
@@ -23,7 +26,7 @@ impl EncodedCommand {
     /// It cannot be encoded.
     pub fn new(command: &LogCommand) -> io::Result<Self> {
         let bytes = postcard::to_stdvec(command).map_err(io::Error::other)?;
-        Ok(Self { bytes, submits: matches!(command, LogCommand::Submit { .. }) })
+        Ok(Self { bytes, submits: matches!(command, LogCommand::Submit { .. }), needs: command.needs() })
     }
 
     /// How many bytes.
@@ -40,6 +43,8 @@ impl EncodedCommand {
 /// Commands that are committed together, so that they share what a round through raft costs.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
+    /// The version of the log that has to be known for understanding all of them.
+    needs: u32,
     count: u32,
     /// One after the other.
     commands: Bytes,
@@ -49,10 +54,11 @@ impl Batch {
     /// These commands, in this order.
     pub fn new(commands: Vec<EncodedCommand>) -> Self {
         let count = commands.len() as u32;
+        let needs = commands.iter().map(|command| command.needs).max().unwrap_or(0);
         let mut commands = commands.into_iter();
         let mut bytes = commands.next().map(|first| first.bytes).unwrap_or_default();
         commands.for_each(|next| bytes.extend_from_slice(&next.bytes));
-        Self { count, commands: bytes.into() }
+        Self { needs, count, commands: bytes.into() }
     }
 
     /// This command.
@@ -81,8 +87,9 @@ impl Batch {
     /// The commands. Takes as long as they are large.
     ///
     /// # Errors
-    /// These are no commands.
+    /// These are no commands, or a newer version of this program understands them.
     pub(super) fn decode(&self) -> io::Result<Vec<LogCommand>> {
+        known(self.needs, "an entry of the log")?;
         let mut rest = &self.commands[..];
         // The count is somebody's word; every command has at least one byte.
         let mut commands = Vec::with_capacity(rest.len().min(self.count as usize));
@@ -116,8 +123,8 @@ impl fmt::Display for Batch {
 mod tests {
     use std::sync::Arc;
 
-    use cullet_core::RunId;
     use cullet_core::spec::RunSpec;
+    use cullet_core::{NEWEST_VERSION, RunId};
 
     use super::*;
 
@@ -140,6 +147,8 @@ mod tests {
         assert!(more.decode().is_err());
         let fewer = Batch { count: 0, ..batch.clone() };
         assert!(fewer.decode().unwrap_err().to_string().contains("2 bytes after the last command"));
+        let newer = Batch { needs: NEWEST_VERSION + 1, ..batch.clone() };
+        assert!(newer.decode().unwrap_err().to_string().contains("start the newer program"));
         let other = Batch { commands: Bytes::from_static(&[250, 1]), ..batch };
         assert!(other.decode().is_err());
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use cullet_core::NEWEST_VERSION;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -11,6 +12,20 @@ const FORMAT: u8 = 2;
 
 /// What stands before everything, so that what was written before there were formats is not taken for one of them.
 const MARK: u8 = 0xCF;
+
+/// Whether this program understands what was said at that version of the log.
+///
+/// # Errors
+/// It does not.
+pub(super) fn known(version: u32, what: &str) -> io::Result<()> {
+    if version <= NEWEST_VERSION {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{what} needs version {version} of the log, and this program knows up to {NEWEST_VERSION}: the cluster was upgraded; start \
+         the newer program"
+    )))
+}
 
 /// The bytes of a value.
 pub(super) fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {

@@ -17,6 +17,7 @@ mod shun;
 mod start;
 mod submit;
 pub(crate) mod unplaceable;
+mod upgrade;
 mod worker;
 
 use std::collections::VecDeque;
@@ -101,6 +102,9 @@ impl<'s> Transition<'s> {
             LogCommand::Noted { run, step, note, .. } => self.note(*run, *step, note),
             LogCommand::Cancel { run, .. } => self.cancel(*run),
             LogCommand::Forget { run } => self.forget(*run),
+            LogCommand::Upgrade { version } => self.upgrade(*version),
+            #[cfg(feature = "next-version")]
+            LogCommand::Rehearse => self.state.rehearsals += 1,
         }
     }
 

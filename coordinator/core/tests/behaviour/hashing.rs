@@ -64,6 +64,6 @@ fn the_hash_of_a_history_is_that_of_every_version() {
 #[test]
 fn a_snapshot_is_the_state() {
     let state = example().state;
-    let bytes = postcard::to_allocvec(&state).unwrap();
-    assert_eq!(postcard::from_bytes::<State>(&bytes).unwrap(), state);
+    let bytes = rmp_serde::to_vec_named(&state).unwrap();
+    assert_eq!(rmp_serde::from_slice::<State>(&bytes).unwrap(), state);
 }

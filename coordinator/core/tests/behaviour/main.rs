@@ -27,4 +27,5 @@ mod shunned;
 mod shunning;
 mod starting;
 mod steps;
+mod upgrading;
 mod workers;
