@@ -6,7 +6,7 @@ mod support;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cullet_coordinator::cluster::{FormError, Formation, Seat, connect, control_service, raft_service};
 use cullet_proto::v1::cluster_client::ClusterClient;
@@ -177,6 +177,38 @@ async fn one_that_comes_later_joins_and_one_that_lost_its_disk_is_replaced() {
     all.push(Coordinator::start(listener, 5, dir.path().join("11/raft"), peers.clone(), 3));
     until("it has replaced itself", async || (voters(&ready(&all).await) == [5, 12, 13, 14]).then_some(()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_was_removed_knows_it_and_stays_removed() {
+    let dir = TempDir::new().unwrap();
+    let (mut all, peers) = three(dir.path()).await;
+    let gone = all.remove(1);
+    let address = gone.address;
+    let mut client =
+        ClusterClient::new(connect(&Dial::default(), &peers[0], Duration::from_secs(5)).unwrap());
+    client.remove_member(v1::RemoveMemberRequest { id: 12 }).await.unwrap();
+    let removed_at = Instant::now();
+    let is_told = async |coordinator: &Coordinator| {
+        until("it knows", async || coordinator.status().await.reason.contains("was removed").then_some(()))
+            .await;
+    };
+    is_told(&gone).await;
+    assert!(removed_at.elapsed() < Duration::from_secs(3), "{:?}", removed_at.elapsed());
+    // Started again it is told, whether it takes itself for a member or not.
+    gone.kill().await;
+    let again = Coordinator::start(bind(address).await, 99, dir.path().join("12/raft"), peers.clone(), 3);
+    is_told(&again).await;
+    assert_eq!(again.seat.id(), 12);
+    assert_eq!(voters(&ready(&all).await), [11, 13]);
+    // Nobody else can take it in either.
+    let request = v1::AddMemberRequest { id: 12, address: peers[1].clone(), learner: false };
+    let refused = client.add_member(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    // With another directory it is another one.
+    again.kill().await;
+    all.push(Coordinator::start(bind(address).await, 15, dir.path().join("15/raft"), peers, 3));
+    until("it is a member", async || (voters(&ready(&all).await) == [11, 13, 15]).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

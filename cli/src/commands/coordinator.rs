@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cullet_cache::{ObjectOptions, SharedCache, StorageLimits, StorageServices};
-use cullet_coordinator::cluster::{Formation, Seat};
+use cullet_coordinator::cluster::{FormError, Formation, Seat};
 use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, SystemClock};
 use cullet_coordinator::raft::Timing;
 use cullet_coordinator::services::{keep_health, routes};
@@ -191,6 +191,7 @@ async fn take_part(
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
+            Err(FormError::Removed) => return stay_out(seat).await,
             Err(error) => return Err(CliError::infra("this coordinator cannot start").because(error)),
         }
         let cluster = seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default();
@@ -200,6 +201,7 @@ async fn take_part(
         // Raft learns of a failure only when it writes: one that only receives snapshots would go on refusing them.
         let reason = tokio::select! {
             reason = node.stopped() => reason,
+            () = node.removal() => return stay_out(seat).await,
             _ = failures.wait_for(Option::is_some) => "the disk failed".to_owned(),
         };
         drop(node);
@@ -214,6 +216,20 @@ async fn take_part(
         left_at = Some(Instant::now());
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// The cluster has removed this coordinator. It only says so to whoever asks, until a signal comes: ended, it would be
+/// started again for nothing where something keeps it running.
+async fn stay_out(seat: &Seat) -> Result<ExitStatus, CliError> {
+    tracing::error!(
+        id = %hex(seat.id()),
+        "this coordinator was removed from its cluster and takes no part any more: stop it, or start it with an empty data \
+         directory to join again under another number"
+    );
+    if let Some(node) = seat.node() {
+        node.shutdown().await;
+    }
+    std::future::pending().await
 }
 
 fn signals() -> std::io::Result<impl Future<Output = ()>> {

@@ -37,6 +37,9 @@ pub enum FormError {
         /// Where.
         dir: PathBuf,
     },
+    /// The cluster has removed it. It keeps its seat, so that whoever asks is told.
+    #[error("the cluster has removed this coordinator")]
+    Removed,
     /// A damaged log cannot be put aside.
     #[error("the damaged log {dir} cannot be put aside: {source}", dir = .dir.display())]
     PutAside {
@@ -185,9 +188,15 @@ impl Formation {
             if seat.members().iter().any(is_in) {
                 return Ok(());
             }
+            let node = seat.node();
             for answer in self.ask_all(seat).await {
                 if answer.cluster() != seat.cluster() || answer.has_voter(seat.id()) {
                     continue;
+                }
+                if let Some(node) = &node
+                    && (node.is_removed() || node.was_removed(&answer.address).await)
+                {
+                    return Err(FormError::Removed);
                 }
                 let Ok(channel) = connect(seat.dial(), &answer.address, JOINING) else { continue };
                 let address = seat.address().to_owned();

@@ -6,6 +6,9 @@ use tokio::sync::watch;
 
 use crate::raft::{MemberView, Node, NodeId};
 
+/// What is said of one that was a member and is none any more.
+const REMOVED: &str = "it was removed from the cluster, and joins again only with an empty data directory";
+
 /// A coordinator that serves before it belongs to a cluster, so that the others can find it.
 #[derive(Debug)]
 pub struct Seat {
@@ -73,6 +76,9 @@ impl Seat {
     /// Why it cannot take part in deciding, or nothing if it can.
     pub fn not_ready(&self) -> Option<String> {
         let Some(node) = self.node() else { return Some("it has not found its cluster yet".to_owned()) };
+        if node.is_removed() {
+            return Some(REMOVED.to_owned());
+        }
         let view = node.view();
         if let Some(failed) = view.failed {
             return Some(format!("it has stopped: {failed}"));

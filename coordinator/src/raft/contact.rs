@@ -6,11 +6,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use openraft::ServerState;
 use openraft::async_runtime::{Instant as _, WatchReceiver as _};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::network::Peer;
+use super::network::{HowFar, Peer};
 use super::node::{Leader, Node};
 use crate::planted::{self, Bug};
 
@@ -80,13 +81,14 @@ impl Node {
 
     /// Knows whether this node is in contact with the others, and does what has to be done where it is not. Never returns.
     pub async fn keep_contact(&self) {
-        tokio::join!(self.ask(), self.fall_silent());
+        tokio::join!(self.ask(), self.fall_silent(), self.learn_of_removal());
+        std::future::pending().await
     }
 
-    /// Asks the leader again and again how far the cluster is.
+    /// Asks the leader again and again how far the cluster is, until this node is no member any more.
     async fn ask(&self) {
         let mut peer: Option<(Leader, Peer)> = None;
-        loop {
+        while !self.is_removed() {
             let asked = Instant::now();
             // What takes longer than that is asked anew.
             let answer = timeout(self.timing.commit / QUESTIONS, self.catch_up(&mut peer)).await;
@@ -121,6 +123,46 @@ impl Node {
         }
     }
 
+    /// Asks the others whether this node was removed, whenever it does not hear how far the cluster is: who is removed hears
+    /// nothing of it. Returns when it was.
+    async fn learn_of_removal(&self) {
+        let pause = self.timing.election * PULSE;
+        while !self.is_removed() {
+            sleep(pause).await;
+            if self.contact.silence() > pause * 2 {
+                let members = self.view().members;
+                let others = members.iter().filter(|member| member.id != self.identity.node);
+                join_all(others.map(|member| self.was_removed(&member.address))).await;
+            }
+        }
+        // Where that was applied here, nobody else had to say it.
+        self.told.send_replace(true);
+    }
+
+    /// Asks whoever is at an address whether this node was removed from its cluster. Where there is no answer it says no.
+    pub async fn was_removed(&self, address: &str) -> bool {
+        // Whoever it is: the one that was there may have lost its disk.
+        let mut there = self.network.peer(0, address).quietly();
+        let patience = self.timing.commit / QUESTIONS;
+        let answer = timeout(patience, there.read_index(self.identity.node, patience)).await;
+        let removed = matches!(answer, Ok(Ok(HowFar::Removed)));
+        if removed {
+            self.told.send_replace(true);
+        }
+        removed
+    }
+
+    /// Whether this node was a member of its cluster and is none any more, as far as it knows.
+    pub fn is_removed(&self) -> bool {
+        *self.told.borrow() || self.state.read().removed.contains(self.identity.node)
+    }
+
+    /// Returns once this node knows that it was removed.
+    pub async fn removal(&self) {
+        // It fails only where the node is gone, which this one is part of.
+        drop(self.told.subscribe().wait_for(|told| *told).await);
+    }
+
     /// Waits until this node has what the leader had at the call. Says whether the leader could be asked.
     async fn catch_up(&self, peer: &mut Option<(Leader, Peer)>) -> bool {
         let Some(leader) = self.leader() else { return false };
@@ -129,7 +171,15 @@ impl Node {
         } else {
             let known = peer.take().filter(|(known, _)| *known == leader);
             let new = || (leader.clone(), self.network.peer(leader.id, &leader.address));
-            peer.insert(known.unwrap_or_else(new)).1.read_index(self.timing.commit).await.ok()
+            let leader = &mut peer.insert(known.unwrap_or_else(new)).1;
+            match leader.read_index(self.identity.node, self.timing.commit).await {
+                Ok(HowFar::Index(index)) => Some(index),
+                Ok(HowFar::Removed) => {
+                    self.told.send_replace(true);
+                    None
+                }
+                Err(_) => None,
+            }
         };
         let Some(index) = index else { return false };
         let mut applied = self.state.watch();

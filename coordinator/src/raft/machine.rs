@@ -11,7 +11,8 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
 use super::batch::Batch;
-use super::snapshot::{SnapshotFile, Snapshots};
+use super::removed::Removed;
+use super::snapshot::{Kept, SnapshotFile, Snapshots};
 use super::types::{Applied, Member, NodeId, Types};
 use crate::blocking::blocking;
 use crate::planted::{self, Bug};
@@ -25,6 +26,8 @@ pub struct Applying {
     pub log_id: Option<LogIdOf<Types>>,
     /// The members as of then.
     pub membership: StoredMembershipOf<Types>,
+    /// Who was a member before.
+    pub removed: Removed,
 }
 
 /// The state as it is applied, for whoever reads it on this node.
@@ -75,7 +78,9 @@ impl SharedState {
             applied.effects.append(&mut applying.state.apply(command));
         }
         if let Some(membership) = membership {
-            applying.membership = StoredMembershipOf::<Types>::new(Some(log_id), membership);
+            let after = StoredMembershipOf::<Types>::new(Some(log_id), membership);
+            let before = std::mem::replace(&mut applying.membership, after.clone());
+            applying.removed.note(&before, &after);
         }
         applying.log_id = Some(log_id);
         Ok(applied)
@@ -137,12 +142,12 @@ impl RaftStateMachine<Types> for Machine {
         meta: &SnapshotMetaOf<Types>,
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
-        let mut state = self.snapshots.install(&snapshot).await?;
+        let Kept { mut state, removed } = self.snapshots.install(&snapshot).await?;
         if planted::is(Bug::StaleSnapshot) {
             state = self.shared.read().state.clone();
         }
-        *self.shared.write() =
-            Applying { state, log_id: meta.last_log_id, membership: meta.last_membership.clone() };
+        let (log_id, membership) = (meta.last_log_id, meta.last_membership.clone());
+        *self.shared.write() = Applying { state, log_id, membership, removed };
         self.shared.announce();
         Ok(())
     }
@@ -163,9 +168,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotFile>, io::Error> {
-        let Applying { state, log_id, membership } = std::mem::take(&mut self.applying);
+        let Applying { state, log_id, membership, removed } = std::mem::take(&mut self.applying);
         let meta = SnapshotMetaOf::<Types> { last_log_id: log_id, last_membership: membership };
-        let snapshot = self.snapshots.write(&meta, state).await?;
+        let snapshot = self.snapshots.write(&meta, Kept { state, removed }).await?;
         Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot })
     }
 }

@@ -75,7 +75,20 @@ impl Node {
 
     /// Takes a coordinator in: as a learner, and as a voter once it has caught up. A voter at the same address under
     /// another number had lost its disk, and is replaced.
+    ///
+    /// # Errors
+    /// [`ProposeError::Refused`] where that one was a member before.
     pub async fn add_member(&self, id: NodeId, member: Member, learner: bool) -> Result<(), ProposeError> {
+        self.must_lead()?;
+        // A new leader may not have applied all of what it has.
+        self.barrier().await?;
+        if self.state.read().removed.contains(id) {
+            let reason = format!(
+                "coordinator {id:016x} was removed from this cluster and stays removed: start it with an empty data \
+                 directory, and it gets another number"
+            );
+            return Err(ProposeError::Refused { reason });
+        }
         self.finish_joint().await?;
         let view = self.view();
         let is_it = |known: &MemberView| known.id == id && known.address == member.address && known.voter;
@@ -99,6 +112,11 @@ impl Node {
         let left = self.view().members.into_iter().filter(|known| known.is_at_the_place_of(id, &address));
         let left: BTreeSet<NodeId> = left.map(|known| known.id).collect();
         if left.is_empty() { Ok(()) } else { self.change(ChangeMembers::RemoveNodes(left)).await }
+    }
+
+    /// The library takes a change that was asked of another one for an error.
+    fn must_lead(&self) -> Result<(), ProposeError> {
+        if self.leads() { Ok(()) } else { Err(ProposeError::NotLeader { leader: self.leader() }) }
     }
 
     async fn change(&self, change: ChangeMembers<NodeId, Member>) -> Result<(), ProposeError> {
@@ -133,6 +151,7 @@ impl Node {
 
     /// Takes a coordinator out.
     pub async fn remove_member(&self, id: NodeId) -> Result<(), ProposeError> {
+        self.must_lead()?;
         self.finish_joint().await?;
         let view = self.view();
         let Some(member) = view.members.iter().find(|member| member.id == id) else {
@@ -152,9 +171,7 @@ impl Node {
 
     /// Asks a voter to lead, by default the one that is most up to date, and waits until one does that is not this node.
     pub async fn transfer(&self, to: Option<NodeId>) -> Result<NodeId, ProposeError> {
-        if !self.leads() {
-            return Err(ProposeError::NotLeader { leader: self.leader() });
-        }
+        self.must_lead()?;
         let view = self.view();
         let to = match to {
             Some(to) if !view.members.iter().any(|member| member.voter && member.id == to) => {

@@ -78,6 +78,15 @@ impl From<Appended> for StreamAppendResult<Types> {
     }
 }
 
+/// How far the cluster is, for the one that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum HowFar {
+    /// The index of the last entry that was answered before the call.
+    Index(u64),
+    /// That is nothing to it any more: it was removed.
+    Removed,
+}
+
 /// Makes connections.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
@@ -97,7 +106,7 @@ impl Network {
     /// A coordinator at its address, to which no connection was made yet.
     pub(super) fn peer(&self, id: NodeId, address: &str) -> Peer {
         let (framing, dial) = (self.framing.to(id), self.dial.clone());
-        Peer { framing, dial, address: address.to_owned(), client: None, failed_at: None }
+        Peer { framing, dial, address: address.to_owned(), client: None, failed_at: None, quiet: false }
     }
 }
 
@@ -110,11 +119,18 @@ pub(super) struct Peer {
     client: Option<RaftClient<Channel>>,
     /// When it could not be reached last, until it can be.
     failed_at: Option<Instant>,
+    /// Nothing is said of it where it cannot be reached.
+    quiet: bool,
 }
 
 type Client = RaftClient<Channel>;
 
 impl Peer {
+    /// For a question that others are asked as well.
+    pub(super) fn quietly(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
     /// A connection. Made anew after every trouble: the address may lead to another machine by then.
     async fn client(&mut self) -> Result<Client, Unreachable<Types>> {
         if let Some(client) = &self.client {
@@ -131,7 +147,7 @@ impl Peer {
                 Ok(self.client.insert(client).clone())
             }
             Err(error) => {
-                if self.failed_at.replace(Instant::now()).is_none() {
+                if self.failed_at.replace(Instant::now()).is_none() && !self.quiet {
                     tracing::warn!(peer = self.address, %error, "cannot be reached");
                 }
                 Err(unreachable(&error))
@@ -182,10 +198,14 @@ impl Peer {
         decoded.map_err(|status| self.failed(&status))
     }
 
-    /// The index of the last entry that was answered before the call, if the other one leads.
-    pub(super) async fn read_index(&mut self, deadline: Duration) -> Result<u64, RPCError<Types>> {
+    /// Asks how far the cluster is. The leader knows, and any member knows who was removed.
+    pub(super) async fn read_index(
+        &mut self,
+        own: NodeId,
+        deadline: Duration,
+    ) -> Result<HowFar, RPCError<Types>> {
         let call = |mut client: Client, request| async move { client.read_index(request).await };
-        self.unary(&(), deadline, call).await
+        self.unary(&own, deadline, call).await
     }
 
     async fn ask_for(

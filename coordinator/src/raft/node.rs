@@ -75,6 +75,8 @@ pub struct Node {
     pub(super) timing: Timing,
     pub(super) network: Network,
     pub(super) contact: Arc<Contact>,
+    /// Another one said that this one was removed.
+    pub(super) told: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Node {
@@ -125,7 +127,7 @@ impl Node {
         let raft = Raft::new(identity.node, config, network.clone(), Store::new(log.clone()), machine).await;
         let raft = raft.map_err(|error| NodeError::Start(error.to_string()))?;
         let contact = Arc::new(Contact::new(timing.commit));
-        Ok(Self { raft, identity, state, log, timing, network, contact })
+        Ok(Self { raft, identity, state, log, timing, network, contact, told: watch::Sender::new(false) })
     }
 
     /// Who this node is.

@@ -12,10 +12,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::frame::Framing;
 use super::machine::Machine;
-use super::network::{Appended, Ballot};
+use super::network::{Appended, Ballot, HowFar};
 use super::node::Node;
 use super::snapshot::{SnapshotFile, Snapshots};
-use super::types::Types;
+use super::types::{NodeId, Types};
 
 /// The answers to a stream of entries.
 pub type AppendAnswers = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
@@ -93,8 +93,11 @@ impl RaftRpc for RaftService {
     }
 
     async fn read_index(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
-        let () = self.framing.decode(request.get_ref())?;
+        let asker: NodeId = self.framing.decode(request.get_ref())?;
+        if self.node.state.read().removed.contains(asker) {
+            return self.answer(&HowFar::Removed);
+        }
         let index = self.node.read_index().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        self.answer(&index)
+        self.answer(&HowFar::Index(index))
     }
 }

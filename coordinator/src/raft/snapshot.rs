@@ -10,12 +10,13 @@ use cullet_proto::raft::Frame;
 use cullet_raft_log::{Log, SnapshotReader};
 use futures_util::{Stream, StreamExt as _};
 use openraft::alias::{SnapshotMetaOf, SnapshotOf};
-use serde::Serialize as _;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::frame::Framing;
+use super::removed::Removed;
 use super::store::{other, wire_id};
 use super::stored::{self, known};
 use super::types::Types;
@@ -28,6 +29,14 @@ const MAX_BYTES: u64 = 16 << 30;
 
 /// Fields have their names in it, which are long and come again and again: this takes next to no time and leaves a tenth.
 const COMPRESSION: i32 = 1;
+
+/// What a snapshot holds besides what raft wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) state: State,
+    /// Who was a member.
+    pub(super) removed: Removed,
+}
 
 /// The snapshots in the log's directory.
 #[derive(Clone)]
@@ -97,12 +106,12 @@ impl Snapshots {
     }
 
     /// Writes one.
-    pub(super) async fn write(&self, meta: &SnapshotMetaOf<Types>, state: State) -> io::Result<SnapshotFile> {
+    pub(super) async fn write(&self, meta: &SnapshotMetaOf<Types>, kept: Kept) -> io::Result<SnapshotFile> {
         let log = self.log.clone();
         let (last, meta) = head(meta)?;
         blocking(move || {
             let mut writer = Chunks(log.write_snapshot(last, meta).map_err(other)?);
-            encode(&state, &mut writer)?;
+            encode(&kept, &mut writer)?;
             writer.0.finish().map_err(other)?;
             open(&log)
         })
@@ -141,8 +150,8 @@ impl Snapshots {
         Err(Status::aborted("the snapshot ended before it was whole"))
     }
 
-    /// The state in it.
-    pub(super) async fn install(&self, file: &SnapshotFile) -> io::Result<State> {
+    /// What is in it.
+    pub(super) async fn install(&self, file: &SnapshotFile) -> io::Result<Kept> {
         let reader = file.take().map_err(other)?;
         blocking(move || decode(Content { reader, chunk: Bytes::new() })).await
     }
@@ -158,28 +167,28 @@ fn open(log: &Log) -> io::Result<SnapshotFile> {
     reader.map(SnapshotFile::new).ok_or_else(|| io::Error::other("the snapshot is gone"))
 }
 
-/// The version that a state needs, and the state, with the names of its fields: what a coordinator of an older version does
-/// not know is left out, and what it does not find has its default; see [`cullet_core::NEWEST_VERSION`].
-fn encode(state: &State, writer: &mut impl Write) -> io::Result<()> {
-    writer.write_all(&state.version().to_le_bytes())?;
+/// The version that has to be known, and what is kept, with the names of its fields: what a coordinator of an older version
+/// does not know is left out, and what it does not find has its default; see [`cullet_core::NEWEST_VERSION`].
+fn encode(kept: &Kept, writer: &mut impl Write) -> io::Result<()> {
+    writer.write_all(&kept.state.version().to_le_bytes())?;
     let packed = zstd::Encoder::new(io::BufWriter::with_capacity(1 << 16, writer), COMPRESSION)?;
     let mut buffered = io::BufWriter::with_capacity(1 << 16, packed);
     let mut serializer = rmp_serde::Serializer::new(&mut buffered).with_struct_map();
-    state.serialize(&mut serializer).map_err(io::Error::other)?;
+    kept.serialize(&mut serializer).map_err(io::Error::other)?;
     buffered.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?.flush()
 }
 
-fn decode(mut reader: impl Read) -> io::Result<State> {
+fn decode(mut reader: impl Read) -> io::Result<Kept> {
     let mut version = [0; 4];
     reader.read_exact(&mut version)?;
     known(u32::from_le_bytes(version), "the snapshot")?;
     let mut unpacked = io::BufReader::new(zstd::Decoder::new(reader)?.take(MAX_BYTES));
-    let state = rmp_serde::from_read(&mut unpacked).map_err(|error| {
+    let kept = rmp_serde::from_read(&mut unpacked).map_err(|error| {
         io::Error::other(format!("the snapshot cannot be read, or has more than {MAX_BYTES} bytes: {error}"))
     })?;
     // Only at its end is it known to be whole.
     match io::copy(&mut unpacked, &mut io::sink())? {
-        0 => Ok(state),
+        0 => Ok(kept),
         more => Err(io::Error::other(format!("{more} bytes after the state in the snapshot"))),
     }
 }
@@ -229,9 +238,10 @@ mod tests {
     fn a_state_is_read_back_unless_it_is_of_a_version_that_is_not_known() {
         let mut state = State::default();
         state.apply(&LogCommand::Tick { at: 7 });
+        let kept = Kept { state, removed: Removed::default() };
         let mut bytes = Vec::new();
-        encode(&state, &mut bytes).unwrap();
-        assert_eq!(decode(&bytes[..]).unwrap(), state);
+        encode(&kept, &mut bytes).unwrap();
+        assert_eq!(decode(&bytes[..]).unwrap(), kept);
         assert!(decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(decode(&bytes[..2]).is_err());
 

@@ -6,8 +6,8 @@ use cullet_core::NEWEST_VERSION;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Raised whenever the encoding of a command or of the state changes, which a test of the core notices (`hashing.rs`): what
-/// is encoded by position would otherwise be read as something else.
+/// Raised whenever the encoding of a command, of the state or of a snapshot changes. Of the first two a test of the core notices
+/// it (`hashing.rs`). What is encoded by position would otherwise be read as something else.
 const FORMAT: u8 = 2;
 
 /// What stands before everything, so that what was written before there were formats is not taken for one of them.

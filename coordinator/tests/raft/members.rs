@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cullet_coordinator::raft::NodeId;
+use cullet_coordinator::raft::{NodeId, ProposeError};
 use tempfile::TempDir;
 
 use crate::harness::{Coordinator, cluster, commit, leader, runs, same_state};
@@ -34,6 +34,44 @@ async fn a_new_member_gets_a_snapshot() {
     commit(&all, 11).await;
     let led = leader(&all).await;
     assert_eq!(all[led].node().view().members.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_removed_is_remembered_by_whoever_leads_later() {
+    let dir = TempDir::new().unwrap();
+    let mut all = cluster(dir.path()).await;
+    let led = leader(&all).await;
+    let (gone, last) = ((led + 1) % 3, (led + 2) % 3);
+    let (id, member) = (all[gone].identity.node, all[gone].member());
+    // It does not hear of it.
+    all[gone].kill().await;
+    all[led].node().remove_member(id).await.unwrap();
+    same_state(&all).await;
+    // From now on it is only in a snapshot.
+    all[last].node().snapshot().await.unwrap();
+    until("a snapshot", async || (all[last].node().view().snapshot_index > 0).then_some(())).await;
+    for position in [led, last] {
+        all[position].kill().await;
+    }
+    for position in [led, last] {
+        all[position].restart().await;
+    }
+    until("it leads", async || {
+        let led = leader(&all).await;
+        if led == last { Some(()) } else { all[led].node().transfer(None).await.ok().and(None) }
+    })
+    .await;
+    let refused = all[last].node().add_member(id, member, false).await.unwrap_err();
+    assert!(matches!(refused, ProposeError::Refused { .. }), "{refused}");
+    assert!(refused.to_string().contains("empty data directory"), "{refused}");
+    // It is told so when it comes back, by any of them.
+    all[gone].restart().await;
+    assert!(!all[gone].node().is_removed());
+    for other in [led, last] {
+        assert!(all[gone].node().was_removed(&all[other].member().address).await);
+        assert!(!all[other].node().was_removed(&all[last].member().address).await);
+    }
+    assert!(all[gone].node().is_removed() && !all[last].node().is_removed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! Coordinators come, go, and are lost.
 
+use std::process::Command;
 use std::time::Duration;
 
 use cullet_tests::cluster::{Cluster, until};
@@ -60,6 +61,81 @@ fn operators_commands_work_through_any_coordinator() {
         let status = cluster.status((led + 1) % 3)?;
         (status["members"].as_array()?.len() == 2).then_some(())
     });
+}
+
+#[test]
+fn a_removed_coordinator_says_so_and_is_not_taken_in_again() {
+    let mut cluster = Cluster::start(3, 0);
+    let led = cluster.leader_of(&cluster.agreed());
+    let (gone, other) = ((led + 1) % 3, (led + 2) % 3);
+    let id = cluster.id(gone);
+    let removal = cluster.cullet(&["cluster", "remove", &id, "--cluster", &cluster.url(other)]);
+    assert_eq!(removal.exit_code, 0, "{}", removal.stderr);
+    let says_so = |cluster: &Cluster| {
+        until("it knows", || {
+            let status = cluster.status(gone)?;
+            (status["reason"].as_str()?.contains("it was removed from the cluster")).then_some(())
+        });
+        let readyz = format!("{}/readyz", cluster.url(gone));
+        let asked = Command::new("curl").args(["-sS", "-w", "%{http_code}", &readyz]).output().unwrap();
+        let said = String::from_utf8(asked.stdout).unwrap();
+        assert!(said.contains("it was removed from the cluster") && said.ends_with("503"), "{said}");
+    };
+    says_so(&cluster);
+    let log = |cluster: &Cluster| {
+        let logs = cluster.logs();
+        logs.matches("start it with an empty data directory to join again").count()
+    };
+    until("it is in its log", || (log(&cluster) == 1).then_some(()));
+    // It stays, so that it can be asked, and ends as any other.
+    assert_eq!(cluster.take_coordinator(gone).terminate(Duration::from_secs(10)), Some(0));
+    cluster.run_coordinator(gone);
+    says_so(&cluster);
+    for position in [led, other] {
+        assert_eq!(cluster.status(position).unwrap()["members"].as_array().unwrap().len(), 2);
+    }
+    let added = cluster.cullet(&["cluster", "add", &cluster.url(gone), "--cluster", &cluster.url(led)]);
+    assert_eq!(added.exit_code, 2, "{}", added.stderr);
+    assert!(added.stderr.contains("stays removed"), "{}", added.stderr);
+    // An empty directory makes it another one.
+    cluster.kill_coordinator(gone);
+    std::fs::remove_dir_all(cluster.data(gone)).unwrap();
+    cluster.run_coordinator(gone);
+    assert_eq!(cluster.agreed()["members"].as_array().unwrap().len(), 3);
+    assert_ne!(cluster.id(gone), id);
+}
+
+/// The first one is dead by then, the second one leads.
+#[test]
+fn of_three_that_become_one_the_last_one_serves() {
+    let mut cluster = Cluster::start(3, 1);
+    cluster.with_workers(1);
+    let status = cluster.agreed_leader();
+    let led = cluster.leader_of(&status);
+    let (dead, last) = ((led + 1) % 3, (led + 2) % 3);
+    let (dead_id, led_id) = (cluster.id(dead), cluster.id(led));
+    cluster.kill_coordinator(dead);
+    for id in [dead_id, led_id] {
+        let removal = cluster.cullet(&["cluster", "remove", &id, "--cluster", &cluster.url(last)]);
+        assert_eq!(removal.exit_code, 0, "{}", removal.stderr);
+    }
+    let left = until("one member that leads", || {
+        let status = cluster.status(last)?;
+        (status["ready"] == true && status["leader"] == status["id"]).then_some(status)
+    });
+    assert_eq!(left["members"].as_array().unwrap().len(), 1, "{left}");
+    until("the other one knows", || {
+        cluster.status(led)?["reason"].as_str()?.contains("was removed").then_some(())
+    });
+    let pipeline = "cullet: 1\nname: p\nsteps: { a: { run: echo still served } }\n";
+    let run = cluster.run(&cluster.pipeline("p", pipeline), &[]);
+    run.assert_success();
+    // The dead one comes back, and two that were removed are no majority of what was.
+    cluster.run_coordinator(dead);
+    until("it knows", || cluster.status(dead)?["reason"].as_str()?.contains("was removed").then_some(()));
+    assert_eq!(cluster.status(last).unwrap()["leader"], left["leader"]);
+    let run = cluster.run(&cluster.pipeline("p", pipeline), &[]);
+    run.assert_success();
 }
 
 #[test]
