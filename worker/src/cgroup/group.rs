@@ -58,7 +58,12 @@ impl Group {
         match hierarchy.version {
             Version::One => {
                 fs::write(dir.join("cpu.cfs_period_us"), PERIOD_US.to_string())?;
-                fs::write(dir.join("cpu.cfs_quota_us"), quota.to_string())
+                match fs::write(dir.join("cpu.cfs_quota_us"), quota.to_string()) {
+                    // A group around this one has less, which is the only thing that the kernel can find wrong with it: then
+                    // that one is the limit. Version 2 sees to that by itself.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+                    written => written,
+                }
             }
             Version::Two => fs::write(dir.join("cpu.max"), format!("{quota} {PERIOD_US}")),
         }
@@ -170,6 +175,27 @@ mod tests {
         .unwrap();
         assert_eq!(group.seen(), Seen { peak_bytes: 0, killed: 1 });
         assert!(Group::default().is_empty() && Group::default().seen() == Seen::default());
+    }
+
+    /// On a machine with version 1, as its administrator.
+    #[test]
+    fn more_than_the_group_around_allows_is_no_error() {
+        let said = |path: &str| fs::read_to_string(path).unwrap();
+        let own = super::super::find::find(&said("/proc/self/cgroup"), &said("/proc/self/mountinfo"), "cpu");
+        let Some(own) = own.filter(|own| own.version == Version::One && own.is_usable("cpu")) else { return };
+        let around = own.path.join(format!("cullet-test-{}", std::process::id()));
+        fs::create_dir(&around).unwrap();
+        fs::write(around.join("cpu.cfs_quota_us"), "50000").unwrap();
+        let mut group = Group::default();
+        let hierarchy = Hierarchy { version: Version::One, path: around.clone() };
+        let quota = |millis, name: &str, group: &mut Group| {
+            group.limit_cpu(&hierarchy, name, millis).map(|()| read(&around.join(name), "cpu.cfs_quota_us"))
+        };
+        let quotas =
+            [(2_000, "more"), (250, "less")].map(|(millis, name)| quota(millis, name, &mut group).ok());
+        drop(group);
+        fs::remove_dir(&around).unwrap();
+        assert_eq!(quotas, [Some("-1\n".to_owned()), Some("25000\n".to_owned())]);
     }
 
     #[test]
