@@ -3,6 +3,7 @@
 
 mod wire;
 
+use cullet_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -127,11 +128,10 @@ impl From<cullet_cache::Usage> for Usage {
     }
 }
 
-impl Usage {
-    /// What an encoded REAPI `ActionResult` says of it, if anything.
-    fn of_result(bytes: &prost::bytes::Bytes) -> Option<Self> {
-        let result = cullet_cache::ActionResult::decode(crate::engine::FUNCTION, bytes.clone()).ok()?;
-        (result.usage != cullet_cache::Usage::default()).then(|| result.usage.into())
+impl From<v1::Usage> for Usage {
+    fn from(usage: v1::Usage) -> Self {
+        let v1::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = usage;
+        Self { cpu_ms, peak_memory_bytes, read_bytes, written_bytes }
     }
 }
 

@@ -6,7 +6,9 @@ use cullet_digest::{Digest, TreeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::RunSpec;
-use crate::{AttemptId, Epoch, Note, RunId, Settings, StepId, StepIndex, TimeMs, WorkerId, WorkerSpec};
+use crate::{
+    AttemptId, Detail, Epoch, Note, RunId, Settings, StepId, StepIndex, TimeMs, WorkerId, WorkerSpec,
+};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +81,8 @@ pub enum LogCommand {
         outcome: AttemptOutcome,
         /// Milliseconds that the process ran.
         duration_ms: u64,
-        /// A blob with what else there is to say of it, for whoever watches.
-        detail: Option<Digest>,
+        /// What else there is to say of it.
+        detail: Option<Detail>,
         /// When.
         at: TimeMs,
     },

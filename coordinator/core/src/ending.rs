@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cullet_digest::{Digest, TreeRef};
+use cullet_digest::TreeRef;
 
-use crate::StepStatus;
+use crate::{Detail, StepStatus};
 
 /// How a step ends, and what is worth keeping about it.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct Ending {
     /// Milliseconds that the execution took which made the result.
     pub(crate) took_ms: u64,
     /// What else the worker said of it.
-    pub(crate) detail: Option<Digest>,
+    pub(crate) detail: Option<Detail>,
     pub(crate) exit_code: Option<i32>,
     pub(crate) reason: Option<Arc<str>>,
 }
@@ -80,7 +80,7 @@ impl Ending {
     }
 
     /// What came of an execution that took so long.
-    pub(crate) fn after(self, took_ms: u64, detail: Option<Digest>) -> Self {
+    pub(crate) fn after(self, took_ms: u64, detail: Option<Detail>) -> Self {
         Self { took_ms, detail, ..self }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cullet_digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, RunStatus, StepIndex, StepStatus, TimeMs, WorkerId};
+use crate::{AttemptId, RunStatus, StepIndex, StepStatus, TimeMs, Usage, WorkerId};
 
 /// Something that happened. Events of a run are numbered from 1, without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,8 @@ pub struct StepEnd {
     pub reason: Option<Arc<str>>,
     /// See [`crate::StepView::detail`].
     pub detail: Option<Digest>,
+    /// What the last attempt took, where that is known; none where the result is another's.
+    pub usage: Option<Usage>,
 }
 
 /// Something a person should know.

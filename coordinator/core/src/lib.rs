@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod command;
+mod detail;
 mod durations;
 pub mod effect;
 mod ending;
@@ -38,6 +39,7 @@ mod workers;
 
 pub use apply::admit::Refusal;
 pub use command::{AttemptOutcome, LogCommand, Resolution};
+pub use detail::{Detail, Usage};
 pub use effect::Effect;
 pub use id::{AttemptId, Epoch, RunId, StepId, StepIndex, TimeMs, WorkerId};
 pub use journal::{AttemptEnd, Note, RunEvent, RunEventKind, StepEnd};

@@ -17,7 +17,7 @@ use crate::shunned::ShunnedId;
 use crate::spec::{InputSource, RunSpec, StepSpec};
 use crate::step::Step;
 use crate::tenants::TenantId;
-use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs, WorkerId};
+use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs, Usage, WorkerId};
 
 /// How many steps ended how. Each finished step is counted once, by how it ended last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,16 +256,17 @@ impl Run {
         kept.reason = ending.reason;
         kept.outputs = ending.outputs;
         self.near.remove(&step);
-        match ending.detail {
+        let usage = ending.detail.and_then(|detail| detail.usage).filter(|_| !ending.shared);
+        match ending.detail.and_then(|detail| detail.blob) {
             Some(detail) => self.details.insert(step, detail),
             None => self.details.remove(&step),
         };
         self.unfinished -= 1;
         *self.counter(step) += 1;
-        self.write_end(step, ending.status, at);
+        self.write_end(step, ending.status, usage, at);
     }
 
-    fn write_end(&mut self, step: StepIndex, status: StepStatus, at: TimeMs) {
+    fn write_end(&mut self, step: StepIndex, status: StepStatus, usage: Option<Usage>, at: TimeMs) {
         if !self.journal.is_kept() {
             return;
         }
@@ -283,6 +284,7 @@ impl Run {
             action: view.action,
             reason: kept.reason.clone(),
             detail,
+            usage,
         });
         self.journal.write(at, RunEventKind::StepFinished { step, end });
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cullet_cache::{ActionResult, Blob};
-use cullet_core::{AttemptOutcome, LogCommand, StepPhase};
+use cullet_core::{AttemptOutcome, Detail, LogCommand, StepPhase, Usage};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use prost::Message as _;
@@ -48,7 +48,12 @@ impl Leading {
         let outcome = outcome(report.outcome.clone());
         self.metrics.finished(&outcome);
         let recorded = self.record(&current, &outcome, &report, &mut said).await;
-        let detail = self.keep_detail(recorded, &report, &mut said).await;
+        let blob = self.keep_detail(recorded, &report, &mut said).await;
+        let usage = report.usage.map(|usage| {
+            let v1::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = usage;
+            Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes }
+        });
+        let detail = (blob.is_some() || usage.is_some()).then_some(Detail { blob, usage });
         for said in said {
             self.note(id, &said).await;
         }

@@ -42,7 +42,7 @@ fn step_end(end: v1::StepFinished) -> StepEnd {
             skipped: tests.skipped,
             failures: tests.failures,
         }),
-        usage: Usage::of_result(&end.result),
+        usage: end.usage.map(Usage::from),
         result: (!end.result.is_empty()).then(|| STANDARD.encode(&end.result)),
     }
 }
@@ -88,12 +88,15 @@ mod tests {
             reason: "x".to_owned(),
             tests: Some(v1::TestSummary { tests: 3, failed: 1, ..Default::default() }),
             result: b"\0\x01".to_vec().into(),
+            usage: Some(v1::Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 }),
             ..bare
         };
         let Event::StepFinished(end) = mapped(run_event::Event::StepFinished(full)) else { panic!() };
         assert_eq!((end.action_digest.as_deref(), end.exit_code), (Some("ab/7"), Some(0)));
         assert_eq!((end.reason.as_deref(), end.result.as_deref()), (Some("x"), Some("AAE=")));
         assert_eq!(end.tests.map(|tests| (tests.tests, tests.failed)), Some((3, 1)));
+        let usage = Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 };
+        assert_eq!(end.usage, Some(usage));
     }
 
     #[test]

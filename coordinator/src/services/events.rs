@@ -89,6 +89,10 @@ fn finished(run: &Run, step: StepIndex, end: &StepEnd) -> v1::StepFinished {
         allow_failure: run.spec().steps.get(step as usize).is_some_and(|step| step.allow_failure),
         tests: None,
         result: Default::default(),
+        usage: end.usage.map(|usage| {
+            let cullet_core::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = usage;
+            v1::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes }
+        }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The end of an attempt as it is sent.
 
+use cullet_cache::Usage;
 use cullet_cache::v1::tree_to_wire;
 use cullet_proto::v1::{self, attempt_finished};
 
@@ -17,6 +18,7 @@ const MAX_NOTE_BYTES: usize = 4 << 10;
 /// The message that reports it.
 pub(super) fn report(key: AttemptKey, conclusion: Conclusion) -> v1::AttemptFinished {
     let Conclusion { outcome, duration_ms, exit_code, reason, result, tests, notes } = conclusion;
+    let usage = result.as_ref().map(|result| result.usage).filter(|usage| *usage != Usage::default());
     let result = result.map(|result| result.encode()).unwrap_or_default();
     if result.len() > MAX_RESULT_BYTES {
         let size = result.len();
@@ -41,6 +43,10 @@ pub(super) fn report(key: AttemptKey, conclusion: Conclusion) -> v1::AttemptFini
             failures: tests.failures,
         }),
         notes: notes.into_iter().take(MAX_NOTES).map(short).collect(),
+        usage: usage.map(|usage| {
+            let Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = usage;
+            v1::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes }
+        }),
     }
 }
 

@@ -1,18 +1,16 @@
 //! A worker is done with an attempt.
 
-use cullet_digest::Digest;
-
 use super::Transition;
 use crate::ending::Ending;
 use crate::planted::{self, Bug};
-use crate::{AttemptId, AttemptOutcome, Epoch, StepId, StepPhase};
+use crate::{AttemptId, AttemptOutcome, Detail, Epoch, StepId, StepPhase};
 
 /// What a worker says of an attempt.
 #[derive(Clone, Copy)]
 pub(super) struct Report<'a> {
     pub(super) outcome: &'a AttemptOutcome,
     pub(super) duration_ms: u64,
-    pub(super) detail: Option<Digest>,
+    pub(super) detail: Option<Detail>,
 }
 
 impl Report<'_> {

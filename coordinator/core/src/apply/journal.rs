@@ -46,7 +46,7 @@ impl Transition<'_> {
             exit_code,
             duration_ms: report.map_or(0, |report| report.duration_ms),
             reason: step.reason.clone(),
-            detail: report.and_then(|report| report.detail),
+            detail: report.and_then(|report| report.detail?.blob),
         });
         run.journal.write(self.at, RunEventKind::AttemptFailed { step: id.step, end });
     }

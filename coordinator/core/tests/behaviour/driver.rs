@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cullet_core::spec::RunSpec;
 use cullet_core::{
-    AttemptOutcome, Effect, LogCommand, Resolution, RunId, Settings, State, StepId, StepView, TimeMs,
-    WorkerId, WorkerSpec,
+    AttemptOutcome, Detail, Effect, LogCommand, Resolution, RunId, Settings, State, StepId, StepView, TimeMs,
+    Usage, WorkerId, WorkerSpec,
 };
 use cullet_digest::TreeRef;
 
@@ -107,7 +107,9 @@ impl Core {
         let (id, view) = (self.id(name), self.view(name));
         let (attempt, epoch, at) = (view.attempt, view.epoch, self.now);
         let duration_ms = at - view.started_at.unwrap_or(at);
-        let detail = Some(digest(&format!("{name}#{attempt}")));
+        let blob = Some(digest(&format!("{name}#{attempt}")));
+        let usage = Some(Usage { cpu_ms: u64::from(attempt), ..Usage::default() });
+        let detail = Some(Detail { blob, usage });
         self.apply(LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at })
     }
 

@@ -72,15 +72,39 @@ fn an_end_stays_as_it_was_when_the_step_runs_again() {
     core.fail("a");
     let run = core.state.run(RunId(1)).unwrap();
     let ends = run.events(0).filter_map(|(_, event)| match &event.kind {
-        RunEventKind::StepFinished { step: 0, end } => {
-            Some((end.duration_ms, end.action, end.exit_code, end.detail))
-        }
+        RunEventKind::StepFinished { step: 0, end } => Some((
+            end.duration_ms,
+            end.action,
+            end.exit_code,
+            end.detail,
+            end.usage.map(|usage| usage.cpu_ms),
+        )),
         _ => None,
     });
-    let first = (30, Some(digest("a")), None, Some(digest("a#1")));
-    let second = (0, Some(digest("other")), Some(3), Some(digest("a#2")));
+    let first = (30, Some(digest("a")), None, Some(digest("a#1")), Some(1));
+    let second = (0, Some(digest("other")), Some(3), Some(digest("a#2")), Some(2));
     assert_eq!(ends.collect::<Vec<_>>(), [first, second]);
     assert!(events(&core, 0).iter().any(|line| line.ends_with("a rewound")));
+}
+
+#[test]
+fn what_was_taken_is_said_of_the_step_that_took_it() {
+    let mut core = Core::with_cpus(2);
+    core.submit(1, journaled([step("a"), step("same"), step("cached")]));
+    core.miss("a");
+    core.miss_as("same", "a");
+    core.hit("cached");
+    core.succeed("a");
+    let run = core.state.run(RunId(1)).unwrap();
+    let mut ends: Vec<_> = run
+        .events(0)
+        .filter_map(|(_, event)| match &event.kind {
+            RunEventKind::StepFinished { step, end } => Some((*step, end.usage.map(|usage| usage.cpu_ms))),
+            _ => None,
+        })
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [(0, Some(1)), (1, None), (2, None)]);
 }
 
 #[test]

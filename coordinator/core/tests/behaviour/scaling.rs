@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cullet_core::spec::{RunSpec, StepSpec};
-use cullet_core::{AttemptOutcome, Effect, LogCommand, Resolution, RunId, State, StepId};
+use cullet_core::{AttemptOutcome, Detail, Effect, LogCommand, Resolution, RunId, State, StepId, Usage};
 
 use crate::driver::worker_spec;
 use crate::memory::held;
@@ -240,7 +240,9 @@ fn a_live_step_takes_less_than_1024_bytes() {
             }
             Effect::Start { id, attempt, epoch, .. } => {
                 let outcome = AttemptOutcome::Succeeded { outputs: [tree("output")].into() };
-                let (duration_ms, detail, at) = (1, Some(digest("detail")), 3);
+                let blob = Some(digest("detail"));
+                let detail = Some(Detail { blob, usage: Some(Usage { cpu_ms: 7, ..Usage::default() }) });
+                let (duration_ms, at) = (1, 3);
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at }
             }
             _ => continue,
