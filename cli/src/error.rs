@@ -150,6 +150,7 @@ impl From<crate::history::HistoryError> for CliError {
             E::Empty { .. } => Self::usage(message).hint("start one with cullet run"),
             E::Unknown { .. } => Self::usage(message).hint("list runs with cullet runs"),
             E::Ambiguous { .. } => Self::usage(message).hint("write more of its name"),
+            E::Recorded { .. } => Self::infra(message),
             E::Damaged { source, .. } => Self::infra(message).because(source),
             E::Io { source, .. } => Self::infra(message).because(source),
         }

@@ -26,6 +26,12 @@ pub enum HistoryError {
         /// Whole names.
         candidates: Vec<String>,
     },
+    /// Another process writes the run down.
+    #[error("run {run} is being written down by another process")]
+    Recorded {
+        /// Which.
+        run: String,
+    },
     /// A run's description cannot be read.
     #[error("{} is damaged", .path.display())]
     Damaged {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cullet_coordinator::Event;
 
 use super::{HistoryError, Meta, Store, lock, prune, run};
+use crate::random;
 use crate::ui::{Closing, LineWriter, Moment, Observer, Output};
 
 /// Writes the events of one run, all but the lines that processes print. While it lives, the run counts as
@@ -23,10 +24,11 @@ impl RunRecorder {
     /// Makes the file of a new run.
     ///
     /// # Errors
-    /// [`HistoryError::Io`]; a run can do without its history.
+    /// [`HistoryError::Recorded`] where another process writes the same run down, and [`HistoryError::Io`]; a run can do
+    /// without its history.
     pub fn create(store: &Store, meta: &Meta) -> Result<Self, HistoryError> {
         let runs = store.dir().to_owned();
-        let hidden = runs.join(format!("{}{}", prune::NEW, meta.run));
+        let hidden = runs.join(format!("{}{}.{:016x}", prune::NEW, meta.run, random::number()));
         let file = match File::create_new(&hidden) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 fs::create_dir_all(&runs).map_err(HistoryError::io("create", &runs))?;
@@ -56,6 +58,10 @@ impl RunRecorder {
         line.push(b'\n');
         file.write_all(&line).map_err(HistoryError::io("write", hidden))?;
         let path = run::path(runs, &meta.run);
+        // Two that submit under one name follow one run.
+        if lock::is_held(&path) {
+            return Err(HistoryError::Recorded { run: meta.run.clone() });
+        }
         fs::rename(hidden, &path).map_err(HistoryError::io("create", &path))?;
         Ok(Self { out: Output::new(Box::new(file)), lines: LineWriter::default(), runs: runs.to_owned() })
     }

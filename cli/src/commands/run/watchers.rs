@@ -11,7 +11,7 @@ use crate::args::RunArgs;
 use crate::config::{Config, Progress, RunConfig};
 use crate::diagnostics;
 use crate::history::keys::KeyRecorder;
-use crate::history::{Meta, RunRecorder, Store};
+use crate::history::{HistoryError, Meta, RunRecorder, Store};
 use crate::ui::duration::now_ms;
 use crate::ui::{self, Closing, Observer, Observers};
 
@@ -104,6 +104,8 @@ pub(super) fn meta(args: &RunArgs, run: &str, pipeline: &str) -> Meta {
 pub(super) fn recorder(config: &Config, meta: &Meta) -> Option<Box<dyn Observer>> {
     match RunRecorder::create(&Store::open(config.runs_dir()), meta) {
         Ok(recorder) => Some(Box::new(recorder)),
+        // It is remembered.
+        Err(HistoryError::Recorded { .. }) => None,
         Err(error) => {
             diagnostics::report(&format!("warning: this run is not remembered: {}\n", describe(&error)));
             None

@@ -110,6 +110,29 @@ fn names_may_be_shortened_as_long_as_they_are_clear() {
 }
 
 #[test]
+fn a_run_that_two_processes_follow_is_written_down_by_one_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let mut first = record(&store, "abc", 1);
+    let meta = Meta { run: "abc".to_owned(), started_at_ms: 2, ..Meta::of_this_process() };
+    let refused = RunRecorder::create(&store, &meta).unwrap_err();
+    assert!(matches!(&refused, HistoryError::Recorded { run } if run == "abc"), "{refused}");
+    first.event(&start("abc"), at(1));
+    first.tick(at(1));
+    assert_eq!(events(&store.find(None).unwrap()).len(), 1);
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["abc.jsonl"]);
+    // Once that one is gone, whoever follows the run again has the whole of it.
+    drop(first);
+    let _second = RunRecorder::create(&store, &meta).unwrap();
+    assert_eq!(store.find(None).unwrap().meta().started_at_ms, 2);
+    // Nor is one in the way of another that has only just begun.
+    std::fs::write(dir.path().join(".new-xyz"), "").unwrap();
+    drop(record(&store, "xyz", 3));
+}
+
+#[test]
 fn a_damaged_run_hides_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
