@@ -42,7 +42,7 @@ impl FromStr for Addresses {
 }
 
 /// One address in its usual form.
-pub(super) fn address(text: &str) -> Result<String, &'static str> {
+pub(crate) fn address(text: &str) -> Result<String, &'static str> {
     let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
     match uri.scheme_str() {
         Some("http") => {}

@@ -17,7 +17,7 @@ mod upload;
 mod verdict;
 mod watch;
 
-pub(crate) use addresses::Addresses;
+pub(crate) use addresses::{Addresses, address};
 pub(crate) use client::{Cluster, Patience};
 pub(crate) use error::ClusterError;
 pub(crate) use log::{LogTail, Missing};

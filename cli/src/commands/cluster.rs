@@ -12,12 +12,19 @@ use tonic::{Code, Status};
 
 use super::coordinator::hex;
 use crate::args::{ClusterArgs, ClusterCommand, Format};
-use crate::cluster::Addresses;
+use crate::cluster::{Addresses, address};
 use crate::config::Config;
 use crate::error::{CliError, ErrorKind, ExitStatus};
+use crate::ui::{clean, duration};
 
 /// What does not change anything is answered at once or not at all.
 const ASKING: Duration = Duration::from_secs(5);
+
+/// How long the leader has to say whom it hears, where another one was asked.
+const ASKING_LEADER: Duration = Duration::from_secs(2);
+
+/// One that was not heard for so long is named as such: a leader asks ten times a second.
+const MISSED: Duration = Duration::from_secs(2);
 
 /// A new member is taken in when it has caught up.
 const CHANGING: Duration = Duration::from_secs(120);
@@ -69,25 +76,27 @@ async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {
     let failed = |status: Status| refused(url, &status);
     match command {
         ClusterCommand::Status { format } => {
-            let status =
+            let mut status =
                 client(url, ASKING)?.status(v1::StatusRequest {}).await.map_err(failed)?.into_inner();
+            let known = ask_leader(&mut status).await;
             Ok(match format {
-                Format::Human => describe(&status),
+                Format::Human => describe(&status, known),
                 Format::Json => object(&status),
             })
         }
         ClusterCommand::Add { address, learner } => {
-            let failed_there = |status: Status| refused(address, &status);
-            let asked = client(address, ASKING)?.status(v1::StatusRequest {}).await;
+            let address = new_address(address)?;
+            let failed_there = |status: Status| refused(&address, &status);
+            let asked = client(&address, ASKING)?.status(v1::StatusRequest {}).await;
             let id = asked.map_err(failed_there)?.into_inner().id;
-            let request = v1::AddMemberRequest { id, address: address.clone(), learner: *learner };
+            let request = v1::AddMemberRequest { id, address, learner: *learner };
             let added = client(url, CHANGING)?.add_member(request).await.map_err(failed)?.into_inner();
-            Ok(members(&added.members, 0))
+            Ok(members(&added.members, 0, |_| String::new()))
         }
         ClusterCommand::Remove { id } => {
             let request = v1::RemoveMemberRequest { id: parse(id)? };
             let removed = client(url, CHANGING)?.remove_member(request).await.map_err(failed)?.into_inner();
-            Ok(members(&removed.members, 0))
+            Ok(members(&removed.members, 0, |_| String::new()))
         }
         ClusterCommand::Transfer { id } => {
             let to = id.as_deref().map(parse).transpose()?.unwrap_or(0);
@@ -97,6 +106,35 @@ async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {
             Ok(format!("{} leads\n", hex(moved.leader)))
         }
     }
+}
+
+/// Where a new coordinator is.
+fn new_address(text: &str) -> Result<String, CliError> {
+    address(text).map_err(|reason| {
+        CliError::usage(format!("'{}' is no address of a coordinator: {reason}", clean::line(text)))
+            .hint("write it as http://host:port, for instance http://c-3:7400")
+    })
+}
+
+/// Completes what one coordinator said by whom the leader hears, which only the leader knows. Says whether it is known.
+async fn ask_leader(status: &mut v1::StatusResponse) -> bool {
+    if status.leader == status.id {
+        return true;
+    }
+    let leader = status.members.iter().find(|member| member.id == status.leader);
+    let Some(Ok(mut there)) = leader.map(|leader| client(&leader.address, ASKING_LEADER)) else {
+        return false;
+    };
+    let Ok(answer) = there.status(v1::StatusRequest {}).await else { return false };
+    let answer = answer.into_inner();
+    if answer.id != status.leader || answer.leader != answer.id {
+        return false;
+    }
+    for member in &mut status.members {
+        let same = answer.members.iter().find(|known| known.id == member.id);
+        member.heard_ms_ago = same.and_then(|known| known.heard_ms_ago);
+    }
+    true
 }
 
 fn parse(id: &str) -> Result<u64, CliError> {
@@ -114,7 +152,8 @@ fn refused(url: &str, status: &Status) -> CliError {
     }
 }
 
-fn describe(status: &v1::StatusResponse) -> String {
+/// `known` says that the leader told whom it hears.
+fn describe(status: &v1::StatusResponse, known: bool) -> String {
     let cluster = if status.cluster_id.is_empty() { "none yet" } else { &*status.cluster_id };
     let state = if status.ready { "ready".to_owned() } else { format!("not ready: {}", status.reason) };
     let mut text = format!("cluster      {cluster}\ncoordinator  {} {state}\n", hex(status.id));
@@ -123,7 +162,7 @@ fn describe(status: &v1::StatusResponse) -> String {
         status.last_log_index, status.applied_index, status.term
     ));
     text.push_str(&format!("runs         {} live\n", status.live_runs));
-    text.push_str(&members(&status.members, status.leader));
+    text.push_str(&members(&status.members, status.leader, |member| heard(member, status.leader, known)));
     for worker in &status.workers {
         let draining = if worker.draining { ", draining" } else { "" };
         text.push_str(&format!("worker       {} {} running{draining}\n", worker.name, worker.running));
@@ -131,14 +170,26 @@ fn describe(status: &v1::StatusResponse) -> String {
     text
 }
 
-fn members(members: &[v1::Member], leader: u64) -> String {
+/// Whether a coordinator is there.
+fn heard(member: &v1::Member, leader: u64, known: bool) -> String {
+    match member.heard_ms_ago.map(Duration::from_millis) {
+        _ if !known => "  not known whether it is there: no leader says".to_owned(),
+        _ if member.id == leader => String::new(),
+        Some(ago) if ago < MISSED => format!("  heard {:.1} s ago", ago.as_secs_f32()),
+        Some(ago) => format!("  not heard for {}", duration::human(ago)),
+        None => "  not heard since the leader leads".to_owned(),
+    }
+}
+
+/// A line for each, with what there is to say of it.
+fn members(members: &[v1::Member], leader: u64, say: impl Fn(&v1::Member) -> String) -> String {
     let line = |member: &v1::Member| {
         let role = match (member.id == leader, member.voter) {
             (true, _) => "leader",
             (false, true) => "voter",
             (false, false) => "learner",
         };
-        format!("{role:<12} {} {}\n", hex(member.id), member.address)
+        format!("{role:<12} {} {}{}\n", hex(member.id), member.address, say(member))
     };
     members.iter().map(line).collect()
 }
@@ -147,7 +198,10 @@ fn object(status: &v1::StatusResponse) -> String {
     let members: Vec<_> = status
         .members
         .iter()
-        .map(|member| json!({ "id": hex(member.id), "address": member.address, "voter": member.voter }))
+        .map(|member| {
+            let v1::Member { id, address, voter, heard_ms_ago } = member;
+            json!({ "id": hex(*id), "address": address, "voter": voter, "heard_ms_ago": heard_ms_ago })
+        })
         .collect();
     let workers: Vec<_> = status
         .workers

@@ -63,7 +63,8 @@ pub(crate) fn status(seat: &Seat) -> v1::StatusResponse {
 }
 
 fn wire(member: MemberView) -> v1::Member {
-    v1::Member { id: member.id, address: member.address, voter: member.voter }
+    let heard_ms_ago = member.heard.map(|heard| u64::try_from(heard.as_millis()).unwrap_or(u64::MAX));
+    v1::Member { id: member.id, address: member.address, voter: member.voter, heard_ms_ago }
 }
 
 /// Passes a call on to the leader, where that is why this node could not answer it.

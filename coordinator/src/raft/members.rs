@@ -1,10 +1,11 @@
 //! Who takes part.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::alias::LogIdOf;
-use openraft::async_runtime::WatchReceiver as _;
+use openraft::async_runtime::{Instant as _, WatchReceiver as _};
 
 use super::node::{Node, ProposeError};
 use super::types::{Member, NodeId, Types};
@@ -18,6 +19,8 @@ pub struct MemberView {
     pub address: String,
     /// Whether it counts for a quorum.
     pub voter: bool,
+    /// How long ago this node heard of it. Only a leader knows; not where it heard nothing since it leads.
+    pub heard: Option<Duration>,
 }
 
 impl MemberView {
@@ -56,10 +59,17 @@ impl Node {
         let membership = metrics.membership_config.membership();
         let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
         let index = |id: &Option<LogIdOf<Types>>| id.map_or(0, |id| id.index);
+        let own = self.identity.node;
+        let heard = |id: NodeId| match &metrics.heartbeat {
+            Some(_) if id == own => Some(Duration::ZERO),
+            Some(heard) => heard.get(&id).copied().flatten().map(|at| at.into_inner().elapsed()),
+            None => None,
+        };
         let member = |(id, member): (&NodeId, &Member)| MemberView {
             id: *id,
             address: member.address.clone(),
             voter: voters.contains(id),
+            heard: heard(*id),
         };
         RaftView {
             leader: metrics.current_leader,

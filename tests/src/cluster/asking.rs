@@ -37,7 +37,15 @@ impl Cluster {
             let running = (0..self.ports.len()).filter(|position| self.coordinators[*position].is_some());
             let said: Option<Vec<Value>> = running.map(|position| self.status(position)).collect();
             let said = said?;
-            let same = |status: &Value| keys.iter().all(|key| status[*key] == said[0][*key]);
+            // When members were heard changes from question to question.
+            let fixed = |status: &Value, key: &str| {
+                let mut value = status[key].clone();
+                for member in value.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+                    member.remove("heard_ms_ago");
+                }
+                value
+            };
+            let same = |status: &Value| keys.iter().all(|key| fixed(status, key) == fixed(&said[0], key));
             (said.iter().all(|status| status["ready"] == true && same(status))).then(|| said[0].clone())
         });
         found.unwrap_or_else(|| panic!("they did not agree: {}", self.logs()))

@@ -51,6 +51,9 @@ fn operators_commands_work_through_any_coordinator() {
     assert_eq!(moved.exit_code, 0, "{}", moved.stderr);
     let after = cluster.agreed();
     assert_ne!(after["leader"], before["leader"]);
+    let nowhere = cluster.cullet(&["cluster", "add", "foo", "--cluster", &through]);
+    assert_eq!(nowhere.exit_code, 2, "{}", nowhere.stderr);
+    assert!(nowhere.stderr.contains("'foo' is no address") && nowhere.stderr.contains("http://c-3:7400"));
     let unknown = cluster.cullet(&["cluster", "remove", "00000000000000aa", "--cluster", &through]);
     assert_eq!(unknown.exit_code, 2, "{}", unknown.stderr);
     assert!(unknown.stderr.contains("there is no member"), "{}", unknown.stderr);
@@ -60,6 +63,44 @@ fn operators_commands_work_through_any_coordinator() {
     until("two members", || {
         let status = cluster.status((led + 1) % 3)?;
         (status["members"].as_array()?.len() == 2).then_some(())
+    });
+    // What was passed on is no error of the one that passed it on.
+    let passed_on = std::fs::read_to_string(cluster.dir().join(format!("c{}.log", (led + 1) % 3))).unwrap();
+    assert!(!passed_on.contains("ERROR"), "{passed_on}");
+}
+
+#[test]
+fn the_status_says_who_is_down() {
+    let mut cluster = Cluster::start(3, 0);
+    let led = cluster.leader_of(&cluster.agreed());
+    let (dead, other) = ((led + 1) % 3, (led + 2) % 3);
+    let say =
+        |cluster: &Cluster| cluster.cullet(&["cluster", "status", "--cluster", &cluster.url(other)]).stdout;
+    let all = say(&cluster);
+    assert_eq!(
+        all.lines().filter(|line| line.starts_with("voter ") && line.ends_with(" s ago")).count(),
+        2,
+        "{all}"
+    );
+    cluster.kill_coordinator(dead);
+    let dead_url = cluster.url(dead);
+    // Whoever is asked says what the leader knows.
+    let line = until("it is missed", || {
+        let all = say(&cluster);
+        all.lines().find(|line| line.contains("  not heard for ")).map(str::to_owned)
+    });
+    assert!(line.starts_with("voter ") && line.contains(&dead_url), "{line}");
+    let status = cluster.status(other).unwrap();
+    let heard = |position: usize| {
+        let members = status["members"].as_array().unwrap();
+        members.iter().find(|m| m["address"] == cluster.url(position).as_str()).unwrap()["heard_ms_ago"]
+            .as_u64()
+    };
+    assert!(heard(dead) > Some(1_500) && heard(other) < Some(1_500) && heard(led) == Some(0), "{status}");
+    // The next leader never heard of that one, and one that is alone does not know.
+    cluster.kill_coordinator(led);
+    until("nobody leads", || {
+        say(&cluster).contains("not known whether it is there: no leader says").then_some(())
     });
 }
 

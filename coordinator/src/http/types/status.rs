@@ -54,6 +54,9 @@ struct Member {
     address: String,
     /// Whether it counts for a majority.
     voter: bool,
+    /// Milliseconds since the leader heard of it last. Null where the leader has heard nothing of it since it leads, and where
+    /// this coordinator does not lead.
+    heard_ms_ago: Option<u64>,
 }
 
 /// A worker.
@@ -109,7 +112,8 @@ impl From<v1::StatusResponse> for ClusterStatus {
 
 impl From<v1::Member> for Member {
     fn from(member: v1::Member) -> Self {
-        Self { id: number(member.id), address: member.address, voter: member.voter }
+        let v1::Member { id, address, voter, heard_ms_ago } = member;
+        Self { id: number(id), address, voter, heard_ms_ago }
     }
 }
 
