@@ -15,6 +15,8 @@ use super::addresses::address;
 use super::outage::Outage;
 use super::verdict::{Verdict, verdict, was_answered, why};
 use super::{Addresses, ClusterError};
+use crate::diagnostics;
+use crate::ui::duration::human;
 
 /// Nobody waits longer for a machine that does not answer at all while another might.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -44,6 +46,13 @@ pub(crate) struct Patience {
     pub(crate) queue: Duration,
     /// Tells a person once what is waited for, in the words of who asks to wait.
     pub(crate) say: fn(&str),
+    /// Tells a person once that nobody can be reached, and for how long it is tried.
+    pub(crate) tell: fn(&str),
+}
+
+/// Tells a person on standard error.
+pub(super) fn report(text: &str) {
+    diagnostics::report(&format!("{text}\n"));
 }
 
 impl Patience {
@@ -54,6 +63,7 @@ impl Patience {
         outage: Duration::from_secs(30),
         queue: Duration::from_secs(30),
         say: |_| {},
+        tell: report,
     };
 }
 
@@ -67,6 +77,8 @@ pub(crate) struct Cluster {
 struct Servers {
     list: Vec<Server>,
     current: usize,
+    /// A person knows that it is tried in vain, until it is not any more.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -95,7 +107,7 @@ impl Cluster {
     /// The cluster of these coordinators. Within a runtime only. Nothing is connected before it is used.
     pub(crate) fn connect(addresses: &Addresses) -> Result<Self, ClusterError> {
         let list: Result<Vec<_>, _> = addresses.urls().iter().map(|url| Server::new(url)).collect();
-        Ok(Self { servers: Arc::new(Mutex::new(Servers { list: list?, current: 0 })) })
+        Ok(Self { servers: Arc::new(Mutex::new(Servers { list: list?, current: 0, told: false })) })
     }
 
     /// Where the coordinators are, as far as it is known.
@@ -149,6 +161,7 @@ impl Cluster {
         let mut full_since: Option<Instant> = None;
         let mut said = false;
         loop {
+            let began = Instant::now();
             let failure = match self.attempt(patience.answer, &call).await {
                 Ok((_, answer)) => return Ok(answer.into_inner()),
                 Err(failure) => failure,
@@ -159,7 +172,12 @@ impl Cluster {
             }
             let pause = match failure.verdict {
                 Verdict::Final => return Err(refused(&failure.status)),
-                Verdict::Elsewhere => outage.pause().ok_or_else(|| self.given_up())?,
+                Verdict::Elsewhere => {
+                    outage.since(began);
+                    let pause = outage.pause().ok_or_else(|| self.given_up())?;
+                    self.tell(&outage, patience.tell);
+                    pause
+                }
                 Verdict::Later(pause) => {
                     outage.over();
                     let since = *full_since.get_or_insert_with(Instant::now);
@@ -198,7 +216,9 @@ impl Cluster {
         let late = || Status::deadline_exceeded(format!("no answer within {} s", deadline.as_secs()));
         match timeout(deadline, call(channel)).await.unwrap_or_else(|_| Err(late())) {
             Ok(answer) => {
-                self.lock().list[position].failed = None;
+                let mut servers = self.lock();
+                servers.list[position].failed = None;
+                servers.told = false;
                 Ok((position, answer))
             }
             Err(status) => Err(self.failed(position, status)),
@@ -241,6 +261,15 @@ impl Cluster {
                 let tried = failed().map(|(url, failed)| (url.clone(), failed.why.clone())).collect();
                 ClusterError::Unreachable { tried }
             }
+        }
+    }
+
+    /// Tells a person what is tried in vain, and for how much longer: once, whoever tries, until somebody answers.
+    pub(super) fn tell(&self, outage: &Outage, tell: fn(&str)) {
+        let Some(left) = outage.wondered_at() else { return };
+        let told = std::mem::replace(&mut self.lock().told, true);
+        if !told {
+            tell(&format!("{}; trying for {} more", self.given_up(), human(left)));
         }
     }
 

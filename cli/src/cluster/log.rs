@@ -9,7 +9,7 @@ use cullet_proto::v1::log_chunk;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
-use super::client::{Failure, refused};
+use super::client::{Failure, refused, report};
 use super::outage::Outage;
 use super::verdict::Verdict;
 use super::watch::{OPENING, SILENCE};
@@ -71,7 +71,11 @@ impl LogTail {
                 Verdict::Final if !may_come => return Err(refused(&failure.status)),
                 Verdict::Later(pause) => pause,
                 Verdict::Final => self.outage.pause().ok_or_else(|| refused(&failure.status))?,
-                Verdict::Elsewhere => self.outage.pause().ok_or_else(|| self.cluster.given_up())?,
+                Verdict::Elsewhere => {
+                    let pause = self.outage.pause().ok_or_else(|| self.cluster.given_up())?;
+                    self.cluster.tell(&self.outage, report);
+                    pause
+                }
             };
             tracing::debug!(step = self.request.step, status = %failure.status, "reading a log again");
             tokio::time::sleep(pause).await;

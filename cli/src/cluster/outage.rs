@@ -14,6 +14,9 @@ const FIRST: Duration = Duration::from_millis(20);
 /// The longest pause. An election takes about a second: nobody waits much longer than that for its outcome.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// How long nobody wonders why nothing happens.
+const WONDERING: Duration = Duration::from_millis(1_500);
+
 /// A stretch of time in which every attempt failed.
 #[derive(Debug)]
 pub(super) struct Outage {
@@ -42,6 +45,17 @@ impl Outage {
         }
     }
 
+    /// After a failure of an attempt that began then: nothing has worked since, or for longer.
+    pub(super) fn since(&mut self, began: Instant) {
+        self.open.get_or_insert_with(|| (began, pauses()));
+    }
+
+    /// After a failure: how much longer it is tried, once it has been tried for so long that a person wonders.
+    pub(super) fn wondered_at(&self) -> Option<Duration> {
+        let lasted = self.open.as_ref()?.0.elapsed();
+        (lasted >= WONDERING).then(|| self.limit.saturating_sub(lasted))
+    }
+
     /// After a failure: how long to pause before the next attempt; none where this has lasted too long.
     pub(super) fn pause(&mut self) -> Option<Duration> {
         let (since, pauses) = self.open.get_or_insert_with(|| (Instant::now(), pauses()));
@@ -67,6 +81,9 @@ mod tests {
         let start = Instant::now();
         let mut pauses = 0;
         while let Some(pause) = outage.pause() {
+            let wondered =
+                (1_500 <= start.elapsed().as_millis()).then(|| Duration::from_secs(10) - start.elapsed());
+            assert_eq!(outage.wondered_at(), wondered);
             tokio::time::sleep(pause).await;
             pauses += 1;
         }

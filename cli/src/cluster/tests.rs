@@ -16,6 +16,7 @@ const SHORT: Patience = Patience {
     outage: Duration::from_millis(400),
     queue: Duration::from_secs(5),
     say: |_| {},
+    tell: |_| {},
 };
 
 /// An address at which nobody listens.

@@ -6,7 +6,7 @@ use cullet_proto::v1;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::client::{Failure, refused};
+use super::client::{Failure, refused, report};
 use super::outage::Outage;
 use super::verdict::Verdict;
 use super::{Cluster, ClusterError};
@@ -54,7 +54,11 @@ impl Watch {
             let pause = match failure.verdict {
                 Verdict::Final => return Err(refused(&failure.status)),
                 Verdict::Later(pause) => pause,
-                Verdict::Elsewhere => self.outage.pause().ok_or_else(|| self.cluster.given_up())?,
+                Verdict::Elsewhere => {
+                    let pause = self.outage.pause().ok_or_else(|| self.cluster.given_up())?;
+                    self.cluster.tell(&self.outage, report);
+                    pause
+                }
             };
             tracing::debug!(run = self.run, after = self.after, status = %failure.status, "watching again");
             tokio::time::sleep(pause).await;

@@ -1,6 +1,6 @@
 //! Where the log of an attempt is.
 
-use cullet_core::{AttemptId, Run, RunEventKind, State, StepIndex, StepPhase};
+use cullet_core::{AttemptId, Run, RunEventKind, State, StepIndex, StepPhase, StepView};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use tonic::Status;
@@ -13,6 +13,8 @@ pub(super) struct Wanted {
     pub(super) step: StepIndex,
     /// None for the newest.
     pub(super) attempt: Option<AttemptId>,
+    /// One that has not begun is waited for.
+    pub(super) follow: bool,
 }
 
 /// Where its log is.
@@ -31,7 +33,7 @@ pub(super) fn wanted(run: &Run, request: &v1::ReadLogRequest) -> Result<Wanted, 
     let step = run.spec().steps.iter().position(|step| *step.name == *request.step);
     let step = step.ok_or_else(|| Status::not_found(format!("the run has no step '{}'", request.step)))?;
     let attempt = Some(request.attempt).filter(|attempt| *attempt != 0);
-    Ok(Wanted { step: step as StepIndex, attempt })
+    Ok(Wanted { step: step as StepIndex, attempt, follow: request.follow })
 }
 
 /// Where the log is now.
@@ -53,13 +55,26 @@ pub(super) fn place(state: &State, run: &Run, wanted: Wanted) -> Result<Place, S
         StepPhase::Finished(_) if is_current && (step.attempt > 0 || step.cached || step.shared) => {
             Ok(Place::Store { detail: step.detail, action: step.action })
         }
+        StepPhase::Finished(_) if step.attempt > 0 => Err(never_was(&step, attempt)),
         StepPhase::Finished(status) => {
             let how = super::summary::step_status(status);
             Err(Status::not_found(format!("the step printed nothing: it never ran ({how})")))
         }
         _ if is_current && wanted.attempt.is_some() => earlier(run, wanted.step, attempt),
+        _ if !wanted.follow && wanted.attempt.is_some() => Err(never_was(&step, attempt)),
         _ => Ok(Place::NotYet),
     }
+}
+
+/// There is no such attempt: which there are.
+fn never_was(step: &StepView<'_>, attempt: AttemptId) -> Status {
+    let has = if step.status().is_some() { "had" } else { "has so far" };
+    let those = match step.attempt {
+        0 => "none".to_owned(),
+        1 => "attempt 1".to_owned(),
+        last => format!("attempts 1 to {last}"),
+    };
+    Status::not_found(format!("there is no attempt {attempt}: the step {has} {those}"))
 }
 
 /// An attempt that came to nothing, and the step went on.

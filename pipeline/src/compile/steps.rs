@@ -24,6 +24,9 @@ pub(super) struct Steps<'a> {
     pub(super) owner: Vec<u32>,
 }
 
+/// Names that are listed for who knows none: more do not fit into a line.
+const LISTED: usize = 8;
+
 pub(super) struct NamedStep<'a> {
     pub(super) key: Node<'a>,
     pub(super) body: Node<'a>,
@@ -87,6 +90,17 @@ impl<'a> Steps<'a> {
             Some(matrix) => format!("{}[{}]", step.key.text(), matrix.rows[row].suffix),
             None => step.key.text().to_owned(),
         }
+    }
+
+    /// For who names none of them: what there is, as far as it is read.
+    pub(super) fn listed(&self) -> Option<String> {
+        let names: Vec<String> =
+            self.list.iter().take(LISTED).map(|step| format!("`{}`", step.key.text())).collect();
+        let more = match self.list.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!names.is_empty()).then(|| format!("the steps are {}{more}", names.join(", ")))
     }
 
     /// The step of that name, or what is wrong with it.

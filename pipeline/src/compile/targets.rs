@@ -18,9 +18,10 @@ impl Compiler<'_> {
                 Ok(())
             });
             if let Err(complaint) = selected {
-                self.cx.sink.push(
-                    Diagnostic::error(None, format!("target: {}", complaint.message)).help(complaint.help),
-                );
+                let help = complaint.help.or_else(|| self.steps.listed());
+                self.cx
+                    .sink
+                    .push(Diagnostic::error(None, format!("target: {}", complaint.message)).help(help));
             }
         }
         roots.sort_unstable();

@@ -230,6 +230,11 @@ fn wrong_parameters_and_targets_are_named() {
     refused(&[], &["biuld"], " error: target: there is no step `biuld`; did you mean `build`?\n");
     refused(
         &[],
+        &["nosuch"],
+        " error: target: there is no step `nosuch`; the steps are `test`, `lint`, `build`, `merge`, `deploy`\n",
+    );
+    refused(
+        &[],
         &["build.bin"],
         " error: target: `build.bin` is not the name of a step; name the step alone: `build`\n",
     );

@@ -90,6 +90,10 @@ fn the_examples_of_the_documentation_work() {
     assert!(logs[0].contains("hello world\n") && logs[0].contains("bye\n"), "{}", logs[0]);
     assert_eq!((logs[1].as_str(), logs[2].as_str()), ("bye\n", &logs[0][6..]));
 
+    let (status, answer) = curl(&cluster, &[], &format!("/api/v1/runs/{run}/log?step=greet&attempt=9"));
+    let said = "there is no attempt 9: the step had attempt 1";
+    assert_eq!((status, json(&answer)["error"]["message"].as_str()), (404, Some(said)), "{answer}");
+
     let keys = json(&only(&cluster, run, "Comparing"));
     assert_eq!(keys, json(r#"{"no_cache": false, "earlier": [], "execution": null}"#));
 
@@ -107,6 +111,8 @@ fn a_run_can_be_followed_while_it_lives_and_cancelled() {
     let run = json(&answer)["run"].as_str().unwrap().to_owned();
     let log = format!("/api/v1/runs/{run}/log?step=wait");
     until("the step prints", || (curl(&cluster, &[], &log).1 == "begun\n").then_some(()));
+    let (status, answer) = curl(&cluster, &[], &format!("{log}&attempt=2"));
+    assert!(status == 404 && answer.contains("the step has so far attempt 1"), "{answer}");
     let follower = Command::new("curl")
         .args(["-sfN", &format!("{}/api/v1/runs/{run}/events?after=2", cluster.url(0))])
         .stdout(std::process::Stdio::piped())

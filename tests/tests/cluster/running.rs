@@ -25,14 +25,36 @@ fn steps_run_once_and_their_results_come_back() {
     assert_eq!(std::fs::read_to_string(dir.join("out/res")).unwrap().trim(), "6");
     let lines = first.events.iter().filter(|event| event["event"] == "step_log");
     assert!(lines.clone().any(|line| line["step"] == "copy" && line["text"] == "copying"), "{lines:?}");
+    let ends = |run: &cullet_tests::Outcome| {
+        let ends = run.events.iter().filter(|event| event["event"] == "step_finished");
+        ends.filter(|end| end["usage"]["peak_memory_bytes"].as_u64() > Some(100_000)).count()
+    };
+    assert_eq!(ends(&first), 5, "{:?}", first.events);
     let second = cluster.run(&dir, &[]);
     second.assert_success();
+    assert_eq!(ends(&second), 0, "nothing was taken");
     assert_eq!((second.executed().len(), second.cached().len()), (0, 5));
     // The same bytes for whoever comes after: nothing but what changed runs again.
     std::fs::write(dir.join("x.txt"), "hallo\n").unwrap();
     let third = cluster.run(&dir, &[]);
     third.assert_success();
     assert_eq!(third.executed(), ["copy", "count"]);
+}
+
+#[test]
+fn two_that_submit_under_one_name_follow_one_run() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let dir = cluster.pipeline("p", "cullet: 1\nname: p\nsteps: { a: { run: 'sleep 2; echo done' } }\n");
+    let both = [0, 1].map(|_| cluster.begin_run(&dir, &["--request-id", "one"]));
+    for run in both.map(cullet_tests::cluster::Running::outcome) {
+        run.assert_success();
+        assert_eq!(run.executed(), ["a"]);
+        assert!(!run.stderr.contains("not remembered"), "{}", run.stderr);
+    }
+    let runs = cluster.cullet(&["runs", "--format", "json"]);
+    let runs: serde_json::Value = serde_json::from_str(runs.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(runs["status"], "succeeded", "{runs}");
 }
 
 #[test]
@@ -69,6 +91,9 @@ fn failures_have_the_exit_codes_of_one_machine() {
     assert!(wrong.stderr.contains("cullet.yaml:3"), "{}", wrong.stderr);
     let nowhere = cluster.cullet(&["runs", "--cluster", "http://127.0.0.1:1"]);
     assert_eq!(nowhere.exit_code, 3, "{}", nowhere.stderr);
+    let said =
+        "the cluster cannot be reached: http://127.0.0.1:1 (Connection refused (os error 111)); trying for ";
+    assert_eq!(nowhere.stderr.matches(said).count(), 1, "{}", nowhere.stderr);
     let slow = "cullet: 1\nname: t\nsteps:\n  slow: { run: 'sleep 60', timeout: 1s }\n";
     let slow = cluster.run(&cluster.pipeline("slow", slow), &[]);
     assert_eq!((slow.exit_code, &*slow.steps["slow"].status), (1, "timed_out"), "{}", slow.stderr);

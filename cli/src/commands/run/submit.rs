@@ -23,6 +23,7 @@ const SUBMITTING: Patience = Patience {
     outage: Duration::from_secs(60),
     queue: Duration::from_secs(600),
     say: |why| diagnostics::report(&format!("waiting for the cluster: {}\n", crate::ui::clean::line(why))),
+    ..Patience::ASKING
 };
 
 /// Refuses a pipeline that no cluster takes, before anything is done with it.
