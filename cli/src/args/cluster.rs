@@ -46,6 +46,9 @@ pub struct CoordinatorArgs {
     /// How long a step waits while there is no worker at all, before it fails
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = parse_grace)]
     pub absence_grace: Duration,
+    /// How long a step that a machine failed waits for room on another one, before it may go back
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_grace)]
+    pub shun_grace: Duration,
     /// How many coordinators make a new cluster; this one waits for the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub expect: usize,

@@ -104,6 +104,7 @@ fn settings(args: &CoordinatorArgs) -> Settings {
     Settings {
         placement_grace_ms: args.placement_grace.as_millis() as u64,
         absence_grace_ms: args.absence_grace.as_millis() as u64,
+        shun_grace_ms: args.shun_grace.as_millis() as u64,
         keep_finished_steps: 200_000,
         ..Settings::default()
     }

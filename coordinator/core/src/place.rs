@@ -35,7 +35,7 @@ pub(crate) struct Demand {
     pub(crate) memory_bytes: u64,
     /// Labels that the worker must have.
     pub(crate) labels: LabelSetId,
-    /// A worker that it must not be, unless no other one could ever do. Last, so that they stand beside those that go
+    /// A worker that it must not be for now, unless no other one could ever do. Last, so that they stand beside those that go
     /// anywhere.
     pub(crate) shuns: Option<ShunnedId>,
 }

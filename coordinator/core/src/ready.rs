@@ -149,6 +149,11 @@ impl ReadyQueue {
         }
     }
 
+    /// A step that was stuck takes this from now on, and is as stuck as before.
+    pub(crate) fn stay_stuck(&mut self, demand: Demand, stuck: Stuck) {
+        self.stuck.entry(demand).or_insert(stuck);
+    }
+
     pub(crate) fn stuck(&self) -> &BTreeMap<Demand, Stuck> {
         &self.stuck
     }

@@ -13,7 +13,7 @@ use crate::graph::{Graph, dependencies};
 use crate::journal::{Journal, RunEvent, RunEventKind, StepEnd};
 use crate::labels::LabelSetId;
 use crate::place::{Demand, Group, Place, Priority};
-use crate::shunned::ShunnedId;
+use crate::shunned::Shun;
 use crate::spec::{InputSource, RunSpec, StepSpec};
 use crate::step::Step;
 use crate::tenants::TenantId;
@@ -78,8 +78,9 @@ pub struct Run {
     pub(crate) details: BTreeMap<StepIndex, Digest>,
     /// Of steps under which workers were lost, until they succeed.
     pub(crate) tolls: BTreeMap<StepIndex, Toll>,
-    /// Of steps that are to be tried again because a machine failed them, until they are: that machine.
-    pub(crate) shunned: BTreeMap<StepIndex, ShunnedId>,
+    /// Of steps that are to be tried again because a machine failed them, until they are or have waited long enough: that
+    /// machine.
+    pub(crate) shunned: BTreeMap<StepIndex, Shun>,
     pub(crate) submitted_at: TimeMs,
     pub(crate) finished_at: Option<TimeMs>,
     /// What went wrong with the run as a whole.
@@ -206,7 +207,7 @@ impl Run {
             cpu_millis: spec.cpu_millis.max(1),
             memory_bytes: spec.memory_bytes,
             labels: self.label_sets.get(usize::from(spec.requires)).copied().unwrap_or_default(),
-            shuns: self.shunned.get(&step).copied(),
+            shuns: self.shunned.get(&step).map(|shun| shun.worker),
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Settings {
     pub placement_grace_ms: u64,
     /// How long, in milliseconds, a step waits while no worker takes steps at all.
     pub absence_grace_ms: u64,
+    /// How long, in milliseconds, a step that a machine failed waits for room on another one before it may go back to
+    /// the one that failed it. Where no other one could ever run it, it goes back at once.
+    pub shun_grace_ms: u64,
     /// How much of the workers a tenant gets compared with others; 1 for those that are not named.
     pub tenant_weights: BTreeMap<Box<str>, u32>,
     /// Names of steps whose duration is remembered.
@@ -43,6 +46,8 @@ impl Default for Settings {
             placement_grace_ms: 0,
             // A machine that is started again takes minutes, and so does one that somebody has to order first.
             absence_grace_ms: 300_000,
+            // Short beside most steps, and long enough for a machine that is started again to be well.
+            shun_grace_ms: 30_000,
             tenant_weights: BTreeMap::new(),
             max_durations: 10_000,
             keep_finished_runs: 10_000,
@@ -62,6 +67,11 @@ impl Settings {
     /// When steps fail that no worker takes.
     pub(crate) const fn deadline(&self, stuck: Stuck) -> TimeMs {
         stuck.since.saturating_add(self.grace_ms(stuck.lack))
+    }
+
+    /// When a step may go back to the worker that it has shunned since then.
+    pub(crate) const fn shunned_until(&self, since: TimeMs) -> TimeMs {
+        since.saturating_add(self.shun_grace_ms)
     }
 
     pub(crate) fn weight(&self, tenant: &str) -> u32 {

@@ -177,6 +177,11 @@ impl Workers {
         self.all.get(&id).is_some_and(|worker| worker.could_hold(demand) && !self.shuns(demand, id, worker))
     }
 
+    /// Whether the worker could run such a step, which has to go to another one.
+    pub(crate) fn is_shunned(&self, id: WorkerId, demand: Demand) -> bool {
+        self.all.get(&id).is_some_and(|worker| worker.could_hold(demand) && self.shuns(demand, id, worker))
+    }
+
     /// Whether such a step has to go to another worker, and there is one that could run it some day. Takes time only
     /// for the one that it shuns.
     fn shuns(&self, demand: Demand, id: WorkerId, worker: &Worker) -> bool {

@@ -13,10 +13,8 @@ impl Transition<'_> {
             return;
         }
         self.vacate(id);
+        self.shun_nobody(id);
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
-        if let Some(shunned) = run.shunned.remove(&id.step) {
-            self.state.workers.shunned.leave(shunned);
-        }
         let status = ending.status;
         run.record(id.step, ending, self.at);
         self.effects.push(Effect::StepFinished { id });

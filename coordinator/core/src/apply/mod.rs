@@ -88,7 +88,10 @@ impl<'s> Transition<'s> {
     fn handle(&mut self, command: &LogCommand) {
         match command {
             LogCommand::Configure { settings, .. } => self.configure(settings),
-            LogCommand::Tick { .. } => self.ticks = true,
+            LogCommand::Tick { .. } => {
+                self.ticks = true;
+                self.end_shunning();
+            }
             LogCommand::Submit { run, spec, .. } => self.submit(*run, spec),
             LogCommand::Resolved { id, resolution, .. } => self.resolved(*id, resolution),
             LogCommand::WorkerJoined { spec, .. } => self.worker_joined(spec),

@@ -72,6 +72,11 @@ impl Core {
         self.apply(LogCommand::WorkerDraining { worker: WorkerId(worker), at: self.now })
     }
 
+    /// It is as late as the clock says.
+    pub(crate) fn tick(&mut self) -> Vec<String> {
+        self.apply(LogCommand::Tick { at: self.now })
+    }
+
     pub(crate) fn cancel(&mut self, run: u128) -> Vec<String> {
         self.apply(LogCommand::Cancel { run: RunId(run), at: self.now })
     }

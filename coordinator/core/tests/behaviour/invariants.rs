@@ -33,6 +33,7 @@ impl Watch {
     pub(crate) fn step(&mut self, shell: &mut Shell, command: LogCommand) {
         let before = shell.state.clone();
         self.before(&before, &command);
+        self.machines.note_time(&before, &command);
         self.machines.note_failures(&before, &command);
         let effects = shell.apply(command.clone());
         let state = &shell.state;
@@ -179,6 +180,11 @@ impl Watch {
                 let able = |worker: &WorkerView<'_>| able(run, id.step, worker);
                 let known = match waits {
                     Wait::Room => state.workers().any(|worker| able(&worker)),
+                    Wait::OtherMachine { shunned, until } => {
+                        let failed = state.worker_named(&shunned).filter(|worker| able(worker));
+                        failed.is_some_and(|failed| self.machines.shun(state, id, &failed))
+                            && state.next_deadline().is_some_and(|next| next <= until)
+                    }
                     Wait::Worker { until } => {
                         state.workers().all(|worker| worker.draining)
                             && state.next_deadline().is_some_and(|next| next <= until)

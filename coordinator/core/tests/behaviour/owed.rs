@@ -39,7 +39,7 @@ impl Owed {
 /// Little room or much.
 pub(crate) fn settings(how: u8) -> Settings {
     let steps = u64::from(how >> 2 & 15) * 3;
-    match how % 4 {
+    let settings = match how % 4 {
         0 => Settings { max_live_runs: u32::from(how >> 4), ..Settings::default() },
         1 => Settings { max_live_steps: steps, ..Settings::default() },
         2 => Settings { max_live_steps_per_tenant: steps, ..Settings::default() },
@@ -52,7 +52,8 @@ pub(crate) fn settings(how: u8) -> Settings {
             keep_finished_steps: u64::from(how >> 5) * 8,
             ..Settings::default()
         },
-    }
+    };
+    Settings { shun_grace_ms: u64::from(how >> 4) * 10, ..settings }
 }
 
 /// The label `x`, or none.

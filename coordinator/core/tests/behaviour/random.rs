@@ -101,7 +101,7 @@ fn history() -> impl Strategy<Value = (Vec<RunSpec>, Vec<Event>)> {
 }
 
 /// Plays the events, then answers everything kindly until nobody is owed an answer.
-fn play(specs: Vec<RunSpec>, events: &[Event]) -> Shell {
+pub(crate) fn play(specs: Vec<RunSpec>, events: &[Event]) -> Shell {
     let mut shell = Shell::new(specs);
     let mut watch = Watch::default();
     for event in events {

@@ -1,18 +1,40 @@
-//! Who failed a step is not given it again while another worker could ever run it. Kept apart from the core, which has
-//! its own way to know.
+//! Who failed a step is not given it again for a while, as long as another worker could ever run it. Kept apart from the
+//! core, which has its own way to know.
 
 use std::collections::BTreeMap;
 
-use cullet_core::{AttemptOutcome, Effect, LogCommand, State, StepId, StepPhase, WorkerId, WorkerView};
+use cullet_core::{
+    AttemptOutcome, Effect, LogCommand, State, StepId, StepPhase, TimeMs, WorkerId, WorkerView,
+};
 
 use crate::invariants::able;
 
-/// Of steps that are to be tried again because a machine failed them, the name of that machine. There are fewer
-/// machines here than the core shuns at once.
+/// Of steps that are to be tried again because a machine failed them, the name of that machine and when that was. There
+/// are fewer machines here than the core shuns at once.
 #[derive(Default)]
-pub(crate) struct Machines(BTreeMap<StepId, Box<str>>);
+pub(crate) struct Machines {
+    failed: BTreeMap<StepId, (Box<str>, TimeMs)>,
+    now: TimeMs,
+    grace_ms: u64,
+}
 
 impl Machines {
+    /// When a command is applied. A machine is avoided for so long, and no longer when time passes.
+    pub(crate) fn note_time(&mut self, before: &State, command: &LogCommand) {
+        self.now = before.latest().max(command.at().unwrap_or(0));
+        self.grace_ms = before.settings().shun_grace_ms;
+        if matches!(command, LogCommand::Tick { .. }) {
+            self.failed.retain(|_, (_, since)| *since + self.grace_ms > self.now);
+        }
+    }
+
+    fn avoid(&mut self, id: StepId, name: Box<str>) {
+        self.failed.remove(&id);
+        if self.grace_ms > 0 {
+            self.failed.insert(id, (name, self.now));
+        }
+    }
+
     /// What a command says of machines, before it is applied.
     pub(crate) fn note_failures(&mut self, before: &State, command: &LogCommand) {
         match command {
@@ -29,7 +51,7 @@ impl Machines {
                     _ => false,
                 };
                 if by_machine && let Some(worker) = step.worker.and_then(|worker| before.worker(worker)) {
-                    self.0.insert(*id, worker.spec.name.clone());
+                    self.avoid(*id, worker.spec.name.clone());
                 }
             }
             LogCommand::WorkerLeft { worker, .. } => self.lose(before, *worker),
@@ -45,7 +67,9 @@ impl Machines {
 
     fn lose(&mut self, before: &State, worker: WorkerId) {
         let Some(lost) = before.worker(worker) else { return };
-        self.0.extend(before.running_on(worker).map(|id| (id, lost.spec.name.clone())));
+        for id in before.running_on(worker) {
+            self.avoid(id, lost.spec.name.clone());
+        }
     }
 
     /// After a command.
@@ -54,17 +78,17 @@ impl Machines {
             let Effect::Start { id, worker, .. } = effect else { continue };
             let worker = state.worker(*worker).expect("a worker");
             assert!(!self.shun(state, *id, &worker), "{id:?} was tried on {} again", worker.spec.name);
-            self.0.remove(id);
+            self.failed.remove(id);
         }
         let waits = |id: &StepId| state.run(id.run)?.step(id.step)?.status().is_none().then_some(());
-        self.0.retain(|id, _| waits(id).is_some());
+        self.failed.retain(|id, _| waits(id).is_some());
     }
 
     /// Whether the step must not go to this worker now.
     pub(crate) fn shun(&self, state: &State, id: StepId, worker: &WorkerView<'_>) -> bool {
         let Some(run) = state.run(id.run) else { return false };
         let mut others = state.workers().filter(|other| other.id != worker.id);
-        self.0.get(&id).is_some_and(|failed| *failed == worker.spec.name)
+        self.failed.get(&id).is_some_and(|(failed, _)| *failed == worker.spec.name)
             && others.any(|other| able(run, id.step, &other))
     }
 }

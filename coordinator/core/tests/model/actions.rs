@@ -6,6 +6,9 @@ use cullet_digest::DigestFunction;
 use crate::cluster::{Cluster, Lease, Plant, RUN};
 use crate::worker::{Heard, Key, Phase, Told, Went};
 
+/// After everything else, and before a step fails that waits for a worker to come.
+const LATE: u64 = 100_000;
+
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -25,6 +28,8 @@ pub(crate) enum Action {
     Lose(usize),
     /// A worker's process ends, and another one begins.
     Crash(usize),
+    /// A step has shunned the worker that failed it for long enough.
+    Tick,
     /// Somebody else leads.
     TakeOver,
     /// Somebody cancels the run.
@@ -66,6 +71,9 @@ impl Cluster {
             if left.repeated > 0 {
                 actions.push(Action::Report { worker, key, went, again: true });
             }
+        }
+        if left.ticks > 0 && self.log.state.next_deadline().is_some_and(|due| due <= LATE) {
+            actions.push(Action::Tick);
         }
         if left.takeovers > 0 {
             actions.push(Action::TakeOver);
@@ -116,6 +124,10 @@ impl Cluster {
                 self.left.crashes -= 1;
                 self.disconnect(worker);
                 self.workers[worker].crash();
+            }
+            Action::Tick => {
+                self.left.ticks -= 1;
+                self.commit(&LogCommand::Tick { at: LATE });
             }
             Action::TakeOver => {
                 self.left.takeovers -= 1;

@@ -33,6 +33,8 @@ pub(crate) struct Bounds {
     pub(crate) repeated: u8,
     /// Attempts that the machine fails.
     pub(crate) failures: u8,
+    /// Times at which what is due happens.
+    pub(crate) ticks: u8,
 }
 
 /// A mistake that somebody could make.

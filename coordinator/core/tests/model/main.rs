@@ -13,11 +13,19 @@ mod worker;
 use cluster::{Bounds, Lease, Plant};
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
-const NONE: Bounds =
-    Bounds { lost_workers: 0, takeovers: 0, crashes: 0, cancels: 0, lost: 0, repeated: 0, failures: 0 };
+const NONE: Bounds = Bounds {
+    lost_workers: 0,
+    takeovers: 0,
+    crashes: 0,
+    cancels: 0,
+    lost: 0,
+    repeated: 0,
+    failures: 0,
+    ticks: 0,
+};
 
 /// Small enough for half a minute without optimisation, large enough that every kind of trouble meets most others.
-const BOUNDS: [Bounds; 8] = [
+const BOUNDS: [Bounds; 9] = [
     Bounds { lost_workers: 2, ..NONE },
     Bounds { lost_workers: 1, crashes: 1, ..NONE },
     Bounds { lost_workers: 1, takeovers: 1, ..NONE },
@@ -26,6 +34,7 @@ const BOUNDS: [Bounds; 8] = [
     Bounds { lost_workers: 1, lost: 1, ..NONE },
     Bounds { takeovers: 1, repeated: 1, failures: 2, ..NONE },
     Bounds { takeovers: 1, repeated: 1, cancels: 1, ..NONE },
+    Bounds { lost_workers: 1, failures: 1, ticks: 1, ..NONE },
 ];
 
 /// Threads of the checker: what the smallest machine for tests has.

@@ -95,7 +95,8 @@ struct Step {
     worker: Option<String>,
     /// Of the process; null where there was none.
     exit_code: Option<i32>,
-    /// Why it was skipped, or failed without an exit code that says it.
+    /// Why it was skipped or is tried again, or failed without an exit code that says it; while it is queued, what it waits
+    /// for (of the first hundred that are).
     reason: Option<String>,
     /// RFC 3339 in UTC; null until it starts.
     started_at: Option<String>,
