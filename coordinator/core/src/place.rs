@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use crate::StepId;
 use crate::labels::LabelSetId;
+use crate::run::Run;
 use crate::shunned::ShunnedId;
 use crate::tenants::TenantId;
+use crate::{Epoch, RunId, StepId, StepIndex};
 
 /// By age: runs in the order of their submission, steps in the order of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,13 +17,35 @@ pub(crate) struct Place {
     pub(crate) id: StepId,
 }
 
-/// Among the steps of a tenant: by what the submitter says, then by how long the chain that hangs on the step is
-/// expected to take, longest first, then by age.
+/// Among the runs of a tenant: by what the submitter says, then by what its running steps take, then by when one of them
+/// was started last, then by age. So they have turns: a run that starts a step stands behind all others that have as little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Priority {
+pub(crate) struct Turn {
     pub(crate) priority: Reverse<i8>,
-    pub(crate) rank: Reverse<u32>,
-    pub(crate) place: Place,
+    /// Thousandths of a processor.
+    pub(crate) used_cpu_millis: u64,
+    /// Of the last start; of the last start of anybody where it had none so far.
+    pub(crate) last: Epoch,
+    pub(crate) order: u64,
+    pub(crate) run: RunId,
+}
+
+/// Among the steps of a run: by how long the chain that hangs on the step is expected to take, longest first, then in the
+/// order of the run.
+pub(crate) type Rank = (Reverse<u32>, StepIndex);
+
+/// Among the steps of a tenant: by the turns of their runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Priority {
+    pub(crate) turn: Turn,
+    pub(crate) rank: Rank,
+}
+
+impl Priority {
+    /// The step that stands there.
+    pub(crate) const fn id(&self) -> StepId {
+        StepId { run: self.turn.run, step: self.rank.1 }
+    }
 }
 
 /// What a step takes of a worker, and which workers it takes. Steps that take the same are interchangeable to
@@ -45,4 +68,35 @@ pub(crate) struct Demand {
 pub(crate) struct Group {
     pub(crate) tenant: TenantId,
     pub(crate) demand: Demand,
+}
+
+impl Run {
+    pub(crate) fn priority(&self, step: StepIndex) -> Priority {
+        Priority { turn: self.turn(), rank: (Reverse(self.steps[step as usize].rank), step) }
+    }
+
+    pub(crate) fn turn(&self) -> Turn {
+        Turn {
+            priority: Reverse(self.spec.priority),
+            used_cpu_millis: self.used_cpu_millis,
+            last: self.last_start,
+            order: self.order,
+            run: self.id,
+        }
+    }
+
+    pub(crate) fn demand(&self, step: StepIndex) -> Demand {
+        let spec = self.step_spec(step);
+        Demand {
+            cpu_millis: spec.cpu_millis.max(1),
+            memory_bytes: spec.memory_bytes,
+            labels: self.label_sets.get(usize::from(spec.requires)).copied().unwrap_or_default(),
+            shuns: self.shunned.get(&step).map(|shun| shun.worker),
+        }
+    }
+
+    /// While the run is live.
+    pub(crate) fn group(&self, step: StepIndex) -> Option<Group> {
+        Some(Group { tenant: self.tenant?, demand: self.demand(step) })
+    }
 }

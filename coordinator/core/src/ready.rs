@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::place::{Demand, Group, Priority};
+use crate::place::{Demand, Group, Priority, Rank, Turn};
 use crate::tenants::TenantId;
-use crate::{TimeMs, WorkerId};
+use crate::{StepId, TimeMs, WorkerId};
 
 /// A worker that is kept free until a step of one group fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +30,41 @@ pub(crate) struct Stuck {
     pub(crate) since: TimeMs,
 }
 
-/// Ready steps by tenant, by what they take, then by priority. When a worker is full for one step of a group, it
-/// is for all of them, so a decision looks at groups, of which there are few, and not at steps.
+/// Steps of one group, by the turns of their runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    runs: BTreeMap<Turn, BTreeSet<Rank>>,
+    /// How many there are.
+    steps: usize,
+}
+
+impl Line {
+    fn head(&self) -> Option<Priority> {
+        let (turn, steps) = self.runs.first_key_value()?;
+        steps.first().map(|rank| Priority { turn: *turn, rank: *rank })
+    }
+
+    fn insert(&mut self, step: Priority) {
+        self.steps += usize::from(self.runs.entry(step.turn).or_default().insert(step.rank));
+    }
+
+    fn remove(&mut self, step: &Priority) {
+        let Some(steps) = self.runs.get_mut(&step.turn) else { return };
+        self.steps -= usize::from(steps.remove(&step.rank));
+        if steps.is_empty() {
+            self.runs.remove(&step.turn);
+        }
+    }
+}
+
+/// Ready steps by tenant, by what they take, then by the turns of their runs. When a worker is full for one step of a group,
+/// it is for all of them, so a decision looks at groups, of which there are few, and not at steps or runs.
 ///
 /// After every command, no worker has room for any step here, but for one that is kept free. So only workers that
 /// gained room since, and groups that are new, need to be looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReadyQueue {
-    tenants: BTreeMap<TenantId, BTreeMap<Demand, BTreeSet<Priority>>>,
+    tenants: BTreeMap<TenantId, BTreeMap<Demand, Line>>,
     /// For groups that did not fit anywhere: how many steps behind them in the line were started since one of
     /// theirs was.
     passed: BTreeMap<Group, u32>,
@@ -49,16 +76,16 @@ pub(crate) struct ReadyQueue {
 impl ReadyQueue {
     /// Says whether it is the first of its group.
     pub(crate) fn insert(&mut self, group: Group, step: Priority) -> bool {
-        let steps = self.tenants.entry(group.tenant).or_default().entry(group.demand).or_default();
-        steps.insert(step);
-        steps.len() == 1
+        let line = self.tenants.entry(group.tenant).or_default().entry(group.demand).or_default();
+        line.insert(step);
+        line.steps == 1
     }
 
     pub(crate) fn remove(&mut self, group: Group, step: &Priority) {
         let Some(groups) = self.tenants.get_mut(&group.tenant) else { return };
-        let Some(steps) = groups.get_mut(&group.demand) else { return };
-        steps.remove(step);
-        if steps.is_empty() {
+        let Some(line) = groups.get_mut(&group.demand) else { return };
+        line.remove(step);
+        if line.runs.is_empty() {
             groups.remove(&group.demand);
             if groups.is_empty() {
                 self.tenants.remove(&group.tenant);
@@ -68,6 +95,15 @@ impl ReadyQueue {
                 && !self.tenants.values().any(|tenant| tenant.contains_key(&group.demand))
             {
                 self.stuck.remove(&group.demand);
+            }
+        }
+    }
+
+    /// A run's turn comes earlier or later than before.
+    pub(crate) fn turn(&mut self, tenant: TenantId, before: &Turn, after: Turn) {
+        for line in self.tenants.get_mut(&tenant).into_iter().flat_map(BTreeMap::values_mut) {
+            if let Some(steps) = line.runs.remove(before) {
+                line.runs.insert(after, steps);
             }
         }
     }
@@ -108,9 +144,15 @@ impl ReadyQueue {
         self.tenants.keys().copied()
     }
 
-    pub(crate) fn groups(&self, tenant: TenantId) -> impl Iterator<Item = (Group, &BTreeSet<Priority>)> {
+    /// Whether the tenant has any.
+    pub(crate) fn has(&self, tenant: TenantId) -> bool {
+        self.tenants.contains_key(&tenant)
+    }
+
+    /// Each group of a tenant with its first step.
+    pub(crate) fn groups(&self, tenant: TenantId) -> impl Iterator<Item = (Group, Priority)> {
         let groups = self.tenants.get(&tenant).into_iter().flatten();
-        groups.map(move |(demand, steps)| (Group { tenant, demand: *demand }, steps))
+        groups.filter_map(move |(demand, line)| Some((Group { tenant, demand: *demand }, line.head()?)))
     }
 
     /// Those that may go to the worker that they shun as soon as no other could ever do.
@@ -120,7 +162,7 @@ impl ReadyQueue {
     }
 
     pub(crate) fn head(&self, group: Group) -> Option<Priority> {
-        self.tenants.get(&group.tenant)?.get(&group.demand)?.first().copied()
+        self.tenants.get(&group.tenant)?.get(&group.demand)?.head()
     }
 
     pub(crate) fn demands(&self) -> BTreeSet<Demand> {
@@ -128,12 +170,14 @@ impl ReadyQueue {
     }
 
     /// All steps that take this.
-    pub(crate) fn steps(&self, demand: Demand) -> Vec<Priority> {
-        self.tenants.values().filter_map(|groups| groups.get(&demand)).flatten().copied().collect()
+    pub(crate) fn steps(&self, demand: Demand) -> Vec<StepId> {
+        let runs = self.tenants.values().filter_map(|groups| groups.get(&demand)).flat_map(|line| &line.runs);
+        runs.flat_map(|(turn, steps)| steps.iter().map(|rank| StepId { run: turn.run, step: rank.1 }))
+            .collect()
     }
 
     pub(crate) fn len(&self, tenant: TenantId) -> usize {
-        self.tenants.get(&tenant).map_or(0, |groups| groups.values().map(BTreeSet::len).sum())
+        self.tenants.get(&tenant).map_or(0, |groups| groups.values().map(|line| line.steps).sum())
     }
 
     /// Notes what it takes to meet the demand. Time begins anew where that is something else: when the first of many

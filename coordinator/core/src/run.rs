@@ -1,6 +1,5 @@
 //! One run.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,12 +11,14 @@ use crate::ending::Ending;
 use crate::graph::{Graph, dependencies};
 use crate::journal::{Journal, RunEvent, RunEventKind, StepEnd};
 use crate::labels::LabelSetId;
-use crate::place::{Demand, Group, Place, Priority};
+use crate::place::Place;
 use crate::shunned::Shun;
 use crate::spec::{InputSource, RunSpec, StepSpec};
 use crate::step::Step;
 use crate::tenants::TenantId;
-use crate::{RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs, Usage, WorkerId};
+use crate::{
+    Epoch, RunId, RunStatus, StepId, StepIndex, StepPhase, StepStatus, StepView, TimeMs, Usage, WorkerId,
+};
 
 /// How many steps ended how. Each finished step is counted once, by how it ended last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,10 @@ pub struct Run {
     pub(crate) journal: Journal,
     /// Its place among those at their end.
     pub(crate) retired: u64,
+    /// Thousandths of a processor that its running steps take.
+    pub(crate) used_cpu_millis: u64,
+    /// The epoch of its last start; before that, the last one that was given out when it was submitted.
+    pub(crate) last_start: Epoch,
     /// While it is live.
     pub(crate) tenant: Option<TenantId>,
     /// Numbers of the sets of labels in the specification, while it is live.
@@ -191,29 +196,6 @@ impl Run {
 
     pub(crate) const fn place(&self, step: StepIndex) -> Place {
         Place { order: self.order, id: self.step_id(step) }
-    }
-
-    pub(crate) fn priority(&self, step: StepIndex) -> Priority {
-        Priority {
-            priority: Reverse(self.spec.priority),
-            rank: Reverse(self.steps[step as usize].rank),
-            place: self.place(step),
-        }
-    }
-
-    pub(crate) fn demand(&self, step: StepIndex) -> Demand {
-        let spec = self.step_spec(step);
-        Demand {
-            cpu_millis: spec.cpu_millis.max(1),
-            memory_bytes: spec.memory_bytes,
-            labels: self.label_sets.get(usize::from(spec.requires)).copied().unwrap_or_default(),
-            shuns: self.shunned.get(&step).map(|shun| shun.worker),
-        }
-    }
-
-    /// While the run is live.
-    pub(crate) fn group(&self, step: StepIndex) -> Option<Group> {
-        Some(Group { tenant: self.tenant?, demand: self.demand(step) })
     }
 
     /// Whether a result from the cache must not be used for this step.

@@ -38,9 +38,10 @@ pub(crate) struct News {
 
 /// Starts steps one after the other.
 ///
-/// Between tenants goes first whose running steps take least of the processors, by weight, so that each gets its
-/// share; then by priority, then by the time that the chain of dependents is expected to take, then by age. A
-/// step takes the worker with most of its inputs among those that have room now: it never waits for one that
+/// Between tenants goes first who had least of the processors so far, by weight, so that each gets its share (see
+/// [`crate::tenants::Tenants::turn`]). Between the runs of a tenant go first those of the highest priority, then the one
+/// whose running steps take least, then the one that had its turn before the others; within a run, the step whose chain of
+/// dependents is expected to take longest. A step takes the worker with most of its inputs among those that have room now: it never waits for one that
 /// is busy, since waiting costs more than fetching. Then the one with most processor left; ties go to the lower
 /// number.
 ///
@@ -77,7 +78,8 @@ impl<'n> Round<'n> {
             return Some(Assignment { step, group, worker });
         }
         if self.turns.len() > 1 {
-            self.turns.sort_by(|one, other| state.tenants.turn(*one, *other, &state.settings));
+            let now = state.latest();
+            self.turns.sort_by(|one, other| state.tenants.turn(*one, *other, &state.settings, now));
         }
         (0..self.turns.len()).find_map(|turn| self.first_of(state, self.turns[turn]))
     }
@@ -85,7 +87,7 @@ impl<'n> Round<'n> {
     /// The first step of a tenant that fits somewhere.
     fn first_of(&mut self, state: &State, tenant: TenantId) -> Option<Assignment> {
         let mut first: Option<(Priority, Group)> = None;
-        for (group, steps) in state.ready.groups(tenant) {
+        for (group, head) in state.ready.groups(tenant) {
             if self.dropped.contains(&group.demand) {
                 continue;
             }
@@ -93,8 +95,9 @@ impl<'n> Round<'n> {
                 self.dropped.push(group.demand);
                 continue;
             }
-            let head = steps.first().filter(|head| first.is_none_or(|(first, _)| **head < first));
-            first = head.map(|head| (*head, group)).or(first);
+            if first.is_none_or(|(first, _)| head < first) {
+                first = Some((head, group));
+            }
         }
         let (step, group) = first?;
         self.place(state, group, step).map(|worker| Assignment { step, group, worker })
@@ -109,9 +112,10 @@ impl<'n> Round<'n> {
         // Nothing of theirs fits, or it would be their turn.
         let before = self.turns.iter().take_while(|tenant| **tenant != mine);
         let theirs = before.flat_map(|tenant| state.ready.groups(*tenant)).map(|(group, _)| group);
-        let own = state.ready.groups(mine).filter(|(group, steps)| {
-            self.dropped.contains(&group.demand) && steps.first().is_some_and(|head| *head < started.step)
-        });
+        let own = state
+            .ready
+            .groups(mine)
+            .filter(|(group, head)| self.dropped.contains(&group.demand) && *head < started.step);
         theirs.chain(own.map(|(group, _)| group)).collect()
     }
 
@@ -141,7 +145,7 @@ impl<'n> Round<'n> {
     fn place(&self, state: &State, group: Group, step: Priority) -> Option<WorkerId> {
         let kept = Self::kept(state, group);
         let demand = group.demand;
-        let id = step.place.id;
+        let id = step.id();
         let near = state.runs.get(&id.run).and_then(|run| run.near.get(&id.step));
         let held = |worker: WorkerId| {
             let near = near.and_then(|near| near.iter().find(|(known, _)| *known == worker));

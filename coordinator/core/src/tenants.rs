@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Settings;
 use crate::ready::ReadyQueue;
+use crate::{Epoch, Settings, TimeMs};
 
 /// A tenant, numbered while it has live runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,12 +28,37 @@ pub struct TenantView<'a> {
     pub ready: usize,
 }
 
+/// What a running step counts beyond the time that it has run, in milliseconds. Steps that start at the same time have not
+/// run at all, and yet whoever starts one stands behind who does not.
+const AHEAD_MS: u128 = 10_000;
+
+/// What a tenant may catch up with at most that others had while its own steps fitted nowhere, at weight 1: ten minutes of a
+/// processor. Without a bound, others would have nothing for as long.
+const MISSED: u128 = 600_000 * 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tenant {
     pub(crate) name: Arc<str>,
     live_runs: u32,
     live_steps: u64,
     used_cpu_millis: u64,
+    /// What its steps have taken up to a time, in thousandths of a processor for a millisecond. Of what was before the
+    /// tenant had anything to do last, only as much is counted as others had, too.
+    had: u128,
+    until: TimeMs,
+    /// The epoch of its last start; 0 before the first.
+    last_start: Epoch,
+}
+
+impl Tenant {
+    fn had(&self, now: TimeMs) -> u128 {
+        self.had + u128::from(self.used_cpu_millis) * u128::from(now.saturating_sub(self.until))
+    }
+
+    fn count(&mut self, now: TimeMs) {
+        self.had = self.had(now);
+        self.until = now;
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +68,8 @@ pub(crate) struct Tenants {
     last: u64,
     live_runs: u32,
     live_steps: u64,
+    /// What whoever had a turn had before, divided by its weight: the most of that.
+    level: u128,
 }
 
 impl Tenants {
@@ -62,7 +89,9 @@ impl Tenants {
         self.last += 1;
         let (id, name) = (TenantId(self.last), Arc::<str>::from(name));
         self.by_name.insert(Arc::clone(&name), id);
-        self.all.insert(id, Tenant { name, live_runs: 0, live_steps: 0, used_cpu_millis: 0 });
+        let tenant =
+            Tenant { name, live_runs: 0, live_steps: 0, used_cpu_millis: 0, had: 0, until: 0, last_start: 0 };
+        self.all.insert(id, tenant);
         id
     }
 
@@ -92,28 +121,67 @@ impl Tenants {
         tenant.map_or(0, |tenant| tenant.live_steps)
     }
 
-    /// A step of the tenant starts.
-    pub(crate) fn take(&mut self, id: TenantId, cpu_millis: u32) {
+    /// A tenant without any ready step gets one. If it has nothing running either, it has no claim to what others had
+    /// meanwhile, and where there are no others, nobody has a claim to anything before. Takes time in proportion to the
+    /// number of tenants, as deciding does.
+    pub(crate) fn wake(&mut self, id: TenantId, ready: &ReadyQueue, settings: &Settings, now: TimeMs) {
+        if self.all.get(&id).is_none_or(|tenant| tenant.used_cpu_millis > 0) {
+            return;
+        }
+        let shares = |active: bool| {
+            let others = self.all.iter().filter(move |(other, tenant)| {
+                **other != id && (!active || tenant.used_cpu_millis > 0 || ready.has(**other))
+            });
+            others.map(|(_, tenant)| tenant.had(now) / u128::from(settings.weight(&tenant.name)))
+        };
+        let level = shares(true).min().or_else(|| shares(false).max()).unwrap_or(0).max(self.level);
+        self.level = level;
         if let Some(tenant) = self.all.get_mut(&id) {
-            tenant.used_cpu_millis += u64::from(cpu_millis);
+            tenant.had = tenant.had.max(level * u128::from(settings.weight(&tenant.name)));
+            tenant.until = now;
         }
     }
 
+    /// A step of the tenant starts, with this epoch.
+    pub(crate) fn take(
+        &mut self,
+        id: TenantId,
+        cpu_millis: u32,
+        epoch: Epoch,
+        settings: &Settings,
+        now: TimeMs,
+    ) {
+        let Some(tenant) = self.all.get_mut(&id) else { return };
+        tenant.last_start = epoch;
+        let weight = u128::from(settings.weight(&tenant.name));
+        tenant.count(now);
+        self.level = self.level.max(tenant.had / weight);
+        tenant.had = tenant.had.max(self.level.saturating_sub(MISSED) * weight);
+        tenant.used_cpu_millis += u64::from(cpu_millis);
+    }
+
     /// A step of the tenant runs no longer.
-    pub(crate) fn give_back(&mut self, id: TenantId, cpu_millis: u32) {
+    pub(crate) fn give_back(&mut self, id: TenantId, cpu_millis: u32, now: TimeMs) {
         if let Some(tenant) = self.all.get_mut(&id) {
+            tenant.count(now);
             tenant.used_cpu_millis -= u64::from(cpu_millis);
         }
     }
 
-    /// Whose turn comes first: whose steps take less, by weight; then by name.
-    pub(crate) fn turn(&self, one: TenantId, other: TenantId, settings: &Settings) -> Ordering {
+    /// Whose turn comes first: who had less of the processors, by weight; then who had the last turn before the other; then
+    /// by name. What runs counts for a while more, so that those who had as much share what is free.
+    pub(crate) fn turn(&self, one: TenantId, other: TenantId, settings: &Settings, now: TimeMs) -> Ordering {
         let (Some(one), Some(other)) = (self.all.get(&one), self.all.get(&other)) else {
             return Ordering::Equal;
         };
         let weight = |tenant: &Tenant| u128::from(settings.weight(&tenant.name));
-        let share = |tenant: &Tenant, other: &Tenant| u128::from(tenant.used_cpu_millis) * weight(other);
-        share(one, other).cmp(&share(other, one)).then_with(|| one.name.cmp(&other.name))
+        let counted = |tenant: &Tenant| tenant.had(now) + u128::from(tenant.used_cpu_millis) * AHEAD_MS;
+        let share = |tenant: &Tenant, other: &Tenant| counted(tenant) * weight(other);
+        let last = |tenant: &Tenant| tenant.last_start;
+        share(one, other)
+            .cmp(&share(other, one))
+            .then_with(|| last(one).cmp(&last(other)))
+            .then_with(|| one.name.cmp(&other.name))
     }
 
     pub(crate) fn views(&self, ready: &ReadyQueue) -> impl Iterator<Item = TenantView<'_>> {

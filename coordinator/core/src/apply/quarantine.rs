@@ -44,10 +44,9 @@ impl Toll {
 impl Transition<'_> {
     /// No failure of the step, so no retry is used up; it goes elsewhere.
     pub(super) fn attempt_lost(&mut self, id: StepId, worker: &str, why: &str) {
+        let Some(run) = self.state.runs.get(&id.run) else { return };
+        self.give_back(id.run, run.demand(id.step).cpu_millis);
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
-        if let Some(group) = run.group(id.step) {
-            self.state.tenants.give_back(group.tenant, group.demand.cpu_millis);
-        }
         let effects = run.step_spec(id.step).effects && !planted::is(Bug::RestartEffects);
         let step = &mut run.steps[id.step as usize];
         if step.stopping {

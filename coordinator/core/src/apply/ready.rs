@@ -8,7 +8,7 @@ use super::Transition;
 use crate::ending::Ending;
 use crate::place::Place;
 use crate::planted::{self, Bug};
-use crate::{Effect, StepId, StepPhase};
+use crate::{Effect, State, StepId, StepPhase};
 
 impl Transition<'_> {
     /// Asks for the action of a step whose inputs are all known.
@@ -48,7 +48,12 @@ impl Transition<'_> {
             run.steps[id.step as usize].phase = StepPhase::Ready;
             self.readied.push(id);
             let Some(group) = run.group(id.step) else { return };
-            if self.state.ready.insert(group, run.priority(id.step)) {
+            let priority = run.priority(id.step);
+            let State { ready, tenants, settings, .. } = &mut *self.state;
+            if !ready.has(group.tenant) {
+                tenants.wake(group.tenant, ready, settings, self.at);
+            }
+            if ready.insert(group, priority) {
                 self.news.fresh.insert(group);
             }
         } else {
@@ -88,8 +93,8 @@ impl Transition<'_> {
         match (step.phase, step.action) {
             (StepPhase::Ready, _) => self.state.ready.remove(group, &run.priority(id.step)),
             (StepPhase::Running, _) if self.state.workers.give_back(step.worker, id, group.demand) => {
-                self.state.tenants.give_back(group.tenant, group.demand.cpu_millis);
                 self.news.grown.insert(step.worker);
+                self.give_back(id.run, group.demand.cpu_millis);
             }
             (StepPhase::WaitingForIdentical, Some(action)) => {
                 self.state.flights.leave(&action, &run.place(id.step));

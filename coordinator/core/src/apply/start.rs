@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use crate::place::Demand;
 use crate::ready::{Lack, Stuck};
 use crate::schedule::{Assignment, News, Round};
-use crate::{State, StepId, StepPhase};
+use crate::{RunId, State, StepId, StepPhase};
 
 impl Transition<'_> {
     /// Starts whatever there is room for, and ends what no worker could run for too long.
@@ -43,7 +43,7 @@ impl Transition<'_> {
     }
 
     fn start(&mut self, assignment: &Assignment) {
-        let id = assignment.step.place.id;
+        let id = assignment.step.id();
         let (at, group) = (self.at, assignment.group);
         self.state.ready.remove(group, &assignment.step);
         if group.demand.shuns.is_some() {
@@ -51,9 +51,9 @@ impl Transition<'_> {
         }
         self.state.ready.served(group);
         self.state.workers.take(assignment.worker, id, group.demand);
-        self.state.tenants.take(group.tenant, group.demand.cpu_millis);
         self.state.last_epoch += 1;
         let epoch = self.state.last_epoch;
+        self.take(id.run, group.demand.cpu_millis);
         let Some(step) = self.step(id) else { return };
         step.phase = StepPhase::Running;
         step.attempt = step.attempt.saturating_add(1);
@@ -63,6 +63,27 @@ impl Transition<'_> {
         let (start, attempt) = (step.start(id), step.attempt);
         self.effects.extend(start);
         self.write_start(id, attempt, assignment.worker);
+    }
+
+    /// A step of the run takes so many thousandths of a processor from now on: others are next.
+    fn take(&mut self, run: RunId, cpu_millis: u32) {
+        let State { runs, ready, tenants, settings, last_epoch, .. } = &mut *self.state;
+        let Some(run) = runs.get_mut(&run) else { return };
+        let (Some(tenant), before) = (run.tenant, run.turn()) else { return };
+        run.used_cpu_millis += u64::from(cpu_millis);
+        run.last_start = *last_epoch;
+        ready.turn(tenant, &before, run.turn());
+        tenants.take(tenant, cpu_millis, *last_epoch, settings, self.at);
+    }
+
+    /// It does not any more.
+    pub(super) fn give_back(&mut self, run: RunId, cpu_millis: u32) {
+        let State { runs, ready, tenants, .. } = &mut *self.state;
+        let Some(run) = runs.get_mut(&run) else { return };
+        let (Some(tenant), before) = (run.tenant, run.turn()) else { return };
+        run.used_cpu_millis -= u64::from(cpu_millis);
+        ready.turn(tenant, &before, run.turn());
+        tenants.give_back(tenant, cpu_millis, self.at);
     }
 
     /// Looks which demands no worker could meet.
@@ -90,7 +111,7 @@ impl Transition<'_> {
             let labels = self.state.labels.labels(demand.labels);
             let ending = Ending::infra(unplaceable(demand, labels, &self.state.workers));
             for step in self.state.ready.steps(demand) {
-                self.end_alike(step.place.id, demand, &ending);
+                self.end_alike(step, demand, &ending);
             }
         }
     }

@@ -37,6 +37,7 @@ impl Transition<'_> {
             let reason = format!("the specification is not valid: {reason}");
             return self.end_run(id, RunStatus::Failed, Some(reason));
         }
+        run.last_start = self.state.last_epoch;
         run.tenant = Some(self.state.tenants.enter(&spec.tenant, spec.steps.len() as u64));
         run.graph = Graph::new(spec);
         run.pending = pending(spec);
@@ -87,6 +88,8 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         retired: 0,
         spec,
         order,
+        used_cpu_millis: 0,
+        last_start: 0,
         tenant: None,
         label_sets: Box::default(),
         near: BTreeMap::new(),

@@ -40,6 +40,15 @@ fn tenants_share_equally_whoever_came_first() {
     assert_eq!(core.succeed("2.y0")[1], "start 2.y2#1@5 on 1");
 }
 
+/// Steps that take no time at all are no reason to go first again.
+#[test]
+fn tenants_take_turns_where_there_is_room_for_one_step_only() {
+    let mut core = crowd(Settings::default());
+    assert_eq!(core.join(1, 1), ["start x0#1@1 on 1"]);
+    assert_eq!(core.succeed("x0")[1], "start 2.y0#1@2 on 1");
+    assert_eq!(core.succeed("2.y0")[1], "start x1#1@3 on 1");
+}
+
 #[test]
 fn or_by_weight() {
     let weights = [("y".into(), 3), ("x".into(), 0)].into();

@@ -15,6 +15,7 @@ use crate::bookkeeping::{
 use crate::owed::Owed;
 use crate::shell::Shell;
 use crate::shunned::Machines;
+use crate::turns::who_has_least_is_next;
 
 /// Remembers what must not change.
 #[derive(Default)]
@@ -58,6 +59,7 @@ impl Watch {
         }
         capacity_is_neither_lost_nor_lent_twice(state, &effects);
         identical_work_is_done_once(state);
+        who_has_least_is_next(state, &effects, |id| self.machines.are_avoided_by(id));
         self.machines.note_starts(state, &effects);
         self.everything_unfinished_has_a_reason(shell);
         what_is_live_is_counted(state);

@@ -28,6 +28,11 @@ impl Machines {
         }
     }
 
+    /// Whether the step goes to other machines than others do.
+    pub(crate) fn are_avoided_by(&self, id: StepId) -> bool {
+        self.failed.contains_key(&id)
+    }
+
     fn avoid(&mut self, id: StepId, name: Box<str>) {
         self.failed.remove(&id);
         if self.grace_ms > 0 {
