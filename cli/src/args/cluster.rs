@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Format;
+use super::limits::LimitArgs;
 use crate::config::LogFormat;
 
 /// `cullet coordinator`.
@@ -52,6 +53,9 @@ pub struct CoordinatorArgs {
     /// How many coordinators make a new cluster; this one waits for the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub expect: usize,
+    /// How much it takes in, keeps, and gives to whom.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// `cullet cluster`.

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod dev_cluster;
+mod limits;
 mod lock;
 mod run;
 mod values;

@@ -55,13 +55,14 @@ pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<Exi
         return Err(CliError::usage(format!("--expect {} without any --peer", args.expect)).hint(hint));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = settings(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.max(LEAST_THREADS))
         .enable_all()
         .build()
         .map_err(|error| CliError::infra("cannot start").because(error))?;
     let store = location(args, config)?;
-    runtime.block_on(serve(args, config, &store))
+    runtime.block_on(serve(args, config, &store, settings))
 }
 
 /// Where the blobs of the cluster are.
@@ -99,18 +100,23 @@ async fn open_store(
 }
 
 /// What a cluster asks for that one machine does not. A step that no worker can run waits a little, because one may be
-/// about to come back. Of steps that ended fewer are kept: a kilobyte each with what happened to them.
-fn settings(args: &CoordinatorArgs) -> Settings {
-    Settings {
+/// about to come back.
+fn settings(args: &CoordinatorArgs) -> Result<Settings, CliError> {
+    let settings = Settings {
         placement_grace_ms: args.placement_grace.as_millis() as u64,
         absence_grace_ms: args.absence_grace.as_millis() as u64,
         shun_grace_ms: args.shun_grace.as_millis() as u64,
-        keep_finished_steps: 200_000,
         ..Settings::default()
-    }
+    };
+    args.limits.limit(settings).map_err(CliError::usage)
 }
 
-async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<ExitStatus, CliError> {
+async fn serve(
+    args: &CoordinatorArgs,
+    config: &Config,
+    store: &str,
+    settings: Settings,
+) -> Result<ExitStatus, CliError> {
     std::fs::create_dir_all(&args.data).map_err(|error| {
         CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
     })?;
@@ -126,7 +132,7 @@ async fn serve(args: &CoordinatorArgs, config: &Config, store: &str) -> Result<E
     let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
-    let leads = EngineConfig { lease: args.lease, settings: Some(settings(args)) };
+    let leads = EngineConfig { lease: args.lease, settings: Some(settings) };
     let telemetry = Telemetry::start(config, "coordinator")?;
     let engine = Engine::new(Arc::clone(&seat), parts, leads).tracing(Telemetry::tracer(telemetry.as_ref()));
     engine.metrics().add(Box::new(ProcessMetrics));

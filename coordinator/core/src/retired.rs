@@ -78,13 +78,14 @@ impl Retired {
         }
     }
 
-    /// A run that is one too many: the oldest one of whoever has the most. What a command ended it does not take away:
+    /// A run that is one too many: the oldest one of whoever has the most, or has more than one tenant may. What a command ended it does not take away:
     /// somebody may want to see it.
     pub(crate) fn excess(&self, settings: &Settings, now: u64) -> Option<RunId> {
         let large = self.steps > settings.keep_finished_steps;
         let many = self.runs > u64::from(settings.keep_finished_runs);
         let largest = self.by_steps.last().filter(|_| large);
-        let busiest = self.by_runs.last().filter(|_| many);
+        let too_many = |rank: &Rank| many || rank.0 > u64::from(settings.keep_finished_runs_per_tenant);
+        let busiest = self.by_runs.last().filter(|rank| too_many(rank));
         [largest, busiest].into_iter().flatten().find_map(|(.., tenant)| {
             let oldest = self.tenants.get(tenant)?.runs.values().next()?;
             (oldest.ended < now).then_some(oldest.run)

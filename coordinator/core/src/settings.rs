@@ -12,7 +12,9 @@ use crate::ready::{Lack, Stuck};
 pub struct Settings {
     /// Runs that may be under way at once.
     pub max_live_runs: u32,
-    /// Steps that these may have together.
+    /// Runs of one tenant that may be under way at once.
+    pub max_live_runs_per_tenant: u32,
+    /// Steps that all live runs may have together.
     pub max_live_steps: u64,
     /// Steps that those of one tenant may have together.
     pub max_live_steps_per_tenant: u64,
@@ -32,7 +34,9 @@ pub struct Settings {
     /// Runs at their end that are kept for whoever asks. Of what is more, the oldest run goes of the tenant that has the
     /// most.
     pub keep_finished_runs: u32,
-    /// Steps that these may have together. Here the tenant with the most steps gives way.
+    /// Runs at their end that are kept of one tenant, the latest ones.
+    pub keep_finished_runs_per_tenant: u32,
+    /// Steps that all that are kept may have together. Here the tenant with the most steps gives way.
     pub keep_finished_steps: u64,
 }
 
@@ -40,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_live_runs: 10_000,
+            max_live_runs_per_tenant: 10_000,
             max_live_steps: 1_000_000,
             max_live_steps_per_tenant: 1_000_000,
             max_label_sets: 1_000,
@@ -51,6 +56,7 @@ impl Default for Settings {
             tenant_weights: BTreeMap::new(),
             max_durations: 10_000,
             keep_finished_runs: 10_000,
+            keep_finished_runs_per_tenant: 10_000,
             keep_finished_steps: 1_000_000,
         }
     }

@@ -116,9 +116,10 @@ impl Tenants {
         self.live_steps
     }
 
-    pub(crate) fn live_steps_of(&self, name: &str) -> u64 {
+    /// How many live runs a tenant has, and steps in them.
+    pub(crate) fn live_of(&self, name: &str) -> (u32, u64) {
         let tenant = self.by_name.get(name).and_then(|id| self.all.get(id));
-        tenant.map_or(0, |tenant| tenant.live_steps)
+        tenant.map_or((0, 0), |tenant| (tenant.live_runs, tenant.live_steps))
     }
 
     /// A tenant without any ready step gets one. If it has nothing running either, it has no claim to what others had

@@ -82,6 +82,7 @@ impl SubmitError {
             Refusal::Forgotten => Self::Forgotten { run },
             Refusal::Runs { .. }
             | Refusal::Steps { .. }
+            | Refusal::RunsOfTenant { .. }
             | Refusal::LabelSets { .. }
             | Refusal::StepsOfTenant { .. } => Self::NoRoom { reason, retry_after_ms },
         }

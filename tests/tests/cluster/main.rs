@@ -5,6 +5,7 @@ mod dev_cluster;
 mod explaining;
 mod following;
 mod http;
+mod limits;
 mod losing;
 mod membership;
 mod metrics;

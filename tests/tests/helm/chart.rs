@@ -14,7 +14,7 @@ pub(crate) struct Setting {
 }
 
 /// Every branch of every template is in one of them.
-pub(crate) const SETTINGS: [Setting; 9] = [
+pub(crate) const SETTINGS: [Setting; 10] = [
     Setting { name: "as it comes", sets: &[] },
     Setting {
         name: "a bucket with a secret",
@@ -52,6 +52,15 @@ pub(crate) const SETTINGS: [Setting; 9] = [
             "coordinator.replicas=5,coordinator.data.storageClassName=fast,worker.cache.storageClassName=fast",
             "store.directory.storageClassName=shared,worker.labels.gpu=none,worker.labels.zone=a b",
             "coordinator.service.type=LoadBalancer,coordinator.service.annotations.x=y",
+        ],
+    },
+    Setting {
+        name: "limits and weights",
+        sets: &[
+            "coordinator.limits.liveRuns=500,coordinator.limits.liveSteps=2000000,coordinator.limits.keepRuns=0",
+            "coordinator.limits.keepSteps=3000000,coordinator.limits.perTenant.liveRuns=50",
+            "coordinator.limits.perTenant.liveSteps=1000000,coordinator.limits.perTenant.keepRuns=5",
+            "coordinator.limits.tenantWeights.release=3,coordinator.limits.tenantWeights.team one=2",
         ],
     },
     Setting {

@@ -34,6 +34,11 @@ fn wrong_values_are_refused() {
         ("worker.sandbox.tier=none", "/worker/sandbox/tier"),
         ("coordinator.replicas=2", "/coordinator/replicas"),
         ("coordinator.replicas=three", "/coordinator/replicas"),
+        ("coordinator.limits.liveRuns=0", "/coordinator/limits/liveRuns"),
+        ("coordinator.limits.keepSteps=many", "/coordinator/limits/keepSteps"),
+        ("coordinator.limits.perTenant.keepSteps=1", "keepSteps"),
+        ("coordinator.limits.tenantWeights.a=0", "/coordinator/limits/tenantWeights/a"),
+        ("coordinator.limits.tenantWeights.a=1001", "/coordinator/limits/tenantWeights/a"),
         ("coordinator.antiAffinity=maybe", "/coordinator/antiAffinity"),
         ("coordinator.service.port=0", "/coordinator/service/port"),
         ("coordinator.data.size=much", "/coordinator/data/size"),
@@ -76,6 +81,36 @@ fn a_cluster_can_form_and_keeps_its_majority() {
     assert_eq!(budget["spec"]["maxUnavailable"], 1);
     let single = rendered("as small as it gets");
     assert_eq!(find(&single, "PodDisruptionBudget", "r-cullet-coordinator"), None);
+}
+
+#[test]
+fn limits_are_those_of_the_values() {
+    let arguments = |setting: &str| {
+        let set = find(&rendered(setting), "StatefulSet", "r-cullet-coordinator").unwrap().clone();
+        let arguments = set["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap().clone();
+        let limits = ["--max-", "--keep-", "--tenant-"];
+        let texts = arguments.into_iter().map(|argument| argument.as_str().unwrap().to_owned());
+        texts.filter(|text| limits.iter().any(|limit| text.starts_with(limit))).collect::<Vec<_>>()
+    };
+    let defaults =
+        ["--max-live-runs=10000", "--max-live-steps=1000000", "--keep-runs=10000", "--keep-steps=200000"];
+    assert_eq!(arguments("as it comes"), defaults);
+    let all = [
+        "--max-live-runs=500",
+        "--max-live-steps=2000000",
+        "--keep-runs=0",
+        "--keep-steps=3000000",
+        "--keep-runs-per-tenant=5",
+        "--max-live-runs-per-tenant=50",
+        "--max-live-steps-per-tenant=1000000",
+        "--tenant-weight=release=3",
+        "--tenant-weight=team one=2",
+    ];
+    assert_eq!(arguments("limits and weights"), all);
+    // The program takes them all.
+    let mut program = std::process::Command::new(cullet_tests::cullet_binary());
+    let answer = program.args(["coordinator", "--help"]).args(all).output().unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
 }
 
 #[test]

@@ -33,6 +33,11 @@ pub enum Refusal {
     },
     /// A run with this id was here, ended and was forgotten. That there is room again changes nothing.
     Forgotten,
+    /// As many runs of the tenant are under way as may be.
+    RunsOfTenant {
+        /// How many that is.
+        limit: u32,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -45,6 +50,9 @@ impl fmt::Display for Refusal {
             }
             Self::StepsOfTenant { limit } => {
                 write!(f, "the runs of one tenant together may have {limit} steps")
+            }
+            Self::RunsOfTenant { limit } => {
+                write!(f, "{limit} runs of the tenant are under way, and no more may be")
             }
             Self::Forgotten => f.write_str("it was submitted before, has ended and is no longer remembered"),
         }
@@ -70,6 +78,12 @@ impl State {
             let wait = (limit > 0).then(|| self.time_for(live.live_steps() / u64::from(limit)));
             return Some((Refusal::Runs { limit }, wait));
         }
+        let of_tenant = live.live_of(&spec.tenant);
+        if of_tenant.0 >= settings.max_live_runs_per_tenant {
+            let limit = settings.max_live_runs_per_tenant;
+            let wait = (limit > 0).then(|| self.time_for(of_tenant.1 / u64::from(limit)));
+            return Some((Refusal::RunsOfTenant { limit }, wait));
+        }
         let limit = settings.max_label_sets;
         let sets = self.labels.len_with(&spec.requirements);
         if sets > limit as usize {
@@ -81,7 +95,7 @@ impl State {
             return Some(refused);
         }
         let limit = settings.max_live_steps_per_tenant;
-        beyond(Refusal::StepsOfTenant { limit }, live.live_steps_of(&spec.tenant), limit)
+        beyond(Refusal::StepsOfTenant { limit }, of_tenant.1, limit)
     }
 
     /// How long so many steps take where as many run side by side as do now.

@@ -46,6 +46,17 @@ fn they_have_only_so_many_steps_together_and_by_tenant() {
 }
 
 #[test]
+fn a_tenant_has_only_so_many_runs_under_way() {
+    let mut core = core(Settings { max_live_runs_per_tenant: 1, ..Settings::default() });
+    core.submit(1, of("x"));
+    let refused = ["refused 2: 1 runs of the tenant are under way, and no more may be, again in Some(2000)"];
+    assert_eq!(core.submit(2, of("x")), refused);
+    assert_eq!(core.submit(3, of("y")), ["resolve 3.a", "resolve 3.b"]);
+    core.cancel(1);
+    assert_eq!(core.submit(2, of("x")), ["resolve 2.a", "resolve 2.b"]);
+}
+
+#[test]
 fn what_can_never_have_room_is_not_told_to_come_back() {
     let mut core = core(Settings { max_live_steps: 1, ..Settings::default() });
     assert_eq!(core.submit(1, of("x")), ["refused 1: all runs together may have 1 steps, again in None"]);

@@ -54,7 +54,9 @@ pub(crate) fn who_has_the_most_gives_way(before: &State, state: &State, effects:
         }
         let has = tenants[&kept[run].0];
         let steps = tenants.values().map(|has| has.1);
-        let by_runs = kept.len() > most_runs && tenants.values().all(|other| other.0 <= has.0);
+        let one_may = state.settings().keep_finished_runs_per_tenant as usize;
+        let has_most = tenants.values().all(|other| other.0 <= has.0);
+        let by_runs = has_most && (kept.len() > most_runs || has.0 > one_may);
         let by_steps = steps.clone().sum::<usize>() > most_steps && steps.max() == Some(has.1);
         assert!(by_runs || by_steps, "{run} was not one too many");
         let age = |id| before.run(id).and_then(Run::finished_at);

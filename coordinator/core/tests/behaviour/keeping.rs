@@ -50,6 +50,17 @@ fn the_oldest_finished_runs_go_first() {
 }
 
 #[test]
+fn of_each_tenant_only_so_many_are_kept() {
+    let mut core = Core::default();
+    core.configure(Settings { keep_finished_runs_per_tenant: 2, ..Settings::default() });
+    of_tenant(&mut core, "a", 2..=6, 1);
+    of_tenant(&mut core, "b", 10..=13, 0);
+    assert_eq!(kept(&core), [5, 6, 12, 13]);
+    core.configure(Settings { keep_finished_runs_per_tenant: 1, ..Settings::default() });
+    assert_eq!(kept(&core), [6, 13]);
+}
+
+#[test]
 fn large_ones_take_the_room_of_many() {
     let mut core = Core::default();
     core.configure(Settings { keep_finished_steps: 5, ..Settings::default() });

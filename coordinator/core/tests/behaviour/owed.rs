@@ -40,7 +40,11 @@ impl Owed {
 pub(crate) fn settings(how: u8) -> Settings {
     let steps = u64::from(how >> 2 & 15) * 3;
     let settings = match how % 4 {
-        0 => Settings { max_live_runs: u32::from(how >> 4), ..Settings::default() },
+        0 => Settings {
+            max_live_runs: u32::from(how >> 4),
+            max_live_runs_per_tenant: u32::from(how >> 3 & 3),
+            ..Settings::default()
+        },
         1 => Settings { max_live_steps: steps, ..Settings::default() },
         2 => Settings { max_live_steps_per_tenant: steps, ..Settings::default() },
         _ => Settings {
@@ -49,6 +53,7 @@ pub(crate) fn settings(how: u8) -> Settings {
             tenant_weights: [("one".into(), 3)].into(),
             max_durations: 3,
             keep_finished_runs: u32::from(how >> 6),
+            keep_finished_runs_per_tenant: u32::from(how >> 3 & 3),
             keep_finished_steps: u64::from(how >> 5) * 8,
             ..Settings::default()
         },
