@@ -5,8 +5,10 @@
 mod clients;
 mod clocks;
 mod disks;
+mod killed;
 mod logs;
 mod partitions;
 mod pauses;
+mod processes;
 mod support;
 mod workers;

@@ -1,6 +1,6 @@
 //! Steps that cost workers their life.
 
-use cullet_tests::cluster::{Cluster, until};
+use cullet_tests::cluster::Cluster;
 
 use super::support::unique;
 
@@ -39,25 +39,4 @@ fn a_step_that_runs_out_of_memory_costs_its_worker_nothing() {
     assert_eq!(run.events.iter().filter(|it| it["event"] == "step_started").count(), 1);
     cluster.run(&unique(&cluster, "next", "true"), &[]).assert_success();
     assert_eq!(cluster.worker(0).unwrap().id(), worker);
-}
-
-#[test]
-fn nothing_of_a_killed_workers_step_goes_on() {
-    let mut cluster = Cluster::start(1, 1);
-    cluster.with_workers(1);
-    let dir = unique(&cluster, "orphan", "echo begun; sleep 31415");
-    let mut run = cluster.begin_run(&dir, &[]);
-    run.until("begun");
-    cluster.kill_worker(0);
-    until("its processes are gone", || {
-        let listed = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
-        (!String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == "sleep 31415")).then_some(())
-    });
-    let run_id = {
-        let listed = cluster.cullet(&["runs", "--format", "json", "--cluster", &cluster.url(0)]);
-        let first: serde_json::Value = serde_json::from_str(listed.stdout.lines().next().unwrap()).unwrap();
-        first["run"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(cluster.cullet(&["cancel", &run_id, "--cluster", &cluster.url(0)]).exit_code, 0);
-    assert_eq!(run.outcome().exit_code, 130);
 }
