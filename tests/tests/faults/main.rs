@@ -12,3 +12,4 @@ mod pauses;
 mod processes;
 mod support;
 mod workers;
+mod zombies;

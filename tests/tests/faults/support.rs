@@ -16,10 +16,7 @@ pub(crate) fn unique(cluster: &Cluster, name: &str, run: &str) -> PathBuf {
 
 /// So many coordinators and workers on a network of their own, and one machine more for the commands of the test.
 pub(crate) fn networked(coordinators: usize, workers: usize) -> Cluster {
-    let network = Network::new(coordinators + workers + 1);
-    let mut cluster = Cluster::prepare(cullet_binary().clone(), coordinators, workers).on(network);
-    (0..coordinators).for_each(|position| cluster.run_coordinator(position));
-    cluster.agreed();
+    let mut cluster = networked_for(coordinators, workers);
     (0..workers).for_each(|position| cluster.run_worker(position, &[]));
     if workers > 0 {
         cluster.with_workers(workers);
@@ -27,18 +24,45 @@ pub(crate) fn networked(coordinators: usize, workers: usize) -> Cluster {
     cluster
 }
 
+/// As [`networked`], with room for workers of which none runs.
+pub(crate) fn networked_for(coordinators: usize, workers: usize) -> Cluster {
+    let network = Network::new(coordinators + workers + 1);
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), coordinators, workers).on(network);
+    (0..coordinators).for_each(|position| cluster.run_coordinator(position));
+    cluster.agreed();
+    cluster
+}
+
 /// The status line of an answer to GET, asked on the machine of the test; none where there was none in time.
 pub(crate) fn get(cluster: &Cluster, position: usize, path: &str) -> Option<u16> {
-    let host = cluster.worker_host(0) + cluster.workers();
     let url = format!("{}{path}", cluster.url(position));
+    let output =
+        curl(cluster).args(["-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", &url]).output();
+    let code: u16 = String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().ok()?;
+    Some(code).filter(|code| *code != 0)
+}
+
+/// Quiet, on the machine of the test.
+pub(crate) fn curl(cluster: &Cluster) -> Command {
+    let host = cluster.worker_host(0) + cluster.workers();
     let mut command = match cluster.network() {
         Some(network) => network.command(host, Path::new("curl")),
         None => Command::new("curl"),
     };
-    let output =
-        command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", &url]).output();
-    let code: u16 = String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().ok()?;
-    Some(code).filter(|code| *code != 0)
+    command.arg("-s");
+    command
+}
+
+/// The sum of a metric over all coordinators that answer.
+pub(crate) fn metric(cluster: &Cluster, coordinators: usize, series: &str) -> u64 {
+    let of = |position| {
+        let url = format!("{}/metrics", cluster.url(position));
+        let text = curl(cluster).args(["--max-time", "20", &url]).output().unwrap().stdout;
+        let text = String::from_utf8(text).unwrap();
+        let values = text.lines().filter_map(|line| line.strip_prefix(series)?.trim().parse::<u64>().ok());
+        values.sum::<u64>()
+    };
+    (0..coordinators).map(of).sum()
 }
 
 /// The first of these coordinators that says something while it knows a leader among them.
