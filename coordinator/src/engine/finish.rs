@@ -36,6 +36,7 @@ impl Leading {
         key: AttemptKey,
         report: v1::AttemptFinished,
     ) -> Result<(), Lost> {
+        let _claim = self.reporting.claim(key).await;
         let permit = self.finishing.acquire().await.map_err(|_| Lost)?;
         let Some(current) = self.current(key) else {
             self.metrics.fenced_reports.inc_by(u64::from(self.is_superseded(key)));
@@ -46,7 +47,6 @@ impl Leading {
             report.notes.iter().map(|note| Said::warning(None, note.as_str())).collect();
         let duration_ms = report.duration_ms;
         let outcome = outcome(report.outcome.clone());
-        self.metrics.finished(&outcome);
         let recorded = self.record(&current, &outcome, &report, &mut said).await;
         let blob = self.keep_detail(recorded, &report, &mut said).await;
         let usage = report.usage.map(|usage| {
@@ -60,8 +60,11 @@ impl Leading {
         // What waits for the log shares one entry, and takes nothing of the store.
         drop((permit, report));
         let at = self.now();
+        let ended = self.metrics.finished(&outcome);
         let command = LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };
-        self.propose(command).await.map(drop)
+        self.propose(command).await?;
+        ended.inc();
+        Ok(())
     }
 
     /// Nothing where the attempt is not the step's current one: whatever it came to changes nothing.

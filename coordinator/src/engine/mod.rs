@@ -13,6 +13,7 @@ mod keeping;
 mod nearness;
 mod perform;
 mod proposals;
+mod reporting;
 mod resolving;
 mod start;
 mod submit;
@@ -47,6 +48,7 @@ use contexts::Contexts;
 use intake::Intake;
 use nearness::TreeSizes;
 use proposals::Proposal;
+use reporting::Reporting;
 
 /// The digest function of pipelines.
 pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
@@ -171,6 +173,7 @@ pub(crate) struct Leading {
     intake: Intake,
     starting: Arc<Semaphore>,
     finishing: Arc<Semaphore>,
+    reporting: Reporting,
     /// Cancelled when the term is over.
     end: CancellationToken,
 }
@@ -216,6 +219,7 @@ impl Leading {
             intake: Intake::default(),
             starting: Arc::new(Semaphore::new(STARTING)),
             finishing: Arc::new(Semaphore::new(FINISHING)),
+            reporting: Reporting::default(),
             end: CancellationToken::new(),
         }
     }

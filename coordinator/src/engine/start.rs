@@ -45,7 +45,7 @@ impl Leading {
                 Err(NoStart::Lost(inputs)) => AttemptOutcome::InputLost { inputs },
                 Err(NoStart::Trouble(reason)) => AttemptOutcome::Infra { reason: reason.into() },
             };
-            this.metrics.finished(&outcome);
+            this.metrics.finished(&outcome).inc();
             let (duration_ms, detail, at) = (0, None, this.now());
             let finished =
                 LogCommand::AttemptFinished { id, attempt, epoch, outcome, duration_ms, detail, at };

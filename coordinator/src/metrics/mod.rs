@@ -153,8 +153,8 @@ impl Metrics {
         self.lookups.get_or_create(&[("result", result)]).inc();
     }
 
-    /// How an attempt went.
-    pub(crate) fn finished(&self, outcome: &AttemptOutcome) {
+    /// What counts attempts that went like this.
+    pub(crate) fn finished(&self, outcome: &AttemptOutcome) -> Counter {
         let outcome = match outcome {
             AttemptOutcome::Succeeded { .. } => "succeeded",
             AttemptOutcome::Failed { .. } => "failed",
@@ -163,7 +163,7 @@ impl Metrics {
             AttemptOutcome::Infra { .. } => "infra_failed",
             AttemptOutcome::InputLost { .. } => "input_lost",
         };
-        self.attempts_finished.get_or_create(&[("outcome", outcome)]).inc();
+        self.attempts_finished.get_or_create(&[("outcome", outcome)]).clone()
     }
 
     /// Who leads, as it was seen.
@@ -215,7 +215,7 @@ mod tests {
     fn what_is_counted_is_told() {
         let metrics = metrics();
         metrics.looked_up(&Resolution::miss(cullet_digest::DigestFunction::Blake3.digest(b"")), None);
-        metrics.finished(&AttemptOutcome::TimedOut);
+        metrics.finished(&AttemptOutcome::TimedOut).inc();
         let held = metrics.watcher();
         let text = metrics.text();
         for line in [
