@@ -10,6 +10,7 @@ mod logs;
 mod partitions;
 mod pauses;
 mod processes;
+mod replays;
 mod support;
 mod workers;
 mod zombies;

@@ -1,5 +1,6 @@
 //! What these tests share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -76,6 +77,22 @@ pub(crate) fn led_among(cluster: &Cluster, positions: &[usize]) -> Option<(usize
         let leader = status["leader"].as_str()?;
         ids.iter().position(|id| id == leader).map(|led| (positions[led], status.clone()))
     })
+}
+
+/// Every file below a directory, with what is in it.
+pub(crate) fn files_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut files, mut dirs) = (BTreeMap::new(), vec![dir.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                let content = std::fs::read(&path).unwrap();
+                files.insert(path, content);
+            }
+        }
+    }
+    files
 }
 
 /// How long something takes that has to happen.

@@ -1,12 +1,12 @@
 //! Workers that finish a step which is another worker's by then.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cullet_tests::cluster::{Cluster, until};
 
 use super::processes::below;
-use super::support::{metric, networked_for};
+use super::support::{files_below, metric, networked_for};
 
 /// When the worker that was cut off is back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,21 +19,9 @@ enum Back {
 
 const REFUSED: &str = "cullet_fenced_reports_total";
 
-/// Every file of the action cache that the machines share.
+/// The action cache that the machines share.
 fn recorded(cluster: &Cluster) -> BTreeMap<PathBuf, Vec<u8>> {
-    fn walk(dir: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) {
-        for entry in std::fs::read_dir(dir).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, into);
-            } else {
-                into.insert(path.clone(), std::fs::read(&path).unwrap());
-            }
-        }
-    }
-    let mut files = BTreeMap::new();
-    walk(&cluster.store().join("ac"), &mut files);
-    files
+    files_below(&cluster.store().join("ac"))
 }
 
 fn finishes_while_cut_off(back: Back) {
