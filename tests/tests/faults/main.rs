@@ -10,6 +10,7 @@ mod logs;
 mod partitions;
 mod pauses;
 mod processes;
+mod readers;
 mod replays;
 mod support;
 mod workers;

@@ -79,6 +79,13 @@ pub(crate) fn led_among(cluster: &Cluster, positions: &[usize]) -> Option<(usize
     })
 }
 
+/// What a process has in memory, in KiB.
+pub(crate) fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Every file below a directory, with what is in it.
 pub(crate) fn files_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut files, mut dirs) = (BTreeMap::new(), vec![dir.to_owned()]);
