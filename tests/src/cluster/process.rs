@@ -62,6 +62,11 @@ impl Process {
         matches!(self.0.try_wait(), Ok(Some(_)))
     }
 
+    /// What it has ended with; none while it runs, and where a signal ended it.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.0.try_wait().ok().flatten()?.code()
+    }
+
     fn end(&mut self) {
         // One that has ended already needs no killing.
         let _ = self.0.kill();

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use cullet_tests::cluster::{Cluster, Process};
+use cullet_tests::cluster::{Cluster, Process, until};
 use cullet_tests::cullet_binary;
 
-use super::support::{Filesystem, led_among, unique};
+use super::support::{Filesystem, get, led_among, timed, unique};
 
 /// Three coordinators, each with a small filesystem, and one worker.
 fn small_disks(mebibytes: u32) -> (Cluster, Vec<Filesystem>) {
@@ -61,6 +61,48 @@ fn a_disk_that_stands_still_acknowledges_nothing() {
     cluster.agreed();
 }
 
+/// A leader need not be one of the majority that has an entry on its disk.
+#[test]
+fn a_leader_whose_disk_stands_still_acknowledges_only_what_the_others_have_on_theirs() {
+    let (mut cluster, disks) = small_disks(128);
+    let led = cluster.leader_of(&cluster.agreed_leader());
+    let others: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    disks[led].freeze();
+    // Two thousand steps each, so that what waits for the disk grows.
+    let steps = (0..2000).map(|step| step.to_string()).collect::<Vec<_>>().join(", ");
+    let mut runs = Vec::new();
+    for number in 0..8 {
+        let text = format!(
+            "cullet: 1\nname: large\nsteps:\n  s: {{ matrix: {{ n: [{steps}] }}, if: '${{{{ false }}}}', run: 'true {number}' }}\n"
+        );
+        let dir = cluster.pipeline("large", &text);
+        let (ended, took) = timed(|| cluster.run(&dir, &[]));
+        ended.assert_success();
+        println!("a run took {took:?} while the leader's disk stood still");
+        assert!(took < Duration::from_secs(60), "{took:?}");
+        runs.push(ended.events[0]["run"].as_str().unwrap().to_owned());
+    }
+    // Without the leader, the others have nothing but their disks.
+    cluster.coordinator(led).unwrap().signal("-STOP");
+    others.iter().for_each(|other| cluster.kill_coordinator(*other));
+    others.iter().for_each(|other| cluster.run_coordinator(*other));
+    let (_, took) = timed(|| until("another leader", || led_among(&cluster, &others)));
+    println!("another one leads {took:?} after that");
+    for run in &runs {
+        let known = until("an answer", || {
+            get(&cluster, others[0], &format!("/api/v1/runs/{run}")).filter(|code| *code != 503)
+        });
+        assert_eq!(known, 200, "{run} was acknowledged");
+    }
+    cluster.coordinator(led).unwrap().signal("-CONT");
+    disks[led].thaw();
+    let status = cluster.agreed();
+    assert_ne!(cluster.leader_of(&status), led, "it follows: {status}");
+    for run in &runs {
+        assert_eq!(get(&cluster, led, &format!("/api/v1/runs/{run}")), Some(200));
+    }
+}
+
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let (mut cluster, disks) = small_disks(128);
@@ -95,15 +137,24 @@ fn a_sync_that_fails_once_ends_the_coordinator_for_good() {
     command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let log = cluster.dir().join(format!("c{follower}.log"));
     let mut failing = Process::start(command, &log);
+    let mut acknowledged = 0;
     for number in 0.. {
         if failing.has_ended() {
             break;
         }
         assert!(number < 60, "it goes on: {}", cluster.logs());
+        acknowledged += 1;
         cluster.run(&unique(&cluster, &format!("eio-{number}"), "true"), &[]).assert_success();
     }
     let said = std::fs::read_to_string(&log).unwrap();
     assert!(said.contains("cannot be written any more"), "{said}");
+    assert!(said.contains("nothing that was acknowledged is lost"), "{said}");
+    assert_eq!(failing.exit_code(), Some(3), "as docs/cluster.md says: {said}");
+    // It has tried nothing again, and the others have gone on.
+    let known = cluster.cullet(&["runs", "--format", "json", "--cluster", &cluster.url((follower + 1) % 3)]);
+    assert!(known.stdout.lines().count() >= acknowledged, "{}", known.stdout);
     cluster.run_coordinator(follower);
     cluster.agreed();
+    let answer = cluster.cullet(&["runs", "--format", "json", "--cluster", &cluster.url(follower)]);
+    assert_eq!(answer.stdout, known.stdout, "{}", answer.stderr);
 }
