@@ -7,7 +7,7 @@ use cullet_tests::cluster::{Cluster, until};
 use super::support::unique;
 
 /// The newest file of a log that holds entries.
-fn newest_segment(data: &Path) -> PathBuf {
+pub(super) fn newest_segment(data: &Path) -> PathBuf {
     let files = std::fs::read_dir(data.join("raft")).unwrap().map(|entry| entry.unwrap().path());
     let mut segments: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).collect();
@@ -16,12 +16,12 @@ fn newest_segment(data: &Path) -> PathBuf {
 }
 
 /// The length of what was written into it: behind that it has room.
-fn written(segment: &Path) -> usize {
+pub(super) fn written(segment: &Path) -> usize {
     let bytes = std::fs::read(segment).unwrap();
     bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
 
-fn with_history() -> (Cluster, usize) {
+pub(super) fn with_history() -> (Cluster, usize) {
     let cluster = Cluster::start(3, 1);
     cluster.with_workers(1);
     for number in 0..3 {

@@ -4,12 +4,14 @@
 
 mod clients;
 mod clocks;
+mod damage;
 mod disks;
 mod killed;
 mod logs;
 mod partitions;
 mod pauses;
 mod processes;
+mod puppet;
 mod readers;
 mod replays;
 mod support;
