@@ -7,6 +7,7 @@ mod clocks;
 mod damage;
 mod disks;
 mod killed;
+mod leaders;
 mod logs;
 mod partitions;
 mod pauses;

@@ -4,28 +4,53 @@ use std::time::Duration;
 
 use cullet_tests::cluster::{Cluster, until};
 
-use super::support::{get, led_among, unique};
+use super::support::{ask, get, led_among, metric_of, submit, unique};
 
+/// Asked while it stands still and from its first moment on, it tells nothing that has changed meanwhile.
 #[test]
-fn a_leader_that_stood_still_knows_that_it_leads_no_more() {
+fn a_leader_that_stood_still_tells_nothing_old_and_starts_nothing() {
     let cluster = Cluster::start(3, 1);
     cluster.with_workers(1);
     let led = cluster.leader_of(&cluster.agreed_leader());
     let others: Vec<usize> = (0..3).filter(|position| *position != led).collect();
+    let mut before = cluster.begin_run(&unique(&cluster, "before", "echo begun; sleep 2"), &[]);
+    before.until("begun");
+    let runs = cluster.cullet(&["runs", "--format", "json", "--cluster", &cluster.url(led)]).stdout;
+    let run = serde_json::from_str::<serde_json::Value>(runs.lines().next().unwrap()).unwrap();
+    let path = format!("/api/v1/runs/{}", run["run"].as_str().unwrap());
+    let (_, body) = ask(&cluster, led, &path, &[]).unwrap();
+    assert!(body.contains("\"running\""), "{body}");
+    let started = |position| metric_of(&cluster, position, "cullet_attempts_started_total");
+    let by_it = started(led);
+
     cluster.coordinator(led).unwrap().signal("-STOP");
     until("another leader", || led_among(&cluster, &others));
-    let dir = unique(&cluster, "meanwhile", "true");
-    let meanwhile = cluster.run(&dir, &[]);
+    before.outcome().assert_success();
+    let meanwhile = cluster.run(&unique(&cluster, "meanwhile", "true"), &[]);
     meanwhile.assert_success();
-    std::thread::sleep(Duration::from_secs(8));
-    cluster.coordinator(led).unwrap().signal("-CONT");
-    // From its first answer on it knows the run that it slept through.
-    let run = meanwhile.events[0]["run"].as_str().unwrap();
-    let path = format!("/api/v1/runs/{run}");
-    let answer = until("an answer", || get(&cluster, led, &path));
-    assert!(answer == 200 || answer == 503, "it answered {answer}");
-    until("it answers", || (get(&cluster, led, &path) == Some(200)).then_some(()));
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..5).map(|_| scope.spawn(|| ask(&cluster, led, &path, &[]))).collect();
+        let submitted = scope.spawn(|| submit(&cluster, led, "while-it-stands-still"));
+        std::thread::sleep(Duration::from_secs(8));
+        cluster.coordinator(led).unwrap().signal("-CONT");
+        let mut answers: Vec<_> = asked.into_iter().map(|asked| asked.join().unwrap()).collect();
+        until("it answers", || {
+            answers.push(ask(&cluster, led, &path, &[]));
+            answers.last()?.as_ref().filter(|(code, _)| *code == 200).map(|_| ())
+        });
+        for (code, body) in answers.into_iter().flatten() {
+            assert!(code == 503 || code == 200 && body.contains("\"succeeded\""), "{code}: {body}");
+            assert!(!body.contains("\"running\""), "what it says is old: {body}");
+        }
+        // It was taken in by the one that leads, or by nobody.
+        if let Some((code, body)) = submitted.join().unwrap() {
+            assert!(code == 201 || code == 503, "{code}: {body}");
+        }
+    });
+    assert_eq!(started(led), by_it, "it has started nothing");
     cluster.agreed();
+    let known = format!("/api/v1/runs/{}", meanwhile.events[0]["run"].as_str().unwrap());
+    assert_eq!(get(&cluster, led, &known), Some(200));
 }
 
 #[test]

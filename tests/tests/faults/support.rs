@@ -34,13 +34,33 @@ pub(crate) fn networked_for(coordinators: usize, workers: usize) -> Cluster {
     cluster
 }
 
-/// The status line of an answer to GET, asked on the machine of the test; none where there was none in time.
+/// The status of an answer to GET, asked on the machine of the test; none where there was none in time.
 pub(crate) fn get(cluster: &Cluster, position: usize, path: &str) -> Option<u16> {
+    ask(cluster, position, path, &[]).map(|(code, _)| code)
+}
+
+/// The status of an answer and what is in it, asked on the machine of the test with these arguments of curl; none where
+/// there was none in time.
+pub(crate) fn ask(
+    cluster: &Cluster,
+    position: usize,
+    path: &str,
+    arguments: &[&str],
+) -> Option<(u16, String)> {
     let url = format!("{}{path}", cluster.url(position));
-    let output =
-        curl(cluster).args(["-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", &url]).output();
-    let code: u16 = String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().ok()?;
-    Some(code).filter(|code| *code != 0)
+    let asked =
+        curl(cluster).args(["-w", "\n%{http_code}", "--max-time", "20", &url]).args(arguments).output();
+    let answer = String::from_utf8(asked.unwrap().stdout).unwrap();
+    let (body, code) = answer.rsplit_once('\n')?;
+    let code: u16 = code.parse().ok()?;
+    (code != 0).then(|| (code, body.to_owned()))
+}
+
+/// Submits a run of one step that nobody has run before, to one coordinator.
+pub(crate) fn submit(cluster: &Cluster, position: usize, name: &str) -> Option<(u16, String)> {
+    let pipeline = format!("cullet: 1\nname: {name}\nsteps:\n  s: {{ run: 'true # {name}' }}\n");
+    let body = serde_json::json!({ "pipeline": pipeline }).to_string();
+    ask(cluster, position, "/api/v1/runs", &["-H", "Content-Type: application/json", "-d", &body])
 }
 
 /// Quiet, on the machine of the test.
@@ -54,16 +74,16 @@ pub(crate) fn curl(cluster: &Cluster) -> Command {
     command
 }
 
-/// The sum of a metric over all coordinators that answer.
+/// The sum of a metric over so many coordinators.
 pub(crate) fn metric(cluster: &Cluster, coordinators: usize, series: &str) -> u64 {
-    let of = |position| {
-        let url = format!("{}/metrics", cluster.url(position));
-        let text = curl(cluster).args(["--max-time", "20", &url]).output().unwrap().stdout;
-        let text = String::from_utf8(text).unwrap();
-        let values = text.lines().filter_map(|line| line.strip_prefix(series)?.trim().parse::<u64>().ok());
-        values.sum::<u64>()
-    };
-    (0..coordinators).map(of).sum()
+    (0..coordinators).map(|position| metric_of(cluster, position, series)).sum()
+}
+
+/// A metric of a coordinator.
+pub(crate) fn metric_of(cluster: &Cluster, position: usize, series: &str) -> u64 {
+    let (code, text) = ask(cluster, position, "/metrics", &[]).expect("metrics need nobody else");
+    assert_eq!(code, 200, "{text}");
+    text.lines().filter_map(|line| line.strip_prefix(series)?.trim().parse::<u64>().ok()).sum()
 }
 
 /// The first of these coordinators that says something while it knows a leader among them.
