@@ -1,6 +1,12 @@
 //! Real processes while machines, disks, networks and clocks fail. Takes root: networks and filesystems of their own
 //! are made for it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and print how long things took"
+)]
 
 mod clients;
 mod clocks;
