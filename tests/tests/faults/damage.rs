@@ -148,6 +148,7 @@ fn snapshots(data: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_damaged_snapshot_is_found_and_comes_from_the_others() {
+    const AT_ONCE: usize = 100;
     let mut cluster = Cluster::prepare(cullet_binary().clone(), 3, 0).leasing("60");
     (0..3).for_each(|position| cluster.run_coordinator(position));
     let led = cluster.leader_of(&cluster.agreed_leader());
@@ -155,9 +156,14 @@ fn a_damaged_snapshot_is_found_and_comes_from_the_others() {
     // Each of these is an entry, of which five thousand make a snapshot.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let puppet = Puppet::greet(cluster.url(led)).await;
-        for _ in 0..5_200 {
-            puppet.say(Message::Draining(v1::Draining {})).await;
+        let mut puppet = Puppet::greet(cluster.url(led)).await;
+        for _ in 0..5_200 / AT_ONCE {
+            for _ in 0..AT_ONCE {
+                puppet.say(Message::Draining(v1::Draining {})).await;
+            }
+            for _ in 0..AT_ONCE {
+                puppet.hear().await;
+            }
         }
         until("a snapshot", || (!snapshots(&cluster.data(follower)).is_empty()).then_some(()));
     });
