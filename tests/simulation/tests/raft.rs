@@ -5,8 +5,8 @@ mod support;
 
 use support::{assert_holds, play, play_all, seeds};
 
-/// A minute on two processors, without optimisation.
-const USUAL: u64 = 200;
+/// A minute on two processors.
+const USUAL: u64 = 400;
 
 #[test]
 fn coordinators_agree_and_lose_nothing() {
