@@ -36,6 +36,12 @@ pub enum Bug {
     LoseWorkers,
     /// Cancellations are answered and not proposed.
     DropCancel,
+    /// A coordinator that was replaced keeps its vote.
+    KeepReplaced,
+    /// A leader that was taken out goes on changing members.
+    ChangeWhenOut,
+    /// A request that comes again is another run.
+    ForgetRequests,
 }
 
 /// One more than the number of the mistake that is made; 0 for none.

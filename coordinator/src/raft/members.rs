@@ -9,6 +9,7 @@ use openraft::async_runtime::{Instant as _, WatchReceiver as _};
 
 use super::node::{Node, ProposeError};
 use super::types::{Member, NodeId, Types};
+use crate::planted::{self, Bug};
 
 /// A member as it is known to this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,7 @@ impl Node {
             return Ok(());
         }
         let address = member.address.clone();
+        self.takes_part()?;
         let added = self.raft.add_learner(id, member, true).await;
         added.map_err(|error| self.write_error(error))?;
         if learner {
@@ -114,7 +116,9 @@ impl Node {
         }
         let mut voters: BTreeSet<NodeId> = view.members.iter().filter(|m| m.voter).map(|m| m.id).collect();
         for replaced in view.members.iter().filter(|known| known.is_at_the_place_of(id, &address)) {
-            voters.remove(&replaced.id);
+            if !planted::is(Bug::KeepReplaced) {
+                voters.remove(&replaced.id);
+            }
         }
         voters.insert(id);
         self.change(ChangeMembers::ReplaceAllVoters(voters)).await?;
@@ -130,8 +134,19 @@ impl Node {
     }
 
     async fn change(&self, change: ChangeMembers<NodeId, Member>) -> Result<(), ProposeError> {
+        self.takes_part()?;
         let changed = self.raft.change_membership(change, false).await;
         changed.map(drop).map_err(|error| self.write_error(error))
+    }
+
+    /// A leader that was taken out leads on until the others know that, and changes no members meanwhile: raft does not
+    /// expect it to.
+    fn takes_part(&self) -> Result<(), ProposeError> {
+        let is_member = self.view().members.iter().any(|member| member.id == self.identity.node);
+        if is_member || !self.leads() || planted::is(Bug::ChangeWhenOut) {
+            return Ok(());
+        }
+        Err(ProposeError::NotLeader { leader: None })
     }
 
     /// Finishes changes of members that another leader began and did not come to the end of: until then those who go count

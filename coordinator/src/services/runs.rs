@@ -42,7 +42,7 @@ impl Runs for RunsApi {
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
                 let mut wire = request.into_inner();
-                if wire.request_id.is_empty() {
+                if wire.request_id.is_empty() || planted::is(Bug::ForgetRequests) {
                     wire.request_id = format!("{:032x}", fastrand::u128(..));
                 }
                 let request = request::Request::from_wire(wire);

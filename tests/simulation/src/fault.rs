@@ -1,8 +1,10 @@
 //! What goes wrong in a run, and when.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::coordinator::Coordinator;
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +39,16 @@ pub(crate) enum Fault {
     Hang,
     /// Messages from and to it take long.
     SlowNetwork,
+    /// Its process stands still and then goes on, with what came meanwhile still before it.
+    Pause,
     /// Leadership is handed over.
     Transfer,
+    /// One more is taken in for a while.
+    Expand,
+    /// One is taken out for a while.
+    Shrink,
+    /// One loses its disk, and takes its own place as another one.
+    Replace,
 }
 
 impl Fault {
@@ -56,11 +66,20 @@ impl Fault {
         Self::Mute,
         Self::Hang,
         Self::SlowNetwork,
+        Self::Pause,
         Self::Transfer,
+        Self::Expand,
+        Self::Shrink,
+        Self::Replace,
     ];
     const OF_FIVE: &[Self] = &[Self::Minority, Self::Bridge];
     /// What a cluster gets along with for as long as it lasts.
     const OF_ONE: &[Self] = &[Self::Kill, Self::Isolate, Self::Deaf, Self::Mute, Self::Hang];
+
+    /// Whether it is a change of the members. Of those there is one at a time: two together may leave no majority for ever.
+    pub(crate) const fn changes_members(self) -> bool {
+        matches!(self, Self::Expand | Self::Shrink | Self::Replace)
+    }
 }
 
 /// One fault of a plan.
@@ -82,6 +101,14 @@ impl Planned {
         Self { fault, begins, ends: Duration::MAX, leader: chance.percent(70), pick: chance.next() }
     }
 
+    /// The same, later where that is later.
+    pub(crate) fn no_sooner_than(mut self, at: Duration) -> Self {
+        let late = at.saturating_sub(self.begins);
+        self.begins += late;
+        self.ends = self.ends.saturating_add(late);
+        self
+    }
+
     /// Whether it never ends.
     pub(crate) fn is_for_good(&self) -> bool {
         self.ends == Duration::MAX
@@ -91,6 +118,7 @@ impl Planned {
 /// A whole run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    /// How many the cluster has.
     pub(crate) coordinators: u64,
     pub(crate) faults: Vec<Planned>,
     /// When the last fault is over.
@@ -98,6 +126,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The coordinators of a run: those of the cluster, and one more where it is taken in for a while.
+    pub(crate) fn all(&self, seed: u64) -> Vec<Rc<Coordinator>> {
+        let spare = self.faults.iter().any(|planned| planned.fault == Fault::Expand);
+        let ids = 1..=self.coordinators + u64::from(spare);
+        ids.map(|id| Rc::new(Coordinator::new(seed, id, id > self.coordinators))).collect()
+    }
+
     /// What the seed says.
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed, "plan");

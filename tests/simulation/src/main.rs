@@ -10,12 +10,14 @@
 mod chance;
 mod cluster;
 mod coordinator;
+mod doubling;
 mod entropy;
 mod fault;
 mod history;
 mod inject;
 mod invariants;
 mod network;
+mod operator;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod raft;

@@ -1,8 +1,10 @@
 //! The simulated network, as the product's connections and servers want it.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use cullet_proto::{Connecting, Connection, Dial};
 use futures_util::Stream;
@@ -29,6 +31,17 @@ pub(crate) fn dial() -> Dial {
         });
         connecting
     })
+}
+
+/// Has the host's clock jump, and everything that waits for it happen at once, when its process stood still. Never returns.
+pub(crate) async fn go_on(stood: &Cell<Duration>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let stood = stood.take();
+        if !stood.is_zero() {
+            tokio::time::advance(stood).await;
+        }
+    }
 }
 
 /// Connections to this host.

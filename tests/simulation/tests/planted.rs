@@ -120,6 +120,21 @@ fn drop_cancel() {
 }
 
 #[test]
+fn keep_replaced() {
+    assert_found("raft", "KeepReplaced");
+}
+
+#[test]
+fn change_when_out() {
+    assert_found("raft", "ChangeWhenOut");
+}
+
+#[test]
+fn forget_requests() {
+    assert_found("cluster", "ForgetRequests");
+}
+
+#[test]
 fn forget_reports() {
     assert_found("cluster", "ForgetReports");
 }

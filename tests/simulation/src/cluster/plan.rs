@@ -12,6 +12,8 @@ pub(crate) enum Mishap {
     Kill,
     /// It is cut off from everybody, and goes on.
     Isolate,
+    /// Its process stands still and then goes on, with what came meanwhile still before it.
+    Pause,
 }
 
 /// To one worker, for a while.
@@ -41,9 +43,13 @@ impl Whole {
         let mut begins = chance.millis(1500..=2500);
         let mut hits = Vec::new();
         for _ in 0..count {
-            let mishap = if chance.percent(35) { Mishap::Kill } else { Mishap::Isolate };
+            let mishap = match chance.among(0..=99) {
+                0..35 => Mishap::Kill,
+                35..70 => Mishap::Isolate,
+                _ => Mishap::Pause,
+            };
             // Shorter than a lease, or a little longer: what the worker did is late when it comes back.
-            let late = mishap == Mishap::Isolate && chance.percent(60);
+            let late = mishap != Mishap::Kill && chance.percent(60);
             let ends = begins + if late { chance.millis(6200..=9000) } else { chance.millis(200..=6000) };
             let worker = chance.next() as usize % workers;
             hits.push(Hit { worker, mishap, begins, ends });

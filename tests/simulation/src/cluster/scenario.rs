@@ -1,8 +1,10 @@
 //! The whole cluster while coordinators and workers fail.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use cullet_coordinator::raft::NodeId;
 use turmoil::Sim;
 
 use super::client::Client;
@@ -13,9 +15,10 @@ use super::plan::{Hit, Mishap, Whole};
 use super::{answers, started, worker};
 use crate::chance::Chance;
 use crate::coordinator::Coordinator;
-use crate::inject::{Injector, LATENCY};
+use crate::inject::{Injector, LATENCY, WAKING};
 use crate::invariants::{self, Broken, Sight};
 use crate::network;
+use crate::operator;
 use crate::trace::Trace;
 use crate::verdict::Verdict;
 
@@ -28,8 +31,17 @@ const MORE: Duration = Duration::from_millis(1500);
 /// Until everything has ended after that: leases that still have to end, elections, and steps one after the other.
 const RECOVERY: Duration = Duration::from_secs(40);
 
+/// So much later the last change of members may come, which waits for the one before.
+const LATER: Duration = Duration::from_secs(10);
+
 /// A wall clock may be wrong by a day.
 const WRONG_MS: i64 = 86_400_000;
+
+/// Hosts of which the processes are no coordinators.
+fn others() -> Vec<String> {
+    let workers = (0..WORKERS).map(|number| format!("w{number}"));
+    workers.chain((0..CLIENTS).map(|number| format!("k{number}"))).collect()
+}
 
 /// Everything that a simulation is made of.
 struct World {
@@ -37,6 +49,8 @@ struct World {
     all: Vec<Rc<Coordinator>>,
     ledger: Ledger,
     store: Store,
+    /// For how long each worker's process stood still, when it goes on.
+    stood: [Rc<Cell<Duration>>; WORKERS],
     broken: Broken,
     trace: Trace,
 }
@@ -44,9 +58,8 @@ struct World {
 /// Plays one seed.
 pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
     let Whole { plan, hits, healed } = Whole::new(seed, WORKERS);
-    let all = (1..=plan.coordinators).map(|id| Rc::new(Coordinator::new(seed, id))).collect();
-    let (ledger, store, broken) = Default::default();
-    let world = World { seed, all, ledger, store, broken, trace: trace.clone() };
+    let (all, (ledger, store, stood, broken)) = (plan.all(seed), Default::default());
+    let world = World { seed, all, ledger, store, stood, broken, trace: trace.clone() };
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .simulation_duration(healed + 2 * RECOVERY)
@@ -57,9 +70,9 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
         .enable_random_order()
         .build();
     world.hosts(&mut sim);
-    let mut injector = Injector::new(&plan);
+    let mut injector = Injector::new(&plan, others());
     let (mut invariants, mut ends) = (invariants::all(), Ends::default());
-    let deadline = healed + MORE + RECOVERY;
+    let mut deadline = healed + MORE + RECOVERY;
     let mut done = false;
     while sim.elapsed() < deadline && world.broken.get().is_none() && !done {
         if let Err(error) = sim.step() {
@@ -72,12 +85,16 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
             invariant.look(sim.elapsed(), &sights, &world.broken);
         }
         world.look(sim.elapsed().as_millis() as u64, &mut ends);
+        if !injector.is_over() {
+            deadline = deadline.max(sim.elapsed().min(healed + MORE + LATER) + RECOVERY);
+        }
         let quiet = sim.elapsed() > healed + MORE && injector.is_over();
         world.ledger.open().closed = quiet;
         // Now and then: it takes a look at everything.
         done = quiet && sim.elapsed().as_millis().is_multiple_of(100) && {
-            let taking_part = |sight: &&Sight| !injector.is_out(sight.id, &world.all);
-            let out = world.all.iter().filter(|one| injector.is_out(one.id, &world.all)).count();
+            let taking_part =
+                |sight: &&Sight| world.belongs(sight.id) && !injector.is_out(sight.id, &world.all);
+            let out = world.all.iter().filter(|one| injector.is_out(one.id.get(), &world.all)).count();
             world.is_done(&sights.iter().filter(taking_part).collect::<Vec<_>>(), out)
         };
     }
@@ -105,14 +122,20 @@ impl World {
             let host = format!("w{number}");
             let (ledger, store, addresses) = (self.ledger.clone(), self.store.clone(), addresses.clone());
             let (seed, name) = (self.seed, host.clone());
-            let processes = std::cell::Cell::new(0_u64);
+            let processes = Cell::new(0_u64);
+            let stood = Rc::clone(&self.stood[number]);
             sim.host(host, move || {
                 processes.set(processes.get() + 1);
                 let chance = Chance::new(seed ^ processes.get() << 40, &name);
                 let working =
                     worker::work(name.clone(), addresses.clone(), chance, ledger.clone(), store.clone());
+                let stood = Rc::clone(&stood);
                 async move {
-                    working.await;
+                    tokio::select! {
+                        biased;
+                        () = network::go_on(&stood) => {}
+                        () = working => {}
+                    }
                     Ok(())
                 }
             });
@@ -129,8 +152,13 @@ impl World {
     }
 
     fn coordinator(&self, sim: &mut Sim<'static>, coordinator: &Rc<Coordinator>) {
-        let first = coordinator.id == 1;
-        let members = self.all.iter().filter(|_| first).map(|coordinator| coordinator.member()).collect();
+        let first = coordinator.id.get() == 1;
+        let members = self
+            .all
+            .iter()
+            .filter(|one| first && !one.spare)
+            .map(|coordinator| coordinator.member())
+            .collect();
         let members: Vec<_> = members;
         let (coordinator, store, trace) = (Rc::clone(coordinator), self.store.clone(), self.trace.clone());
         let seed = self.seed;
@@ -147,6 +175,11 @@ impl World {
         });
     }
 
+    /// Whether it is to have what all have in the end.
+    fn belongs(&self, id: NodeId) -> bool {
+        self.all.iter().any(|one| one.id.get() == id && !one.spare)
+    }
+
     /// What is planned for workers, when it is time.
     fn hit(&self, sim: &mut Sim<'static>, hits: &[Hit]) {
         let (now, tick) = (sim.elapsed(), Duration::from_millis(1));
@@ -161,6 +194,14 @@ impl World {
                 }
                 Mishap::Isolate if is_now(hit.ends) => {
                     self.all.iter().for_each(|one| sim.repair(name.as_str(), one.host.as_str()));
+                }
+                Mishap::Pause if is_now(hit.begins) => {
+                    self.all.iter().for_each(|one| sim.hold(name.as_str(), one.host.as_str()));
+                }
+                // Its timers are late before anything that came meanwhile is read.
+                Mishap::Pause if is_now(hit.ends) => self.stood[hit.worker].set(hit.ends - hit.begins),
+                Mishap::Pause if is_now(hit.ends + WAKING) => {
+                    self.all.iter().for_each(|one| sim.release(name.as_str(), one.host.as_str()));
                 }
                 _ => continue,
             }
@@ -200,7 +241,7 @@ impl World {
 
     /// Whether everybody but those that are out for good has the same, and every run is at its end.
     fn is_done(&self, sights: &[&Sight], out: usize) -> bool {
-        let everybody = sights.len() + out == self.all.len();
+        let everybody = sights.len() + out == self.all.iter().filter(|one| !one.spare).count();
         let agree = everybody && sights.iter().all(|one| one.applied == sights[0].applied);
         let ended = |state: &cullet_core::State| {
             let known = self.ledger.open().runs.len();
@@ -211,6 +252,7 @@ impl World {
     }
 
     fn at_the_end(&self, mishaps: usize, ends: &Ends) {
+        operator::at_the_end(&self.all, &self.broken);
         let pages = self.ledger.open();
         started::seldom_enough(self.seed, &pages, mishaps, &self.broken);
         let ended_at = |request| ends.ended_at(pages.runs.get(&request)?);

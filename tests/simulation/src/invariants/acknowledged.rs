@@ -8,7 +8,7 @@ use crate::history::{Answer, History};
 
 /// Everywhere, when everybody had time to catch up.
 pub(super) fn at_the_end(coordinators: &[Rc<Coordinator>], history: &History, broken: &Broken) {
-    for coordinator in coordinators {
+    for coordinator in coordinators.iter().filter(|coordinator| !coordinator.spare) {
         let node = coordinator.node.borrow();
         let Some(node) = node.as_ref() else { continue };
         let applying = node.state().read();

@@ -14,6 +14,7 @@ use cullet_coordinator::raft::NodeId;
 
 use crate::coordinator::Coordinator;
 use crate::history::History;
+use crate::operator;
 
 /// The first thing that was wrong. Nothing after it is worth knowing.
 #[derive(Clone, Default)]
@@ -52,7 +53,7 @@ impl Sight {
         let view = node.view();
         let applying = node.state().read();
         Some(Self {
-            id: coordinator.id,
+            id: coordinator.id.get(),
             incarnation: coordinator.incarnation.get(),
             term: view.term,
             leads: node.leads(),
@@ -81,4 +82,5 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
 /// When everybody had time to catch up.
 pub(crate) fn at_the_end(coordinators: &[Rc<Coordinator>], history: &History, broken: &Broken) {
     acknowledged::at_the_end(coordinators, history, broken);
+    operator::at_the_end(coordinators, broken);
 }

@@ -26,15 +26,14 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
     let plan = Plan::new(seed);
     let mut sim = network(seed, &plan);
     let (history, broken) = (History::default(), Broken::default());
-    let all: Vec<Rc<Coordinator>> =
-        (1..=plan.coordinators).map(|id| Rc::new(Coordinator::new(seed, id))).collect();
+    let all = plan.all(seed);
     for coordinator in &all {
         host(&mut sim, seed, coordinator, &all, (&history, &broken, trace));
     }
-    let mut injector = Injector::new(&plan);
+    let mut injector = Injector::new(&plan, Vec::new());
     let mut invariants = invariants::all();
     let mut healed = None;
-    let deadline = plan.healed + RECOVERY;
+    let mut deadline = plan.healed + RECOVERY;
     while sim.elapsed() < deadline && broken.get().is_none() {
         if let Err(error) = sim.step() {
             broken.check(false, || format!("the simulation ended: {error}"));
@@ -47,12 +46,13 @@ pub(crate) fn play(seed: u64, trace: &Trace) -> Verdict {
         if injector.is_over() {
             let (since, acknowledged) =
                 *healed.get_or_insert_with(|| (sim.elapsed(), history.count(Answer::Acknowledged)));
+            deadline = deadline.max(since + RECOVERY);
             let works = history.count(Answer::Acknowledged) > acknowledged + 3;
             if works && !history.is_closed() {
                 trace.add(format_args!("works again after {} ms", (sim.elapsed() - since).as_millis()));
                 history.close(sim.elapsed());
             }
-            if history.closed_for(sim.elapsed()) > QUIET && agree(&sights, all.len()) {
+            if history.closed_for(sim.elapsed()) > QUIET && agree(&sights, &all) {
                 break;
             }
         }
@@ -96,8 +96,8 @@ fn host(
     (history, broken, trace): (&History, &Broken, &Trace),
 ) {
     // The first one makes the cluster, whenever it starts; once it was made, that changes nothing.
-    let members = if coordinator.id == 1 {
-        all.iter().map(|coordinator| coordinator.member()).collect()
+    let members: Vec<_> = if coordinator.id.get() == 1 {
+        all.iter().filter(|coordinator| !coordinator.spare).map(|coordinator| coordinator.member()).collect()
     } else {
         Vec::new()
     };
@@ -121,9 +121,15 @@ fn host(
     });
 }
 
-/// Whether all run and have applied the same.
-fn agree(sights: &[Sight], all: usize) -> bool {
-    sights.len() == all && sights.iter().all(|sight| sight.applied == sights[0].applied)
+/// Whether all of the cluster run and have applied the same.
+fn agree(sights: &[Sight], all: &[Rc<Coordinator>]) -> bool {
+    all.iter().filter(|coordinator| !coordinator.spare).all(|coordinator| {
+        sights.iter().any(|sight| sight.id == coordinator.id.get() && sight.applied == newest(sights))
+    })
+}
+
+fn newest(sights: &[Sight]) -> u64 {
+    sights.iter().map(|sight| sight.applied).max().unwrap_or(0)
 }
 
 fn shown(all: &[Rc<Coordinator>]) -> String {

@@ -15,9 +15,6 @@ use crate::history::{Answer, History};
 use crate::invariants::Broken;
 use crate::trace::Trace;
 
-/// How often it looks whether it is to hand over.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// Submissions at a time in one coordinator.
 const SUBMITTERS: usize = 3;
 
@@ -47,17 +44,7 @@ impl Work {
         });
         let submitting = futures_util::future::join_all(submitting);
         let reading = self.read(node, Chance::new(seed, &format!("{} reads", self.coordinator.host)));
-        tokio::join!(submitting, reading, self.hand_over(node));
-    }
-
-    async fn hand_over(&self, node: &Node) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            if self.coordinator.hand_over.take() {
-                let to = node.transfer(None).await;
-                self.trace.add(format_args!("{} hands over: {to:?}", self.coordinator.host));
-            }
-        }
+        tokio::join!(submitting, reading);
     }
 
     async fn submit(&self, node: &Node, mut chance: Chance) {
