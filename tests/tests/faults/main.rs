@@ -12,6 +12,7 @@ mod clients;
 mod clocks;
 mod damage;
 mod disks;
+mod histories;
 mod killed;
 mod leaders;
 mod logs;

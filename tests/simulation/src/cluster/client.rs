@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use cullet_proto::v1;
 use cullet_proto::v1::runs_client::RunsClient;
+use cullet_tests::calls::{Answered, Asked, Call};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::ledger::{Answered, Asked, Call, Ledger, now};
+use super::ledger::{Ledger, now};
 use super::pipeline::pipeline;
 use crate::chance::Chance;
 use crate::network;

@@ -4,39 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cullet_cache::{CompletenessChecking, MemoryActionCache, MemoryStore};
-
-/// What a client asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Submit,
-    Get,
-    Cancel,
-}
-
-/// What it was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answered {
-    /// A submission was taken in; whether it was there before.
-    Taken { existed: bool },
-    /// What a run's status is.
-    Status(String),
-    /// A run is cancelled, unless it had ended.
-    Cancelled { had_ended: bool },
-    /// There is no such run.
-    Nothing,
-    /// It does not know what became of it.
-    Unknown,
-}
-
-/// One call of a client.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub(crate) asked: Asked,
-    pub(crate) request: u64,
-    pub(crate) began: u64,
-    pub(crate) ended: u64,
-    pub(crate) answered: Answered,
-}
+use cullet_tests::calls::Call;
 
 /// Everything that an onlooker wrote down.
 #[derive(Debug, Default)]

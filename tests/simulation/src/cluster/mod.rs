@@ -1,6 +1,5 @@
 //! Whole coordinators with workers and clients.
 
-mod answers;
 mod client;
 mod duty;
 mod ends;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cullet_coordinator::raft::NodeId;
+use cullet_tests::calls;
 use turmoil::Sim;
 
 use super::client::Client;
@@ -12,7 +13,7 @@ use super::duty::Coordinating;
 use super::ends::Ends;
 use super::ledger::{Ledger, Store};
 use super::plan::{Hit, Mishap, Whole};
-use super::{answers, started, worker};
+use super::{started, worker};
 use crate::chance::Chance;
 use crate::coordinator::Coordinator;
 use crate::inject::{Injector, LATENCY, WAKING};
@@ -256,7 +257,9 @@ impl World {
         let pages = self.ledger.open();
         started::seldom_enough(self.seed, &pages, mishaps, &self.broken);
         let ended_at = |request| ends.ended_at(pages.runs.get(&request)?);
-        answers::are_linearizable(&pages.calls, ended_at, &self.broken);
+        if let Some(wrong) = calls::contradiction(&pages.calls, ended_at) {
+            self.broken.check(false, || wrong);
+        }
         let taken: Vec<String> = pages.runs.values().cloned().collect();
         self.newest(|state| {
             for run in taken {
