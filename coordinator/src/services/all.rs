@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use cullet_cache::StorageServices;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::deadline::keep_deadline;
 use super::{runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
 use crate::engine::Engine;
@@ -37,18 +38,22 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         Err(error) => tracing::error!(%error, "no server reflection"),
     }
     let counted = from_fn_with_state(Arc::clone(engine.metrics()), count_rpc);
-    (Routes::from(routes.into_axum_router().layer(counted)), reporter)
+    (Routes::from(routes.into_axum_router().layer(from_fn(keep_deadline)).layer(counted)), reporter)
 }
 
 /// Says for `grpc.health.v1` whether this coordinator can take part. Never returns.
 pub async fn keep_health(seat: Arc<Seat>, reporter: HealthReporter) {
+    let mut said = None;
     loop {
         let status = match seat.not_ready() {
             None => ServingStatus::Serving,
             Some(_) => ServingStatus::NotServing,
         };
-        for service in ["", "cullet.v1.Runs", "cullet.v1.Workers"] {
-            reporter.set_service_status(service, status).await;
+        // Whoever watches is told whatever is said here, news or not.
+        if said.replace(status) != Some(status) {
+            for service in ["", "cullet.v1.Runs", "cullet.v1.Workers"] {
+                reporter.set_service_status(service, status).await;
+            }
         }
         tokio::time::sleep(LOOK).await;
     }

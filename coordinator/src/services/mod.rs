@@ -2,6 +2,7 @@
 
 mod access;
 mod all;
+mod deadline;
 mod events;
 mod keys;
 mod list;

@@ -4,6 +4,7 @@
 mod dev_cluster;
 mod explaining;
 mod following;
+mod grpc;
 mod http;
 mod limits;
 mod losing;
