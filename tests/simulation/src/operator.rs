@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cullet_coordinator::raft::{Member, Node, NodeId, ProposeError};
+use cullet_coordinator::raft::{Batch, Member, Node, NodeId, ProposeError};
 
 use crate::coordinator::Coordinator;
 use crate::invariants::Broken;
@@ -55,7 +55,7 @@ impl Change {
             Self::TakeOut { id } => node.remove_member(*id).await?,
         }
         // It may know of a change that is not committed; what it commits after that says that it is.
-        node.propose(Vec::new()).await.map(drop)
+        node.propose(Batch::default()).await.map(drop)
     }
 }
 
