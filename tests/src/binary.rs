@@ -14,13 +14,27 @@ use crate::repository_root;
 /// Where Cargo cannot build it.
 pub fn cullet_binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| match std::env::var_os("CULLET_BIN") {
-        Some(binary) => binary.into(),
-        None => build(),
+    BINARY.get_or_init(|| named("CULLET_BIN").unwrap_or_else(|| build(&[])))
+}
+
+/// The `cullet` binary of a next version, for rehearsing an upgrade: the one that `CULLET_NEXT_BIN` names, or one that Cargo
+/// builds beside the other, from nothing.
+///
+/// # Panics
+/// Where Cargo cannot build it.
+pub fn next_binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        named("CULLET_NEXT_BIN")
+            .unwrap_or_else(|| build(&["--features", "next-version", "--target-dir", "target/next-version"]))
     })
 }
 
-fn build() -> PathBuf {
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
+}
+
+fn build(arguments: &[&str]) -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([
         "build",
@@ -31,6 +45,7 @@ fn build() -> PathBuf {
         "--message-format",
         "json-render-diagnostics",
     ]);
+    cargo.args(arguments);
     let built = match cargo.current_dir(repository_root()).output() {
         Ok(built) => built,
         Err(error) => panic!("cannot start cargo: {error}"),

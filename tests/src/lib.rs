@@ -11,7 +11,7 @@ mod user;
 
 use std::path::{Path, PathBuf};
 
-pub use binary::cullet_binary;
+pub use binary::{cullet_binary, next_binary};
 pub use checkout::Checkout;
 pub use outcome::{Finished, Outcome};
 pub use user::User;

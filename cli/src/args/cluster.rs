@@ -99,6 +99,8 @@ pub enum ClusterCommand {
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
+    /// Begin to use what all coordinators of it know since they were replaced by newer ones; there is no way back after that
+    Upgrade,
 }
 
 /// A second is more than a busy network takes; an hour would be as good as never.

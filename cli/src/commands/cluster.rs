@@ -88,8 +88,8 @@ async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {
             let address = new_address(address)?;
             let failed_there = |status: Status| refused(&address, &status);
             let asked = client(&address, ASKING)?.status(v1::StatusRequest {}).await;
-            let id = asked.map_err(failed_there)?.into_inner().id;
-            let request = v1::AddMemberRequest { id, address, learner: *learner };
+            let v1::StatusResponse { id, newest_log_version, .. } = asked.map_err(failed_there)?.into_inner();
+            let request = v1::AddMemberRequest { id, address, learner: *learner, newest_log_version };
             let added = client(url, CHANGING)?.add_member(request).await.map_err(failed)?.into_inner();
             Ok(members(&added.members, 0, |_| String::new()))
         }
@@ -105,6 +105,25 @@ async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {
                 client(url, CHANGING)?.transfer_leadership(request).await.map_err(failed)?.into_inner();
             Ok(format!("{} leads\n", hex(moved.leader)))
         }
+        ClusterCommand::Upgrade => {
+            let upgraded =
+                client(url, CHANGING)?.upgrade(v1::UpgradeRequest {}).await.map_err(failed)?.into_inner();
+            Ok(describe_upgrade(&upgraded))
+        }
+    }
+}
+
+fn describe_upgrade(upgraded: &v1::UpgradeResponse) -> String {
+    let v1::UpgradeResponse { log_version, newest_log_version, behind } = upgraded;
+    match behind {
+        Some(member) => format!(
+            "the cluster is at version {log_version} of the log, not {newest_log_version}: coordinator {} at {} knows no newer one\n",
+            hex(member.id),
+            clean::line(&member.address)
+        ),
+        None => format!(
+            "the cluster is at version {log_version} of the log, the newest that its coordinators know\n"
+        ),
     }
 }
 
@@ -161,6 +180,12 @@ fn describe(status: &v1::StatusResponse, known: bool) -> String {
         "log          {} entries, {} applied, term {}\n",
         status.last_log_index, status.applied_index, status.term
     ));
+    if status.log_version != 0 && status.log_version < status.newest_log_version {
+        let (now, known) = (status.log_version, status.newest_log_version);
+        text.push_str(&format!(
+            "version      {now} of the log; this coordinator knows {known}: `cullet cluster upgrade`\n"
+        ));
+    }
     text.push_str(&format!("runs         {} live\n", status.live_runs));
     text.push_str(&members(&status.members, status.leader, |member| heard(member, status.leader, known)));
     for worker in &status.workers {
@@ -212,6 +237,8 @@ fn object(status: &v1::StatusResponse) -> String {
         "id": hex(status.id),
         "cluster": status.cluster_id,
         "version": status.version,
+        "log_version": status.log_version,
+        "newest_log_version": status.newest_log_version,
         "ready": status.ready,
         "reason": status.reason,
         "leader": (status.leader != 0).then(|| hex(status.leader)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cullet_core::NEWEST_VERSION;
 use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_proto::v1::cluster_server::{Cluster, ClusterServer};
@@ -12,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::peers::connect;
 use super::seat::Seat;
+use super::upgrade::upgrade;
 use crate::raft::{Member, MemberView, Node, NodeId, ProposeError};
 
 /// Marks a call that another coordinator passed on, so that two that take each other for the leader do not pass it to
@@ -51,6 +53,7 @@ pub(crate) fn status(seat: &Seat) -> v1::StatusResponse {
         id: seat.id(),
         cluster_id: seat.cluster().map(|cluster| cluster.to_string()).unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        newest_log_version: NEWEST_VERSION,
         members: members(seat),
         ready: not_ready.is_none(),
         reason: not_ready.unwrap_or_default(),
@@ -101,13 +104,22 @@ impl Cluster for Control {
         &self,
         request: Request<v1::AddMemberRequest>,
     ) -> Result<Response<v1::AddMemberResponse>, Status> {
-        let v1::AddMemberRequest { id, address, learner } = request.get_ref().clone();
+        let v1::AddMemberRequest { id, address, learner, newest_log_version } = request.get_ref().clone();
         if id == 0 || !is_address(&address) {
             return Err(Status::invalid_argument(
                 "a member needs a number and an address as http://host:port",
             ));
         }
-        match self.node()?.add_member(id, Member { address }, learner).await {
+        let node = self.node()?;
+        // One that is behind asks the leader again, which is not.
+        let version = node.state().read().state.version();
+        if newest_log_version < version {
+            return Err(Status::failed_precondition(format!(
+                "{address} knows version {newest_log_version} of the log, and the cluster is at version {version}: start a newer \
+                 program there"
+            )));
+        }
+        match node.add_member(id, Member { address }, learner).await {
             Ok(()) => Ok(Response::new(v1::AddMemberResponse { members: self.members() })),
             Err(error) => {
                 let call = |mut client: ClusterClient<Channel>, request| async move {
@@ -128,6 +140,25 @@ impl Cluster for Control {
             Err(error) => {
                 let call = |mut client: ClusterClient<Channel>, request| async move {
                     client.remove_member(request).await
+                };
+                pass_on(&self.seat, request, error, call).await
+            }
+        }
+    }
+
+    async fn upgrade(
+        &self,
+        request: Request<v1::UpgradeRequest>,
+    ) -> Result<Response<v1::UpgradeResponse>, Status> {
+        match upgrade(&self.seat, &self.node()?).await {
+            Ok((log_version, behind)) => {
+                let behind = behind.filter(|_| log_version < NEWEST_VERSION).map(wire);
+                let newest_log_version = NEWEST_VERSION;
+                Ok(Response::new(v1::UpgradeResponse { log_version, newest_log_version, behind }))
+            }
+            Err(error) => {
+                let call = |mut client: ClusterClient<Channel>, request| async move {
+                    client.upgrade(request).await
                 };
                 pass_on(&self.seat, request, error, call).await
             }
@@ -164,6 +195,7 @@ fn describe(node: &Node, status: &mut v1::StatusResponse) {
     status.last_log_index = view.last_log_index;
     status.snapshot_index = view.snapshot_index;
     let applying = node.state().read();
+    status.log_version = applying.state.version();
     status.applied_index = applying.log_id.map_or(0, |log_id| log_id.index);
     status.log_hash = applying.state.log_hash().iter().map(|byte| format!("{byte:02x}")).collect();
     status.committed_index = view.committed_index;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cullet_core::NEWEST_VERSION;
 use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_raft_log::{ClusterId, Identity, RealDisk};
@@ -201,7 +202,9 @@ impl Formation {
                 let Ok(channel) = connect(seat.dial(), &answer.address, JOINING) else { continue };
                 let address = seat.address().to_owned();
                 has_asked = true;
-                let request = v1::AddMemberRequest { id: seat.id(), address, learner: false };
+                let newest_log_version = NEWEST_VERSION;
+                let request =
+                    v1::AddMemberRequest { id: seat.id(), address, learner: false, newest_log_version };
                 match ClusterClient::new(channel).add_member(request).await {
                     Ok(_) => break,
                     Err(status) => tracing::warn!(peer = answer.address, %status, "not taken in yet"),

@@ -6,6 +6,7 @@ mod formation;
 mod peers;
 mod raft_rpc;
 mod seat;
+mod upgrade;
 
 pub use control::control_service;
 pub(crate) use control::{FORWARDED, status};
@@ -13,3 +14,4 @@ pub use formation::{FormError, Formation};
 pub use peers::{DialError, connect};
 pub use raft_rpc::raft_service;
 pub use seat::Seat;
+pub(crate) use upgrade::upgrade;

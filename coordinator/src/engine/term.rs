@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_core::LogCommand;
+use cullet_core::{LogCommand, NEWEST_VERSION};
 use tokio::sync::mpsc;
 
 use super::keeping::KEPT;
 use super::proposals::QUEUE;
 use super::{Engine, Leading};
+use crate::cluster::upgrade;
 use crate::planted::{self, Bug};
 use crate::raft::{Batch, Node, ProposeError};
 
@@ -79,6 +80,7 @@ impl Engine {
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
+        self.begin_new(node).await;
         let (queue, proposals) = mpsc::channel(QUEUE);
         let (keep, kept) = mpsc::channel(KEPT);
         let leading = Arc::new(Leading::new(self, node.clone(), queue, keep));
@@ -99,7 +101,29 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Lets a new cluster begin with the newest version that all of its coordinators know. Any other is upgraded when its
+    /// operator says so, who may want to go back to the older program until then.
+    async fn begin_new(&self, node: &Node) {
+        let is_new = {
+            let applying = node.state().read();
+            applying.state.applied_commands() == 0 && applying.state.version() < NEWEST_VERSION
+        };
+        if is_new && let Err(error) = upgrade(&self.seat, node).await {
+            tracing::warn!(%error, "the new cluster begins with the first version of the log");
+        }
+    }
+}
+
 impl Leading {
+    /// Says what only the next version can say, where the cluster has it.
+    #[cfg(feature = "next-version")]
+    pub(super) async fn rehearse(&self) {
+        if self.read(cullet_core::State::version) >= NEWEST_VERSION {
+            self.tell(LogCommand::Rehearse).await;
+        }
+    }
+
     /// Brings the settings of this coordinator where they are not those of the cluster.
     pub(super) async fn configure(&self, settings: Option<cullet_core::Settings>) {
         let Some(settings) = settings else { return };

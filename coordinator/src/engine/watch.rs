@@ -26,6 +26,8 @@ impl Leading {
     /// nothing, and workers that attend to it miss the one that does.
     pub(super) async fn watch(self: &Arc<Self>, settings: Option<Settings>) {
         self.configure(settings).await;
+        #[cfg(feature = "next-version")]
+        self.rehearse().await;
         let node = self.node.clone();
         self.spawn(async move {
             while let Err(error) = node.finish_change().await {

@@ -140,6 +140,11 @@ impl Cluster {
         self
     }
 
+    /// Lets this program be what is started from now on.
+    pub fn become_program(&mut self, binary: &Path) {
+        self.binary = binary.to_owned();
+    }
+
     /// The directory that everything is in.
     pub fn dir(&self) -> &Path {
         self.dir.path()

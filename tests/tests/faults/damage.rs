@@ -1,16 +1,14 @@
 //! What a coordinator has on its disk, damaged or gone while it is down. It cannot know any more what it voted for, so it
 //! must not vote as the one that it was, nor serve what it has.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cullet_proto::v1;
-use cullet_proto::v1::worker_message::Message;
 use cullet_tests::cluster::{Cluster, until};
 use cullet_tests::cullet_binary;
 
 use super::logs::{newest_segment, with_history, written};
-use super::puppet::Puppet;
+use super::puppet::{fill_log, snapshots};
 use super::support::get;
 
 /// For so long nobody may lead.
@@ -141,32 +139,14 @@ fn a_tail_with_other_bytes_in_it_is_damage() {
     repaired(&cluster, follower, &id, Some("is damaged at byte"));
 }
 
-fn snapshots(data: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(data.join("raft")).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect()
-}
-
 #[test]
 fn a_damaged_snapshot_is_found_and_comes_from_the_others() {
-    const AT_ONCE: usize = 100;
     let mut cluster = Cluster::prepare(cullet_binary().clone(), 3, 0).leasing("60");
     (0..3).for_each(|position| cluster.run_coordinator(position));
     let led = cluster.leader_of(&cluster.agreed_leader());
     let follower = (led + 1) % 3;
-    // Each of these is an entry, of which five thousand make a snapshot.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut puppet = Puppet::greet(cluster.url(led)).await;
-        for _ in 0..5_200 / AT_ONCE {
-            for _ in 0..AT_ONCE {
-                puppet.say(Message::Draining(v1::Draining {})).await;
-            }
-            for _ in 0..AT_ONCE {
-                puppet.hear().await;
-            }
-        }
-        until("a snapshot", || (!snapshots(&cluster.data(follower)).is_empty()).then_some(()));
-    });
+    let is_there = || !snapshots(&cluster.data(follower)).is_empty();
+    fill_log(&cluster, led, is_there);
     cluster.agreed();
     let id = cluster.id(follower);
     cluster.kill_coordinator(follower);

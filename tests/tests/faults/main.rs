@@ -23,5 +23,6 @@ mod puppet;
 mod readers;
 mod replays;
 mod support;
+mod upgrades;
 mod workers;
 mod zombies;

@@ -1,10 +1,12 @@
 //! A worker that is nothing but its connection, and says what a test wants.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cullet_proto::v1::coordinator_message::Message as Told;
 use cullet_proto::v1::worker_message::Message;
 use cullet_proto::v1::{self, attempt_finished::Outcome, workers_client::WorkersClient};
+use cullet_tests::cluster::{Cluster, until};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -71,4 +73,30 @@ impl Puppet {
             }
         }
     }
+}
+
+/// Whether a coordinator with this directory has snapshots.
+pub(crate) fn snapshots(data: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(data.join("raft")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect()
+}
+
+/// Has more entries written than a snapshot is made of, and waits for what comes of it.
+pub(crate) fn fill_log(cluster: &Cluster, leader: usize, mut until_this: impl FnMut() -> bool) {
+    const AT_ONCE: usize = 100;
+    // Each of these is an entry, of which five thousand make a snapshot.
+    const ENTRIES: usize = 5_200;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut puppet = Puppet::greet(cluster.url(leader)).await;
+        for _ in 0..ENTRIES / AT_ONCE {
+            for _ in 0..AT_ONCE {
+                puppet.say(Message::Draining(v1::Draining {})).await;
+            }
+            for _ in 0..AT_ONCE {
+                puppet.hear().await;
+            }
+        }
+        until("a snapshot", || until_this().then_some(()));
+    });
 }

@@ -15,6 +15,10 @@ pub(in crate::http) struct ClusterStatus {
     cluster_id: Option<String>,
     /// Of Cullet.
     version: String,
+    /// Of the log, as far as this coordinator has applied it; 0 before it has found its cluster.
+    log_version: u32,
+    /// The newest version of the log that this coordinator's program knows.
+    newest_log_version: u32,
     /// Whether it can take part in deciding.
     ready: bool,
     /// Why not.
@@ -92,6 +96,8 @@ impl From<v1::StatusResponse> for ClusterStatus {
             id: number(status.id),
             cluster_id: some(status.cluster_id),
             version: status.version,
+            log_version: status.log_version,
+            newest_log_version: status.newest_log_version,
             ready: status.ready,
             reason: some(status.reason),
             leader: (status.leader != 0).then(|| number(status.leader)),
