@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Cluster, until_some};
+use super::Cluster;
+use super::waiting::until_some;
 
 impl Cluster {
     /// What one of the coordinators says, if it says anything.

@@ -4,22 +4,20 @@ mod asking;
 mod network;
 mod process;
 mod running;
+mod waiting;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 pub use network::Network;
 pub use process::Process;
 pub use running::Running;
+pub use waiting::until;
 
 use crate::{Outcome, cullet_binary};
-
-/// A busy machine may need some seconds for an election; nothing here waits that long otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a worker may be silent, in seconds: short, as tests wait for it.
 pub const LEASE: &str = "2";
@@ -333,23 +331,4 @@ impl Drop for Cluster {
             eprintln!("what the cluster said:{}", self.logs());
         }
     }
-}
-
-/// Waits for something that has to happen.
-///
-/// # Panics
-/// Where it does not.
-pub fn until<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
-    until_some(check).unwrap_or_else(|| panic!("waited in vain: {what}"))
-}
-
-fn until_some<T>(mut check: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(found) = check() {
-            return Some(found);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    None
 }

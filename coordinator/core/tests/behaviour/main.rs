@@ -30,4 +30,5 @@ mod starting;
 mod steps;
 mod turns;
 mod upgrading;
+mod versions;
 mod workers;

@@ -96,7 +96,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn history() -> impl Strategy<Value = (Vec<RunSpec>, Vec<Event>)> {
+pub(crate) fn history() -> impl Strategy<Value = (Vec<RunSpec>, Vec<Event>)> {
     (prop::collection::vec(spec(), 1..5), prop::collection::vec(event(), 0..200))
 }
 
