@@ -5,6 +5,7 @@ use std::time::Duration;
 use cullet_proto::v1;
 use cullet_proto::v1::runs_client::RunsClient;
 use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt;
 
 use crate::Result;
 
@@ -45,13 +46,25 @@ impl Client {
         RunsClient::new(self.channels[self.at % self.channels.len()].clone())
     }
 
+    /// Submits until it is taken in, coming back when it is told to. Gives the times that it was told to wait.
+    ///
+    /// # Errors
+    /// It was not taken in for another reason than a lack of room, or not told when to come back.
+    pub(super) async fn insist(&self, pipeline: &str) -> Result<Vec<Duration>> {
+        let (request, mut waits) = (request(pipeline), Vec::new());
+        loop {
+            let Err(status) = self.runs().submit(request.clone()).await else { return Ok(waits) };
+            let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let told = told.filter(|_| status.code() == tonic::Code::ResourceExhausted);
+            let wait = told.ok_or_else(|| format!("refused without a time to come back: {status}"))?;
+            waits.push(wait);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Submits until somebody answers, and gives the run.
     pub(super) async fn submit(&mut self, pipeline: &str) -> String {
-        let request = v1::SubmitRequest {
-            request_id: format!("{:032x}", fastrand::u128(..)),
-            pipeline: pipeline.as_bytes().to_vec().into(),
-            ..v1::SubmitRequest::default()
-        };
+        let request = request(pipeline);
         loop {
             match self.runs().submit(request.clone()).await {
                 Ok(answer) => return answer.into_inner().run,
@@ -86,5 +99,13 @@ impl Client {
         let mut events = runs.watch_run(watch).await?.into_inner();
         while events.message().await?.is_some() {}
         Ok(())
+    }
+}
+
+fn request(pipeline: &str) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        request_id: format!("{:032x}", fastrand::u128(..)),
+        pipeline: pipeline.as_bytes().to_vec().into(),
+        ..v1::SubmitRequest::default()
     }
 }

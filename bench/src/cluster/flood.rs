@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cullet_tests::cluster::Cluster;
+use cullet_tests::cluster::{Cluster, Process};
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Client;
@@ -19,6 +19,10 @@ const FLOOD: usize = 10_000;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often those are counted for the calm before.
 const CALM: usize = 50;
+/// Submissions to a coordinator that takes in few runs at a time.
+const BEYOND: usize = 2_000;
+/// So many.
+const ROOM: &str = "100";
 /// What a coordinator may take at most, in MiB.
 const RESIDENT: f64 = 1024.0;
 
@@ -31,7 +35,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     let leader = cluster.leader_of(&cluster.agreed_leader());
     let url = cluster.url(leader);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let resident = || resident_mib(cluster.coordinator(leader).map_or(0, cullet_tests::cluster::Process::id));
+    let resident = || resident_mib(cluster.coordinator(leader).map_or(0, Process::id));
     let (mut calm, mut beside, took, peak) = runtime.block_on(async {
         let attending = tokio::spawn(super::workers::attend(url.clone(), "b0".to_owned()));
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -67,6 +71,43 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     report.note(&format!("somebody else's submission, p99: {beside} beside it, {calm} without"));
     let mebibytes = |value: f64| format!("{value:.0} MiB");
     report.compare("the leader's memory", peak, RESIDENT, Target::AtMost(1.0), mebibytes);
+    drop(cluster);
+    beyond_the_limit(report)
+}
+
+/// Many more submissions than there is room for: each is taken in once, and whoever is refused is told when to come back.
+fn beyond_the_limit(report: &mut Report) -> Result<()> {
+    report.heading(&format!("{BEYOND} submissions where {ROOM} runs have room"));
+    let mut cluster = Cluster::prepare(binary()?.clone(), 1, 0);
+    let mut command = cluster.coordinator_command(0);
+    command.args(["--max-live-runs", ROOM]);
+    let log = cluster.dir().join("c-0.log");
+    cluster.put_coordinator(0, Process::start(command, &log));
+    cluster.agreed();
+    let url = cluster.url(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (waits, took) = runtime.block_on(async {
+        let attending = tokio::spawn(super::workers::attend(url.clone(), "b0".to_owned()));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        let insist = || {
+            let client = Client::new(std::slice::from_ref(&url), 0)?.patient();
+            Ok(tokio::spawn(async move {
+                client.insist(&super::load::pipeline(1)).await.map_err(|error| error.to_string())
+            }))
+        };
+        let clients = (0..BEYOND).map(|_| insist()).collect::<Result<Vec<_>>>()?;
+        let mut waits = Vec::new();
+        for client in clients {
+            waits.extend(client.await??);
+        }
+        attending.abort();
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((waits, began.elapsed().as_secs_f64()))
+    })?;
+    let longest = waits.iter().max().ok_or("nobody was refused: that was no flood")?;
+    let longest = seconds(longest.as_secs_f64());
+    report.note(&format!("{} refusals, each with a time to come back, at most {longest}", waits.len()));
+    report.note(&format!("all were accepted after {}", seconds(took)));
     Ok(())
 }
 
