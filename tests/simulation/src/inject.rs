@@ -146,6 +146,12 @@ fn crash(sim: &mut Sim<'_>, coordinator: &Coordinator, loses_power: bool) {
     sim.crash(coordinator.host.as_str());
 }
 
+/// It loses its disk, and is another one when it is started again.
+fn renew(sim: &mut Sim<'_>, coordinator: &Coordinator) {
+    crash(sim, coordinator, true);
+    coordinator.lose_disk();
+}
+
 impl Present {
     fn begin(&mut self, sim: &mut Sim<'_>, all: &[Rc<Coordinator>], injector: &mut Injector) {
         let victim = &all[self.target];
@@ -178,16 +184,19 @@ impl Present {
                 self.cut(sim, all, &injector.others);
             }
             Fault::Transfer => self.transfer(all),
-            Fault::Expand | Fault::Shrink => {
-                let in_part = if self.planned.pick.is_multiple_of(4) { Part::Learner } else { Part::Voter };
-                let part = if self.planned.fault == Fault::Shrink { Part::None } else { in_part };
+            Fault::Expand => {
+                // It may have been taken out before.
+                renew(sim, victim);
+                start(sim, victim);
+                let part = if self.planned.pick.is_multiple_of(4) { Part::Learner } else { Part::Voter };
                 injector.operator.want(self.target, part);
                 self.fired = false;
             }
-            Fault::Replace => {
-                crash(sim, victim, true);
-                victim.lose_disk();
+            Fault::Shrink => {
+                injector.operator.want(self.target, Part::None);
+                self.fired = false;
             }
+            Fault::Replace => renew(sim, victim),
             _ => self.cut(sim, all, &injector.others),
         }
     }
@@ -274,10 +283,16 @@ impl Present {
                 sim.set_link_max_message_latency(victim.host.as_str(), other, LATENCY);
             }),
             Fault::Transfer => {}
-            Fault::Expand | Fault::Shrink => {
-                let part = if self.planned.fault == Fault::Shrink { Part::Voter } else { Part::None };
+            Fault::Expand => {
                 injector.operator.give_up();
-                injector.operator.want(self.target, part);
+                injector.operator.want(self.target, Part::None);
+            }
+            Fault::Shrink => {
+                // Whoever was taken out is not taken in again under its number.
+                injector.operator.give_up();
+                renew(sim, victim);
+                start(sim, victim);
+                injector.operator.want(self.target, Part::Voter);
             }
             Fault::Replace => {
                 start(sim, victim);
