@@ -25,6 +25,10 @@ const QUESTIONS: u32 = 4;
 /// hear it elect another (see [`super::Timing`]).
 const SILENT: u32 = 4;
 
+/// For how many a leader that does not hear them any more goes on saying that it is there: where it only stood still, it has
+/// an answer by then, and where not, the engine has stopped (it looks twice a second).
+const SPEAKS_ON: u32 = 2;
+
 /// When this node was known to be up to date last.
 #[derive(Debug)]
 pub struct Contact {
@@ -102,7 +106,6 @@ impl Node {
 
     /// A leader that hears nobody says nothing for a while, so that those that hear it elect one that they can answer.
     async fn fall_silent(&self) {
-        // One that was elected a moment ago has no answer yet.
         let mut since = None;
         loop {
             sleep(self.timing.heartbeat).await;
@@ -110,7 +113,10 @@ impl Node {
                 since = None;
                 continue;
             }
-            if since.get_or_insert_with(Instant::now).elapsed() < self.timing.election * SILENT {
+            // One that was elected a moment ago has no answer yet.
+            let never = self.raft.metrics().borrow_watched().last_quorum_acked.is_none();
+            let patience = if never { self.timing.silence } else { self.timing.election * SPEAKS_ON };
+            if since.get_or_insert_with(Instant::now).elapsed() < patience {
                 continue;
             }
             self.raft.runtime_config().heartbeat(false);
@@ -186,8 +192,8 @@ impl Node {
         applied.wait_for(|applied| *applied >= index).await.is_ok()
     }
 
-    /// Whether this node leads and too few others have answered for as long as a call waits, or ever: somebody else may
-    /// lead by now, or their disks stand still.
+    /// Whether this node leads and too few others have answered for as long as a leader goes on without, or ever: somebody
+    /// else may lead by now, or their disks stand still.
     pub fn leads_nobody(&self) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -195,7 +201,7 @@ impl Node {
         let answered = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
         metrics.state == ServerState::Leader
             && !alone
-            && answered.is_none_or(|ago| ago > self.timing.commit)
+            && answered.is_none_or(|ago| ago > self.timing.silence)
             && !planted::is(Bug::LeadNobody)
     }
 }

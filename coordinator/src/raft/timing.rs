@@ -17,7 +17,10 @@ pub struct Timing {
     /// nothing for that time, and then for a random one between this and one and a half times this, stands for election:
     /// it takes two and a half to three times this until a lost leader is noticed.
     pub election: Duration,
-    /// How long a call waits for a quorum, a leader for an answer of one, and a node for word of how far the cluster is.
+    /// How long a leader that no quorum answers goes on: then it takes itself for cut off, and lets others lead.
+    pub silence: Duration,
+    /// How long a call waits for a quorum, and a node for word of how far the cluster is: longer than it takes until those
+    /// who reach each other have a leader, so that a coordinator is only given up by its clients where there is none.
     pub commit: Duration,
     /// Entries after which the log is replaced by a snapshot.
     pub snapshot_entries: u64,
@@ -26,11 +29,13 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// For coordinators in one data centre: a lost leader is replaced in about a second.
+    /// For coordinators in one data centre: a lost leader is replaced in about a second, and one that others still hear in
+    /// about four: it goes on for twenty heartbeats without an answer.
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(320),
+            silence: Duration::from_secs(2),
             commit: Duration::from_secs(5),
             snapshot_entries: SNAPSHOT_ENTRIES,
             kept_entries: KEPT_ENTRIES,

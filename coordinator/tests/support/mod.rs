@@ -8,6 +8,7 @@ use cullet_coordinator::raft::Timing;
 pub(crate) const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(100),
     election: Duration::from_millis(500),
+    silence: Duration::from_secs(2),
     commit: Duration::from_secs(5),
     snapshot_entries: 5_000,
     kept_entries: 1_000,

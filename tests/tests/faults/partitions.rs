@@ -14,7 +14,8 @@ fn a_leader_cut_off_is_replaced_and_refuses_what_it_cannot_decide() {
     let network = cluster.network().unwrap();
     network.part(&[led], &[others[0], others[1], cluster.worker_host(0)]);
     let (_, took) = timed(|| until("another leader", || led_among(&cluster, &others)));
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    println!("another leader {took:?} after the fault");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     cluster.run(&unique(&cluster, "meanwhile", "true"), &[]).assert_success();
     // Reads are linearizable, so the one that is cut off has no answer, and neither takes anything in. It says so in
     // bounded time: the first may wait for a quorum, five seconds.
@@ -51,8 +52,9 @@ fn first_commit(cluster: &Cluster, positions: &[usize]) {
         })
     });
     println!("the first commit {took:?} after the fault");
-    // A leader that hears too few goes on for five seconds, and is silent for one; then another one is elected.
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    // A leader that hears too few goes on for less than three seconds, and another one is elected one later. Five are
+    // promised; the sixth is for a machine with other things to do, and still less than one more patient would take.
+    assert!(took < Duration::from_secs(6), "{took:?}");
 }
 
 #[test]
