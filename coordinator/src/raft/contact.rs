@@ -37,6 +37,8 @@ pub struct Contact {
     up_to_date: AtomicU64,
     /// It was known at all.
     known: AtomicBool,
+    /// When what was last agreed to was proposed here, in milliseconds after `began`.
+    agreed: AtomicU64,
     /// How long it counts.
     patience: Duration,
 }
@@ -44,7 +46,8 @@ pub struct Contact {
 impl Contact {
     /// Up to date from now on, for so long.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { began: Instant::now(), up_to_date: AtomicU64::new(0), known: AtomicBool::new(false), patience }
+        let (up_to_date, known, agreed) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
+        Self { began: Instant::now(), up_to_date, known, agreed, patience }
     }
 
     /// For how long it has not been known to be up to date, where that is too long.
@@ -71,9 +74,25 @@ impl Contact {
 
     /// It had everything that was answered anywhere before `asked`.
     fn note(&self, asked: Instant) {
-        let at = asked.saturating_duration_since(self.began).as_millis();
-        self.up_to_date.fetch_max(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.up_to_date.fetch_max(self.at(asked), Ordering::Relaxed);
         self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// A majority has taken in what was proposed here then. Where disks are slow, that is heard of when answers to heartbeats,
+    /// which wait for the same disks, come too late.
+    pub(super) fn note_agreement(&self, proposed: Instant) {
+        self.agreed.fetch_max(self.at(proposed), Ordering::Relaxed);
+    }
+
+    /// How long ago the last such proposal was made, if there was one.
+    fn agreed(&self) -> Option<Duration> {
+        let at = Some(self.agreed.load(Ordering::Relaxed)).filter(|at| *at > 0)?;
+        Some(self.began.elapsed().saturating_sub(Duration::from_millis(at)))
+    }
+
+    fn at(&self, instant: Instant) -> u64 {
+        let at = instant.saturating_duration_since(self.began).as_millis();
+        u64::try_from(at).unwrap_or(u64::MAX)
     }
 }
 
@@ -199,6 +218,7 @@ impl Node {
         let metrics = metrics.borrow_watched();
         let alone = metrics.membership_config.membership().voter_ids().eq([self.identity.node]);
         let answered = metrics.last_quorum_acked.map(|at| at.into_inner().elapsed());
+        let answered = answered.into_iter().chain(self.contact.agreed()).min();
         metrics.state == ServerState::Leader
             && !alone
             && answered.is_none_or(|ago| ago > self.timing.silence)

@@ -9,9 +9,12 @@ use cullet_proto::Dial;
 use cullet_proto::raft::raft_server::Raft as RaftRpc;
 use cullet_raft_log::{Identity, Log, RealDisk};
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
+use openraft::errors::{
+    ChangeMembershipError, ClientWriteError, InitializeError, LinearizableReadError, RaftError,
+};
 use openraft::raft::ReadPolicy;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::contact::Contact;
@@ -123,7 +126,7 @@ impl Node {
         let state = SharedState::default();
         let machine = Machine { shared: state.clone(), snapshots: Snapshots::new(log.clone()) };
         let config = config(&timing)?;
-        let network = Network { framing: framing(identity), dial };
+        let network = Network { framing: framing(identity), dial, state: state.clone() };
         let raft = Raft::new(identity.node, config, network.clone(), Store::new(log.clone()), machine).await;
         let raft = raft.map_err(|error| NodeError::Start(error.to_string()))?;
         let contact = Arc::new(Contact::new(timing.commit));
@@ -177,10 +180,14 @@ impl Node {
         {
             return Ok(answers);
         }
+        let proposed = Instant::now();
         let written = tokio::time::timeout(self.timing.commit, self.raft.client_write(batch)).await;
         match written {
             Err(_) if planted::is(Bug::DenyUnknown) => Err(ProposeError::NotLeader { leader: None }),
-            Ok(Ok(response)) => Ok(response.data.effects),
+            Ok(Ok(response)) => {
+                self.contact.note_agreement(proposed);
+                Ok(response.data.effects)
+            }
             Ok(Err(error)) => Err(self.write_error(error)),
             Err(_) => Err(ProposeError::Unknown { reason: self.no_answer() }),
         }
@@ -285,6 +292,14 @@ impl Node {
         match error {
             RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => {
                 ProposeError::NotLeader { leader: self.leader() }
+            }
+            RaftError::APIError(ClientWriteError::ChangeMembershipError(
+                ChangeMembershipError::InProgress(_),
+            )) => {
+                let reason =
+                    "another change of the members is under way: wait until it is done, and try again"
+                        .to_owned();
+                ProposeError::Refused { reason }
             }
             RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
                 ProposeError::Refused { reason: error.to_string() }

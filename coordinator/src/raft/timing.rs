@@ -30,12 +30,12 @@ pub struct Timing {
 
 impl Default for Timing {
     /// For coordinators in one data centre: a lost leader is replaced in about a second, and one that others still hear in
-    /// about four: it goes on for twenty heartbeats without an answer.
+    /// about four: it goes on for twenty-five heartbeats without an answer.
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(320),
-            silence: Duration::from_secs(2),
+            silence: Duration::from_millis(2_500),
             commit: Duration::from_secs(5),
             snapshot_entries: SNAPSHOT_ENTRIES,
             kept_entries: KEPT_ENTRIES,
