@@ -202,8 +202,7 @@ async fn one_that_was_removed_knows_it_and_stays_removed() {
     assert_eq!(again.seat.id(), 12);
     assert_eq!(voters(&ready(&all).await), [11, 13]);
     // Nobody else can take it in either.
-    let request =
-        v1::AddMemberRequest { id: 12, address: peers[1].clone(), learner: false, newest_log_version: 1 };
+    let request = v1::AddMemberRequest { id: 12, address: peers[1].clone(), learner: false };
     let refused = client.add_member(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
     // With another directory it is another one.

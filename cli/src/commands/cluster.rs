@@ -86,10 +86,9 @@ async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {
         }
         ClusterCommand::Add { address, learner } => {
             let address = new_address(address)?;
-            let failed_there = |status: Status| refused(&address, &status);
             let asked = client(&address, ASKING)?.status(v1::StatusRequest {}).await;
-            let v1::StatusResponse { id, newest_log_version, .. } = asked.map_err(failed_there)?.into_inner();
-            let request = v1::AddMemberRequest { id, address, learner: *learner, newest_log_version };
+            let id = asked.map_err(|status| no_newcomer(&address, &status))?.into_inner().id;
+            let request = v1::AddMemberRequest { id, address, learner: *learner };
             let added = client(url, CHANGING)?.add_member(request).await.map_err(failed)?.into_inner();
             Ok(members(&added.members, 0, |_| String::new()))
         }
@@ -109,6 +108,18 @@ async fn ask(url: &str, command: &ClusterCommand) -> Result<String, CliError> {
             let upgraded =
                 client(url, CHANGING)?.upgrade(v1::UpgradeRequest {}).await.map_err(failed)?.into_inner();
             Ok(describe_upgrade(&upgraded))
+        }
+    }
+}
+
+/// Who is to be taken in does not say who it is.
+fn no_newcomer(address: &str, status: &Status) -> CliError {
+    let address = clean::line(address);
+    match status.code() {
+        Code::Unimplemented => CliError::usage(format!("what answers at {address} is no coordinator")),
+        _ => {
+            CliError::infra(format!("no coordinator answers at {address}: {}", clean::line(status.message())))
+                .hint("start it first, with --peer and the addresses of the cluster")
         }
     }
 }

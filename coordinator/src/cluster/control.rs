@@ -11,6 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+use super::newcomer;
 use super::peers::connect;
 use super::seat::Seat;
 use super::upgrade::upgrade;
@@ -104,20 +105,15 @@ impl Cluster for Control {
         &self,
         request: Request<v1::AddMemberRequest>,
     ) -> Result<Response<v1::AddMemberResponse>, Status> {
-        let v1::AddMemberRequest { id, address, learner, newest_log_version } = request.get_ref().clone();
+        let v1::AddMemberRequest { id, address, learner } = request.get_ref().clone();
         if id == 0 || !is_address(&address) {
             return Err(Status::invalid_argument(
                 "a member needs a number and an address as http://host:port",
             ));
         }
         let node = self.node()?;
-        // One that is behind asks the leader again, which is not.
-        let version = node.state().read().state.version();
-        if newest_log_version < version {
-            return Err(Status::failed_precondition(format!(
-                "{address} knows version {newest_log_version} of the log, and the cluster is at version {version}: start a newer \
-                 program there"
-            )));
+        if node.leads() {
+            newcomer::check(&self.seat, &node, id, &address).await?;
         }
         match node.add_member(id, Member { address }, learner).await {
             Ok(()) => Ok(Response::new(v1::AddMemberResponse { members: self.members() })),

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_core::NEWEST_VERSION;
 use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_raft_log::{ClusterId, Identity, RealDisk};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::peers::connect;
 use super::seat::Seat;
@@ -23,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A new member is taken in only when it has caught up.
 const JOINING: Duration = Duration::from_secs(120);
+
+/// How long a leader may need for hearing of one that it reaches, and how long it is tried to tell it a new address.
+const UNHEARD: Duration = Duration::from_secs(2);
+const MOVING: Duration = Duration::from_secs(15);
 
 /// Why a coordinator cannot take its place.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +190,10 @@ impl Formation {
         let mut has_asked = false;
         loop {
             let is_in = |member: &MemberView| member.id == seat.id() && (member.voter || !has_asked);
-            if seat.members().iter().any(is_in) {
+            if let Some(member) = seat.members().into_iter().find(is_in) {
+                if member.address != seat.address() {
+                    self.move_in(seat).await;
+                }
                 return Ok(());
             }
             let node = seat.node();
@@ -202,9 +209,7 @@ impl Formation {
                 let Ok(channel) = connect(seat.dial(), &answer.address, JOINING) else { continue };
                 let address = seat.address().to_owned();
                 has_asked = true;
-                let newest_log_version = NEWEST_VERSION;
-                let request =
-                    v1::AddMemberRequest { id: seat.id(), address, learner: false, newest_log_version };
+                let request = v1::AddMemberRequest { id: seat.id(), address, learner: false };
                 match ClusterClient::new(channel).add_member(request).await {
                     Ok(_) => break,
                     Err(status) => tracing::warn!(peer = answer.address, %status, "not taken in yet"),
@@ -212,6 +217,41 @@ impl Formation {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+impl Formation {
+    /// The cluster knows this coordinator at another address. Where the leader does not hear it, nobody reaches it there, and
+    /// it asks to be reached at its own one: for some time, as it may be that nobody leads.
+    async fn move_in(&self, seat: &Seat) {
+        let began = Instant::now();
+        while began.elapsed() < MOVING {
+            let answers = self.ask_all(seat).await;
+            let leader = answers.iter().find(|answer| answer.status.leader == answer.status.id);
+            let place = leader.and_then(|leader| leader.status.members.iter().find(|m| m.id == seat.id()));
+            // It may have been heard before it was started again.
+            let heard = place.and_then(|place| place.heard_ms_ago).map(Duration::from_millis);
+            if heard.is_some_and(|heard| heard + PAUSE < began.elapsed())
+                || place.is_some_and(|place| place.address == seat.address())
+            {
+                return;
+            }
+            if let Some(leader) = leader.filter(|_| began.elapsed() > UNHEARD)
+                && let Ok(channel) = connect(seat.dial(), &leader.address, JOINING)
+            {
+                let (id, address) = (seat.id(), seat.address().to_owned());
+                let request = v1::AddMemberRequest { id, address, learner: false };
+                match ClusterClient::new(channel).add_member(request).await {
+                    Ok(_) => tracing::info!(address = seat.address(), "the cluster knows the new address"),
+                    Err(status) => tracing::warn!(%status, "the cluster does not take the new address yet"),
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        tracing::warn!(
+            address = seat.address(),
+            "the cluster reaches this coordinator at another address, if at all"
+        );
     }
 }
 

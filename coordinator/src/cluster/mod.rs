@@ -3,6 +3,7 @@
 
 mod control;
 mod formation;
+mod newcomer;
 mod peers;
 mod raft_rpc;
 mod seat;

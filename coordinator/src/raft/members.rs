@@ -1,6 +1,6 @@
 //! Who takes part.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::ChangeMembers;
@@ -10,6 +10,9 @@ use openraft::async_runtime::{Instant as _, WatchReceiver as _};
 use super::node::{Node, ProposeError};
 use super::types::{Member, NodeId, Types};
 use crate::planted::{self, Bug};
+
+/// How long a newcomer may take to get what there is: a snapshot of gigabytes over a slow network.
+const CATCHING_UP: Duration = Duration::from_secs(90);
 
 /// A member as it is known to this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +88,8 @@ impl Node {
     }
 
     /// Takes a coordinator in: as a learner, and as a voter once it has caught up. A voter at the same address under
-    /// another number had lost its disk, and is replaced.
+    /// another number had lost its disk, and is replaced. A member at another address has moved: whoever asks is at that
+    /// address, which the caller has made sure of, so that there are no two of one number.
     ///
     /// # Errors
     /// [`ProposeError::Refused`] where that one was a member before.
@@ -107,13 +111,21 @@ impl Node {
         if view.members.iter().any(is_it) && !replaces {
             return Ok(());
         }
+        let moved = view.members.iter().find(|known| known.id == id && known.address != member.address);
+        if moved.is_some() {
+            self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, member.clone())]))).await?;
+        }
+        if moved.is_some_and(|known| known.voter) && !replaces {
+            return Ok(());
+        }
         let address = member.address.clone();
         self.takes_part()?;
-        let added = self.raft.add_learner(id, member, true).await;
-        added.map_err(|error| self.write_error(error))?;
+        let added = self.raft.add_learner(id, member, false).await;
+        let added = added.map_err(|error| self.write_error(error))?;
         if learner {
             return Ok(());
         }
+        self.caught_up(id, added.log_id.index).await?;
         let mut voters: BTreeSet<NodeId> = view.members.iter().filter(|m| m.voter).map(|m| m.id).collect();
         for replaced in view.members.iter().filter(|known| known.is_at_the_place_of(id, &address)) {
             if !planted::is(Bug::KeepReplaced) {
@@ -126,6 +138,29 @@ impl Node {
         let left = self.view().members.into_iter().filter(|known| known.is_at_the_place_of(id, &address));
         let left: BTreeSet<NodeId> = left.map(|known| known.id).collect();
         if left.is_empty() { Ok(()) } else { self.change(ChangeMembers::RemoveNodes(left)).await }
+    }
+
+    /// Waits until a newcomer has the log up to this entry. The library's own wait ends for one that never answered, too,
+    /// where the log is short.
+    async fn caught_up(&self, id: NodeId, index: u64) -> Result<(), ProposeError> {
+        let has_it = |metrics: &openraft::RaftMetrics<Types>| {
+            let matching = metrics.replication.as_ref().map(|all| all.get(&id).copied().flatten());
+            // Who leads no more learns nothing of it.
+            matching.is_none_or(|matching| matching.is_some_and(|log_id| log_id.index >= index))
+        };
+        let waited = self.raft.wait(Some(CATCHING_UP)).metrics(has_it, "the newcomer has the log").await;
+        let metrics = waited.map_err(|_| ProposeError::Refused {
+            reason: format!(
+                "coordinator {id:016x} has not caught up within {} s and stays a learner, without a vote: see whether it runs and \
+                 can be reached at its address, and add it again",
+                CATCHING_UP.as_secs()
+            ),
+        })?;
+        if metrics.replication.is_none() {
+            Err(ProposeError::NotLeader { leader: self.leader() })
+        } else {
+            Ok(())
+        }
     }
 
     /// The library takes a change that was asked of another one for an error.

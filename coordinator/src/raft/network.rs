@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::frame::{Framing, MAX_MESSAGE};
+use super::machine::SharedState;
 use super::snapshot::SnapshotFile;
 use super::types::{Member, NodeId, Types};
 use crate::planted::{self, Bug};
@@ -92,6 +93,8 @@ pub(super) enum HowFar {
 pub(super) struct Network {
     pub(super) framing: Framing,
     pub(super) dial: Dial,
+    /// Says where members are now: a connection outlives the change that moved one of them.
+    pub(super) state: SharedState,
 }
 
 impl RaftNetworkFactory<Types> for Network {
@@ -105,8 +108,9 @@ impl RaftNetworkFactory<Types> for Network {
 impl Network {
     /// A coordinator at its address, to which no connection was made yet.
     pub(super) fn peer(&self, id: NodeId, address: &str) -> Peer {
-        let (framing, dial) = (self.framing.to(id), self.dial.clone());
-        Peer { framing, dial, address: address.to_owned(), client: None, failed_at: None, quiet: false }
+        let Self { framing, dial, state } = self.clone();
+        let (framing, address) = (framing.to(id), address.to_owned());
+        Peer { framing, dial, state, id, address, client: None, failed_at: None, quiet: false }
     }
 }
 
@@ -115,6 +119,8 @@ impl Network {
 pub(super) struct Peer {
     framing: Framing,
     dial: Dial,
+    state: SharedState,
+    id: NodeId,
     address: String,
     client: Option<RaftClient<Channel>>,
     /// When it could not be reached last, until it can be.
@@ -139,6 +145,7 @@ impl Peer {
         if let Some(failed_at) = self.failed_at {
             tokio::time::sleep_until(failed_at + RETRY).await;
         }
+        self.find();
         match self.connect().await {
             Ok(client) => {
                 if self.failed_at.take().is_some() {
@@ -152,6 +159,17 @@ impl Peer {
                 }
                 Err(unreachable(&error))
             }
+        }
+    }
+
+    /// Looks where it is now.
+    fn find(&mut self) {
+        let applying = self.state.read();
+        if let Some(member) = applying.membership.membership().get_node(&self.id)
+            && member.address != self.address
+        {
+            tracing::info!(from = self.address, to = member.address, "another address of a coordinator");
+            self.address.clone_from(&member.address);
         }
     }
 

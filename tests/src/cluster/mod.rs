@@ -170,6 +170,15 @@ impl Cluster {
         command
     }
 
+    /// Gives a coordinator that does not run another port. Those that run know it by the old one.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn move_coordinator(&mut self, position: usize) {
+        let held = TcpListener::bind("127.0.0.1:0").and_then(|held| held.local_addr());
+        self.ports[position] = held.unwrap_or_else(|error| panic!("no free port: {error}")).port();
+    }
+
     /// A coordinator that was started by other means.
     pub fn put_coordinator(&mut self, position: usize, process: Process) {
         self.coordinators[position] = Some(process);

@@ -180,6 +180,45 @@ fn of_three_that_become_one_the_last_one_serves() {
 }
 
 #[test]
+fn who_belongs_elsewhere_or_is_not_there_is_not_taken_in() {
+    let (one, other) = (Cluster::start(1, 1), Cluster::start(1, 0));
+    let (before, _) = (one.agreed(), other.agreed());
+    let add = |url: &str| {
+        let answer = one.cullet(&["cluster", "add", url, "--cluster", &one.url(0)]);
+        (answer.exit_code, answer.stderr)
+    };
+    let (code, said) = add(&other.url(0));
+    assert!(code == 2 && said.contains("belongs to cluster") && said.contains("--peer"), "{code}: {said}");
+    one.with_workers(1);
+    let status = one.status(0).unwrap();
+    assert_eq!(status["members"], one.agreed()["members"]);
+    assert_eq!(status["leader"], before["leader"]);
+    let (code, said) = add("http://127.0.0.1:9");
+    assert!(code == 3 && said.contains("no coordinator answers at http://127.0.0.1:9"), "{code}: {said}");
+    let pipeline = "cullet: 1\nname: p\nsteps: { a: { run: echo still served } }\n";
+    one.run(&one.pipeline("p", pipeline), &[]).assert_success();
+}
+
+#[test]
+fn a_coordinator_that_comes_back_at_another_address_is_found_there() {
+    let mut cluster = Cluster::start(3, 0);
+    let led = cluster.leader_of(&cluster.agreed());
+    let moved = (led + 1) % 3;
+    let id = cluster.id(moved);
+    assert_eq!(cluster.take_coordinator(moved).terminate(Duration::from_secs(10)), Some(0));
+    cluster.move_coordinator(moved);
+    cluster.run_coordinator(moved);
+    let new = cluster.url(moved);
+    until("it is heard there", || {
+        let status = cluster.status(led)?;
+        let member = status["members"].as_array()?.iter().find(|member| member["id"] == id.as_str())?;
+        (member["address"] == new.as_str() && member["heard_ms_ago"].as_u64()? < 1_000).then_some(())
+    });
+    let status = cluster.agreed();
+    assert_eq!(status["members"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn a_signal_ends_a_coordinator_cleanly() {
     let mut cluster = Cluster::start(1, 0);
     cluster.agreed();
