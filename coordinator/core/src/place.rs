@@ -22,8 +22,8 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Turn {
     pub(crate) priority: Reverse<i8>,
-    /// Thousandths of a processor.
-    pub(crate) used_cpu_millis: u64,
+    /// See [`crate::workers::Workers::counted`].
+    pub(crate) used: u64,
     /// Of the last start; of the last start of anybody where it had none so far.
     pub(crate) last: Epoch,
     pub(crate) order: u64,
@@ -78,7 +78,7 @@ impl Run {
     pub(crate) fn turn(&self) -> Turn {
         Turn {
             priority: Reverse(self.spec.priority),
-            used_cpu_millis: self.used_cpu_millis,
+            used: self.used,
             last: self.last_start,
             order: self.order,
             run: self.id,

@@ -65,6 +65,8 @@ impl Line {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReadyQueue {
     tenants: BTreeMap<TenantId, BTreeMap<Demand, Line>>,
+    /// What steps take, each with how many tenants have such steps.
+    demands: BTreeMap<Demand, u32>,
     /// For groups that did not fit anywhere: how many steps behind them in the line were started since one of
     /// theirs was.
     passed: BTreeMap<Group, u32>,
@@ -78,7 +80,11 @@ impl ReadyQueue {
     pub(crate) fn insert(&mut self, group: Group, step: Priority) -> bool {
         let line = self.tenants.entry(group.tenant).or_default().entry(group.demand).or_default();
         line.insert(step);
-        line.steps == 1
+        let first = line.steps == 1;
+        if first {
+            *self.demands.entry(group.demand).or_default() += 1;
+        }
+        first
     }
 
     pub(crate) fn remove(&mut self, group: Group, step: &Priority) {
@@ -91,10 +97,12 @@ impl ReadyQueue {
                 self.tenants.remove(&group.tenant);
             }
             self.served(group);
-            if !self.stuck.is_empty()
-                && !self.tenants.values().any(|tenant| tenant.contains_key(&group.demand))
-            {
-                self.stuck.remove(&group.demand);
+            if let Some(tenants) = self.demands.get_mut(&group.demand) {
+                *tenants -= 1;
+                if *tenants == 0 {
+                    self.demands.remove(&group.demand);
+                    self.stuck.remove(&group.demand);
+                }
             }
         }
     }
@@ -165,8 +173,9 @@ impl ReadyQueue {
         self.tenants.get(&group.tenant)?.get(&group.demand)?.head()
     }
 
-    pub(crate) fn demands(&self) -> BTreeSet<Demand> {
-        self.tenants.values().flat_map(|groups| groups.keys().copied()).collect()
+    /// What steps take, each once.
+    pub(crate) fn demands(&self) -> impl Iterator<Item = Demand> {
+        self.demands.keys().copied()
     }
 
     /// All steps that take this.

@@ -52,8 +52,8 @@ pub struct Run {
     pub(crate) journal: Journal,
     /// Its place among those at their end.
     pub(crate) retired: u64,
-    /// Thousandths of a processor that its running steps take.
-    pub(crate) used_cpu_millis: u64,
+    /// What its running steps count, see [`crate::workers::Workers::counted`].
+    pub(crate) used: u64,
     /// The epoch of its last start; before that, the last one that was given out when it was submitted.
     pub(crate) last_start: Epoch,
     /// While it is live.

@@ -1,11 +1,11 @@
 //! Which ready step starts where.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::place::{Demand, Group, Priority};
 use crate::ready::Reservation;
-use crate::tenants::TenantId;
+use crate::tenants::{TenantId, TenantTurn};
 use crate::{State, WorkerId};
 
 /// Start this step there.
@@ -38,8 +38,8 @@ pub(crate) struct News {
 
 /// Starts steps one after the other.
 ///
-/// Between tenants goes first who had least of the processors so far, by weight, so that each gets its share (see
-/// [`crate::tenants::Tenants::turn`]). Between the runs of a tenant go first those of the highest priority, then the one
+/// Between tenants goes first who had least of the workers so far, by weight, so that each gets its share (see
+/// [`TenantTurn`]). Between the runs of a tenant go first those of the highest priority, then the one
 /// whose running steps take least, then the one that had its turn before the others; within a run, the step whose chain of
 /// dependents is expected to take longest. A step takes the worker with most of its inputs among those that have room now: it never waits for one that
 /// is busy, since waiting costs more than fetching. Then the one with most processor left; ties go to the lower
@@ -49,15 +49,18 @@ pub(crate) struct News {
 /// [`PATIENCE`] times: then one worker takes no other steps until this one fits. Only one worker is kept free at a
 /// time; whoever was passed most is next. Steps end, so every ready step starts some day.
 ///
-/// An assignment costs the number of groups (tenants × distinct demands), times the workers with more room than
-/// before, which is mostly one. How many workers, ready steps or finished ones there are hardly matters.
+/// A round costs the number of tenants, where there is room for anything, and that of distinct demands. An assignment costs
+/// the number of groups that are looked at until one fits, times the workers with more room than before, which is mostly
+/// one. How many workers, ready steps or finished ones there are hardly matters.
 pub(crate) struct Round<'n> {
     news: &'n mut News,
     /// What fits nowhere: room only shrinks while a round lasts. (The group that a worker is kept free for is
     /// tried before, on that worker as well.)
     dropped: Vec<Demand>,
-    /// Tenants with ready steps, in their turn.
-    turns: Vec<TenantId>,
+    /// Tenants with ready steps, once that was asked for. Their turns come in this order or later, as steps were started since.
+    line: Option<BinaryHeap<Reverse<TenantTurn>>>,
+    /// Those that had their turn, and nothing of theirs fitted.
+    unfit: Vec<TenantId>,
 }
 
 impl<'n> Round<'n> {
@@ -66,22 +69,58 @@ impl<'n> Round<'n> {
             news.fresh.extend(state.ready.shunning());
         }
         reserve(state, news);
-        Self { news, dropped: Vec::new(), turns: state.ready.tenants().collect() }
+        let mut round = Self { news, dropped: Vec::new(), line: None, unfit: Vec::new() };
+        if state.tenants.has_woken() {
+            round.line_up(state);
+        }
+        round
     }
 
     /// The next step to start. It must be started before this is asked again.
-    pub(crate) fn next(&mut self, state: &State) -> Option<Assignment> {
+    pub(crate) fn next(&mut self, state: &mut State) -> Option<Assignment> {
         if let Some(Reservation { group, .. }) = state.ready.reservation()
             && let Some(step) = state.ready.head(group)
             && let Some(worker) = self.place(state, group, step)
         {
             return Some(Assignment { step, group, worker });
         }
-        if self.turns.len() > 1 {
-            let now = state.latest();
-            self.turns.sort_by(|one, other| state.tenants.turn(*one, *other, &state.settings, now));
+        if !self.has_room(state) {
+            return None;
         }
-        (0..self.turns.len()).find_map(|turn| self.first_of(state, self.turns[turn]))
+        self.line_up(state);
+        while let Some(Reverse(turn)) = self.line.as_mut().and_then(BinaryHeap::pop) {
+            let now = state.tenants.turn(turn.tenant, state.latest())?;
+            if now > turn {
+                self.line.as_mut()?.push(Reverse(now));
+                continue;
+            }
+            if let Some(assignment) = self.first_of(state, turn.tenant) {
+                self.line.as_mut()?.push(Reverse(turn));
+                return Some(assignment);
+            }
+            self.unfit.push(turn.tenant);
+        }
+        None
+    }
+
+    /// Looks whose turn it is, unless that is known. No time passes during a round.
+    fn line_up(&mut self, state: &mut State) {
+        if self.line.is_none() {
+            let now = state.latest();
+            let State { tenants, ready, .. } = state;
+            self.line = Some(tenants.line_up(ready.tenants(), now).into_iter().map(Reverse).collect());
+        }
+    }
+
+    /// Whether there may be room for any step, whosever it is.
+    fn has_room(&self, state: &State) -> bool {
+        let mut demands = state.ready.demands().filter(|demand| !self.dropped.contains(demand));
+        demands.any(|demand| self.news.grown.iter().any(|id| state.workers.room(*id, demand).is_some()))
+            || self
+                .news
+                .fresh
+                .iter()
+                .any(|group| state.ready.head(*group).is_some() && self.fits(state, *group))
     }
 
     /// The first step of a tenant that fits somewhere.
@@ -110,8 +149,7 @@ impl<'n> Round<'n> {
         }
         let mine = started.group.tenant;
         // Nothing of theirs fits, or it would be their turn.
-        let before = self.turns.iter().take_while(|tenant| **tenant != mine);
-        let theirs = before.flat_map(|tenant| state.ready.groups(*tenant)).map(|(group, _)| group);
+        let theirs = self.unfit.iter().flat_map(|tenant| state.ready.groups(*tenant)).map(|(group, _)| group);
         let own = state
             .ready
             .groups(mine)
@@ -123,6 +161,9 @@ impl<'n> Round<'n> {
     pub(crate) fn release(&mut self, worker: WorkerId) {
         self.news.grown.insert(worker);
         self.dropped.clear();
+        if let Some(line) = &mut self.line {
+            line.extend(self.unfit.drain(..).map(|tenant| Reverse(TenantTurn::first(tenant))));
+        }
     }
 
     /// The worker that is kept free for others than this group.

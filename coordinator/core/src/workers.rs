@@ -71,7 +71,8 @@ pub(crate) struct Worker {
     /// Wider than what it has: it may shrink while steps run.
     used_cpu_millis: u64,
     used_memory_bytes: u64,
-    running: BTreeSet<StepId>,
+    /// What runs on it, and what each of these counts (see [`Workers::counted`]).
+    running: BTreeMap<StepId, u64>,
     /// Of the sets that runs ask for, those that it has, ascending.
     sets: Vec<LabelSetId>,
 }
@@ -123,7 +124,8 @@ impl Worker {
 /// A worker that is gone.
 pub(crate) struct Left {
     pub(crate) name: Box<str>,
-    pub(crate) running: BTreeSet<StepId>,
+    /// What ran there, and what each of these counted.
+    pub(crate) running: BTreeMap<StepId, u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,9 @@ pub(crate) struct Workers {
     by_name: BTreeMap<Box<str>, WorkerId>,
     /// The number given out last; none is given out twice.
     last: u64,
+    /// What all of them have together.
+    cpu_millis: u64,
+    memory_bytes: u128,
     /// For every set of labels that runs ask for, the workers that have it and take steps: most processor left
     /// first, then the lower number.
     by_room: BTreeMap<LabelSetId, BTreeSet<(Reverse<u64>, WorkerId)>>,
@@ -223,7 +228,10 @@ impl Workers {
             self.last += 1;
             WorkerId(self.last)
         });
-        self.all.entry(id).or_default();
+        let before = &self.all.entry(id).or_default().spec;
+        self.cpu_millis = self.cpu_millis - u64::from(before.cpu_millis) + u64::from(spec.cpu_millis);
+        self.memory_bytes =
+            self.memory_bytes - u128::from(before.memory_bytes) + u128::from(spec.memory_bytes);
         self.change(id, |worker| {
             worker.spec = spec;
             worker.draining = false;
@@ -244,30 +252,46 @@ impl Workers {
     /// Removes a worker, if it is known.
     pub(crate) fn leave(&mut self, id: WorkerId) -> Option<Left> {
         self.drain(id);
-        let Worker { spec: WorkerSpec { name, .. }, running, .. } = self.all.remove(&id)?;
+        let Worker { spec: WorkerSpec { name, cpu_millis, memory_bytes, .. }, running, .. } =
+            self.all.remove(&id)?;
         self.by_name.remove(&name);
+        self.cpu_millis -= u64::from(cpu_millis);
+        self.memory_bytes -= u128::from(memory_bytes);
         Some(Left { name, running })
     }
 
-    pub(crate) fn take(&mut self, id: WorkerId, step: StepId, demand: Demand) {
+    /// What a step counts when workers are shared: the thousandths of a processor that it takes, or as many as there are of
+    /// them for the memory that it takes, if these are more: a step that takes all memory leaves no processor to others. That
+    /// is its dominant share (Ghodsi et al., Dominant Resource Fairness, NSDI 2011), of all workers as they are now.
+    fn counted(&self, demand: Demand) -> u64 {
+        let memory = u128::from(demand.memory_bytes) * u128::from(self.cpu_millis);
+        let memory = memory.checked_div(self.memory_bytes).unwrap_or(0);
+        u64::from(demand.cpu_millis).max(u64::try_from(memory).unwrap_or(u64::MAX))
+    }
+
+    /// A step starts there. Gives what it counts.
+    pub(crate) fn take(&mut self, id: WorkerId, step: StepId, demand: Demand) -> u64 {
+        let counted = self.counted(demand);
         self.change(id, |worker| {
-            if worker.running.insert(step) {
+            if worker.running.insert(step, counted).is_none() {
                 worker.used_cpu_millis += u64::from(demand.cpu_millis);
                 worker.used_memory_bytes = worker.used_memory_bytes.saturating_add(demand.memory_bytes);
             }
         });
+        counted
     }
 
-    /// Says whether the step ran there.
-    pub(crate) fn give_back(&mut self, id: WorkerId, step: StepId, demand: Demand) -> bool {
-        let ran = self.all.get(&id).is_some_and(|worker| worker.running.contains(&step));
+    /// If the step ran there, it does no longer. Gives what it counted.
+    pub(crate) fn give_back(&mut self, id: WorkerId, step: StepId, demand: Demand) -> Option<u64> {
+        let mut counted = None;
         self.change(id, |worker| {
-            if worker.running.remove(&step) {
+            counted = worker.running.remove(&step);
+            if counted.is_some() {
                 worker.used_cpu_millis -= u64::from(demand.cpu_millis);
                 worker.used_memory_bytes = worker.used_memory_bytes.saturating_sub(demand.memory_bytes);
             }
         });
-        ran
+        counted
     }
 
     /// Those that take steps.
@@ -285,7 +309,7 @@ impl Workers {
     }
 
     pub(crate) fn running_on(&self, id: WorkerId) -> impl Iterator<Item = StepId> {
-        self.all.get(&id).into_iter().flat_map(|worker| worker.running.iter().copied())
+        self.all.get(&id).into_iter().flat_map(|worker| worker.running.keys().copied())
     }
 
     pub(crate) fn views(&self) -> impl Iterator<Item = WorkerView<'_>> {

@@ -42,10 +42,10 @@ impl Toll {
 }
 
 impl Transition<'_> {
-    /// No failure of the step, so no retry is used up; it goes elsewhere.
-    pub(super) fn attempt_lost(&mut self, id: StepId, worker: &str, why: &str) {
+    /// Of a step that counted so much. No failure of the step, so no retry is used up; it goes elsewhere.
+    pub(super) fn attempt_lost(&mut self, id: StepId, counted: u64, worker: &str, why: &str) {
         let Some(run) = self.state.runs.get(&id.run) else { return };
-        self.give_back(id.run, run.demand(id.step).cpu_millis);
+        self.give_back(id.run, run.demand(id.step).cpu_millis, counted);
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
         let effects = run.step_spec(id.step).effects && !planted::is(Bug::RestartEffects);
         let step = &mut run.steps[id.step as usize];

@@ -49,9 +49,9 @@ impl Transition<'_> {
             self.readied.push(id);
             let Some(group) = run.group(id.step) else { return };
             let priority = run.priority(id.step);
-            let State { ready, tenants, settings, .. } = &mut *self.state;
+            let State { ready, tenants, .. } = &mut *self.state;
             if !ready.has(group.tenant) {
-                tenants.wake(group.tenant, ready, settings, self.at);
+                tenants.wake(group.tenant);
             }
             if ready.insert(group, priority) {
                 self.news.fresh.insert(group);
@@ -92,9 +92,12 @@ impl Transition<'_> {
         let (step, Some(group)) = (&run.steps[id.step as usize], run.group(id.step)) else { return };
         match (step.phase, step.action) {
             (StepPhase::Ready, _) => self.state.ready.remove(group, &run.priority(id.step)),
-            (StepPhase::Running, _) if self.state.workers.give_back(step.worker, id, group.demand) => {
-                self.news.grown.insert(step.worker);
-                self.give_back(id.run, group.demand.cpu_millis);
+            (StepPhase::Running, _) => {
+                let worker = step.worker;
+                if let Some(counted) = self.state.workers.give_back(worker, id, group.demand) {
+                    self.news.grown.insert(worker);
+                    self.give_back(id.run, group.demand.cpu_millis, counted);
+                }
             }
             (StepPhase::WaitingForIdentical, Some(action)) => {
                 self.state.flights.leave(&action, &run.place(id.step));

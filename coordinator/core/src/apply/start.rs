@@ -1,5 +1,7 @@
 //! Ready steps get workers.
 
+use std::collections::BTreeSet;
+
 use super::Transition;
 use super::unplaceable::unplaceable;
 use crate::ending::Ending;
@@ -50,10 +52,10 @@ impl Transition<'_> {
             self.shun_nobody(id);
         }
         self.state.ready.served(group);
-        self.state.workers.take(assignment.worker, id, group.demand);
+        let counted = self.state.workers.take(assignment.worker, id, group.demand);
         self.state.last_epoch += 1;
         let epoch = self.state.last_epoch;
-        self.take(id.run, group.demand.cpu_millis);
+        self.take(id.run, group.demand.cpu_millis, counted);
         let Some(step) = self.step(id) else { return };
         step.phase = StepPhase::Running;
         step.attempt = step.attempt.saturating_add(1);
@@ -65,32 +67,33 @@ impl Transition<'_> {
         self.write_start(id, attempt, assignment.worker);
     }
 
-    /// A step of the run takes so many thousandths of a processor from now on: others are next.
-    fn take(&mut self, run: RunId, cpu_millis: u32) {
-        let State { runs, ready, tenants, settings, last_epoch, .. } = &mut *self.state;
+    /// A step of the run takes so many thousandths of a processor from now on, and counts so much: others are next.
+    fn take(&mut self, run: RunId, cpu_millis: u32, counted: u64) {
+        let State { runs, ready, tenants, last_epoch, .. } = &mut *self.state;
         let Some(run) = runs.get_mut(&run) else { return };
         let (Some(tenant), before) = (run.tenant, run.turn()) else { return };
-        run.used_cpu_millis += u64::from(cpu_millis);
+        run.used += counted;
         run.last_start = *last_epoch;
         ready.turn(tenant, &before, run.turn());
-        tenants.take(tenant, cpu_millis, *last_epoch, settings, self.at);
+        tenants.take(tenant, cpu_millis, counted, *last_epoch, self.at);
     }
 
     /// It does not any more.
-    pub(super) fn give_back(&mut self, run: RunId, cpu_millis: u32) {
+    pub(super) fn give_back(&mut self, run: RunId, cpu_millis: u32, counted: u64) {
         let State { runs, ready, tenants, .. } = &mut *self.state;
         let Some(run) = runs.get_mut(&run) else { return };
         let (Some(tenant), before) = (run.tenant, run.turn()) else { return };
-        run.used_cpu_millis -= u64::from(cpu_millis);
+        run.used -= counted;
         ready.turn(tenant, &before, run.turn());
-        tenants.give_back(tenant, cpu_millis, self.at);
+        tenants.give_back(tenant, cpu_millis, counted, self.at);
     }
 
     /// Looks which demands no worker could meet.
     fn note_stuck(&mut self, news: &News) {
         let State { ready, workers, .. } = &mut *self.state;
         let fresh = news.fresh.iter().filter(|group| ready.head(**group).is_some());
-        let demands = if news.workers { ready.demands() } else { fresh.map(|group| group.demand).collect() };
+        let demands: BTreeSet<_> =
+            if news.workers { ready.demands().collect() } else { fresh.map(|group| group.demand).collect() };
         for demand in demands {
             let lack = if workers.any() { Lack::AbleWorker } else { Lack::AnyWorker };
             let lack = workers.roomiest_able(demand).is_none().then_some(lack);

@@ -38,7 +38,8 @@ impl Transition<'_> {
             return self.end_run(id, RunStatus::Failed, Some(reason));
         }
         run.last_start = self.state.last_epoch;
-        run.tenant = Some(self.state.tenants.enter(&spec.tenant, spec.steps.len() as u64));
+        run.tenant =
+            Some(self.state.tenants.enter(&spec.tenant, spec.steps.len() as u64, &self.state.settings));
         run.graph = Graph::new(spec);
         run.pending = pending(spec);
         let ranks = {
@@ -88,7 +89,7 @@ fn new_run(id: RunId, spec: Arc<RunSpec>, order: u64, at: TimeMs) -> Run {
         retired: 0,
         spec,
         order,
-        used_cpu_millis: 0,
+        used: 0,
         last_start: 0,
         tenant: None,
         label_sets: Box::default(),

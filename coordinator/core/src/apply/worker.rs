@@ -28,8 +28,8 @@ impl Transition<'_> {
     pub(super) fn worker_left(&mut self, worker: WorkerId, reason: &str) {
         let Some(left) = self.state.workers.leave(worker) else { return self.refuse() };
         self.news.workers = true;
-        for id in left.running {
-            self.attempt_lost(id, &left.name, reason);
+        for (id, counted) in left.running {
+            self.attempt_lost(id, counted, &left.name, reason);
         }
     }
 }

@@ -33,10 +33,7 @@ impl Cluster {
     /// With workers of one processor each.
     fn new(slots: u64, weights: &[(&str, u32)]) -> Self {
         let mut state = State::default();
-        let tenant_weights = weights.iter().map(|(tenant, weight)| ((*tenant).into(), *weight)).collect();
-        let settings =
-            Box::new(Settings { tenant_weights, placement_grace_ms: u64::MAX, ..Settings::default() });
-        state.apply(&LogCommand::Configure { settings, at: 0 });
+        state.apply(&weigh(weights, 0));
         for worker in 0..slots {
             state.apply(&LogCommand::WorkerJoined { spec: worker_spec(worker, 1), at: 0 });
         }
@@ -50,10 +47,14 @@ impl Cluster {
     }
 
     fn submit_wide(&mut self, tenant: &str, steps: u32, lasts_ms: u64, cpus: u32) {
+        self.submit_like(tenant, steps, lasts_ms, &StepSpec { cpu_millis: cpus * 1000, ..step("") });
+    }
+
+    fn submit_like(&mut self, tenant: &str, steps: u32, lasts_ms: u64, like: &StepSpec) {
         self.lasts_ms.insert(tenant.to_owned(), lasts_ms);
         self.runs += 1;
-        let wide = |i| StepSpec { cpu_millis: cpus * 1000, ..step(&format!("s{i}")) };
-        let steps = (0..steps).map(wide).collect::<Vec<_>>();
+        let alike = |i| StepSpec { name: format!("s{i}").into(), ..like.clone() };
+        let steps = (0..steps).map(alike).collect::<Vec<_>>();
         let spec = Arc::new(RunSpec { tenant: tenant.into(), ..run(steps) });
         for effect in self.apply(&LogCommand::Submit { run: RunId(self.runs), spec, at: self.now }) {
             let Effect::Resolve { id, .. } = effect else { continue };
@@ -99,6 +100,12 @@ impl Cluster {
         self.pass(ms);
         self.got.clone()
     }
+}
+
+fn weigh(weights: &[(&str, u32)], at: TimeMs) -> LogCommand {
+    let tenant_weights = weights.iter().map(|(tenant, weight)| ((*tenant).into(), *weight)).collect();
+    let settings = Settings { tenant_weights, placement_grace_ms: u64::MAX, ..Settings::default() };
+    LogCommand::Configure { settings: Box::new(settings), at }
 }
 
 /// 1 where all have as much, 1/n where one of n has everything (Jain, Chiu and Hawe, DEC-TR-301, 1984).
@@ -190,4 +197,75 @@ fn who_could_not_be_served_catches_up_for_a_while_only() {
     let got = cluster.window(300_000);
     let more = got["wide"].starts.saturating_sub(got["other"].starts);
     assert!((400..=620).contains(&more), "ten minutes of a processor more: {got:?}");
+}
+
+/// For hours one has one processor and the other seven, and neither wants more. Then both do.
+#[test]
+fn who_had_more_of_what_nobody_else_wanted_is_not_kept_waiting() {
+    for first in ["big", "small"] {
+        let mut cluster = Cluster::new(8, &[]);
+        cluster.submit("small", 1, 7_200_000);
+        cluster.submit("big", 7, 7_200_000);
+        cluster.pass(7_000_000);
+        let second = if first == "big" { "small" } else { "big" };
+        for tenant in [first, second] {
+            cluster.submit(tenant, 3000, 60_000);
+        }
+        cluster.pass(200_000);
+        let got = cluster.window(1_200_000);
+        let least = got["small"].starts.min(got["big"].starts);
+        assert!(least >= 65, "of 160 starts, ten at most to catch up, {first} first: {got:?}");
+    }
+}
+
+/// A step that fits nowhere waits all the time, while the other one runs what takes hours.
+#[test]
+fn nobody_is_further_behind_than_the_bound_whenever_it_counts() {
+    let mut cluster = Cluster::new(8, &[]);
+    cluster.submit_wide("wide", 1, 1000, 2);
+    cluster.submit("other", 8, 7_200_000);
+    cluster.pass(7_000_000);
+    cluster.submit("other", 3000, 60_000);
+    cluster.submit("wide", 3000, 60_000);
+    cluster.pass(199_999);
+    let got = cluster.window(1_200_000);
+    let more = got["wide"].starts.saturating_sub(got["other"].starts);
+    // Eight end at a time.
+    assert!((4..=20).contains(&more), "ten minutes of a processor more: {got:?}");
+}
+
+#[test]
+fn weights_that_change_take_and_give_nothing_of_what_was() {
+    for (before, after) in [(100, 1), (1, 100)] {
+        let mut cluster = Cluster::new(4, &[("a", before)]);
+        cluster.submit("a", 40_000, 1000);
+        cluster.submit("b", 40_000, 1000);
+        cluster.pass(6_000_000);
+        let at = cluster.now;
+        cluster.apply(&weigh(&[("a", after)], at));
+        let got = cluster.window(500_000);
+        let share = got["a"].starts as f64 / 2000.0;
+        let expected = f64::from(after) / f64::from(after + 1);
+        assert!((share - expected).abs() < 0.03, "{before} to {after}: {share} of all, {got:?}");
+    }
+}
+
+/// Of two tenants, and of two runs of one tenant.
+#[test]
+fn who_takes_all_memory_and_hardly_any_processor_takes_a_worker() {
+    for tenants in [["hog", "fair"], ["both", "both"]] {
+        let mut cluster = Cluster::new(8, &[]);
+        for (tenant, cpu_millis) in tenants.into_iter().zip([10, 1000]) {
+            let like = StepSpec { cpu_millis, memory_bytes: 1 << 30, ..step("") };
+            cluster.submit_like(tenant, 9000, 1000, &like);
+        }
+        cluster.pass(10_000);
+        cluster.got.clear();
+        let ended = |run| u64::from(cluster.state.run(RunId(run)).unwrap().counts().executed);
+        let before = [ended(1), ended(2)];
+        cluster.pass(600_000);
+        let ended = |run| u64::from(cluster.state.run(RunId(run)).unwrap().counts().executed);
+        let got = [ended(1) - before[0], ended(2) - before[1]];
+        assert!(jain(got.into_iter()) >= 0.99, "{tenants:?}: {got:?}");
+    }
 }

@@ -202,6 +202,39 @@ fn a_decision_does_not_grow_with_workers_ready_steps_or_history() {
     assert!(last < first * 3.0, "{last} s instead of {first}");
 }
 
+/// One processor, and tenants that have a run with one step each, which are all ready: what an end and a start take, and what
+/// it takes to come.
+fn tenants(count: u32) -> (f64, f64) {
+    let mut state = State::default();
+    let mut running: VecDeque<_> =
+        state.apply(&LogCommand::WorkerJoined { spec: worker_spec(1, 1), at: 0 }).into();
+    let start = start_of_measurement();
+    for tenant in 0..count {
+        let spec = RunSpec { tenant: format!("tenant-number-{tenant}").into(), ..run([step("s")]) };
+        let submit = LogCommand::Submit { run: RunId(tenant.into()), spec: Arc::new(spec), at: 0 };
+        state.apply(&submit);
+        let id = StepId { run: RunId(tenant.into()), step: 0 };
+        let resolution = Resolution::miss(digest(&format!("{tenant}")));
+        running.extend(state.apply(&LogCommand::Resolved { id, resolution, at: 1 }));
+    }
+    let coming = start.elapsed().as_secs_f64() / f64::from(count);
+    running.retain(|effect| matches!(effect, Effect::Start { .. }));
+    let deciding = (0..3).map(|_| decide(&mut state, &mut running, count.min(100) / 4));
+    (deciding.fold(f64::MAX, f64::min), coming)
+}
+
+#[test]
+fn a_decision_grows_no_faster_than_the_number_of_tenants() {
+    let [few, many, most] = [10, 1_000, 4_000].map(tenants);
+    for (count, (deciding, coming)) in [(10, few), (1_000, many), (4_000, most)] {
+        eprintln!("{count} tenants: a decision {:.1} µs, a new one {:.1} µs", deciding * 1e6, coming * 1e6);
+    }
+    // In proportion it is 4; memory that no longer fits into the processor's caches gives 2.
+    assert!(most.0 < many.0 * 10.0 && most.1 < many.1 * 10.0, "{most:?} instead of {many:?}");
+    // And here 100.
+    assert!(many.0 < few.0 * 60.0, "{many:?} instead of {few:?}");
+}
+
 /// As when the store cannot be reached: nearly every worker is one that some step shuns.
 #[test]
 fn a_decision_hardly_grows_when_all_machines_fail_steps() {
