@@ -35,7 +35,21 @@ impl Flights {
         self.0.get(action).is_some_and(|flight| flight.leader == id)
     }
 
-    /// Who waits for this leader, oldest first.
+    /// Who executes the action, or is to.
+    pub(crate) fn leader(&self, action: &Digest) -> Option<StepId> {
+        self.0.get(action).map(|flight| flight.leader)
+    }
+
+    /// A follower leads from now on, and the leader follows.
+    pub(crate) fn hand_over(&mut self, action: &Digest, leader: Place, follower: &Place) {
+        if let Some(flight) = self.0.get_mut(action) {
+            flight.leader = follower.id;
+            flight.followers.remove(follower);
+            flight.followers.insert(leader);
+        }
+    }
+
+    /// Who waits for this leader, in the order in which they would lead.
     pub(crate) fn followers(&self, action: &Digest, leader: StepId) -> impl Iterator<Item = StepId> {
         let flight = self.0.get(action).filter(|flight| flight.leader == leader);
         flight.into_iter().flat_map(|flight| &flight.followers).map(|place| place.id)
@@ -48,7 +62,7 @@ impl Flights {
         }
     }
 
-    /// Ends the flight and says who waited, oldest first.
+    /// Ends the flight and says who waited, in the order in which they would lead.
     pub(crate) fn disband(&mut self, action: &Digest) -> BTreeSet<Place> {
         self.0.remove(action).map(|flight| flight.followers).unwrap_or_default()
     }

@@ -10,9 +10,10 @@ use crate::shunned::ShunnedId;
 use crate::tenants::TenantId;
 use crate::{Epoch, RunId, StepId, StepIndex};
 
-/// By age: runs in the order of their submission, steps in the order of the run.
+/// By what submitters say, then by age: runs in the order of their submission, steps in the order of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Place {
+    pub(crate) priority: Reverse<i8>,
     pub(crate) order: u64,
     pub(crate) id: StepId,
 }

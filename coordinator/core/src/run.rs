@@ -1,5 +1,6 @@
 //! One run.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -194,8 +195,8 @@ impl Run {
         StepId { run: self.id, step }
     }
 
-    pub(crate) const fn place(&self, step: StepIndex) -> Place {
-        Place { order: self.order, id: self.step_id(step) }
+    pub(crate) fn place(&self, step: StepIndex) -> Place {
+        Place { priority: Reverse(self.spec.priority), order: self.order, id: self.step_id(step) }
     }
 
     /// Whether a result from the cache must not be used for this step.

@@ -45,23 +45,57 @@ impl Transition<'_> {
             return self.await_inputs(id);
         }
         if run.step_spec(id.step).runs_alone() || self.state.flights.board(action, run.place(id.step)) {
-            run.steps[id.step as usize].phase = StepPhase::Ready;
-            self.readied.push(id);
-            let Some(group) = run.group(id.step) else { return };
-            let priority = run.priority(id.step);
-            let State { ready, tenants, .. } = &mut *self.state;
-            if !ready.has(group.tenant) {
-                tenants.wake(group.tenant);
-            }
-            if ready.insert(group, priority) {
-                self.news.fresh.insert(group);
-            }
+            self.line_up(id);
         } else {
             run.steps[id.step as usize].phase = StepPhase::WaitingForIdentical;
+            self.overtake(id, action);
         }
     }
 
-    /// If the step led identical ones without a result for them, the oldest of those takes over.
+    /// Lets a step wait for a worker.
+    fn line_up(&mut self, id: StepId) {
+        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        run.steps[id.step as usize].phase = StepPhase::Ready;
+        self.readied.push(id);
+        let Some(group) = run.group(id.step) else { return };
+        let priority = run.priority(id.step);
+        let State { ready, tenants, .. } = &mut *self.state;
+        if !ready.has(group.tenant) {
+            tenants.wake(group.tenant);
+        }
+        if ready.insert(group, priority) {
+            self.news.fresh.insert(group);
+        }
+    }
+
+    /// Lets a step lead that waits for an identical one of its tenant which has a lower priority and waits for a worker: it
+    /// would wait for everything that its own priority goes before. What failed before keeps its lead, as what is known of
+    /// it counts for all.
+    ///
+    /// Among equals, and between tenants, nobody knows whose place is better: that depends on what else they have.
+    fn overtake(&mut self, id: StepId, action: Digest) {
+        let State { runs, flights, .. } = &mut *self.state;
+        let Some(leader) = flights.leader(&action) else { return };
+        let (Some(run), Some(other)) = (runs.get(&id.run), runs.get(&leader.run)) else { return };
+        let ahead = &other.steps[leader.step as usize];
+        let failed = ahead.failures > 0 || ahead.infra_failures > 0 || other.tolls.contains_key(&leader.step);
+        if run.tenant != other.tenant
+            || run.spec.priority <= other.spec.priority
+            || ahead.phase != StepPhase::Ready
+            || failed
+        {
+            return;
+        }
+        flights.hand_over(&action, other.place(leader.step), &run.place(id.step));
+        // The one before the other, so that what is known of a group is not forgotten if that is the same.
+        self.line_up(id);
+        self.vacate(leader);
+        if let Some(leader) = self.step(leader) {
+            leader.phase = StepPhase::WaitingForIdentical;
+        }
+    }
+
+    /// If the step led identical ones without a result for them, the first of those takes over.
     pub(super) fn lead_on(&mut self, id: StepId) {
         let Some(action) = self.step(id).and_then(|step| step.action) else { return };
         if self.state.flights.is_led_by(&action, id) {
@@ -70,7 +104,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Makes the oldest follower ready and puts the others behind it.
+    /// Makes the first follower ready and puts the others behind it.
     pub(super) fn promote(&mut self, action: Digest, mut followers: BTreeSet<Place>) {
         while let Some(next) = followers.pop_first() {
             // `make_ready` would find out too, and come back here: once for each follower on the stack.

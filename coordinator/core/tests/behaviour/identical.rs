@@ -1,7 +1,7 @@
 //! The same work is done once.
 
-use cullet_core::spec::StepSpec;
-use cullet_core::{AttemptOutcome, RunId, StepPhase};
+use cullet_core::spec::{RunSpec, StepSpec};
+use cullet_core::{AttemptOutcome, RunId, RunStatus, StepPhase};
 
 use crate::driver::Core;
 use crate::steps::{keep_going, run, step};
@@ -193,4 +193,78 @@ fn one_that_comes_too_late_to_wait_takes_the_result() {
     core.succeed("a");
     assert_eq!(core.miss_as("b", "same"), ["b Succeeded shared", "run 1 Succeeded"]);
     assert_eq!((core.view("b").saved_ms, core.view("b").outputs), (30, core.view("a").outputs));
+}
+
+/// What is started one after the other where there is room for one step: two steps that stand in the way, and what of
+/// these runs does not wait for an identical step. The first tenant and priority come first.
+fn order(runs: &[(&str, i8)]) -> (Core, Vec<String>) {
+    let mut core = Core::default();
+    core.submit(1, run([step("x"), step("y")]));
+    core.miss_all(&["x", "y"]);
+    for (number, (tenant, priority)) in (2..).zip(runs) {
+        let spec = RunSpec { tenant: (*tenant).into(), priority: *priority, ..run([step("a")]) };
+        core.submit(number, spec);
+        core.miss_as(&format!("{number}.a"), "same");
+    }
+    let mut lines = core.join(1, 1);
+    let mut order = Vec::new();
+    while let Some(name) = lines.iter().find_map(|line| Some(line.strip_prefix("start ")?.split_once('#')?.0))
+    {
+        order.push(name.to_owned());
+        lines = core.succeed(name);
+    }
+    (core, order)
+}
+
+#[test]
+fn the_most_urgent_of_identical_steps_leads() {
+    let (core, started) = order(&[("default", -100), ("default", 100), ("default", 50)]);
+    assert_eq!(started, ["3.a", "x", "y"]);
+    for run in 2..=4 {
+        assert!(
+            core.state.run(RunId(run)).unwrap().status().is_some_and(|status| status == RunStatus::Succeeded)
+        );
+    }
+    let (_, started) = order(&[("default", -100), ("default", -50), ("default", 0)]);
+    assert_eq!(started, ["x", "4.a", "y"], "a turn later than a run that was there before");
+}
+
+#[test]
+fn between_tenants_and_among_equals_who_came_first_leads() {
+    assert_eq!(order(&[("default", 0), ("default", 0)]).1, ["x", "2.a", "y"]);
+    assert_eq!(order(&[("other", -100), ("default", 100)]).1, ["x", "2.a", "y"]);
+}
+
+#[test]
+fn who_is_overtaken_follows_and_leads_again_where_nobody_else_does() {
+    let mut core = Core::default();
+    for (number, priority) in [(1, -100), (2, 100), (3, 50)] {
+        core.submit(number, RunSpec { priority, ..run([step("a")]) });
+        core.miss_as(if number == 1 { "a".to_owned() } else { format!("{number}.a") }.as_str(), "same");
+    }
+    let phases = |core: &Core| ["a", "2.a", "3.a"].map(|name| core.view(name).phase);
+    use StepPhase::{Ready, WaitingForIdentical as Follows};
+    assert_eq!(phases(&core), [Follows, Ready, Follows]);
+    core.cancel(2);
+    assert_eq!(phases(&core)[0], Follows, "the most urgent is next");
+    core.cancel(3);
+    assert_eq!(phases(&core)[0], Ready);
+    assert_eq!(core.join(1, 1), ["start a#1@1 on 1"]);
+}
+
+#[test]
+fn what_failed_before_and_what_runs_keeps_its_lead() {
+    let urgent = || RunSpec { priority: 100, ..run([step("a")]) };
+    let mut core = Core::with_cpus(1);
+    core.submit(1, run([StepSpec { retry_infra: 1, ..step("a") }]));
+    core.miss_as("a", "same");
+    core.submit(2, urgent());
+    core.miss_as("2.a", "same");
+    assert_eq!(core.view("2.a").phase, StepPhase::WaitingForIdentical);
+    core.drain(1);
+    core.infra("a");
+    assert_eq!(core.view("a").phase, StepPhase::Ready);
+    core.submit(3, urgent());
+    core.miss_as("3.a", "same");
+    assert_eq!(core.view("3.a").phase, StepPhase::WaitingForIdentical);
 }
