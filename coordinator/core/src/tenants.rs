@@ -39,6 +39,10 @@ const AHEAD_MS: u64 = 10_000;
 /// minutes of a processor. Without a bound, others would have nothing while it catches up.
 const CATCH_UP: u128 = 600_000 * 1_000 * FINE;
 
+/// Tenants without live runs whose shares are remembered: more than are likely to come and go while others catch up with them.
+/// Of more, the one that had least is forgotten.
+const MAX_DEPARTED: usize = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tenant {
     pub(crate) name: Arc<str>,
@@ -113,6 +117,9 @@ pub(crate) struct Tenants {
     level: u128,
     /// Those that had no waiting steps when there was a turn last, and have some now.
     woken: BTreeSet<TenantId>,
+    /// The shares of tenants that have no live runs, where they are above the level: nobody gets more by coming anew for
+    /// each step.
+    departed: BTreeMap<Arc<str>, u128>,
 }
 
 impl Tenants {
@@ -132,6 +139,7 @@ impl Tenants {
         self.last += 1;
         let (id, name) = (TenantId(self.last), Arc::<str>::from(name));
         self.by_name.insert(Arc::clone(&name), id);
+        let share = self.departed.remove(&name).unwrap_or(0);
         let tenant = Tenant {
             name,
             live_runs: 0,
@@ -139,7 +147,7 @@ impl Tenants {
             used_cpu_millis: 0,
             used: 0,
             weight,
-            share: 0,
+            share,
             until: 0,
             last_start: 0,
         };
@@ -156,8 +164,23 @@ impl Tenants {
         tenant.live_steps -= steps;
         if tenant.live_runs == 0 {
             self.by_name.remove(&tenant.name);
-            self.all.remove(&id);
             self.woken.remove(&id);
+            let gone = self.all.remove(&id);
+            if let Some(Tenant { name, share, .. }) = gone.filter(|tenant| tenant.share > self.level) {
+                self.depart(name, share);
+            }
+        }
+    }
+
+    fn depart(&mut self, name: Arc<str>, share: u128) {
+        self.departed.insert(name, share);
+        if self.departed.len() > MAX_DEPARTED {
+            self.departed.retain(|_, share| *share > self.level);
+            let least =
+                self.departed.iter().min_by_key(|(_, share)| **share).map(|(name, _)| Arc::clone(name));
+            if let Some(least) = least.filter(|_| self.departed.len() > MAX_DEPARTED) {
+                self.departed.remove(&least);
+            }
         }
     }
 

@@ -150,6 +150,21 @@ fn small_runs_one_after_the_other_get_as_much_as_a_flood_and_no_more() {
     }
 }
 
+/// Its steps are longer than those of the flood, and it has no run under way when one has ended.
+#[test]
+fn coming_anew_for_each_long_step_gives_nobody_more() {
+    let mut cluster = Cluster::new(1, &[]);
+    cluster.submit("flood", 9000, 1000);
+    for _ in 0..2000 {
+        if cluster.state.tenants().all(|tenant| tenant.name != "long") {
+            cluster.submit("long", 1, 20_000);
+        }
+        cluster.pass(1000);
+    }
+    let jain = jain(cluster.got.values().map(|got| got.ran_ms));
+    assert!(jain >= 0.99, "{jain}: {:?}", cluster.got);
+}
+
 #[test]
 fn weights_are_honoured_however_few_processors_there_are() {
     for slots in [1, 2, 3, 5, 6, 8, 64] {
