@@ -29,7 +29,7 @@ pub struct WorkerArgs {
     /// Where coordinators and other workers reach this one [default: http:// and the address it listens on]
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub advertise: Option<String>,
-    /// Its name in the cluster, which nobody else has [default: the machine's host name]
+    /// Its name in the cluster, which nobody else has [default: the host name and four digits that --data keeps]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Keep blobs and work in DIR, which must be this worker's own [default: the cache directory]

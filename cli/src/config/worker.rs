@@ -20,7 +20,7 @@ pub struct WorkerSettings {
     pub listen: SocketAddr,
     /// Where others reach it, unless that is where it listens.
     pub advertise: Option<String>,
-    /// Its name.
+    /// Its name, or that of the machine where none was given.
     pub name: String,
     /// Thousandths of a processor; none for all there are.
     pub cpu_millis: Option<u32>,

@@ -33,7 +33,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use attendance::{OUTBOX, Seated};
+pub(crate) use attendance::{Attendance, OUTBOX, Seated};
 pub use clock::{Clock, SystemClock};
 pub use proposals::{Lost, Outcome};
 pub(crate) use submit::SubmitError;
@@ -41,7 +41,6 @@ pub(crate) use submit::SubmitError;
 use crate::cluster::Seat;
 use crate::metrics::Metrics;
 use crate::raft::{EncodedCommand, Node};
-use attendance::Attendance;
 use backlog::Backlog;
 use clock::TermClock;
 use contexts::Contexts;

@@ -9,7 +9,7 @@ use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 use cullet_proto::v1::workers_server::{Workers, WorkersServer};
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -55,8 +55,13 @@ impl Workers for Service {
             return Ok(Response::new(Box::pin(futures_util::stream::iter([redirect]))));
         };
         let (outbox, messages) = mpsc::channel(OUTBOX);
-        tokio::spawn(session::attend(leading, request.into_inner(), outbox));
-        Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(|message| Ok(wire(message))))))
+        let (refuse, refused) = oneshot::channel();
+        tokio::spawn(session::attend(leading, request.into_inner(), outbox, refuse));
+        let messages = ReceiverStream::new(messages).map(|message| Ok(wire(message)));
+        // Who is refused hears nothing else; of whoever is not, nothing is left to hear once there are no messages.
+        let refused = futures_util::stream::once(refused)
+            .filter_map(|refused| std::future::ready(refused.ok().map(|why: Status| Err(why))));
+        Ok(Response::new(Box::pin(messages.chain(refused))))
     }
 }
 

@@ -181,11 +181,12 @@ struct Contact {
     redirects: u32,
     said_lost: bool,
     said_why: bool,
+    said_taken: bool,
 }
 
 impl Contact {
     const fn new() -> Self {
-        Self { last: None, redirects: 0, said_lost: false, said_why: false }
+        Self { last: None, redirects: 0, said_lost: false, said_why: false, said_taken: false }
     }
 
     fn made(&mut self, address: &str, lease: Duration) {
@@ -201,7 +202,12 @@ impl Contact {
 
     /// Says why there is no leader: the first reason aloud, the rest for whoever looks closely.
     fn report(&mut self, address: &str, end: &SessionEnd) {
-        if self.said_why || matches!(end, SessionEnd::Redirected(_)) {
+        if let SessionEnd::NameTaken(why) = end {
+            if !self.said_taken {
+                tracing::error!(coordinator = address, "not taken in, and asks again until it is: {why}");
+                self.said_taken = true;
+            }
+        } else if self.said_why || matches!(end, SessionEnd::Redirected(_)) {
             tracing::debug!(coordinator = address, %end, "no leader there");
         } else {
             tracing::warn!(coordinator = address, %end, "no leader there");

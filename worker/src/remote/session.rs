@@ -56,6 +56,9 @@ pub(super) enum SessionEnd {
     Connect(#[source] tonic::transport::Error),
     #[error("refused: {}", .0.message())]
     Status(Box<tonic::Status>),
+    /// Another worker that is connected has its name.
+    #[error("{0}")]
+    NameTaken(String),
     #[error("the coordinator does not answer")]
     Silence,
     #[error("the coordinator ended the stream")]
@@ -309,5 +312,8 @@ fn message(content: worker_message::Message) -> v1::WorkerMessage {
 }
 
 fn status(status: tonic::Status) -> SessionEnd {
-    SessionEnd::Status(Box::new(status))
+    match status.code() {
+        tonic::Code::AlreadyExists => SessionEnd::NameTaken(status.message().to_owned()),
+        _ => SessionEnd::Status(Box::new(status)),
+    }
 }

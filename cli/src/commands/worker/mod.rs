@@ -1,5 +1,6 @@
 //! `cullet worker`.
 
+mod name;
 mod parts;
 mod signals;
 mod upkeep;
@@ -33,10 +34,13 @@ pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, C
         args.log_format.unwrap_or(config.log_format),
     )?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let settings = config.worker(args, &host)?;
+    let mut settings = config.worker(args, &host)?;
     let cache = cullet_cache::open(&settings.base.run_cache_options())?;
     if cache.disk.is_read_only() {
         return Err(StoreError::ReadOnly { path: settings.base.cache_dir }.into());
+    }
+    if args.name.is_none() {
+        settings.name = name::default(&host, &settings.base.cache_dir)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

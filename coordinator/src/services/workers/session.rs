@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::v1::digest_from_wire;
-use cullet_core::{LogCommand, StepId, WorkerId, WorkerSpec};
+use cullet_core::{LogCommand, State, StepId, WorkerId, WorkerSpec};
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 use cullet_proto::v1::worker_message::Message as Heard;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use crate::attempts::AttemptKey;
-use crate::engine::{FUNCTION, Leading, Seated};
+use crate::engine::{Attendance, FUNCTION, Leading, Seated};
 use crate::planted::{self, Bug};
 
 /// How long a connection may take to say who it is.
@@ -26,13 +26,27 @@ const BEATS: u32 = 5;
 /// Trees that are remembered of one worker.
 const HOLDINGS: usize = 256;
 
-/// Serves a worker until it goes, this coordinator leads no more, or another connection takes its place.
+/// Serves a worker until it goes, this coordinator leads no more, or another connection takes its place. Where it is not
+/// taken in for a reason that its operator has to know, that goes to `refuse`.
 pub(super) async fn attend(
     leading: Arc<Leading>,
     mut inbox: Streaming<v1::WorkerMessage>,
     outbox: mpsc::Sender<Message>,
+    refuse: oneshot::Sender<Status>,
 ) {
     let Some(hello) = greeting(&mut inbox).await else { return };
+    if let Some(address) = leading.read(|state| namesake(state, &leading.attendance, &hello)) {
+        tracing::warn!(
+            worker = hello.name,
+            from = hello.address,
+            there = address,
+            "a second worker of one name"
+        );
+        // It may be gone already.
+        let _ = refuse.send(taken(&hello.name, &address));
+        return;
+    }
+    drop(refuse);
     let Some(worker) = join(&leading, &hello).await else { return };
     let lease = leading.lease();
     let welcome = v1::Welcome {
@@ -63,6 +77,21 @@ async fn greeting(inbox: &mut Streaming<v1::WorkerMessage>) -> Option<v1::Hello>
         Some(Heard::Hello(hello)) => Some(hello),
         _ => None,
     }
+}
+
+/// Where a connected worker is that has the name of this one and is another process. One that ended is not connected any
+/// more, or for no longer than a lease.
+fn namesake(state: &State, attendance: &Attendance, hello: &v1::Hello) -> Option<String> {
+    let other = state.worker_named(&hello.name)?;
+    let is_there = other.spec.incarnation != hello.incarnation && attendance.is_present(other.id);
+    is_there.then(|| other.spec.address.to_string())
+}
+
+fn taken(name: &str, address: &str) -> Status {
+    Status::already_exists(format!(
+        "a worker named '{name}' is there already, at {address}: give this one another name with --name, and a directory \
+         of its own with --data"
+    ))
 }
 
 /// Makes the worker known, unless it is, and gives its number.
@@ -215,5 +244,38 @@ impl Session {
             let _ =
                 self.leading.propose(LogCommand::WorkerLeft { worker, reason, at: self.leading.now() }).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_taken_while_another_process_that_has_it_is_connected() {
+        let (mut state, attendance) = (State::default(), Attendance::default());
+        let hello = |name: &str, incarnation| v1::Hello {
+            name: name.to_owned(),
+            incarnation,
+            ..v1::Hello::default()
+        };
+        let spec = WorkerSpec {
+            name: "w".into(),
+            incarnation: 1,
+            address: "http://w:1".into(),
+            labels: Default::default(),
+            cpu_millis: 1,
+            memory_bytes: 1,
+        };
+        state.apply(&LogCommand::WorkerJoined { spec, at: 0 });
+        let second = hello("w", 2);
+        assert_eq!(namesake(&state, &attendance, &second), None, "nobody is connected");
+        let worker = state.worker_named("w").unwrap().id;
+        let seated = attendance.enter(worker, mpsc::channel(1).0).unwrap();
+        assert_eq!(namesake(&state, &attendance, &second).as_deref(), Some("http://w:1"));
+        assert_eq!(namesake(&state, &attendance, &hello("w", 1)), None, "it is the same one");
+        assert_eq!(namesake(&state, &attendance, &hello("v", 2)), None);
+        attendance.leave(&seated, Instant::now());
+        assert_eq!(namesake(&state, &attendance, &second), None, "it is gone");
     }
 }
