@@ -13,7 +13,7 @@ use crate::config::Executor;
 Examples:
   cullet dev-cluster                                  three coordinators, four workers
   cullet dev-cluster --coordinators 1 --workers 1     as small as it gets
-  cullet dev-cluster --dir DIR --base-port 7400       one that is there again tomorrow")]
+  cullet dev-cluster --dir DIR                        one that is there again tomorrow")]
 pub struct DevClusterArgs {
     /// How many coordinators; an odd number
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
@@ -24,7 +24,7 @@ pub struct DevClusterArgs {
     /// Keep everything in DIR, and find it there the next time [default: a directory that goes with the cluster]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Listen on port P and those after it, coordinators first [default: ports that are free]
+    /// Listen on port P and those after it, coordinators first [default: those that --dir has, or any that are free]
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1024..=65_000))]
     pub base_port: Option<u16>,
     /// Let steps use at most N processors on each worker [default: all, divided by the workers]

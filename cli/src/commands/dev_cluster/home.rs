@@ -45,6 +45,11 @@ impl Home {
         self.dir.join("logs")
     }
 
+    /// Where ports are kept, where somebody may come back.
+    pub(super) fn ports(&self) -> Option<PathBuf> {
+        (!self.is_temporary).then(|| self.dir.join("ports"))
+    }
+
     /// The log of a process.
     pub(super) fn log(&self, name: &str) -> PathBuf {
         self.logs().join(format!("{name}.log"))

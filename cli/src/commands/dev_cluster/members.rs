@@ -1,10 +1,10 @@
 //! Which processes a cluster on this machine is made of.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use super::ENDING;
 use super::home::Home;
+use super::ports;
 use crate::args::DevClusterArgs;
 use crate::commands::machine;
 use crate::config::Config;
@@ -32,13 +32,25 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Chooses ports, and divides the machine among the workers.
-    pub(super) fn new(args: &DevClusterArgs, config: &Config, dir: &Path) -> Result<Self, CliError> {
+    /// Chooses ports, those in the file `kept` if there is one, and divides the machine among the workers.
+    pub(super) fn new(
+        args: &DevClusterArgs,
+        config: &Config,
+        dir: &Path,
+        kept: Option<&Path>,
+    ) -> Result<Self, CliError> {
         let (coordinators, workers) = (usize::from(args.coordinators), usize::from(args.workers));
+        let names: Vec<String> =
+            (0..coordinators + workers).map(|position| name(position, coordinators)).collect();
         let ports = match args.base_port {
-            Some(first) => (first..).take(coordinators + workers).collect(),
-            None => free_ports(coordinators + workers)
-                .map_err(|error| CliError::infra("no port is free").because(error))?,
+            Some(first) => {
+                let given: Vec<u16> = (first..).take(names.len()).collect();
+                if let Some(file) = kept {
+                    ports::keep(&names, &given, file)?;
+                }
+                given
+            }
+            None => ports::choose(&names, kept)?,
         };
         let all = machine::capacity(None, None);
         let each = u32::from(args.workers.max(1));
@@ -88,7 +100,7 @@ impl Plan {
     }
 
     fn coordinator(&self, position: usize) -> Member {
-        let name = format!("coordinator-{position}");
+        let name = name(position, self.coordinators);
         let mut arguments = vec!["coordinator".to_owned()];
         arguments.extend(self.common(&name, position));
         arguments.extend(["--expect".to_owned(), self.coordinators.to_string()]);
@@ -99,7 +111,7 @@ impl Plan {
     }
 
     fn worker(&self, position: usize) -> Member {
-        let name = format!("worker-{}", position - self.coordinators);
+        let name = name(position, self.coordinators);
         let mut arguments = vec!["worker".to_owned()];
         arguments.extend(self.common(&name, position));
         let drain = (ENDING.as_secs() / 2).to_string();
@@ -128,11 +140,11 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Held until all are known, so that they differ. Somebody may take one before it is used: the process then says so.
-fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+fn name(position: usize, coordinators: usize) -> String {
+    match position.checked_sub(coordinators) {
+        None => format!("coordinator-{position}"),
+        Some(worker) => format!("worker-{worker}"),
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +160,7 @@ mod tests {
         let Command::DevCluster(args) = &cli.command else { panic!("another command") };
         let home = |name: &str| (name == "HOME").then(|| "/nowhere".to_owned());
         let config = Config::from_sources(&cli.global, &home).unwrap();
-        Plan::new(args, &config, Path::new("/dir")).unwrap()
+        Plan::new(args, &config, Path::new("/dir"), None).unwrap()
     }
 
     #[test]
@@ -166,13 +178,5 @@ mod tests {
                 panic!("{member:?}: {error}");
             }
         }
-    }
-
-    #[test]
-    fn free_ports_differ() {
-        let mut ports = free_ports(20).unwrap();
-        ports.sort_unstable();
-        ports.dedup();
-        assert_eq!(ports.len(), 20);
     }
 }

@@ -4,6 +4,7 @@ mod bound;
 mod child;
 mod home;
 mod members;
+mod ports;
 mod ready;
 
 use std::io::Write;
@@ -40,7 +41,7 @@ pub(super) fn dev_cluster(
         .build()
         .map_err(|error| CliError::infra("cannot start").because(error))?;
     let home = Home::make(args.dir.as_deref())?;
-    let plan = Plan::new(args, config, home.dir())?;
+    let plan = Plan::new(args, config, home.dir(), home.ports().as_deref())?;
     let ended = runtime.block_on(run(&plan, &home, out));
     home.close();
     ended
