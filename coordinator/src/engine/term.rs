@@ -60,11 +60,15 @@ impl Engine {
         }
     }
 
-    /// Leads until something does not get through.
+    /// Leads until something does not get through. Never returns where this node can never lead again: where raft has stopped
+    /// on it, or the cluster has removed it.
     async fn lead(&self, node: &Node) {
         // Something written, though nothing is said: what this coordinator proposed before and gave up on may still be on
         // its way, and the effects of that are nobody's. Once this is applied, all of it is, and is outstanding.
         loop {
+            if node.is_removed() {
+                return std::future::pending().await;
+            }
             // It would only make the log longer.
             while node.leads_nobody() {
                 tokio::time::sleep(AGAIN).await;
@@ -76,7 +80,7 @@ impl Engine {
             };
             match ready {
                 Ok(()) => break,
-                Err(ProposeError::Stopped { .. }) => return,
+                Err(ProposeError::Stopped { .. }) => return std::future::pending().await,
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
