@@ -8,6 +8,7 @@ use cullet_proto::v1;
 use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_proto::v1::runs_client::RunsClient;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -153,7 +154,35 @@ impl Cluster {
         self.retried(patience, |channel| call(client(channel))).await
     }
 
+    /// The same until `stop` is cancelled: the call that is under way then is the last one.
+    ///
+    /// # Errors
+    /// Besides those of a call, [`ClusterError::Stopped`].
+    pub(crate) async fn call_until<T, F>(
+        &self,
+        stop: &CancellationToken,
+        patience: Patience,
+        call: impl Fn(RunsClient<Channel>) -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        self.retried_until(stop, patience, |channel| call(client(channel))).await
+    }
+
     async fn retried<T, F>(&self, patience: Patience, call: impl Fn(Channel) -> F) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        self.retried_until(&CancellationToken::new(), patience, call).await
+    }
+
+    async fn retried_until<T, F>(
+        &self,
+        stop: &CancellationToken,
+        patience: Patience,
+        call: impl Fn(Channel) -> F,
+    ) -> Result<T, ClusterError>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
@@ -161,6 +190,9 @@ impl Cluster {
         let mut full_since: Option<Instant> = None;
         let mut said = false;
         loop {
+            if stop.is_cancelled() {
+                return Err(ClusterError::Stopped);
+            }
             let began = Instant::now();
             let failure = match self.attempt(patience.answer, &call).await {
                 Ok((_, answer)) => return Ok(answer.into_inner()),
@@ -188,7 +220,10 @@ impl Cluster {
                     pause
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 

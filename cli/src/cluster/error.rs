@@ -39,6 +39,9 @@ pub(crate) enum ClusterError {
         /// For how long it was tried.
         after: Duration,
     },
+    /// Whoever asked does not want it any more, and it was not done.
+    #[error("interrupted before the cluster did it")]
+    Stopped,
     /// The answer is no, whoever is asked.
     #[error("{}", clean::line(.message))]
     Refused {
@@ -104,7 +107,7 @@ impl From<ClusterError> for CliError {
                 Self::infra(format!("the cluster does not know this request: {message}"))
                     .hint("is this the address of a coordinator, and is its version the same?")
             }
-            ClusterError::Refused { .. } => Self::infra(message),
+            ClusterError::Stopped | ClusterError::Refused { .. } => Self::infra(message),
             ClusterError::UnknownRun { .. } => {
                 Self::usage(message).hint("list runs with cullet runs --cluster URL")
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cullet_cache::Stream;
 use cullet_proto::v1;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -47,6 +48,29 @@ async fn a_call_goes_to_whoever_answers_and_waits_for_room() {
     assert_eq!(submit(&cluster, Patience::ASKING).await.unwrap().run, "r");
     assert!(start.elapsed() >= Duration::from_millis(60));
     assert_eq!(server.script.asked(), ["submit id"; 3]);
+}
+
+#[tokio::test]
+async fn a_call_is_not_made_again_once_it_is_stopped() {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(20)));
+    let full = Status::with_error_details(Code::ResourceExhausted, "the queue is full", details);
+    let script = Script { submits: Mutex::new([Err(full), accepted()].into()), ..Script::default() };
+    let server = serve(script).await;
+    let (cluster, stop) = (cluster(&[&server.url]), CancellationToken::new());
+    let call = |mut client: v1::runs_client::RunsClient<tonic::transport::Channel>| async move {
+        client.submit(v1::SubmitRequest { request_id: "id".to_owned(), ..Default::default() }).await
+    };
+    let start = std::time::Instant::now();
+    let stopping = async {
+        while server.script.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+    };
+    let (answer, ()) = tokio::join!(cluster.call_until(&stop, Patience::ASKING, call), stopping);
+    assert!(matches!(answer, Err(ClusterError::Stopped)), "{answer:?}");
+    assert_eq!(server.script.asked(), ["submit id"]);
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ use crate::history::Meta;
 use crate::telemetry::Telemetry;
 use crate::ui::{Mode, Output, duration, short};
 
-/// How long an answer to a submission is waited for after Ctrl-C: a run that was accepted is better cancelled than
-/// left behind.
+/// How long the answer to a submission that is under way is waited for after Ctrl-C: a run that was accepted is better
+/// cancelled than left behind. Nothing is submitted after it.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Flags that mean nothing where the run goes are mistakes, not wishes.
@@ -165,11 +165,16 @@ impl Remote<'_> {
             trace.submitted(run, submitted.as_ref().err().map(ToString::to_string));
         }
         let Some(submitted) = submitted? else {
-            diagnostics::report("interrupted before the cluster took the run\n");
+            diagnostics::report("interrupted before the cluster said that it took the run\n");
             return Ok(ExitStatus::Interrupted);
         };
         let run = submitted.run.as_str();
         if self.args.detach {
+            if self.cancel.is_cancelled() && !submitted.existed {
+                self.cluster.cancel(run).await?;
+                diagnostics::report(&format!("interrupted: run {} is cancelled\n", short(run)));
+                return Ok(ExitStatus::Interrupted);
+            }
             self.detach(run, submitted.existed);
             return Ok(ExitStatus::Success);
         }
@@ -196,7 +201,7 @@ impl Remote<'_> {
         request: &v1::SubmitRequest,
     ) -> Result<Option<v1::SubmitResponse>, ClusterError> {
         let send = || submit::send_sources(self.config, &self.cluster, self.prepared);
-        let ask = || submit::submit(&self.cluster, request);
+        let ask = || submit::submit(&self.cluster, request, &self.cancel);
         // Said before anything is read, and so that what follows knows all coordinators.
         let reached = self.unless_cancelled(Duration::ZERO, self.cluster.reach()).await;
         let Some(reached) = reached else { return Ok(None) };
@@ -205,13 +210,17 @@ impl Remote<'_> {
         sent?;
         let Some(answer) = self.unless_cancelled(GRACE, ask()).await else { return Ok(None) };
         match answer {
+            Err(ClusterError::Stopped) => return Ok(None),
             // It may have been evicted in between: once more.
             Err(error) if submit::lacks_sources(&error) => {}
             answer => return answer.map(Some),
         }
         let Some(sent) = self.unless_cancelled(Duration::ZERO, send()).await else { return Ok(None) };
         sent?;
-        self.unless_cancelled(GRACE, ask()).await.transpose()
+        match self.unless_cancelled(GRACE, ask()).await {
+            None | Some(Err(ClusterError::Stopped)) => Ok(None),
+            Some(answer) => answer.map(Some),
+        }
     }
 
     async fn unless_cancelled<T>(&self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -236,7 +245,8 @@ impl Remote<'_> {
             }
             Mode::Plain | Mode::Tty => {
                 let name = short(run);
-                out.push(&format!("run {run} submitted; follow it with cullet attach {name}\n"));
+                let what = if existed { "was submitted before" } else { "submitted" };
+                out.push(&format!("run {run} {what}; follow it with cullet attach {name}\n"));
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cullet_coordinator::images::Images;
 use cullet_coordinator::request::{MOST_BYTES, MOST_PIPELINE, sent_bytes};
 use cullet_proto::v1;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::prepare::Prepared;
@@ -110,16 +111,17 @@ pub(super) async fn send_sources(
     upload(&cluster.store(&config.cache_dir)?, trees).await
 }
 
-/// Asks the cluster to run it.
+/// Asks the cluster to run it, and not again once `stop` is cancelled.
 pub(super) async fn submit(
     cluster: &Cluster,
     request: &v1::SubmitRequest,
+    stop: &CancellationToken,
 ) -> Result<v1::SubmitResponse, ClusterError> {
     let call = |mut client: v1::runs_client::RunsClient<tonic::transport::Channel>| {
         let request = request.clone();
         async move { client.submit(request).await }
     };
-    cluster.call(SUBMITTING, call).await
+    cluster.call_until(stop, SUBMITTING, call).await
 }
 
 /// Whether a source is not, or no longer, where it was sent.
