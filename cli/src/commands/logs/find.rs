@@ -54,8 +54,11 @@ pub(super) fn find(store: &Store, what: &[String]) -> Result<Found, CliError> {
         [run, step, ..] => named(store.find(Some(run))?, step),
         [word] => {
             let last = store.find(None)?;
+            let runs_still = read(&last)?.unfinished.iter().any(|step| is_it(step, word));
             match named(last, word) {
                 Ok(found) => Ok(found),
+                // A step of the last run all the same, whatever runs have names that begin so.
+                Err(not_finished) if runs_still => Err(not_finished),
                 Err(no_step) => match store.find(Some(word)) {
                     Ok(run) => failed(run),
                     Err(HistoryError::Unknown { .. }) => Err(no_step),
@@ -75,22 +78,24 @@ fn failed(run: StoredRun) -> Result<Found, CliError> {
 /// A step by its name, or all instances of a matrix step by the name before the bracket.
 fn named(run: StoredRun, name: &str) -> Result<Found, CliError> {
     let Read { finished: mut steps, unfinished, results } = read(&run)?;
-    let is_it =
-        |step: &str| step == name || step.strip_prefix(name).is_some_and(|matrix| matrix.starts_with('['));
     if let Some(exact) = steps.iter().position(|end| end.step == name) {
         steps = vec![steps.swap_remove(exact)];
     } else {
-        steps.retain(|end| is_it(&end.step));
+        steps.retain(|end| is_it(&end.step, name));
     }
     if !steps.is_empty() {
         return Ok(Found { run, steps, results, implicit: false });
     }
     let (step, id) = (clean::line(name), short(&run.meta().run));
-    if unfinished.iter().any(|step| is_it(step)) {
+    if unfinished.iter().any(|step| is_it(step, name)) {
         let error = CliError::usage(format!("step '{step}' of run {id} has not finished"));
         return Err(error.hint("logs are kept when a step ends; see cullet status"));
     }
     Err(CliError::usage(format!("run {id} has no step '{step}'")).hint("see cullet status, or cullet runs"))
+}
+
+fn is_it(step: &str, name: &str) -> bool {
+    step == name || step.strip_prefix(name).is_some_and(|matrix| matrix.starts_with('['))
 }
 
 fn read(run: &StoredRun) -> Result<Read, CliError> {

@@ -36,6 +36,11 @@ pub(super) async fn select(
             };
             let run = match cluster.find(Some(word), None).await {
                 Err(ClusterError::UnknownRun { .. }) => return Err(no_step),
+                Err(several @ ClusterError::AmbiguousRun { .. }) => {
+                    let what = no_step.to_string();
+                    return Err(CliError::from(several)
+                        .hint(format!("as the name of a step it means nothing: {what}")));
+                }
                 run => run?,
             };
             Ok(failed(cluster.run(&run).await?))
