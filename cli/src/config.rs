@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::args::{GlobalArgs, RunArgs, parse_cpus};
+use crate::args::{GlobalArgs, RunArgs, parse_cpus, parse_tenant};
 use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
@@ -189,7 +189,7 @@ impl Config {
                 cpu_millis: env.parsed("CULLET_JOBS", parse_cpus)?.or(file.jobs),
                 memory_bytes: env.parsed("CULLET_MEMORY", size::parse)?.or(file.memory),
                 cluster: env.text("CULLET_CLUSTER").or(file.cluster),
-                tenant: env.text("CULLET_TENANT").or(file.tenant),
+                tenant: env.parsed("CULLET_TENANT", parse_tenant)?.or(file.tenant),
             },
             file: path,
         })

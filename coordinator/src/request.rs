@@ -89,6 +89,9 @@ pub enum BadRequest {
     /// The pipeline is wrong; all its problems, for people.
     #[error("{0}")]
     Pipeline(String),
+    /// Nobody could read, write or list it.
+    #[error("the tenant's name has control characters: give it one without, such as 'team-a'")]
+    Tenant,
     /// What was stored is not what it should be.
     #[error("it is not a submission")]
     Decode(#[from] prost::DecodeError),
@@ -126,6 +129,9 @@ impl Request {
     pub fn from_wire(wire: v1::SubmitRequest) -> Result<Self, BadRequest> {
         bounded("the request id", wire.request_id.len(), MOST_ID)?;
         bounded("the tenant", wire.tenant.len(), MOST_NAME)?;
+        if wire.tenant.chars().any(char::is_control) {
+            return Err(BadRequest::Tenant);
+        }
         bounded("the file's name", wire.file.len(), MOST_PATH)?;
         bounded("the pipeline", wire.pipeline.len(), MOST_PIPELINE)?;
         bounded("the trace context", wire.traceparent.len(), MOST_NAME)?;

@@ -18,7 +18,7 @@ pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use dev_cluster::DevClusterArgs;
 pub use lock::LockArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs};
-pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_url};
+pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_tenant, parse_url};
 pub use worker::WorkerArgs;
 
 use crate::config::Color;

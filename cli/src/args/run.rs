@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{parse_cpus, parse_param, parse_request_id};
+use super::values::{parse_cpus, parse_param, parse_request_id, parse_tenant};
 use crate::config::{Executor, Progress};
 use crate::ui::size;
 
@@ -67,7 +67,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub detach: bool,
     /// On a cluster: who pays for the run [env: CULLET_TENANT] [default: default]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_tenant)]
     pub tenant: Option<String>,
     /// On a cluster: from -100 to 100; runs of the tenant with a higher one go first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]

@@ -77,9 +77,26 @@ pub(super) fn parse_request_id(text: &str) -> Result<String, String> {
     }
 }
 
+/// Who pays, as a coordinator takes it.
+pub fn parse_tenant(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=255 if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        1..=255 => Err(format!("{text:?} has control characters")),
+        _ => Err("write 1 to 255 bytes".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tenant_has_a_name_that_can_be_shown() {
+        assert_eq!(parse_tenant("team a/\u{e4}").as_deref(), Ok("team a/\u{e4}"));
+        for wrong in ["", "a\nb", "\0", "\u{9b}x", &"x".repeat(256)] {
+            assert!(parse_tenant(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn parameters_keep_everything_after_the_first_equals_sign() {

@@ -29,17 +29,22 @@ pub(super) fn runs(args: &RunsArgs, config: &Config, out: &mut dyn Write) -> Res
         return Ok(ExitStatus::Success);
     }
     let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_ms)).collect();
-    table(config, &rows, out)
+    let heading = ["RUN", "PIPELINE", "STATUS", "EXECUTED", "CACHED", "FAILED", "TOOK", "STARTED"];
+    table(config, &heading, &rows, out)
 }
 
-fn table(config: &Config, rows: &[Vec<Cell>], out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+fn table(
+    config: &Config,
+    heading: &[&str],
+    rows: &[Vec<Cell>],
+    out: &mut dyn Write,
+) -> Result<ExitStatus, CliError> {
     if rows.is_empty() {
         writeln!(out, "no run yet").map_err(CliError::output)?;
         return Ok(ExitStatus::Success);
     }
-    let heading = ["RUN", "PIPELINE", "STATUS", "EXECUTED", "CACHED", "FAILED", "TOOK", "STARTED"];
     let style = config.terminal.stdout_style(config.color);
-    table::write(out, style, &heading, rows).map_err(CliError::output)?;
+    table::write(out, style, heading, rows).map_err(CliError::output)?;
     Ok(ExitStatus::Success)
 }
 

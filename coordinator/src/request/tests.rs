@@ -47,6 +47,11 @@ fn what_is_wrong_is_said() {
         Request::from_wire(wire).and_then(|request| request.plan()).unwrap_err().to_string()
     };
     assert_eq!(refused(|wire| wire.priority = 101), "the priority 101 is not between -100 and 100");
+    for tenant in ["a\nb", "\0", "a\u{9b}"] {
+        let wire = v1::SubmitRequest { tenant: tenant.to_owned(), ..wire() };
+        let refused = Request::from_wire(wire).unwrap_err().to_string();
+        assert!(refused.starts_with("the tenant's name has control characters"), "{tenant:?}: {refused}");
+    }
     assert_eq!(
         refused(|wire| wire.request_id = "x".repeat(129)),
         "the request id has 129 bytes, more than the 128 that it may have"

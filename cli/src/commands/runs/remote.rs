@@ -31,12 +31,14 @@ pub(super) fn runs(
     }
     let now_ms = duration::now_ms();
     let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_ms)).collect();
-    table(config, &rows, out)
+    let heading = ["RUN", "TENANT", "PIPELINE", "STATUS", "EXECUTED", "CACHED", "FAILED", "TOOK", "STARTED"];
+    table(config, &heading, &rows, out)
 }
 
 fn row(run: &v1::RunSummary, now_ms: u64) -> Vec<Cell> {
     vec![
         Cell::text(short(&clean::line(&run.run))),
+        Cell::text(clean::line(&run.tenant)),
         Cell::text(clean::line(&run.pipeline)),
         Cell::text(clean::line(&run.status)).tone(tone(&run.status)),
         Cell::number(run.executed),
