@@ -217,7 +217,7 @@ async fn take_part(
                 .hint("nothing that was acknowledged is lost: mend the disk and start it again"));
         }
         tracing::error!(reason, "takes no part until the disk has space again");
-        if let Some(node) = seat.leave() {
+        if let Some(node) = seat.leave_for_the_disk(reason) {
             node.shutdown().await;
         }
         left_at = Some(Instant::now());

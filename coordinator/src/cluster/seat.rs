@@ -1,5 +1,7 @@
 //! This coordinator's place, taken or not.
 
+use std::sync::{Mutex, PoisonError};
+
 use cullet_proto::Dial;
 use cullet_raft_log::ClusterId;
 use tokio::sync::watch;
@@ -19,12 +21,15 @@ pub struct Seat {
     /// The way to the others.
     dial: Dial,
     node: watch::Sender<Option<Node>>,
+    /// What ended its last part, until it takes part again.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Seat {
     /// A place that is not taken. `fresh` is drawn at random by the caller.
     pub fn new(fresh: NodeId, address: String) -> Self {
-        Self { fresh, address, dial: Dial::default(), node: watch::Sender::new(None) }
+        let (dial, node) = (Dial::default(), watch::Sender::new(None));
+        Self { fresh, address, dial, node, trouble: Mutex::default() }
     }
 
     /// The same on another network.
@@ -73,8 +78,27 @@ impl Seat {
         self.node.send_replace(None)
     }
 
+    /// Gives it up until the disk has space again, for this reason, which is said until then.
+    pub fn leave_for_the_disk(&self, reason: String) -> Option<Node> {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.leave()
+    }
+
     /// Why it cannot take part in deciding, or nothing if it can.
     pub fn not_ready(&self) -> Option<String> {
+        let lacking = self.lacking();
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&lacking, &*trouble) {
+            (None, _) => *trouble = None,
+            (Some(lacking), Some(disk)) if lacking != REMOVED => {
+                return Some(format!("its disk failed, and it tries again until it has space: {disk}"));
+            }
+            _ => {}
+        }
+        lacking
+    }
+
+    fn lacking(&self) -> Option<String> {
         let Some(node) = self.node() else { return Some("it has not found its cluster yet".to_owned()) };
         if node.is_removed() {
             return Some(REMOVED.to_owned());
@@ -98,5 +122,19 @@ impl Seat {
 
     pub(super) fn members(&self) -> Vec<MemberView> {
         self.node().map(|node| node.view().members).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_what_keeps_it_out() {
+        let seat = Seat::new(1, "http://c-0:1".to_owned());
+        assert_eq!(seat.not_ready().as_deref(), Some("it has not found its cluster yet"));
+        assert!(seat.leave_for_the_disk("no space left on device".to_owned()).is_none());
+        let said = "its disk failed, and it tries again until it has space: no space left on device";
+        assert_eq!(seat.not_ready().as_deref(), Some(said));
     }
 }
