@@ -9,7 +9,7 @@ use cullet_proto::v1::runs_client::RunsClient;
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::attempts::parse_run;
 use crate::cluster::{FORWARDED, connect};
@@ -81,7 +81,24 @@ where
     let mut request = Request::new(message);
     request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
     // The leader's answer is passed on as it is.
-    call(RunsClient::new(channel).max_decoding_message_size(MAX_ANSWER), request).await
+    let answer = call(RunsClient::new(channel).max_decoding_message_size(MAX_ANSWER), request).await;
+    answer.map_err(of_the_leader)
+}
+
+/// Where nothing was decided, who says so: what another coordinator says of itself is not true of this one.
+fn of_the_leader(status: Status) -> Status {
+    if status.code() != Code::Unavailable {
+        return status;
+    }
+    let mut why = status.message().to_owned();
+    let mut cause = std::error::Error::source(&status);
+    let is_answer = cause.is_none();
+    while let Some(source) = cause {
+        why = source.to_string();
+        cause = source.source();
+    }
+    let how = if is_answer { "says" } else { "cannot be reached" };
+    Status::unavailable(format!("the coordinator that led last {how}: {why}"))
 }
 
 /// A run's name in a request.
@@ -125,5 +142,21 @@ pub(super) async fn knowing<T>(engine: &Engine, run: RunId, request: &Request<T>
                 Err(Status::unavailable("this coordinator lags behind; ask another"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_leader_says_of_itself_is_said_to_be_its_own() {
+        let told = of_the_leader(no_cluster());
+        let said = "the coordinator that led last says: this coordinator has not found its cluster yet";
+        assert_eq!((told.code(), told.message()), (Code::Unavailable, said));
+        let broken = Status::from_error(Box::new(std::io::Error::other("connection refused")));
+        let broken = of_the_leader(broken);
+        assert!(broken.message().contains("connection refused"), "{broken:?}");
+        assert_eq!(of_the_leader(Status::not_found("no run")).message(), "no run");
     }
 }
