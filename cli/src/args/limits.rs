@@ -80,9 +80,9 @@ fn runs() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=1_000_000)
 }
 
-/// A hundred million steps take a hundred gigabytes.
+/// Ten million steps take about ten gigabytes of memory, and a snapshot of as many can still be read.
 fn steps() -> clap::builder::RangedU64ValueParser<u64> {
-    clap::value_parser!(u64).range(1..=100_000_000)
+    clap::value_parser!(u64).range(1..=10_000_000)
 }
 
 fn kept_runs() -> clap::builder::RangedI64ValueParser<u32> {
@@ -90,7 +90,7 @@ fn kept_runs() -> clap::builder::RangedI64ValueParser<u32> {
 }
 
 fn kept_steps() -> clap::builder::RangedU64ValueParser<u64> {
-    clap::value_parser!(u64).range(0..=100_000_000)
+    clap::value_parser!(u64).range(0..=10_000_000)
 }
 
 /// A tenant's name may hold further `=`.

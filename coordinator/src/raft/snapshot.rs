@@ -24,8 +24,9 @@ use super::types::Types;
 /// Chunks that are read ahead of the network, a megabyte each.
 const AHEAD: usize = 4;
 
-/// The most bytes that a state is read from, unpacked.
-const MAX_BYTES: u64 = 16 << 30;
+/// The most bytes that a state is read from, unpacked: of ten million steps that live and as many that are kept, the most that
+/// a coordinator can be told to take, with three kilobytes for each. It is read as a stream.
+const MAX_BYTES: u64 = 64 << 30;
 
 /// Fields have their names in it, which are long and come again and again: this takes next to no time and leaves a tenth.
 const COMPRESSION: i32 = 1;
