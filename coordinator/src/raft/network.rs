@@ -164,11 +164,7 @@ impl Peer {
 
     /// Looks where it is now.
     fn find(&mut self) {
-        let applying = self.state.read();
-        if let Some(member) = applying.membership.membership().get_node(&self.id)
-            && member.address != self.address
-        {
-            tracing::info!(from = self.address, to = member.address, "another address of a coordinator");
+        if let Some(member) = self.state.read().membership.membership().get_node(&self.id) {
             self.address.clone_from(&member.address);
         }
     }
