@@ -10,8 +10,10 @@ use cullet_proto::v1::cluster_client::ClusterClient;
 use cullet_raft_log::{ClusterId, Identity, RealDisk};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tonic::Status;
+use tonic::transport::Channel;
 
-use super::peers::connect;
+use super::peers::{ask, connect};
 use super::seat::Seat;
 use crate::raft::{Member, MemberView, Node, NodeError, NodeId, Timing};
 
@@ -165,8 +167,7 @@ impl Formation {
     /// Asks everybody who they are. Those who do not answer are left out.
     async fn ask_all(&self, seat: &Seat) -> Vec<Answer> {
         let asked = self.others().filter(|address| *address != seat.address()).map(|address| async move {
-            let mut client = ClusterClient::new(connect(seat.dial(), address, PATIENCE).ok()?);
-            let status = client.status(v1::StatusRequest {}).await.ok()?.into_inner();
+            let status = ask(seat.dial(), address, PATIENCE).await.ok()?;
             // An address may lead back here under another name.
             (status.id != seat.id()).then(|| Answer { address: address.clone(), status })
         });
@@ -207,20 +208,16 @@ impl Formation {
                     return Err(FormError::Removed);
                 }
                 let Ok(channel) = connect(seat.dial(), &answer.address, JOINING) else { continue };
-                let address = seat.address().to_owned();
                 has_asked = true;
-                let request = v1::AddMemberRequest { id: seat.id(), address, learner: false };
-                match ClusterClient::new(channel).add_member(request).await {
-                    Ok(_) => break,
+                match ask_to_take_in(channel, seat).await {
+                    Ok(()) => break,
                     Err(status) => tracing::warn!(peer = answer.address, %status, "not taken in yet"),
                 }
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
-}
 
-impl Formation {
     /// The cluster knows this coordinator at another address. Where the leader does not hear it, nobody reaches it there, and
     /// it asks to be reached at its own one: for some time, as it may be that nobody leads.
     async fn move_in(&self, seat: &Seat) {
@@ -239,10 +236,8 @@ impl Formation {
             if let Some(leader) = leader.filter(|_| began.elapsed() > UNHEARD)
                 && let Ok(channel) = connect(seat.dial(), &leader.address, JOINING)
             {
-                let (id, address) = (seat.id(), seat.address().to_owned());
-                let request = v1::AddMemberRequest { id, address, learner: false };
-                match ClusterClient::new(channel).add_member(request).await {
-                    Ok(_) => tracing::info!(address = seat.address(), "the cluster knows the new address"),
+                match ask_to_take_in(channel, seat).await {
+                    Ok(()) => tracing::info!(address = seat.address(), "the cluster knows the new address"),
                     Err(status) => tracing::warn!(%status, "the cluster does not take the new address yet"),
                 }
             }
@@ -253,6 +248,13 @@ impl Formation {
             "the cluster reaches this coordinator at another address, if at all"
         );
     }
+}
+
+/// Asks for a place at the address where this coordinator is.
+async fn ask_to_take_in(channel: Channel, seat: &Seat) -> Result<(), Status> {
+    let (id, address) = (seat.id(), seat.address().to_owned());
+    let request = v1::AddMemberRequest { id, address, learner: false };
+    ClusterClient::new(channel).add_member(request).await.map(drop)
 }
 
 /// What a cluster of these founders is called: the same for whoever asks.

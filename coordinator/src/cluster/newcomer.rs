@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use cullet_proto::v1;
-use cullet_proto::v1::cluster_client::ClusterClient;
 use tonic::Status;
 
-use super::peers::connect;
+use super::peers::ask;
 use super::seat::Seat;
 use crate::raft::{Node, NodeId};
 
@@ -19,14 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// FAILED_PRECONDITION, with what to do.
 pub(super) async fn check(seat: &Seat, node: &Node, id: NodeId, address: &str) -> Result<(), Status> {
     let refuse = |reason: String| Err(Status::failed_precondition(reason));
-    let asked = match connect(seat.dial(), address, PATIENCE) {
-        Ok(channel) => ClusterClient::new(channel).status(v1::StatusRequest {}).await,
-        Err(error) => return refuse(error.to_string()),
-    };
-    let found = match asked {
-        Ok(found) => found.into_inner(),
-        Err(status) => {
-            let why = status.message();
+    let found = match ask(seat.dial(), address, PATIENCE).await {
+        Ok(found) => found,
+        Err(why) => {
             return refuse(format!(
                 "no coordinator answers at {address}, asked from here: start it first ({why})"
             ));

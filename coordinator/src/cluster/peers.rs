@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cullet_proto::Dial;
+use cullet_proto::v1::cluster_client::ClusterClient;
+use cullet_proto::{Dial, v1};
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a connection may take.
@@ -30,4 +31,15 @@ pub fn connect(dial: &Dial, address: &str, deadline: Duration) -> Result<Channel
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
     Ok(dial.connect_lazy(&endpoint))
+}
+
+/// What the coordinator at an address says of itself, within `deadline`; or in words why it says nothing.
+pub(super) async fn ask(
+    dial: &Dial,
+    address: &str,
+    deadline: Duration,
+) -> Result<v1::StatusResponse, String> {
+    let channel = connect(dial, address, deadline).map_err(|error| error.to_string())?;
+    let said = ClusterClient::new(channel).status(v1::StatusRequest {}).await;
+    said.map(tonic::Response::into_inner).map_err(|status| status.message().to_owned())
 }

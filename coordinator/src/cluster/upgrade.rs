@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use cullet_core::{LogCommand, NEWEST_VERSION};
-use cullet_proto::v1;
-use cullet_proto::v1::cluster_client::ClusterClient;
 
-use super::peers::connect;
+use super::peers::ask;
 use super::seat::Seat;
 use crate::raft::{Batch, MemberView, Node, ProposeError};
 
@@ -23,8 +21,8 @@ pub(crate) async fn upgrade(seat: &Seat, node: &Node) -> Result<(u32, Option<Mem
     node.barrier().await?;
     let others = node.view().members.into_iter().filter(|member| member.id != seat.id());
     let asked = others.map(|member| async {
-        let known = newest(seat, &member.address).await;
-        (member, known)
+        let said = ask(seat.dial(), &member.address, PATIENCE).await;
+        (member, said.map(|said| said.newest_log_version))
     });
     let (mut version, mut behind) = (NEWEST_VERSION, None);
     for (member, known) in futures_util::future::join_all(asked).await {
@@ -46,11 +44,4 @@ pub(crate) async fn upgrade(seat: &Seat, node: &Node) -> Result<(u32, Option<Mem
     node.propose(command.map_err(|error| ProposeError::Refused { reason: error.to_string() })?).await?;
     tracing::info!(version, "the cluster is upgraded");
     Ok((version, behind))
-}
-
-async fn newest(seat: &Seat, address: &str) -> Result<u32, String> {
-    let channel = connect(seat.dial(), address, PATIENCE).map_err(|error| error.to_string())?;
-    let status = ClusterClient::new(channel).status(v1::StatusRequest {}).await;
-    let status = status.map_err(|status| status.message().to_owned())?;
-    Ok(status.into_inner().newest_log_version)
 }

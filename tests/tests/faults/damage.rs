@@ -109,34 +109,31 @@ fn a_coordinator_whose_directory_is_gone_casts_no_vote() {
     casts_no_vote(|data| std::fs::remove_dir_all(data).unwrap(), None);
 }
 
-#[test]
-fn bytes_that_nobody_wrote_behind_the_log_are_damage() {
+/// The newest segment of one's log has other bytes in it: the change gets them, and where what was written ends.
+fn is_damage(change: impl FnOnce(&mut Vec<u8>, usize)) {
     let (mut cluster, follower) = with_history();
     let id = cluster.id(follower);
     cluster.kill_coordinator(follower);
     let segment = newest_segment(&cluster.data(follower));
     let mut bytes = std::fs::read(&segment).unwrap();
-    let end = written(&segment);
-    bytes.truncate(end);
-    // As good as random, and never zero.
-    bytes.extend((1..=900_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8 | 1));
+    change(&mut bytes, written(&segment));
     std::fs::write(&segment, bytes).unwrap();
     cluster.run_coordinator(follower);
     repaired(&cluster, follower, &id, Some("is damaged at byte"));
 }
 
 #[test]
+fn bytes_that_nobody_wrote_behind_the_log_are_damage() {
+    is_damage(|bytes, end| {
+        bytes.truncate(end);
+        // As good as random, and never zero.
+        bytes.extend((1..=900_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8 | 1));
+    });
+}
+
+#[test]
 fn a_tail_with_other_bytes_in_it_is_damage() {
-    let (mut cluster, follower) = with_history();
-    let id = cluster.id(follower);
-    cluster.kill_coordinator(follower);
-    let segment = newest_segment(&cluster.data(follower));
-    let mut bytes = std::fs::read(&segment).unwrap();
-    let end = written(&segment);
-    bytes[end - 40..end].fill(0x5a);
-    std::fs::write(&segment, bytes).unwrap();
-    cluster.run_coordinator(follower);
-    repaired(&cluster, follower, &id, Some("is damaged at byte"));
+    is_damage(|bytes, end| bytes[end - 40..end].fill(0x5a));
 }
 
 #[test]
