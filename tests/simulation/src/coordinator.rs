@@ -26,7 +26,7 @@ const CLUSTER: ClusterId = ClusterId([7; 16]);
 const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(50),
     election: Duration::from_millis(200),
-    silence: Duration::from_millis(600),
+    silence: Duration::from_secs(1),
     commit: Duration::from_secs(1),
     snapshot_entries: 40,
     kept_entries: 10,

@@ -52,10 +52,25 @@ impl Change {
             Self::HandOver => return node.transfer(None).await.map(drop),
             Self::TakeIn { id, member, learner } => node.add_member(*id, member.clone(), *learner).await?,
             Self::TakeOut { id } if node.view().members.iter().all(|member| member.id != *id) => {}
-            Self::TakeOut { id } => node.remove_member(*id).await?,
+            Self::TakeOut { id } => {
+                node.remove_member(*id).await?;
+                if *id == node.identity().node {
+                    ask_for_more(node).await;
+                }
+            }
         }
         // It may know of a change that is not committed; what it commits after that says that it is.
         node.propose(Batch::default()).await.map(drop)
+    }
+}
+
+/// A leader that has taken itself out leads until the others know it, and may be asked for another change meanwhile. It must
+/// not make it.
+async fn ask_for_more(node: &Node) {
+    let another = node.view().members.into_iter().find(|member| member.id != node.identity().node);
+    if let Some(another) = another {
+        // What it answers is not what is looked at: whoever takes part is, at the end.
+        drop(node.remove_member(another.id).await);
     }
 }
 
