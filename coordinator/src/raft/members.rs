@@ -1,18 +1,24 @@
 //! Who takes part.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::alias::LogIdOf;
 use openraft::async_runtime::{Instant as _, WatchReceiver as _};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
-use super::node::{Node, ProposeError};
+use super::node::{Node, ProposeError, under_way};
 use super::types::{Member, NodeId, Types};
 use crate::planted::{self, Bug};
 
 /// How long a newcomer may take to get what there is: a snapshot of gigabytes over a slow network.
 const CATCHING_UP: Duration = Duration::from_secs(90);
+
+/// Whoever has it changes the members, and nobody else does.
+type Turn = Arc<OwnedMutexGuard<()>>;
 
 /// A member as it is known to this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +110,8 @@ impl Node {
             );
             return Err(ProposeError::Refused { reason });
         }
-        self.finish_joint().await?;
+        let turn = self.turn().await?;
+        self.finish_joint(&turn).await?;
         let view = self.view();
         let is_it = |known: &MemberView| known.id == id && known.address == member.address && known.voter;
         let replaces = view.members.iter().any(|known| known.is_at_the_place_of(id, &member.address));
@@ -113,7 +120,8 @@ impl Node {
         }
         let moved = view.members.iter().find(|known| known.id == id && known.address != member.address);
         if moved.is_some() {
-            self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, member.clone())]))).await?;
+            let there = BTreeMap::from([(id, member.clone())]);
+            self.change(&turn, ChangeMembers::SetNodes(there)).await?;
         }
         if moved.is_some_and(|known| known.voter) && !replaces {
             return Ok(());
@@ -125,7 +133,16 @@ impl Node {
         if learner {
             return Ok(());
         }
+        // Others need not wait for that.
+        drop(turn);
         self.caught_up(id, added.log_id.index).await?;
+        let turn = self.turn().await?;
+        self.finish_joint(&turn).await?;
+        let view = self.view();
+        if !view.members.iter().any(|known| known.id == id) {
+            let reason = format!("coordinator {id:016x} was taken out again before it had caught up");
+            return Err(ProposeError::Refused { reason });
+        }
         let mut voters: BTreeSet<NodeId> = view.members.iter().filter(|m| m.voter).map(|m| m.id).collect();
         for replaced in view.members.iter().filter(|known| known.is_at_the_place_of(id, &address)) {
             if !planted::is(Bug::KeepReplaced) {
@@ -133,11 +150,11 @@ impl Node {
             }
         }
         voters.insert(id);
-        self.change(ChangeMembers::ReplaceAllVoters(voters)).await?;
+        self.change(&turn, ChangeMembers::ReplaceAllVoters(voters)).await?;
         // One that lost its disk before it had a vote.
         let left = self.view().members.into_iter().filter(|known| known.is_at_the_place_of(id, &address));
         let left: BTreeSet<NodeId> = left.map(|known| known.id).collect();
-        if left.is_empty() { Ok(()) } else { self.change(ChangeMembers::RemoveNodes(left)).await }
+        if left.is_empty() { Ok(()) } else { self.change(&turn, ChangeMembers::RemoveNodes(left)).await }
     }
 
     /// Waits until a newcomer has the log up to this entry. The library's own wait ends for one that never answered, too,
@@ -168,9 +185,23 @@ impl Node {
         if self.leads() { Ok(()) } else { Err(ProposeError::NotLeader { leader: self.leader() }) }
     }
 
-    async fn change(&self, change: ChangeMembers<NodeId, Member>) -> Result<(), ProposeError> {
+    /// Waits until no other change of the members is under way here. Raft lets a second one in between the two steps of
+    /// the first, which then fails half-way.
+    async fn turn(&self) -> Result<Turn, ProposeError> {
+        let turn = timeout(self.timing.commit, self.changing.clone().lock_owned()).await;
+        turn.map(Arc::new).map_err(|_| under_way())
+    }
+
+    /// Both steps are taken even where whoever asked for the change waits no more.
+    async fn change(&self, turn: &Turn, change: ChangeMembers<NodeId, Member>) -> Result<(), ProposeError> {
         self.takes_part()?;
-        let changed = self.raft.change_membership(change, false).await;
+        let (raft, turn) = (self.raft.clone(), turn.clone());
+        let change = tokio::spawn(async move {
+            let changed = raft.change_membership(change, false).await;
+            drop(turn);
+            changed
+        });
+        let changed = change.await.map_err(|error| ProposeError::Stopped { reason: error.to_string() })?;
         changed.map(drop).map_err(|error| self.write_error(error))
     }
 
@@ -187,7 +218,7 @@ impl Node {
     /// Finishes changes of members that another leader began and did not come to the end of: until then those who go count
     /// as well, and one that is to replace another at its address does not.
     pub async fn finish_change(&self) -> Result<(), ProposeError> {
-        self.finish_joint().await?;
+        self.finish_joint(&self.turn().await?).await?;
         let members = self.view().members;
         let replaces = |new: &&MemberView| {
             members.iter().any(|old| old.voter && old.is_at_the_place_of(new.id, &new.address))
@@ -198,7 +229,7 @@ impl Node {
         Ok(())
     }
 
-    async fn finish_joint(&self) -> Result<(), ProposeError> {
+    async fn finish_joint(&self, turn: &Turn) -> Result<(), ProposeError> {
         let unfinished = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -206,13 +237,14 @@ impl Node {
             configs.last().filter(|_| configs.len() > 1).cloned()
         };
         let Some(voters) = unfinished else { return Ok(()) };
-        self.change(ChangeMembers::ReplaceAllVoters(voters)).await
+        self.change(turn, ChangeMembers::ReplaceAllVoters(voters)).await
     }
 
     /// Takes a coordinator out.
     pub async fn remove_member(&self, id: NodeId) -> Result<(), ProposeError> {
         self.must_lead()?;
-        self.finish_joint().await?;
+        let turn = self.turn().await?;
+        self.finish_joint(&turn).await?;
         let view = self.view();
         let Some(member) = view.members.iter().find(|member| member.id == id) else {
             return Err(ProposeError::Refused { reason: format!("there is no member {id:016x}") });
@@ -226,7 +258,7 @@ impl Node {
         } else {
             ChangeMembers::RemoveNodes(BTreeSet::from([id]))
         };
-        self.change(change).await
+        self.change(&turn, change).await
     }
 
     /// Asks a voter to lead, by default the one that is most up to date, and waits until one does that is not this node.

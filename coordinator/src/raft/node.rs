@@ -80,6 +80,8 @@ pub struct Node {
     pub(super) contact: Arc<Contact>,
     /// Another one said that this one was removed.
     pub(super) told: watch::Sender<bool>,
+    /// Held while the members are changed.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -130,7 +132,8 @@ impl Node {
         let raft = Raft::new(identity.node, config, network.clone(), Store::new(log.clone()), machine).await;
         let raft = raft.map_err(|error| NodeError::Start(error.to_string()))?;
         let contact = Arc::new(Contact::new(timing.commit));
-        Ok(Self { raft, identity, state, log, timing, network, contact, told: watch::Sender::new(false) })
+        let (told, changing) = (watch::Sender::new(false), Arc::default());
+        Ok(Self { raft, identity, state, log, timing, network, contact, told, changing })
     }
 
     /// Who this node is.
@@ -295,12 +298,7 @@ impl Node {
             }
             RaftError::APIError(ClientWriteError::ChangeMembershipError(
                 ChangeMembershipError::InProgress(_),
-            )) => {
-                let reason =
-                    "another change of the members is under way: wait until it is done, and try again"
-                        .to_owned();
-                ProposeError::Refused { reason }
-            }
+            )) => under_way(),
             RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
                 ProposeError::Refused { reason: error.to_string() }
             }
@@ -308,6 +306,11 @@ impl Node {
             RaftError::Fatal(error) => ProposeError::Stopped { reason: error.to_string() },
         }
     }
+}
+
+pub(super) fn under_way() -> ProposeError {
+    let reason = "another change of the members is under way: wait until it is done, and try again";
+    ProposeError::Refused { reason: reason.to_owned() }
 }
 
 fn framing(identity: Identity) -> Framing {

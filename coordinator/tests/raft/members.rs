@@ -150,6 +150,41 @@ async fn a_replacement_whose_leader_dies_is_finished_by_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finishes_a_change_stays_out_of_one_that_is_under_way() {
+    let dir = TempDir::new().unwrap();
+    let mut all = cluster(dir.path()).await;
+    let led = leader(&all).await;
+    let node = all[led].node().clone();
+    // As a new leader does.
+    let finishing = tokio::spawn(async move {
+        loop {
+            match node.finish_change().await {
+                Ok(()) | Err(ProposeError::NotLeader { .. }) => tokio::task::yield_now().await,
+                Err(error) => return error,
+            }
+        }
+    });
+    for id in 4..10 {
+        let added = Coordinator::start(dir.path(), id).await;
+        all[led].node().add_member(id, added.member(), false).await.unwrap();
+        all[led].node().remove_member(id).await.unwrap();
+        all.push(added);
+    }
+    // Whoever asks for this one does not wait for the end of it.
+    let gone = all[(led + 1) % 3].identity.node;
+    until("it is done all the same", async || {
+        let asked = all[led].node().remove_member(gone);
+        drop(tokio::time::timeout(Duration::from_millis(1), asked).await);
+        let view = all[led].node().view();
+        (view.members.len() == 2 && view.members.iter().all(|member| member.voter)).then_some(())
+    })
+    .await;
+    finishing.abort();
+    let ended = finishing.await.unwrap_err();
+    assert!(ended.is_cancelled(), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_can_be_given_away() {
     let dir = TempDir::new().unwrap();
     let all = cluster(dir.path()).await;
