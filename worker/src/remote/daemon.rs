@@ -36,7 +36,7 @@ pub struct Drained {
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a redirect is followed at once. More means that coordinators disagree, so give them time.
+/// How many redirects in a row are followed at once. More means that coordinators disagree, so give them time.
 const MAX_REDIRECTS: u32 = 3;
 
 /// Before the same coordinator is greeted again: until it has seen the end of the stream, so that it does not take the new
@@ -177,7 +177,7 @@ fn waits() -> ExponentialBackoff {
 struct Contact {
     /// The lease of the last leader, and when it was heard last; none before the first.
     last: Option<(Duration, Instant)>,
-    /// Redirects since somebody welcomed this worker.
+    /// Redirects in a row.
     redirects: u32,
     said_lost: bool,
     said_why: bool,
@@ -217,7 +217,10 @@ impl Contact {
 
     /// Where to go at once.
     fn follow(&mut self, end: &SessionEnd) -> Option<Endpoint> {
-        let SessionEnd::Redirected(Some(address)) = end else { return None };
+        let SessionEnd::Redirected(Some(address)) = end else {
+            self.redirects = 0;
+            return None;
+        };
         self.redirects += 1;
         if self.redirects > MAX_REDIRECTS {
             self.redirects = 0;

@@ -92,6 +92,21 @@ async fn coordinators_that_point_at_each_other_are_asked_again_until_one_leads()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leads_is_followed_however_often_that_led_nowhere() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let (mut first, mut second) = (Peer::start().await, Peer::start().await);
+    let _fixture = Fixture::new(&[&first.address]);
+    for _ in 0..3 {
+        first.accept().await.redirect(&gone).await;
+    }
+    first.accept().await.redirect(&second.address).await;
+    tokio::select! {
+        _ = second.welcome() => {}
+        _ = first.accept() => panic!("the leader was not asked"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_coordinator_that_is_dead_or_dumb_does_not_keep_the_worker_from_another() {
     // One accepts and says nothing; nobody listens at the other any more.
     let dumb = TcpListener::bind("127.0.0.1:0").await.unwrap();
