@@ -125,9 +125,13 @@ impl Engine {
         self.leading.borrow().clone()
     }
 
-    /// Waits until this coordinator leads and is ready to, but not for long, and not once another one leads.
+    /// Waits until this coordinator leads and is ready to, but not for long, not once another one leads, and not where the
+    /// others have left it.
     pub(crate) async fn leading_within(&self, patience: Duration) -> Option<Arc<Leading>> {
         let node = self.seat.node()?;
+        if node.is_deserted() {
+            return None;
+        }
         let mut leading = self.leading.subscribe();
         let elsewhere = async {
             let mut known = (0, None);

@@ -133,8 +133,8 @@ impl Node {
                 continue;
             }
             // One that was elected a moment ago has no answer yet.
-            let never = self.raft.metrics().borrow_watched().last_quorum_acked.is_none();
-            let patience = if never { self.timing.silence } else { self.timing.election * SPEAKS_ON };
+            let patience =
+                if self.is_deserted() { self.timing.election * SPEAKS_ON } else { self.timing.silence };
             if since.get_or_insert_with(Instant::now).elapsed() < patience {
                 continue;
             }
@@ -223,6 +223,11 @@ impl Node {
             && !alone
             && answered.is_none_or(|ago| ago > self.timing.silence)
             && !planted::is(Bug::LeadNobody)
+    }
+
+    /// Whether it leads nobody any more, and is not one that was elected a moment ago either.
+    pub fn is_deserted(&self) -> bool {
+        self.leads_nobody() && self.raft.metrics().borrow_watched().last_quorum_acked.is_some()
     }
 }
 

@@ -131,14 +131,15 @@ impl Daemon {
         let mut contact = Contact::new();
         // Workers that start together do not all ask the same one.
         let mut next = self.context.config.incarnation as usize % self.coordinators.len();
-        let mut redirect = None;
+        let (mut redirect, mut asked) = (None, String::new());
         let mut waits = waits();
         for number in 1.. {
             let endpoint = redirect.take().unwrap_or_else(|| {
-                next = (next + 1) % self.coordinators.len();
+                next = self.after(next, &asked);
                 self.coordinators[next].clone()
             });
             let (address, same) = (endpoint.uri().to_string(), endpoint.clone());
+            asked.clone_from(&address);
             let end = match Session::open(self.context.clone(), endpoint, number).await {
                 Ok(session) => {
                     contact.made(&address, session.terms.lease);
@@ -165,6 +166,13 @@ impl Daemon {
             }
         }
         std::future::pending().await
+    }
+
+    /// Who is asked next: not the one that was a moment ago, because another one had named it.
+    fn after(&self, position: usize, asked: &str) -> usize {
+        let next = (position + 1) % self.coordinators.len();
+        let same = *self.coordinators[next].uri() == *asked;
+        if same { (next + 1) % self.coordinators.len() } else { next }
     }
 }
 
