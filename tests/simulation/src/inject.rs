@@ -292,11 +292,11 @@ impl Present {
                 injector.operator.give_up();
                 renew(sim, victim);
                 start(sim, victim);
-                injector.operator.want(self.target, Part::Voter);
+                injector.operator.want(self.target, Part::at_the_end(victim));
             }
             Fault::Replace => {
                 start(sim, victim);
-                injector.operator.want(self.target, Part::Voter);
+                injector.operator.want(self.target, Part::at_the_end(victim));
             }
             Fault::Pause => {
                 self.each_other(all, |other| sim.release(victim.host.as_str(), other));

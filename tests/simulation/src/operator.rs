@@ -82,6 +82,13 @@ pub(crate) enum Part {
     None,
 }
 
+impl Part {
+    /// The spare one may lead when something happens to whoever leads, and takes no part after that.
+    pub(crate) fn at_the_end(coordinator: &Coordinator) -> Self {
+        if coordinator.spare { Self::None } else { Self::Voter }
+    }
+}
+
 /// Tries until it is as it is wanted, one change after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Operator {
