@@ -48,7 +48,7 @@ pub(crate) enum SubmitError {
     },
     /// It is not known yet what `host` is.
     #[error(
-        "no worker has joined the cluster yet, so it is not known on which kind of machine its steps would run"
+        "no worker is in the cluster right now, so it is not known on which kind of machine its steps would run: start one"
     )]
     NoWorker,
     /// The store cannot be used.

@@ -166,7 +166,13 @@ fn what_is_wrong_is_said_as_json() {
         (&["-H", kind, "--data-binary", &long], "/api/v1/runs", 400, "invalid_argument", "8388608"),
         (&[], &keys, 400, "invalid_argument", "step"),
         (&[], &format!("{keys}?step=a"), 404, "not_found", "there is no run"),
-        (&["-H", kind, "-d", bad], "/api/v1/runs", 503, "unavailable", "no worker has joined"),
+        (
+            &["-H", kind, "-d", bad],
+            "/api/v1/runs",
+            503,
+            "unavailable",
+            "no worker is in the cluster right now",
+        ),
     ] {
         let (got, body) = curl(&cluster, arguments, path);
         let error = &json(&body)["error"];
