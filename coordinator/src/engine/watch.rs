@@ -48,6 +48,11 @@ impl Leading {
                 tracing::warn!("too few coordinators answer: leads no more");
                 return;
             }
+            // Raft may take itself for the leader for ever after that: nobody tells it who is.
+            if self.node.is_removed() {
+                tracing::info!("was taken out of the cluster: leads no more");
+                return;
+            }
             let all: Vec<WorkerId> = self.read(|state| state.workers().map(|worker| worker.id).collect());
             for worker in self.attendance.overdue(&all, self.lease) {
                 let reason = format!("nothing was heard of it for {} s", self.lease.as_secs_f32());

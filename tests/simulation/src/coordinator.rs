@@ -57,6 +57,8 @@ pub(crate) struct Coordinator {
     pub(crate) host: String,
     /// It belongs to the cluster only for a while.
     pub(crate) spare: bool,
+    /// It was taken out for good.
+    pub(crate) left: Cell<bool>,
     pub(crate) disk: RefCell<FaultyDisk>,
     /// What a write takes now, in milliseconds, at most.
     pub(crate) disk_ms: Cell<u64>,
@@ -81,6 +83,7 @@ impl Coordinator {
             id: Cell::new(id),
             host: format!("c{id}"),
             spare,
+            left: Cell::new(false),
             disk: RefCell::new(FaultyDisk::new(seed ^ id << 32)),
             disk_ms: Cell::new(DISK_MS),
             incarnation: Cell::new(0),

@@ -74,7 +74,7 @@ impl Fault {
     ];
     const OF_FIVE: &[Self] = &[Self::Minority, Self::Bridge];
     /// What a cluster gets along with for as long as it lasts.
-    const OF_ONE: &[Self] = &[Self::Kill, Self::Isolate, Self::Deaf, Self::Mute, Self::Hang];
+    const OF_ONE: &[Self] = &[Self::Kill, Self::Isolate, Self::Deaf, Self::Mute, Self::Hang, Self::Shrink];
 
     /// Whether it is a change of the members. Of those there is one at a time: two together may leave no majority for ever.
     pub(crate) const fn changes_members(self) -> bool {

@@ -193,6 +193,7 @@ impl Present {
                 self.fired = false;
             }
             Fault::Shrink => {
+                victim.left.set(self.planned.is_for_good());
                 injector.operator.want(self.target, Part::None);
                 self.fired = false;
             }

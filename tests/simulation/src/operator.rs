@@ -138,10 +138,14 @@ impl Operator {
     }
 }
 
-/// When every change is over, those take part that did at first, under the numbers that they have now.
+/// When every change is over, those take part that did at first, under the numbers that they have now, but for whoever was
+/// taken out for good.
 pub(crate) fn at_the_end(all: &[Rc<Coordinator>], broken: &Broken) {
-    let mut wanted: Vec<NodeId> =
-        all.iter().filter(|one| !one.spare).map(|coordinator| coordinator.id.get()).collect();
+    let mut wanted: Vec<NodeId> = all
+        .iter()
+        .filter(|one| !one.spare && !one.left.get())
+        .map(|coordinator| coordinator.id.get())
+        .collect();
     wanted.sort_unstable();
     let nodes: Vec<Node> = all.iter().filter_map(|coordinator| coordinator.node.borrow().clone()).collect();
     let newest = nodes.iter().map(Node::view).max_by_key(|view| view.applied_index);

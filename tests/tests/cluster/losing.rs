@@ -36,6 +36,41 @@ fn a_leader_that_dies_costs_no_step() {
 }
 
 #[test]
+fn leaders_that_are_taken_out_cost_no_step_and_keep_no_worker() {
+    let cluster = Cluster::start(5, 1);
+    cluster.with_workers(1);
+    let mut out = Vec::new();
+    let mut take_out_the_leader = || {
+        let leads = |position: &usize| {
+            let status = cluster.status(*position)?;
+            (status["ready"] == true && status["leader"] == status["id"]).then_some(())
+        };
+        let led =
+            until("a leader", || (0..5).filter(|one| !out.contains(one)).find(|one| leads(one).is_some()));
+        out.push(led);
+        let through = (0..5).find(|one| !out.contains(one)).unwrap();
+        let removal =
+            cluster.cullet(&["cluster", "remove", &cluster.id(led), "--cluster", &cluster.url(through)]);
+        assert_eq!(removal.exit_code, 0, "{}", removal.stderr);
+    };
+    let dir = long(&cluster, "");
+    let mut child = cluster.begin_run(&dir, &[]);
+    child.until("begun");
+    take_out_the_leader();
+    let ended = child.outcome();
+    ended.assert_success();
+    assert_eq!(attempts(&ended, "long"), 1);
+    // With nothing going on that would tell it who leads now.
+    for number in 0..2 {
+        take_out_the_leader();
+        let text = format!("cullet: 1\nname: w\nsteps: {{ s: {{ run: 'echo {number}' }} }}\n");
+        let began = Instant::now();
+        cluster.run(&cluster.pipeline(&format!("w{number}"), &text), &[]).assert_success();
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}: {}", began.elapsed(), cluster.logs());
+    }
+}
+
+#[test]
 fn a_worker_that_dies_has_its_step_run_elsewhere() {
     let mut cluster = Cluster::start(3, 2);
     cluster.with_workers(2);

@@ -63,6 +63,12 @@ impl Contents {
         self.dirty.clear();
     }
 
+    /// What a power cut leaves where nothing was on its way.
+    pub(super) fn lose_what_is_not_synced(&mut self) {
+        self.now.clone_from(&self.durable);
+        self.dirty.clear();
+    }
+
     /// What is on the device when some of the unsynced sectors have reached it.
     fn left(&self, chance: &mut Chance) -> Vec<u8> {
         let mut left = self.durable.clone();

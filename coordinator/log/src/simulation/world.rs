@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) syncs: u64,
     pub(super) stopped: bool,
     pub(super) chance: Chance,
+    /// Whether nothing reaches the device on its own, as where the system has memory to spare.
+    lazy: bool,
 }
 
 #[derive(Clone)]
@@ -44,7 +46,9 @@ pub(super) enum Renaming {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        Self { chance: Chance(seed), ..Self::default() }
+        let mut chance = Chance(seed);
+        let lazy = chance.coin();
+        Self { chance, lazy, ..Self::default() }
     }
 
     pub(super) fn after_power_cut(&mut self) -> Self {
@@ -59,8 +63,14 @@ impl World {
         }
         after.durable_names.clone_from(&names);
         after.names = names;
+        // Some of it is on its way when the power goes, mostly.
+        let all_is_lost = after.lazy && after.chance.coin();
         for file in after.files.values_mut() {
-            file.cut_power(&mut after.chance);
+            if all_is_lost {
+                file.lose_what_is_not_synced();
+            } else {
+                file.cut_power(&mut after.chance);
+            }
         }
         after
     }
@@ -85,7 +95,7 @@ impl World {
 
     /// At times, some of what is not synced reaches the device.
     pub(super) fn write_back(&mut self, number: u64) {
-        if let (true, Some(file)) = (self.chance.coin(), self.files.get_mut(&number)) {
+        if let (true, Some(file)) = (!self.lazy && self.chance.coin(), self.files.get_mut(&number)) {
             file.write_back(&mut self.chance);
         }
     }
