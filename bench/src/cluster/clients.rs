@@ -1,5 +1,6 @@
 //! Clients of coordinators.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use cullet_proto::v1;
@@ -14,6 +15,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Connections of one client that may break.
+const MAX_BROKEN: usize = 10;
 
 /// All coordinators, one after the other where one does not answer.
 #[derive(Clone)]
@@ -49,11 +53,19 @@ impl Client {
     /// Submits until it is taken in, coming back when it is told to. Gives the times that it was told to wait.
     ///
     /// # Errors
-    /// It was not taken in for another reason than a lack of room, or not told when to come back.
+    /// It was not taken in for another reason than a lack of room, or not told when to come back; or connections broke more
+    /// often than any client tries.
     pub(super) async fn insist(&self, pipeline: &str) -> Result<Vec<Duration>> {
         let (request, mut waits) = (request(pipeline), Vec::new());
+        let mut broken = 0;
         loop {
             let Err(status) = self.runs().submit(request.clone()).await else { return Ok(waits) };
+            // Who did not even get through was not refused.
+            if status.source().is_some() && broken < MAX_BROKEN {
+                broken += 1;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
             let told = told.filter(|_| status.code() == tonic::Code::ResourceExhausted);
             let wait = told.ok_or_else(|| format!("refused without a time to come back: {status}"))?;

@@ -1,6 +1,7 @@
 //! `cullet coordinator`.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, SystemClock}
 use cullet_coordinator::raft::Timing;
 use cullet_coordinator::services::{keep_health, routes};
 use cullet_core::Settings;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,9 @@ const LETTING_GO: Duration = Duration::from_secs(60);
 
 /// Open calls on one connection. A client that wants more opens another.
 const STREAMS: u32 = 1024;
+
+/// Connections that may wait to be accepted; the kernel allows fewer where `net.core.somaxconn` says so.
+const BACKLOG: u32 = 16_384;
 
 /// Serves until a signal ends it.
 pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<ExitStatus, CliError> {
@@ -126,7 +130,7 @@ async fn serve(
             .because(error)
             .hint("name another address with --listen")
     };
-    let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
+    let listener = listen(args.listen).map_err(cannot_listen)?;
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = args.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
@@ -164,6 +168,15 @@ async fn serve(
     drop(tokio::time::timeout(Duration::from_secs(1), server).await);
     Telemetry::finish(telemetry).await;
     ended
+}
+
+/// Listens there, with room for many that come at once: a connection more than that is reset.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Not taken from another process that listens there; only what is left of one that ended is no obstacle.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Takes the seat and keeps it until a signal comes or the disk fails.
