@@ -110,7 +110,7 @@ fn kill_once(cluster: &mut Cluster, heard: &Shared) -> Result<f64> {
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
-    cluster.run_coordinator(led);
+    super::run_coordinator(cluster, led);
     // Two can be missing of five, but not of three: the next kill waits until it is back.
     cluster.agreed_leader();
     std::thread::sleep(Duration::from_millis(fastrand::u64(200..800)));

@@ -13,7 +13,7 @@ pub(crate) use failover::run as failover;
 pub(crate) use flood::run as flood;
 pub(crate) use steps::run as steps;
 
-use cullet_tests::cluster::Cluster;
+use cullet_tests::cluster::{Cluster, Process};
 
 use crate::Result;
 use crate::cullet::binary;
@@ -21,14 +21,25 @@ use crate::cullet::binary;
 /// What a coordinator has by itself, in seconds.
 const LEASE: &str = "10";
 
+/// Runs and steps that are remembered: more than there are in any of these.
+const KEEP: &str = "1000000";
+
 /// Three coordinators that agree, and so many workers.
 fn start(workers: usize) -> Result<Cluster> {
     let mut cluster = Cluster::prepare(binary()?.clone(), 3, workers).leasing(LEASE);
-    (0..3).for_each(|position| cluster.run_coordinator(position));
+    (0..3).for_each(|position| run_coordinator(&mut cluster, position));
     cluster.agreed();
     (0..workers).for_each(|position| cluster.run_worker(position, &[]));
     cluster.with_workers(workers);
     Ok(cluster)
+}
+
+/// Starts one that forgets no run, so that those that are asked for at the end are there or lost.
+fn run_coordinator(cluster: &mut Cluster, position: usize) {
+    let mut command = cluster.coordinator_command(position);
+    command.args(["--keep-runs", KEEP, "--keep-steps", KEEP]);
+    let log = cluster.dir().join(format!("c{position}.log"));
+    cluster.put_coordinator(position, Process::start(command, &log));
 }
 
 /// The value that this part of all do not exceed.
