@@ -99,6 +99,7 @@ async fn launches(sandbox: &Sandbox, base: &Path, count: usize) -> Result<Vec<f6
             network: false,
             timeout: Duration::from_secs(60),
             limits: cullet_worker::StepLimits::default(),
+            image: None,
         };
         std::fs::create_dir_all(&launch.inputs)?;
         std::fs::create_dir_all(&launch.scratch)?;

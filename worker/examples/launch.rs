@@ -30,6 +30,7 @@ fn launch(dir: &Path) -> Launch {
         network: false,
         timeout: Duration::from_secs(60),
         limits: cullet_worker::StepLimits::default(),
+        image: None,
     }
 }
 

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 pub use cullet_cache::{Stream, Usage};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::image_root::{ImageRoot, RootUpper};
+
 /// A process to run, with everything around it decided.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -28,6 +30,8 @@ pub struct Launch {
     pub timeout: Duration,
     /// What all processes together may take.
     pub limits: StepLimits,
+    /// The root directory it runs in. None is what the executor shows of the machine.
+    pub image: Option<ImageRoot>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.
@@ -58,6 +62,8 @@ pub struct Execution {
     /// are merged unless marked opaque, and overlayfs whiteouts (character device 0:0, or the
     /// `user.overlay.whiteout` attribute) hide. No process of the step is alive any more.
     pub workspace: Vec<PathBuf>,
+    /// What it changed of its root directory, where that was an image and its main process ended by itself.
+    pub root_upper: Option<RootUpper>,
 }
 
 /// How a process ended.

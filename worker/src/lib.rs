@@ -6,6 +6,7 @@ pub mod collect;
 pub mod conclusion;
 pub mod executor;
 pub mod host;
+mod image_root;
 pub mod input_root;
 pub mod junit;
 mod layers;
@@ -24,5 +25,6 @@ pub use attempt::{
 pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
 pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, StepLimits, Stream, Usage};
+pub use image_root::{ImageRoot, Owners, RootUpper};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use space::{Room, SpaceWatching};

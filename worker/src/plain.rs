@@ -25,6 +25,8 @@ use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor, StepLimits};
 /// As many at a time as in the sandbox; more wait.
 const MAX_IN_FLIGHT: usize = 256;
 
+const NO_IMAGES: &str = "a plain process runs with the machine's files: steps with an image need the sandbox";
+
 /// Runs steps as plain processes.
 #[derive(Debug)]
 pub struct PlainExecutor {
@@ -60,6 +62,7 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         inputs: launch.inputs,
         scratch: launch.scratch,
         network: launch.network,
+        image: None,
         processes: 0,
         groups: 0,
     })
@@ -99,6 +102,9 @@ impl StepExecutor for PlainExecutor {
         log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
+        if launch.image.is_some() {
+            return Err(ExecuteError::Unavailable(NO_IMAGES.to_owned()));
+        }
         let workspace = vec![launch.scratch.join("workspace")];
         let bounds = (launch.timeout, launch.limits);
         let tools = Arc::clone(&self.tools);

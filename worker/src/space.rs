@@ -154,7 +154,15 @@ mod tests {
         ) -> Result<Execution, ExecuteError> {
             let (started_at, duration) = (SystemTime::UNIX_EPOCH, Duration::ZERO);
             let usage = crate::Usage::default();
-            Ok(Execution { exit: self.0, started_at, duration, usage, out_of_memory: 0, workspace: vec![] })
+            Ok(Execution {
+                exit: self.0,
+                started_at,
+                duration,
+                usage,
+                out_of_memory: 0,
+                workspace: vec![],
+                root_upper: None,
+            })
         }
     }
 
@@ -174,6 +182,7 @@ mod tests {
             network: false,
             timeout: Duration::from_secs(seconds),
             limits: crate::StepLimits::default(),
+            image: None,
         }
     }
 

@@ -161,6 +161,7 @@ fn launch(attempt: &Attempt, inputs: &InputRoot, scratch: &ScratchDir) -> Launch
         network: action.requires(NETWORK),
         timeout: action.timeout,
         limits: attempt.limits,
+        image: None,
     }
 }
 

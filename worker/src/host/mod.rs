@@ -11,7 +11,7 @@ pub(crate) mod seen;
 mod stamp;
 mod tools;
 
-pub use env::complete_env;
+pub use env::{complete_env, complete_image_env};
 pub use fingerprint::{FingerprintPart, HostFingerprint};
 pub use recall::{fingerprint, fingerprint_of, look};
 pub use tools::HostTools;

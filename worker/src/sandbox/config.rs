@@ -11,6 +11,10 @@ use crate::host::HostTools;
 /// services and `/etc/subuid` hand out, so that it owns nothing but what cullet gives it.
 pub const SANDBOX_UID: u32 = 2_147_480_000;
 
+/// The users and groups 0 to 65,535 of images, as far as they are not the step's own, when cullet itself is root: from
+/// here on. Just below the ids that systemd reserves for foreign images, and nobody else's either.
+pub const IMAGE_BLOCK: u32 = 0x7FFD_0000;
+
 /// The user and group id a step sees as its own, named `cullet`.
 pub const INSIDE_UID: u32 = 1000;
 

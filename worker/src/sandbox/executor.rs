@@ -13,8 +13,8 @@ use super::config::{LauncherCommand, SandboxConfig};
 use super::protocol::{Mode, StepRequest};
 use super::runner::{Runner, setup};
 use super::tier::Tier;
-use crate::host::{HostTools, complete_env};
-use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor, StepLimits};
+use crate::host::{HostTools, complete_env, complete_image_env};
+use crate::{ExecuteError, Execution, Launch, LogSink, RootUpper, StepExecutor, StepLimits};
 
 /// Runs steps in Linux namespaces of their own.
 #[derive(Debug)]
@@ -47,6 +47,12 @@ impl Sandbox {
         self.runner.footing().owner
     }
 
+    /// Which form the layers of images must have: with the owners and the `trusted.overlay` attributes of real root, or
+    /// those that a plain user can make, `user.overlay`, with every file owned by that user.
+    pub fn takes_owned_layers(&self) -> bool {
+        self.runner.footing().owned_layers
+    }
+
     /// Which of these limits this machine does not enforce.
     pub fn missing(&self, limits: &StepLimits) -> Vec<&'static str> {
         self.runner.cgroups().missing(limits)
@@ -59,15 +65,19 @@ impl Sandbox {
 }
 
 fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<StepRequest, ExecuteError> {
-    prepare_scratch(&launch.scratch, owner)
+    prepare_scratch(&launch.scratch, owner, launch.image.is_some())
         .map_err(|source| setup("prepare the scratch directory", source))?;
     Ok(StepRequest {
-        env: complete_env(launch.env, tools),
+        env: match &launch.image {
+            Some(image) => complete_image_env(launch.env, &image.env),
+            None => complete_env(launch.env, tools),
+        },
         arguments: launch.arguments,
         working_directory: launch.working_directory,
         inputs: launch.inputs,
         scratch: launch.scratch,
         network: launch.network,
+        image: launch.image,
         processes: 0,
         groups: 0,
     })
@@ -77,8 +87,19 @@ fn upper(scratch: &Path) -> PathBuf {
     scratch.join("upper")
 }
 
-/// Makes the overlay's two directories; the upper one is what the step sees as its workspace.
-fn prepare_scratch(scratch: &Path, owner: Option<u32>) -> io::Result<()> {
+/// Of the overlay that is the root directory of a step in an image.
+fn root_scratch(scratch: &Path) -> PathBuf {
+    scratch.join("root")
+}
+
+/// Makes the overlay's two directories; the upper one is what the step sees as its workspace. The same for the root
+/// directory of a step in an image, whose first process says whose they are.
+fn prepare_scratch(scratch: &Path, owner: Option<u32>, in_image: bool) -> io::Result<()> {
+    if in_image {
+        let root = root_scratch(scratch);
+        DirBuilder::new().mode(0o755).create(&root)?;
+        prepare_scratch(&root, None, false)?;
+    }
     for dir in [upper(scratch), scratch.join("work")] {
         DirBuilder::new().mode(0o755).create(&dir)?;
         // Whatever the umask of cullet is, every step finds the same workspace.
@@ -116,10 +137,15 @@ impl StepExecutor for Sandbox {
     ) -> Result<Execution, ExecuteError> {
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
         let (bounds, scratch) = ((launch.timeout, launch.limits), launch.scratch.clone());
-        let (tools, owner) = (Arc::clone(&self.tools), self.owner());
+        let (tools, owner, in_image) = (Arc::clone(&self.tools), self.owner(), launch.image.is_some());
         let prepare = move || prepare(launch, &tools, owner);
         let ran = self.runner.run(prepare, bounds, log, cancel).await?;
         open_overlay_work(&scratch);
-        Ok(ran.execution(workspace))
+        if in_image {
+            open_overlay_work(&root_scratch(&scratch));
+        }
+        let path = upper(&root_scratch(&scratch));
+        let root_upper = ran.ended.owners.map(|owners| RootUpper { path, owners });
+        Ok(Execution { root_upper, ..ran.execution(workspace) })
     }
 }

@@ -15,7 +15,7 @@ pub(crate) mod runner;
 mod supervise;
 mod tier;
 
-pub use config::{INSIDE_UID, LauncherCommand, SANDBOX_UID, SandboxConfig, ViewConfig};
+pub use config::{IMAGE_BLOCK, INSIDE_UID, LauncherCommand, SANDBOX_UID, SandboxConfig, ViewConfig};
 pub use executor::Sandbox;
 pub use launcher::launcher_main;
 pub use owner::sandbox_owner;

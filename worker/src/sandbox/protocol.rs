@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ViewConfig;
 use super::fault::Fault;
+use crate::{ImageRoot, Owners};
 
 /// What the launcher is to prepare.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +74,8 @@ pub(crate) struct Footing {
     pub(crate) owner: Option<u32>,
     /// Whether a step can have a /proc of its own; otherwise it sees the machine's, read-only.
     pub(crate) own_proc: bool,
+    /// Whether layers of images have the owners that the image gives their files.
+    pub(crate) owned_layers: bool,
 }
 
 /// One step to start.
@@ -83,9 +86,11 @@ pub(crate) struct StepRequest {
     pub(crate) working_directory: String,
     /// The lower layer of the workspace.
     pub(crate) inputs: PathBuf,
-    /// Holds `upper` and `work`, or a plain step's `workspace`.
+    /// Holds `upper` and `work`, the same in `root` for a step in an image, or a plain step's `workspace`.
     pub(crate) scratch: PathBuf,
     pub(crate) network: bool,
+    /// In place of the view of the machine. The environment is complete but for `HOME`.
+    pub(crate) image: Option<ImageRoot>,
     /// Processes and threads at a time; 0 for as many as any step may have.
     pub(crate) processes: u32,
     /// Control groups that it has to enter: their descriptors come behind the other three.
@@ -101,7 +106,18 @@ pub(crate) enum StepReport {
     /// Nothing of the step ran.
     Failed(Fault),
     /// The step's main process ended.
-    Ended { ending: Ending, started_at: SystemTime, duration: Duration, taken: Taken },
+    Ended(Report),
+}
+
+/// All about the end of a step's main process.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) ending: Ending,
+    pub(crate) started_at: SystemTime,
+    pub(crate) duration: Duration,
+    pub(crate) taken: Taken,
+    /// Of a step in an image.
+    pub(crate) owners: Option<Owners>,
 }
 
 /// What the processes took that have ended, as getrusage(2) has it.

@@ -42,11 +42,12 @@ pub(crate) struct Ran {
 impl Ran {
     /// For whoever asked, with what is left in the workspace.
     pub(crate) fn execution(self, workspace: Vec<PathBuf>) -> Execution {
-        let Self { ended: Ended { exit, started_at, duration, taken }, seen } = self;
+        let Self { ended: Ended { exit, started_at, duration, taken, .. }, seen } = self;
         let peak_memory_bytes = if seen.peak_bytes > 0 { seen.peak_bytes } else { taken.peak_bytes };
         let Taken { cpu_ms, read_bytes, written_bytes, .. } = taken;
         let usage = Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes };
-        Execution { exit, started_at, duration, usage, out_of_memory: seen.killed, workspace }
+        let out_of_memory = seen.killed;
+        Execution { exit, started_at, duration, usage, out_of_memory, workspace, root_upper: None }
     }
 }
 
@@ -169,8 +170,7 @@ fn conclude(ended: Result<Ended, ExecuteError>, seen: Seen) -> Result<Ran, Execu
     match ended {
         Ok(ended) => Ok(Ran { ended, seen }),
         Err(ExecuteError::Lost { started_at, duration }) if seen.killed > 0 => {
-            let (exit, taken) = (Exit::Signal(libc::SIGKILL), Taken::default());
-            Ok(Ran { ended: Ended { exit, started_at, duration, taken }, seen })
+            Ok(Ran { ended: Ended::unseen(Exit::Signal(libc::SIGKILL), started_at, duration), seen })
         }
         Err(error) => Err(error),
     }

@@ -13,10 +13,10 @@ use nix::unistd::Pid;
 use super::connection::{Connection, PATIENCE};
 use super::fault::Fault;
 use super::frame::{recv_packet, send_packet};
-use super::protocol::{Ending, Order, StepReport, Taken};
+use super::protocol::{Ending, Order, Report, StepReport, Taken};
 use crate::pump::Pump;
 use crate::stopping::{Stop, StopSignal, Stopping};
-use crate::{ExecuteError, Exit, LogSink};
+use crate::{ExecuteError, Exit, LogSink, Owners};
 
 /// A step that was handed to the launcher.
 pub(super) struct Supervised {
@@ -42,7 +42,7 @@ struct Known {
     processes: Option<OwnedFd>,
     /// The first process, when its pidfd could not be received.
     unwatched: Option<Pid>,
-    ended: Option<(Ending, SystemTime, Duration, Taken)>,
+    ended: Option<Report>,
     fault: Option<Fault>,
     /// The socket's other end is closed: nothing more will be told.
     silent: bool,
@@ -55,6 +55,25 @@ pub(crate) struct Ended {
     pub(crate) started_at: SystemTime,
     pub(crate) duration: Duration,
     pub(crate) taken: Taken,
+    pub(crate) owners: Option<Owners>,
+}
+
+impl Ended {
+    /// One of which nothing is known but that, and since when.
+    pub(crate) fn unseen(exit: Exit, started_at: SystemTime, duration: Duration) -> Self {
+        Self { exit, started_at, duration, taken: Taken::default(), owners: None }
+    }
+}
+
+impl From<Report> for Ended {
+    fn from(report: Report) -> Self {
+        let Report { ending, started_at, duration, taken, owners } = report;
+        let exit = match ending {
+            Ending::Code(code) => Exit::Code(code),
+            Ending::Signal(signal) => Exit::Signal(signal),
+        };
+        Self { exit, started_at, duration, taken, owners }
+    }
 }
 
 /// Blocks until no process of the step is left.
@@ -164,9 +183,7 @@ impl Known {
                     }
                 }
                 Ok(Some((StepReport::Failed(fault), _))) => self.fault = Some(fault),
-                Ok(Some((StepReport::Ended { ending, started_at, duration, taken }, _))) => {
-                    self.ended = Some((ending, started_at, duration, taken));
-                }
+                Ok(Some((StepReport::Ended(report), _))) => self.ended = Some(report),
                 Ok(None) | Err(_) => self.silent = true,
             }
         }
@@ -217,18 +234,11 @@ impl Known {
             });
         }
         if let Some(exit) = stopping.verdict() {
-            let ended = self.ended.map(|(_, at, ran, taken)| (at, ran, taken));
-            let (started_at, duration, taken) = ended.unwrap_or((began, elapsed, Taken::default()));
-            return Ok(Ended { exit, started_at, duration, taken });
+            let unseen = Ended::unseen(exit, began, elapsed);
+            return Ok(self.ended.map_or(unseen, |report| Ended { exit, ..report.into() }));
         }
         match (self.ended, self.fault) {
-            (Some((ending, started_at, duration, taken)), _) => {
-                let exit = match ending {
-                    Ending::Code(code) => Exit::Code(code),
-                    Ending::Signal(signal) => Exit::Signal(signal),
-                };
-                Ok(Ended { exit, started_at, duration, taken })
-            }
+            (Some(report), _) => Ok(report.into()),
             (None, Some(fault)) => Err(fault.into()),
             (None, None) => Err(ExecuteError::Lost { started_at: began, duration: elapsed }),
         }

@@ -80,6 +80,7 @@ impl StepExecutor for Closure {
             usage: cullet_worker::Usage { cpu_ms: 2, peak_memory_bytes: 3 << 20, ..Default::default() },
             out_of_memory: u64::from(exit == Exit::Code(OUT_OF_MEMORY)),
             workspace: vec![upper, launch.inputs],
+            root_upper: None,
         })
     }
 }

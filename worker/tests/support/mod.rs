@@ -94,6 +94,7 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             network: false,
             timeout: Duration::from_secs(60),
             limits: cullet_worker::StepLimits::default(),
+            image: None,
         },
         dir,
         cancel: CancellationToken::new(),

@@ -76,7 +76,7 @@ fn as_root() -> Result<Standing, Fault> {
 pub(super) fn new_namespace() -> Result<(), Fault> {
     let (uid, gid) = (geteuid().as_raw(), nix::unistd::getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).during("create a user namespace")?;
-    map_ids(Path::new("/proc"), uid, gid)
+    map_ids(Path::new("/proc"), (INSIDE_UID, uid), (INSIDE_UID, gid))
 }
 
 /// Gives up every other user and group for `uid`.
@@ -89,10 +89,11 @@ pub(super) fn become_user(uid: u32) -> Result<(), Fault> {
     sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).during("own /proc/self")
 }
 
-/// In a new user namespace: makes the ids from outside appear as the step's user. `proc` is a writable /proc.
-pub(super) fn map_ids(proc: &Path, outside_uid: u32, outside_gid: u32) -> Result<(), Fault> {
+/// In a new user namespace: makes one id of a user and of a group inside of those outside, (inside, outside). `proc` is a
+/// writable /proc.
+pub(super) fn map_ids(proc: &Path, user: (u32, u32), group: (u32, u32)) -> Result<(), Fault> {
     let myself = proc.join("self");
     fs::write(myself.join("setgroups"), "deny").during("deny setgroups")?;
-    fs::write(myself.join("uid_map"), format!("{INSIDE_UID} {outside_uid} 1")).during("map the user")?;
-    fs::write(myself.join("gid_map"), format!("{INSIDE_UID} {outside_gid} 1")).during("map the group")
+    fs::write(myself.join("uid_map"), format!("{} {} 1", user.0, user.1)).during("map the user")?;
+    fs::write(myself.join("gid_map"), format!("{} {} 1", group.0, group.1)).during("map the group")
 }

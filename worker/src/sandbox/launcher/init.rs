@@ -19,9 +19,10 @@ use nix::unistd::{ForkResult, Pid, fork, sethostname};
 
 use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
-use super::super::protocol::{Ending, Order, StepReport, StepRequest, Taken};
+use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
-use super::{Launcher, Prepared, filter, plain, privileges, step_root, sys};
+use super::{Launcher, Prepared, filter, image, plain, privileges, step_root, sys};
+use crate::Owners;
 
 /// The unit of the block counts of getrusage(2) on Linux.
 const RUSAGE_BLOCK_BYTES: u64 = 512;
@@ -34,6 +35,16 @@ pub(super) struct StepFds {
     pub(super) channel: OwnedFd,
     /// Of the step's control groups: `cgroup.procs` of each.
     pub(super) entrances: Vec<OwnedFd>,
+}
+
+/// What the step's program finds around it.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) workspace: PathBuf,
+    /// `HOME` where nothing else is declared.
+    pub(super) home: Option<String>,
+    /// Whose files are whose in the step's image.
+    pub(super) owners: Option<Owners>,
 }
 
 /// Everything process 1 does.
@@ -53,8 +64,8 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
     };
     let started = entered
         .and_then(|()| enter(launcher, request, alive))
-        .and_then(|workspace| Program::new(request, &workspace))
-        .and_then(|program| start(&program, channel));
+        .and_then(|world| Ok((Program::new(request, &world)?, world.owners)))
+        .and_then(|(program, owners)| start(&program, channel, owners));
     let report = match started {
         Ok(step) => step.wait(channel, launcher),
         Err(fault) => StepReport::Failed(fault),
@@ -91,26 +102,26 @@ fn keep_only(fds: &StepFds, alive: Option<&OwnedFd>) -> io::Result<(BorrowedFd<'
     Ok((unsafe { BorrowedFd::borrow_raw(CHANNEL) }, kept))
 }
 
-/// Becomes what the step's program may start from; the answer is its workspace.
-fn enter(launcher: &Launcher, request: &StepRequest, alive: Option<OwnedFd>) -> Result<PathBuf, Fault> {
+/// Becomes what the step's program may start from.
+fn enter(launcher: &Launcher, request: &StepRequest, alive: Option<OwnedFd>) -> Result<World, Fault> {
     match launcher {
         Launcher::Sandbox(prepared) => {
-            isolate(prepared, request)?;
+            let world = isolate(prepared, request)?;
             // The kernel tells only of a death that comes after it was asked to.
             if alive.is_some_and(|launcher| has_ended(launcher.as_fd())) {
                 sys::exit_now(1);
             }
-            Ok(PathBuf::from("/workspace"))
+            Ok(world)
         }
         Launcher::Plain => {
             plain::adopt_orphans()?;
-            Ok(request.scratch.join("workspace"))
+            Ok(World { workspace: request.scratch.join("workspace"), ..World::default() })
         }
     }
 }
 
 /// From a fork of the launcher to a process that has nothing but what the step may have.
-fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
+fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
     let mut namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -123,14 +134,29 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<(), Fault> {
     }
     let machine = MachineProc::keep(prepared.own_proc)?;
     step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
-    step_root::pivot(&prepared.view)?;
-    step_root::silence_stdin()?;
     let most = most_processes(prepared.config.max_processes, request.processes);
-    let forbidden = privileges::drop_all(prepared.standing, most, &machine.path())?;
+    let mut world = World { workspace: PathBuf::from("/workspace"), ..World::default() };
+    let kept = match &request.image {
+        None => {
+            step_root::pivot(&prepared.view.root)?;
+            step_root::silence_stdin()?;
+            privileges::become_nobody(prepared.standing, &machine.path())?;
+            privileges::NONE
+        }
+        Some(image) => {
+            let root = image::Root::assemble(prepared.standing, &prepared.view, image, &request.scratch)?;
+            (world.owners, world.home) = (Some(root.owners()), Some(root.home()));
+            step_root::pivot(&prepared.view.image)?;
+            step_root::silence_stdin()?;
+            root.become_user(most, &machine.path())?
+        }
+    };
+    let forbidden = privileges::drop_all(most, &machine.path(), kept)?;
     // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
     let against_namespaces = prepared.against_namespaces.iter().filter(|_| !forbidden);
-    against_namespaces.chain(&prepared.filter).try_for_each(filter::install)
+    against_namespaces.chain(&prepared.filter).try_for_each(filter::install)?;
+    Ok(world)
 }
 
 /// The smaller of what any step and what this one may have.
@@ -168,9 +194,10 @@ struct Running {
     children: SignalFd,
     started_at: SystemTime,
     clock: Instant,
+    owners: Option<Owners>,
 }
 
-fn start(program: &Program, channel: BorrowedFd<'_>) -> Result<Running, Fault> {
+fn start(program: &Program, channel: BorrowedFd<'_>, owners: Option<Owners>) -> Result<Running, Fault> {
     sys::notice_children();
     let mut chld = SigSet::empty();
     chld.add(Signal::SIGCHLD);
@@ -184,7 +211,7 @@ fn start(program: &Program, channel: BorrowedFd<'_>) -> Result<Running, Fault> {
     // SAFETY: this process has one thread, so the child may run any code.
     match unsafe { fork() }.during("fork")? {
         ForkResult::Child => program.run(),
-        ForkResult::Parent { child } => Ok(Running { pid: child, children, started_at, clock }),
+        ForkResult::Parent { child } => Ok(Running { pid: child, children, started_at, clock, owners }),
     }
 }
 
@@ -203,12 +230,13 @@ impl Running {
     fn wait(&self, channel: BorrowedFd<'_>, launcher: &Launcher) -> StepReport {
         loop {
             if let Some(ending) = self.reap() {
-                return StepReport::Ended {
+                return StepReport::Ended(Report {
                     ending,
                     started_at: self.started_at,
                     duration: self.clock.elapsed(),
                     taken: taken(),
-                };
+                    owners: self.owners,
+                });
             }
             let mut watched = [
                 PollFd::new(self.children.as_fd(), PollFlags::POLLIN),

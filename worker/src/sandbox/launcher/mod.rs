@@ -8,6 +8,7 @@ mod dev;
 mod etc;
 mod filter;
 mod footing;
+mod image;
 mod init;
 mod mounts;
 mod plain;
@@ -131,9 +132,11 @@ impl Launcher {
     fn footing(&self) -> Footing {
         match self {
             Self::Sandbox(prepared) => {
-                Footing { owner: prepared.standing.owner(), own_proc: prepared.own_proc }
+                let Prepared { standing, own_proc, .. } = &**prepared;
+                let owned_layers = *standing == Standing::Root;
+                Footing { owner: standing.owner(), own_proc: *own_proc, owned_layers }
             }
-            Self::Plain => Footing { owner: None, own_proc: false },
+            Self::Plain => Footing { owner: None, own_proc: false, owned_layers: false },
         }
     }
 

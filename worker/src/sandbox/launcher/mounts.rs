@@ -26,6 +26,15 @@ pub(crate) fn bind(source: &Path, target: &Path) -> Result<(), Fault> {
     ))
 }
 
+/// Moves what is mounted at `source`, with everything mounted below it.
+pub(crate) fn move_to(source: &Path, target: &Path) -> Result<(), Fault> {
+    mount(Some(source), target, NONE, MsFlags::MS_MOVE, NONE).during(format!(
+        "move {} to {}",
+        source.display(),
+        target.display()
+    ))
+}
+
 /// No mount or unmount from here on reaches the machine, nor the other way round.
 pub(crate) fn detach_from_the_machine() -> Result<(), Fault> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).during("make the mounts private")
@@ -43,6 +52,11 @@ pub(crate) fn restrict_all(target: &Path, attributes: u64) -> Result<(), Fault> 
 
 fn set_attributes(target: &Path, recursive: bool, attributes: u64) -> Result<(), Fault> {
     let action = || format!("restrict the mount at {}", target.display());
-    let path = CString::new(target.as_os_str().as_bytes()).map_err(|_| Fault::new(action(), libc::EINVAL))?;
-    sys::mount_setattr(&path, recursive, attributes).during(action())
+    sys::mount_setattr(&c_path(target)?, recursive, attributes).during(action())
+}
+
+/// A path as the kernel takes it.
+pub(crate) fn c_path(path: &Path) -> Result<CString, Fault> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Fault::new("pass a path with a NUL byte", libc::EINVAL))
 }

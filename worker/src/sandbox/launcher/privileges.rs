@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{getegid, geteuid};
 
+use super::super::config::INSIDE_UID;
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};
 use super::sys;
@@ -15,25 +16,58 @@ use super::sys;
 /// Open files of a step: what systemd gives a service as its hard limit's usual floor for large builds.
 const MAX_OPEN_FILES: u64 = 65_536;
 
+/// A set without any capability.
+pub(super) const NONE: u64 = 0;
+
+/// Those that a step in an image keeps as its root: of Docker's, what has a use in a user namespace that owns nothing
+/// else. They are for files that belong to the image's users, and for becoming those users.
+pub(super) const OF_ROOT: u64 = 1 << CAP_CHOWN
+    | 1 << CAP_DAC_OVERRIDE
+    | 1 << CAP_FOWNER
+    | 1 << CAP_FSETID
+    | 1 << CAP_KILL
+    | 1 << CAP_SETGID
+    | 1 << CAP_SETUID
+    | 1 << CAP_SETPCAP
+    | 1 << CAP_SYS_CHROOT
+    | 1 << CAP_SETFCAP;
+
+// Numbers of Linux, `include/uapi/linux/capability.h`.
+const CAP_CHOWN: u32 = 0;
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_FOWNER: u32 = 3;
+const CAP_FSETID: u32 = 4;
+const CAP_KILL: u32 = 5;
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+const CAP_SETPCAP: u32 = 8;
+const CAP_SYS_CHROOT: u32 = 18;
+const CAP_SETFCAP: u32 = 31;
+
 /// Turns this process into the sandbox user, in a user namespace that owns nothing but itself: not the mounts,
 /// not the network, not the process ids of the step, and so with power over none of them.
 ///
-/// `proc` is a /proc in which this process may write. Whether further namespaces are forbidden by that: containers that mask
-/// parts of it leave its settings read-only, and a filter has to do it.
-pub(super) fn drop_all(standing: Standing, most_processes: u64, proc: &Path) -> Result<bool, Fault> {
+/// `proc` is a /proc in which this process may write.
+pub(super) fn become_nobody(standing: Standing, proc: &Path) -> Result<(), Fault> {
     if standing == Standing::Root {
         footing::become_user(standing.step_uid())?;
     }
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER).during("create the step's user namespace")?;
-    footing::map_ids(proc, uid, gid)?;
+    footing::map_ids(proc, (INSIDE_UID, uid), (INSIDE_UID, gid))
+}
+
+/// In the step's user namespace: gives up all that it has there but for the capabilities `kept`, for good. Whether further
+/// namespaces are forbidden by that: containers that mask parts of /proc leave its settings read-only, and a filter has
+/// to do it.
+pub(super) fn drop_all(most_processes: u64, proc: &Path, kept: u64) -> Result<bool, Fault> {
     // A further namespace would hand the step capabilities again, and with them more of the kernel.
     let forbidden = match fs::write(proc.join("sys/user/max_user_namespaces"), "0") {
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => false,
         written => written.during("forbid further user namespaces").map(|()| true)?,
     };
     limit(most_processes)?;
-    drop_capabilities()?;
+    drop_capabilities(kept)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;
     // The step shares this user: without this it could trace its first process.
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).during("hide the first process")?;
@@ -42,26 +76,25 @@ pub(super) fn drop_all(standing: Standing, most_processes: u64, proc: &Path) -> 
 
 /// The process limit counts within the user namespace just made, so it is the step's alone.
 fn limit(most_processes: u64) -> Result<(), Fault> {
-    let open_files = nix::sys::resource::getrlimit(Resource::RLIMIT_NOFILE)
-        .during("read the limit of open files")?
-        .1
-        .min(MAX_OPEN_FILES);
-    let limits = [
-        (Resource::RLIMIT_CORE, 0),
-        (Resource::RLIMIT_NOFILE, open_files),
-        (Resource::RLIMIT_NPROC, most_processes),
-    ];
-    for (resource, most) in limits {
-        let hard = nix::sys::resource::getrlimit(resource).during("read a limit")?.1;
-        let most = most.min(hard);
-        setrlimit(resource, most, most).during("set a limit")?;
-    }
-    Ok(())
+    limit_to(Resource::RLIMIT_CORE, 0)?;
+    limit_to(Resource::RLIMIT_NOFILE, MAX_OPEN_FILES)?;
+    limit_processes(most_processes)
 }
 
-fn drop_capabilities() -> Result<(), Fault> {
+/// A limit of processes, which a user namespace made from here on is under as a whole.
+pub(super) fn limit_processes(most: u64) -> Result<(), Fault> {
+    limit_to(Resource::RLIMIT_NPROC, most)
+}
+
+fn limit_to(resource: Resource, most: u64) -> Result<(), Fault> {
+    let hard = getrlimit(resource).during("read a limit")?.1;
+    let most = most.min(hard);
+    setrlimit(resource, most, most).during("set a limit")
+}
+
+fn drop_capabilities(kept: u64) -> Result<(), Fault> {
     // The kernel refuses the first number it has no capability for.
-    for capability in 0..64 {
+    for capability in (0..64).filter(|number| kept & (1 << number) == 0) {
         match sys::prctl(libc::PR_CAPBSET_DROP, capability, 0) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
             other => other.during("shrink the capability bounding set")?,
@@ -69,5 +102,5 @@ fn drop_capabilities() -> Result<(), Fault> {
     }
     sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0)
         .during("clear the ambient capabilities")?;
-    sys::clear_capabilities().during("drop the capabilities")
+    sys::keep_capabilities(kept).during("drop the capabilities")
 }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
@@ -12,6 +11,7 @@ use nix::unistd::{chdir, execve, setsid};
 
 use super::super::fault::Fault;
 use super::super::protocol::StepRequest;
+use super::init::World;
 use super::step_root::c_string;
 use super::sys;
 
@@ -31,14 +31,16 @@ pub(super) struct Program {
 
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
-    pub(super) fn new(request: &StepRequest, workspace: &Path) -> Result<Self, Fault> {
-        let directory = workspace.join(&request.working_directory);
+    pub(super) fn new(request: &StepRequest, world: &World) -> Result<Self, Fault> {
+        let directory = world.workspace.join(&request.working_directory);
         let name = request.arguments.first().cloned().unwrap_or_default();
         let pairs = request.env.iter().map(|(name, value)| format!("{name}={value}"));
+        let has_home = request.env.iter().any(|(name, _)| name == "HOME");
+        let home = world.home.iter().filter(|_| !has_home).map(|home| format!("HOME={home}"));
         Ok(Self {
             candidates: candidates(&name, &request.env)?,
             arguments: request.arguments.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
-            env: pairs.map(|pair| c_string(&pair)).collect::<Result<_, _>>()?,
+            env: pairs.chain(home).map(|pair| c_string(&pair)).collect::<Result<_, _>>()?,
             directory: CString::new(directory.into_os_string().into_vec())
                 .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
             name,

@@ -1,7 +1,7 @@
 //! What one step adds to the view: its /proc, its private directories, its workspace. Then the view becomes `/`.
 
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -77,14 +77,7 @@ fn mount_private(view: &View, config: &ViewConfig) -> Result<(), Fault> {
 /// its mountinfo says nothing about the machine. `volatile` saves a sync of the whole filesystem at the end;
 /// `userxattr` marks opaque directories in a way that any user can make and read.
 pub(super) fn mount_workspace(inputs: &Path, scratch: &Path, target: &Path) -> Result<(), Fault> {
-    let open = |path: &Path| {
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-            .open(path)
-            .during(format!("open {}", path.display()))
-    };
-    let (inputs, scratch) = (open(inputs)?, open(scratch)?);
+    let (inputs, scratch) = (open_dir(inputs)?, open_dir(scratch)?);
     let (lower, upper) = (inputs.as_raw_fd(), scratch.as_raw_fd());
     let options = format!(
         "lowerdir=/proc/self/fd/{lower},upperdir=/proc/self/fd/{upper}/upper,\
@@ -94,10 +87,19 @@ pub(super) fn mount_workspace(inputs: &Path, scratch: &Path, target: &Path) -> R
     mounts::filesystem("overlay", target, flags, &options)
 }
 
-/// Makes the view this process's root, and the machine's unreachable.
-pub(super) fn pivot(view: &View) -> Result<(), Fault> {
-    chdir(&view.root).during("enter the view")?;
-    pivot_root(".", ".").during("make the view the root")?;
+/// A directory to name by its descriptor.
+pub(super) fn open_dir(path: &Path) -> Result<File, Fault> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+        .open(path)
+        .during(format!("open {}", path.display()))
+}
+
+/// Makes what is mounted at `root` this process's root, and the machine's unreachable.
+pub(super) fn pivot(root: &Path) -> Result<(), Fault> {
+    chdir(root).during("enter the step's root")?;
+    pivot_root(".", ".").during("make it the root")?;
     umount2(".", MntFlags::MNT_DETACH).during("detach the machine's root")?;
     chdir("/").during("enter the new root")
 }
@@ -105,7 +107,7 @@ pub(super) fn pivot(view: &View) -> Result<(), Fault> {
 /// Puts the view's own /dev/null on standard input.
 pub(super) fn silence_stdin() -> Result<(), Fault> {
     use std::os::fd::AsFd;
-    let null = fs::File::open("/dev/null").during("open /dev/null")?;
+    let null = File::open("/dev/null").during("open /dev/null")?;
     sys::duplicate_to(null.as_fd(), 0).during("replace standard input")
 }
 

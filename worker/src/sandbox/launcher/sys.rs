@@ -30,15 +30,61 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
 pub(crate) fn mount_setattr(path: &CStr, recursive: bool, attributes: u64) -> io::Result<()> {
     let change = MountAttr { attr_set: attributes, ..MountAttr::default() };
     let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
+    change_mount(libc::AT_FDCWD, path, flags, &change)
+}
+
+/// A mount of the directory at `path` alone, which is nowhere yet.
+pub(crate) fn clone_mount(path: &CStr) -> io::Result<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: `path` is a C string that outlives the call; the descriptor is owned right away.
+    unsafe {
+        let fd = check(libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags))?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Shows the files of a mount that is nowhere yet with the owners that a user namespace has in their place: whose id is
+/// 5 belongs to whoever is 5 there.
+pub(crate) fn map_owners(
+    mount: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    attributes: u64,
+) -> io::Result<()> {
+    let change = MountAttr {
+        attr_set: attributes | libc::MOUNT_ATTR_IDMAP,
+        userns_fd: namespace.as_raw_fd().cast_unsigned().into(),
+        ..MountAttr::default()
+    };
+    change_mount(mount.as_raw_fd(), c"", libc::AT_EMPTY_PATH, &change)
+}
+
+fn change_mount(at: RawFd, path: &CStr, flags: libc::c_int, change: &MountAttr) -> io::Result<()> {
     // SAFETY: `path` is a C string and `change` a mount_attr of the size given; both outlive the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
+            at,
+            path.as_ptr(),
+            flags,
+            std::ptr::from_ref(change),
+            size_of::<MountAttr>(),
+        )
+    };
+    check(result).map(drop)
+}
+
+/// Puts a mount that is nowhere yet at `path`.
+pub(crate) fn attach_mount(mount: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
+    // SAFETY: two C strings that outlive the call, and numbers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
             libc::AT_FDCWD,
             path.as_ptr(),
             flags,
-            &raw const change,
-            size_of::<MountAttr>(),
         )
     };
     check(result).map(drop)
@@ -108,11 +154,13 @@ pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }.into()).map(drop)
 }
 
-/// Gives up every capability of the three sets of this thread.
-pub(crate) fn clear_capabilities() -> io::Result<()> {
+/// Gives up every capability of this thread that is not in the set `kept`, and passes none on to programs by themselves.
+pub(crate) fn keep_capabilities(kept: u64) -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     let header: [u32; 2] = [VERSION_3, 0];
-    let data = [0_u32; 6];
+    // Effective, permitted, inheritable; the lower half of each, then the upper.
+    let (lower, upper) = (kept as u32, (kept >> 32) as u32);
+    let data = [lower, lower, 0, upper, upper, 0];
     // SAFETY: a header and two data blocks as capset(2) lays them out for version 3.
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) }).map(drop)
 }

@@ -44,6 +44,10 @@ pub(super) struct View {
     pub(super) root: PathBuf,
     /// Where a step's private tmpfs is mounted before its parts are bound into the view.
     pub(super) private: PathBuf,
+    /// Where the root of a step in an image is mounted.
+    pub(super) image: PathBuf,
+    /// Where layers of images are mounted, one over the other. Empty.
+    pub(super) layers: PathBuf,
     /// Files to bind over others when a step sees the network: (the machine's, the view's).
     pub(super) network_files: Vec<(PathBuf, PathBuf)>,
 }
@@ -54,8 +58,10 @@ pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
     mounts::filesystem("tmpfs", stage, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=0755,size=4m")?;
     let root = stage.join("view");
     let private = stage.join("private");
-    make_dirs(&root)?;
-    make_dirs(&private)?;
+    let (image, layers) = (stage.join("image"), stage.join("layers"));
+    for dir in [&root, &private, &image, &layers] {
+        make_dirs(dir)?;
+    }
     mounts::filesystem("tmpfs", &root, MsFlags::empty(), "mode=0755,size=16m")?;
     for name in EMPTY {
         make_dirs(&root.join(name))?;
@@ -70,7 +76,7 @@ pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
     hide(&root, config)?;
     mounts::restrict_all(&root, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
     dev::build(&root.join("dev"))?;
-    Ok(View { root, private, network_files })
+    Ok(View { root, private, image, layers, network_files })
 }
 
 /// Makes a directory and its parents, readable by all whatever the umask.

@@ -1,0 +1,101 @@
+//! Images as root directories of steps: what goes in, and what a step leaves of one.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// An image, unpacked. `WORKDIR`, `ENTRYPOINT` and `CMD` are not here because steps have no use for them: a step
+/// starts where its inputs are, and what it runs is what the pipeline says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRoot {
+    /// Directories for overlayfs, the lowest first; never written to. In the form of
+    /// [`Sandbox::takes_owned_layers`](crate::sandbox::Sandbox::takes_owned_layers).
+    pub layers: Vec<PathBuf>,
+    /// `ENV`.
+    pub env: Vec<(String, String)>,
+    /// `USER`: `USER[:GROUP]`, names of the image's `/etc/passwd` and `/etc/group` or numbers. Empty for root.
+    pub user: String,
+}
+
+/// What a step changed of its image: an upper directory of overlayfs, in the step's scratch directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootUpper {
+    /// The directory.
+    pub path: PathBuf,
+    /// Whose the files in it are.
+    pub owners: Owners,
+}
+
+/// How the user and group ids of a step in an image are those of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owners {
+    /// The step's user in the image.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// The machine's id of both, where that is not the caller's.
+    pub own: Option<u32>,
+    /// The machine's ids of users and groups 0 to 65,535 of the image begin here, but for the step's own. None where
+    /// only the step's own exist.
+    pub block: Option<u32>,
+}
+
+/// How many users and groups an image can have, from 0 on: as many as Debian's policy knows, `nobody` included.
+pub(crate) const IMAGE_IDS: u32 = 65_536;
+
+impl Owners {
+    /// The image's user and group for the owner of a file that the step left behind. What is not the step's belongs to
+    /// root, as mount points do.
+    pub fn inside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        let Some(block) = self.block else { return (self.uid, self.gid) };
+        let one = |id: u32, own: u32| match id.checked_sub(block) {
+            _ if Some(id) == self.own => own,
+            Some(inside) if inside < IMAGE_IDS => inside,
+            _ => 0,
+        };
+        (one(uid, self.uid), one(gid, self.gid))
+    }
+
+    /// The machine's ids of the image's root, for what the sandbox makes in the image.
+    pub(crate) fn root(&self) -> (Option<u32>, Option<u32>) {
+        let one = |own: u32| if own == 0 { self.own } else { self.block };
+        (one(self.uid), one(self.gid))
+    }
+
+    /// Lines of an id map for a namespace with the image's ids, of which `own` is the step's.
+    pub(crate) fn map(&self, own: u32) -> String {
+        let mut lines = String::new();
+        let mut line = |inside: u32, outside: Option<u32>, count: u32| {
+            if let Some(outside) = outside.filter(|_| count > 0) {
+                lines.push_str(&format!("{inside} {outside} {count}\n"));
+            }
+        };
+        line(0, self.block, own);
+        line(own, self.own, 1);
+        line(own + 1, self.block.map(|block| block + own + 1), IMAGE_IDS.saturating_sub(own + 1));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_lead_there_and_back() {
+        let owners = Owners { uid: 1000, gid: 0, own: Some(7), block: Some(100_000) };
+        assert_eq!(owners.map(1000), "0 100000 1000\n1000 7 1\n1001 101001 64535\n");
+        assert_eq!(owners.map(0), "0 7 1\n1 100001 65535\n");
+        assert_eq!(owners.map(65_535), "0 100000 65535\n65535 7 1\n");
+        assert_eq!(owners.inside(7, 7), (1000, 0));
+        assert_eq!(owners.inside(100_000, 165_535), (0, 65_535));
+        assert_eq!(owners.inside(0, 165_536), (0, 0));
+        assert_eq!(owners.root(), (Some(100_000), Some(7)));
+    }
+
+    #[test]
+    fn where_there_is_one_id_everything_is_its() {
+        let owners = Owners { uid: 3, gid: 4, own: None, block: None };
+        assert_eq!((owners.inside(54_321, 0), owners.root()), ((3, 4), (None, None)));
+    }
+}

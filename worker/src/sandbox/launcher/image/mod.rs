@@ -1,0 +1,119 @@
+//! The root directory of a step in an image, in place of the view of the machine. What the step has of its own there
+//! (`/proc`, `/dev`, `/tmp`, its workspace) is moved over from the view.
+
+mod layers;
+mod namespace;
+mod places;
+mod user;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+
+use self::namespace::Namespace;
+use self::user::{Account, Wanted};
+use super::super::config::IMAGE_BLOCK;
+use super::super::fault::{During, Fault};
+use super::footing::{self, Standing};
+use super::privileges;
+use super::step_root::open_dir;
+use super::view::View;
+use crate::{ImageRoot, Owners};
+
+/// The most that is read of `/etc/passwd` and of `/etc/group`: ten thousand users of common length.
+const ACCOUNTS_BYTES: u64 = 1 << 20;
+
+/// A root directory that stands, and whoever is going to live in it.
+pub(super) struct Root {
+    account: Account,
+    owners: Owners,
+    /// Where there are more ids than one.
+    namespace: Option<Namespace>,
+}
+
+impl Root {
+    /// Mounts the image, and everything of the step's own that `view` has, at `view.image`.
+    pub(super) fn assemble(
+        standing: Standing,
+        view: &View,
+        image: &ImageRoot,
+        scratch: &Path,
+    ) -> Result<Self, Fault> {
+        if let Standing::Namespace { became: Some(_) } = standing {
+            let action =
+                "use an image's layers, which belong to root, without root's right to mount (CAP_SYS_ADMIN)";
+            return Err(Fault::new(action, libc::EPERM));
+        }
+        let wanted = Wanted::parse(&image.user)?;
+        let found = match wanted.certain() {
+            Some(_) => None,
+            // The namespace depends on the user, the mount on the namespace, and the user on what is mounted.
+            None => Some(look_up(&wanted, &layers::peek(view, &image.layers, standing)?)?),
+        };
+        let (uid, gid) = found.as_ref().map(Account::ids).or(wanted.certain()).unwrap_or_default();
+        let block = (standing == Standing::Root).then_some(IMAGE_BLOCK);
+        let owners = Owners { uid, gid, own: standing.owner(), block };
+        let namespace = block.map(|_| Namespace::new(&owners)).transpose()?;
+        layers::mount(view, &image.layers, scratch, namespace.as_ref().map(|made| (made, &owners)))?;
+        let root = open_dir(&view.image)?;
+        let account = match found {
+            Some(account) => account,
+            None => Account { uid, gid, ..look_up(&wanted, &root)? },
+        };
+        places::fill(view, &root, &owners)?;
+        Ok(Self { account, owners, namespace })
+    }
+
+    /// Whose files are whose.
+    pub(super) fn owners(&self) -> Owners {
+        self.owners
+    }
+
+    /// The user's home directory.
+    pub(super) fn home(&self) -> String {
+        self.account.home.clone()
+    }
+
+    /// Turns this process into the image's user, in a user namespace that owns nothing but itself. Which capabilities
+    /// that user keeps is the answer.
+    pub(super) fn become_user(self, most_processes: u64, proc: &Path) -> Result<u64, Fault> {
+        let Account { uid, gid, .. } = self.account;
+        match self.namespace {
+            Some(namespace) => namespace.enter(&self.account, most_processes)?,
+            None => {
+                let (outside_uid, outside_gid) = (geteuid().as_raw(), getegid().as_raw());
+                unshare(CloneFlags::CLONE_NEWUSER).during("create the step's user namespace")?;
+                footing::map_ids(proc, (uid, outside_uid), (gid, outside_gid))?;
+            }
+        }
+        Ok(if uid == 0 { privileges::OF_ROOT } else { privileges::NONE })
+    }
+}
+
+fn look_up(wanted: &Wanted, root: &File) -> Result<Account, Fault> {
+    wanted.look_up(&text(root, "etc/passwd")?, &text(root, "etc/group")?)
+}
+
+/// A file of the image; nothing where there is none. Links are the image's, and end at its root.
+fn text(root: &File, path: &str) -> Result<String, Fault> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+    let file = match openat2(root.as_fd(), path, flags, Mode::empty(), within) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(String::new()),
+        Err(error) => return Err(std::io::Error::from(error)).during(format!("read /{path} of the image")),
+    };
+    let is_file = rustix::fs::fstat(&file)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    let mut bytes = Vec::new();
+    if is_file {
+        file.take(ACCOUNTS_BYTES).read_to_end(&mut bytes).during(format!("read /{path} of the image"))?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

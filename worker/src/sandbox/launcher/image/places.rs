@@ -1,0 +1,114 @@
+//! Places in an image for what is mounted there. An image may have anything in these places, links that lead elsewhere
+//! above all: the step's copy of it then gets a directory or a file instead. Nothing of the step runs yet, so that what
+//! was found stays as it was.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, openat2};
+use rustix::io::Errno;
+
+use super::super::super::fault::{During, Fault};
+use super::super::mounts;
+use super::super::view::View;
+use crate::Owners;
+
+/// Moved over from the step's copy of the view, with all that is mounted below.
+const MOVED: [&str; 5] = ["proc", "dev", "tmp", "var/tmp", "workspace"];
+
+/// What of the view belongs to the image's root.
+const PRIVATE: [&str; 3] = ["tmp", "var/tmp", "dev/shm"];
+
+/// Shown as the view has them: the same on every machine, or, with the network, the machine's.
+const FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+
+/// Gives the image at `root` all that a step has of its own.
+pub(super) fn fill(view: &View, root: &File, owners: &Owners) -> Result<(), Fault> {
+    let (uid, gid) = owners.root();
+    for name in PRIVATE.iter().filter(|_| uid.is_some()) {
+        chown(view.root.join(name), uid, gid).during(format!("give /{name} its owner"))?;
+    }
+    let places = Places { root, uid, gid };
+    for name in MOVED {
+        mounts::move_to(&view.root.join(name), &named(&places.directory(name)?))?;
+    }
+    // Nothing of the machine's, and nothing that a program could take for it.
+    mounts::bind(&view.root.join("sys"), &named(&places.directory("sys")?))?;
+    for name in FILES {
+        mounts::bind(&view.root.join(name), &named(&places.file(name)?))?;
+    }
+    Ok(())
+}
+
+fn named(place: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()))
+}
+
+/// Finds places in an image, and makes those that are missing.
+struct Places<'a> {
+    root: &'a File,
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+/// Something to mount on, reached by its name alone.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const HERE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
+
+/// A directory on the way may be a link, but not out of the image, nor into what is already mounted.
+const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const WITHIN: ResolveFlags =
+    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
+
+impl Places<'_> {
+    fn directory(&self, path: &str) -> Result<OwnedFd, Fault> {
+        self.find(path, FileType::Directory)
+            .map_err(std::io::Error::from)
+            .during(format!("make /{path} in the image"))
+    }
+
+    fn file(&self, path: &str) -> Result<OwnedFd, Fault> {
+        self.find(path, FileType::RegularFile)
+            .map_err(std::io::Error::from)
+            .during(format!("make /{path} in the image"))
+    }
+
+    fn find(&self, path: &str, kind: FileType) -> Result<OwnedFd, Errno> {
+        let Some((parent, name)) = path.rsplit_once('/') else {
+            return self.entry(self.root, path, kind);
+        };
+        let parent = match openat2(self.root, parent, ON_THE_WAY, Mode::empty(), WITHIN) {
+            Ok(parent) => parent,
+            Err(_) => self.entry(self.root, parent, FileType::Directory)?,
+        };
+        self.entry(&parent, name, kind)
+    }
+
+    /// What is at a name in a directory, if it is of this kind; otherwise something that is, in its place.
+    fn entry(&self, dir: impl AsFd, name: &str, kind: FileType) -> Result<OwnedFd, Errno> {
+        let dir = dir.as_fd();
+        match openat2(dir, name, PLACE, Mode::empty(), HERE) {
+            Ok(found) if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == kind => {
+                return Ok(found);
+            }
+            Ok(_) | Err(Errno::LOOP) => rustix::fs::unlinkat(dir, name, AtFlags::empty())?,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+        if kind == FileType::Directory {
+            rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))?;
+        } else {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644))?;
+        }
+        let made = openat2(dir, name, PLACE, Mode::empty(), HERE)?;
+        let (uid, gid) = (self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw));
+        if uid.is_some() {
+            rustix::fs::chownat(&made, "", uid, gid, AtFlags::EMPTY_PATH)?;
+        }
+        Ok(made)
+    }
+}
