@@ -1,14 +1,15 @@
 //! The time of a bare launch: a step that does nothing, from the call to the death of its last process.
-//! `cargo run --release -p cullet-worker --example launch [COUNT]` prints the median and the 90th percentile.
+//! `cargo run --release -p cullet-worker --example launch [COUNT [LAYER...]]` prints the median and the 90th percentile. With
+//! layers of an image, the lowest first, it launches in turns with and without them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cullet_worker::host::HostTools;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, launcher_main};
-use cullet_worker::{Exit, Launch, LogSink, StepExecutor, Stream};
+use cullet_worker::{Exit, ImageRoot, Launch, LogSink, StepExecutor, Stream};
 use tokio_util::sync::CancellationToken;
 
 struct Discard;
@@ -20,7 +21,7 @@ impl LogSink for Discard {
     }
 }
 
-fn launch(dir: &Path) -> Launch {
+fn launch(dir: &Path, image: Option<ImageRoot>) -> Launch {
     Launch {
         arguments: vec!["/bin/true".to_owned()],
         env: Vec::new(),
@@ -30,26 +31,40 @@ fn launch(dir: &Path) -> Launch {
         network: false,
         timeout: Duration::from_secs(60),
         limits: cullet_worker::StepLimits::default(),
-        image: None,
+        image,
     }
 }
 
-async fn measure(sandbox: &Sandbox, base: &Path, count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
-    let mut times = Vec::with_capacity(count);
+/// Of each of two ways, sorted.
+type Times = [Vec<Duration>; 2];
+
+async fn measure(
+    sandbox: &Sandbox,
+    base: &Path,
+    count: usize,
+    layers: &[PathBuf],
+) -> Result<Times, Box<dyn Error>> {
+    let mut times = Times::default();
     for index in 0..count {
-        let dir = base.join(index.to_string());
-        let launch = launch(&dir);
-        std::fs::create_dir_all(&launch.inputs)?;
-        std::fs::create_dir_all(&launch.scratch)?;
-        let start = Instant::now();
-        let execution = sandbox.execute(launch, Box::new(Discard), CancellationToken::new()).await?;
-        times.push(start.elapsed());
-        if execution.exit != Exit::Code(0) {
-            return Err(format!("{:?}", execution.exit).into());
+        let image = || ImageRoot { layers: layers.to_vec(), ..ImageRoot::default() };
+        for (way, image) in [None, (!layers.is_empty()).then(image)].into_iter().enumerate() {
+            if way > 0 && image.is_none() {
+                continue;
+            }
+            let dir = base.join(index.to_string());
+            let launch = launch(&dir, image);
+            std::fs::create_dir_all(&launch.inputs)?;
+            std::fs::create_dir_all(&launch.scratch)?;
+            let start = Instant::now();
+            let execution = sandbox.execute(launch, Box::new(Discard), CancellationToken::new()).await?;
+            times[way].push(start.elapsed());
+            if execution.exit != Exit::Code(0) {
+                return Err(format!("{:?}", execution.exit).into());
+            }
+            std::fs::remove_dir_all(&dir)?;
         }
-        std::fs::remove_dir_all(&dir)?;
     }
-    times.sort();
+    times.iter_mut().for_each(|times| times.sort());
     Ok(times)
 }
 
@@ -64,8 +79,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let config = SandboxConfig::new(HostTools::default(), Vec::new());
     let sandbox = Sandbox::start(LauncherCommand::this_program(), config)?;
-    let times = runtime.block_on(measure(&sandbox, &base, count))?;
+    let layers: Vec<PathBuf> = std::env::args_os().skip(2).map(PathBuf::from).collect();
+    let ways = runtime.block_on(measure(&sandbox, &base, count, &layers))?;
     std::fs::remove_dir_all(&base)?;
-    println!("{count} launches: p50 {:?}, p90 {:?}", times[count / 2], times[count * 9 / 10]);
+    for (way, times) in ["launches", "launches in the image"].into_iter().zip(ways) {
+        if !times.is_empty() {
+            println!("{count} {way}: p50 {:?}, p90 {:?}", times[count / 2], times[count * 9 / 10]);
+        }
+    }
     Ok(())
 }

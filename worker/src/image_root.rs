@@ -64,17 +64,26 @@ impl Owners {
 
     /// Lines of an id map for a namespace with the image's ids, of which `own` is the step's.
     pub(crate) fn map(&self, own: u32) -> String {
-        let mut lines = String::new();
-        let mut line = |inside: u32, outside: Option<u32>, count: u32| {
-            if let Some(outside) = outside.filter(|_| count > 0) {
-                lines.push_str(&format!("{inside} {outside} {count}\n"));
-            }
-        };
-        line(0, self.block, own);
-        line(own, self.own, 1);
-        line(own + 1, self.block.map(|block| block + own + 1), IMAGE_IDS.saturating_sub(own + 1));
-        lines
+        lines(own, self.own, self.block)
     }
+}
+
+/// Lines of an id map for a namespace within that one, with the same ids. A line of it may not span several there.
+pub(crate) fn same_map(own: u32) -> String {
+    lines(own, Some(own), Some(0))
+}
+
+fn lines(own: u32, outside: Option<u32>, block: Option<u32>) -> String {
+    let behind = own + 1;
+    [
+        (0, block, own),
+        (own, outside, 1),
+        (behind, block.map(|block| block + behind), IMAGE_IDS.saturating_sub(behind)),
+    ]
+    .into_iter()
+    .filter(|(_, _, count)| *count > 0)
+    .filter_map(|(inside, outside, count)| Some(format!("{inside} {} {count}\n", outside?)))
+    .collect()
 }
 
 #[cfg(test)]
@@ -87,6 +96,7 @@ mod tests {
         assert_eq!(owners.map(1000), "0 100000 1000\n1000 7 1\n1001 101001 64535\n");
         assert_eq!(owners.map(0), "0 7 1\n1 100001 65535\n");
         assert_eq!(owners.map(65_535), "0 100000 65535\n65535 7 1\n");
+        assert_eq!(same_map(5), "0 0 5\n5 5 1\n6 6 65530\n");
         assert_eq!(owners.inside(7, 7), (1000, 0));
         assert_eq!(owners.inside(100_000, 165_535), (0, 65_535));
         assert_eq!(owners.inside(0, 165_536), (0, 0));

@@ -20,7 +20,7 @@ use super::super::step_root::open_dir;
 use super::super::sys::{self, Cloned};
 use super::user::Account;
 use crate::Owners;
-use crate::image_root::IMAGE_IDS;
+use crate::image_root::same_map;
 
 /// The outer namespace, and a process in it that can give the inner one its ids.
 pub(super) struct Namespace {
@@ -45,7 +45,7 @@ impl Namespace {
         match sys::clone_process(libc::CLONE_NEWUSER).during("create the namespace of the image's users")? {
             Cloned::Child => {
                 drop(helper);
-                help(theirs.as_fd(), &myself)
+                help(theirs.as_fd(), &myself, owners)
             }
             Cloned::Parent(pidfd, _) => {
                 drop(theirs);
@@ -90,16 +90,17 @@ fn process(pidfd: &OwnedFd) -> Result<PathBuf, Fault> {
 }
 
 /// All that the process in the outer namespace does: nobody in the inner one may map more ids there than their own.
-fn help(socket: BorrowedFd<'_>, first: &File) -> ! {
+fn help(socket: BorrowedFd<'_>, first: &File, owners: &Owners) -> ! {
     if matches!(recv_packet::<bool>(socket), Ok(Some(_))) {
-        let mapped = ["uid_map", "gid_map"].into_iter().try_for_each(|map| same_ids(first, map));
+        let maps = [("uid_map", owners.uid), ("gid_map", owners.gid)];
+        let mapped = maps.into_iter().try_for_each(|(map, own)| same_ids(first, map, own));
         let _ = send_packet(socket, &mapped, &[]);
     }
     sys::exit_now(0)
 }
 
-fn same_ids(process: &File, map: &str) -> Result<(), Fault> {
-    let lines = format!("0 0 {IMAGE_IDS}");
+fn same_ids(process: &File, map: &str, own: u32) -> Result<(), Fault> {
+    let lines = same_map(own);
     rustix::fs::openat(process, map, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|file| rustix::io::write(file, lines.as_bytes()))
         .map_err(std::io::Error::from)
