@@ -1,6 +1,7 @@
 //! What the sandbox tests share: starting one, running scripts in it, and doing so once more as a plain user.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod image;
 pub(crate) mod plain_user;
 
 use std::path::{Path, PathBuf};

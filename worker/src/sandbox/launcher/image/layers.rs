@@ -23,6 +23,15 @@ const MOST_LAYERS: usize = 500;
 /// Attributes of layers and of what is made of them.
 const RESTRICTED: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 
+/// Refuses what would fail with less of a reason.
+pub(super) fn check(layers: &[PathBuf]) -> Result<(), Fault> {
+    let count = layers.len();
+    if count > MOST_LAYERS {
+        return Err(Fault::new(format!("mount {count} layers, more than {MOST_LAYERS}"), libc::E2BIG));
+    }
+    Ok(())
+}
+
 /// Mounts the layers, the lowest first, under what the step writes, at `view.image`. With a namespace, as real root:
 /// with the image's owners as those of the namespace.
 pub(super) fn mount(
@@ -31,12 +40,6 @@ pub(super) fn mount(
     scratch: &Path,
     owned: Option<(&Namespace, &Owners)>,
 ) -> Result<(), Fault> {
-    if layers.len() > MOST_LAYERS {
-        return Err(Fault::new(
-            format!("mount {} layers, more than {MOST_LAYERS}", layers.len()),
-            libc::E2BIG,
-        ));
-    }
     let root = open_dir(&scratch.join("root"))?;
     let shown: Result<Vec<OwnedFd>, Fault> = match owned {
         Some((namespace, owners)) => {

@@ -50,6 +50,7 @@ impl Root {
                 "use an image's layers, which belong to root, without root's right to mount (CAP_SYS_ADMIN)";
             return Err(Fault::new(action, libc::EPERM));
         }
+        layers::check(&image.layers)?;
         let wanted = Wanted::parse(&image.user)?;
         let found = match wanted.certain() {
             Some(_) => None,

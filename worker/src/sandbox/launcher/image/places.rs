@@ -80,10 +80,11 @@ impl Places<'_> {
         let Some((parent, name)) = path.rsplit_once('/') else {
             return self.entry(self.root, path, kind);
         };
-        let parent = match openat2(self.root, parent, ON_THE_WAY, Mode::empty(), WITHIN) {
-            Ok(parent) => parent,
-            Err(_) => self.entry(self.root, parent, FileType::Directory)?,
-        };
+        let linked = openat2(self.root, parent, ON_THE_WAY, Mode::empty(), WITHIN);
+        if let Ok(found) = linked.and_then(|linked| self.entry(&linked, name, kind)) {
+            return Ok(found);
+        }
+        let parent = self.entry(self.root, parent, FileType::Directory)?;
         self.entry(&parent, name, kind)
     }
 
