@@ -118,7 +118,7 @@ fn take_socket() -> Result<UnixStream, Fault> {
 impl Prepared {
     fn new(config: ViewConfig) -> Result<Self, Fault> {
         let standing = footing::enter()?;
-        let view = view::build(&config)?;
+        let view = view::build(&config, standing)?;
         let own_proc = proc_is_allowed(&view)?;
         let alive = sys::own_pidfd().during("watch the launcher")?;
         // A /proc of a step's own has settings that can be written.

@@ -27,8 +27,8 @@ fn attempt(part: Part, grounds: &Grounds) -> Result<(), Fault> {
     match part {
         Part::UserNamespace => user_namespace(),
         Part::View => {
-            footing::enter()?;
-            view::build(&grounds.view).map(drop)
+            let standing = footing::enter()?;
+            view::build(&grounds.view, standing).map(drop)
         }
         Part::Isolation => isolation(),
         Part::Overlay => overlay(grounds),

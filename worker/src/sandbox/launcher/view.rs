@@ -11,9 +11,10 @@ use crate::host::seen;
 
 use super::super::config::ViewConfig;
 use super::super::fault::{During, Fault};
+use super::footing::Standing;
 use super::mounts;
 use super::sys::attr;
-use super::{dev, etc};
+use super::{dev, etc, image};
 
 /// Where the launcher builds, in its own mount namespace. The machine's sysfs is of no use to it, so it is
 /// covered; every Linux has the directory.
@@ -48,12 +49,14 @@ pub(super) struct View {
     pub(super) image: PathBuf,
     /// Where layers of images are mounted, one over the other. Empty.
     pub(super) layers: PathBuf,
+    /// What images get below their own layers: places to mount at. By the owner that their root has outside.
+    pub(super) skeletons: Vec<(Option<u32>, PathBuf)>,
     /// Files to bind over others when a step sees the network: (the machine's, the view's).
     pub(super) network_files: Vec<(PathBuf, PathBuf)>,
 }
 
 /// Builds the view.
-pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
+pub(super) fn build(config: &ViewConfig, standing: Standing) -> Result<View, Fault> {
     let stage = Path::new(STAGE);
     mounts::filesystem("tmpfs", stage, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=0755,size=4m")?;
     let root = stage.join("view");
@@ -76,7 +79,8 @@ pub(super) fn build(config: &ViewConfig) -> Result<View, Fault> {
     hide(&root, config)?;
     mounts::restrict_all(&root, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
     dev::build(&root.join("dev"))?;
-    Ok(View { root, private, image, layers, network_files })
+    let skeletons = image::skeletons(stage, standing)?;
+    Ok(View { root, private, image, layers, skeletons, network_files })
 }
 
 /// Makes a directory and its parents, readable by all whatever the umask.

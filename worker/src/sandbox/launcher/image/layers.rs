@@ -38,24 +38,33 @@ pub(super) fn mount(
     view: &View,
     layers: &[PathBuf],
     scratch: &Path,
-    owned: Option<(&Namespace, &Owners)>,
+    owners: &Owners,
+    namespace: Option<&Namespace>,
 ) -> Result<(), Fault> {
     let root = open_dir(&scratch.join("root"))?;
-    let shown: Result<Vec<OwnedFd>, Fault> = match owned {
-        Some((namespace, owners)) => {
-            let (uid, gid) = owners.root();
-            std::os::unix::fs::chown(scratch.join("root/upper"), uid, gid)
-                .during("give the image's root its owner")?;
-            layers.iter().map(|layer| with_owners(layer, view, namespace)).collect()
-        }
-        None => layers.iter().map(|layer| open_dir(layer).map(OwnedFd::from)).collect(),
-    };
+    let (uid, gid) = owners.root();
+    let skeleton = view.skeletons.iter().find(|(owner, _)| *owner == uid).map(|(_, path)| path);
+    let skeleton = skeleton.filter(|_| layers.len() < MOST_LAYERS);
+    let mut shown = Vec::with_capacity(layers.len() + 1);
+    for path in skeleton {
+        shown.push(open_dir(path)?.into());
+    }
+    for layer in layers {
+        shown.push(match namespace {
+            Some(namespace) => with_owners(layer, view, namespace)?,
+            None => open_dir(layer)?.into(),
+        });
+    }
+    if uid.is_some() {
+        let upper = scratch.join("root/upper");
+        std::os::unix::fs::chown(upper, uid, gid).during("give the image's root its owner")?;
+    }
     let number = root.as_raw_fd();
     let upper = format!("upperdir={number}/upper,workdir={number}/work,volatile");
     // What a hostile layer or a setting of the kernel could say about redirections is not followed; `userxattr` says so
     // by itself.
-    let form = if owned.is_some() { "redirect_dir=nofollow,metacopy=off,index=off" } else { "userxattr" };
-    overlay(view, shown?, &format!("{upper},{form}"))
+    let form = if namespace.is_some() { "redirect_dir=nofollow,metacopy=off,index=off" } else { "userxattr" };
+    overlay(view, shown, &format!("{upper},{form}"))
 }
 
 /// The layers as they are, for a look before the step's namespace exists.

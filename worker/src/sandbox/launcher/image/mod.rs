@@ -17,6 +17,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use self::namespace::Namespace;
+pub(super) use self::places::skeletons;
 use self::user::{Account, Wanted};
 use super::super::config::IMAGE_BLOCK;
 use super::super::fault::{During, Fault};
@@ -61,7 +62,7 @@ impl Root {
         let block = (standing == Standing::Root).then_some(IMAGE_BLOCK);
         let owners = Owners { uid, gid, own: standing.owner(), block };
         let namespace = block.map(|_| Namespace::new(&owners)).transpose()?;
-        layers::mount(view, &image.layers, scratch, namespace.as_ref().map(|made| (made, &owners)))?;
+        layers::mount(view, &image.layers, scratch, &owners, namespace.as_ref())?;
         let root = open_dir(&view.image)?;
         let account = match found {
             Some(account) => account,

@@ -5,14 +5,16 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, openat2};
 use rustix::io::Errno;
 
+use super::super::super::config::IMAGE_BLOCK;
 use super::super::super::fault::{During, Fault};
+use super::super::footing::Standing;
 use super::super::mounts;
-use super::super::view::View;
+use super::super::view::{View, make_dirs};
 use crate::Owners;
 
 /// Moved over from the step's copy of the view, with all that is mounted below.
@@ -23,6 +25,33 @@ const PRIVATE: [&str; 3] = ["tmp", "var/tmp", "dev/shm"];
 
 /// Shown as the view has them: the same on every machine, or, with the network, the machine's.
 const FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+
+/// Directories with empty places, for below the layers of images: most images have most of them, and what is missing
+/// would otherwise have to be written to the disk, and be in what the step leaves behind. One for each owner that root
+/// of an image can have outside.
+pub(in super::super) fn skeletons(
+    stage: &Path,
+    standing: Standing,
+) -> Result<Vec<(Option<u32>, PathBuf)>, Fault> {
+    let owners = match standing {
+        Standing::Root => vec![standing.owner(), Some(IMAGE_BLOCK)],
+        Standing::Namespace { .. } => vec![None],
+    };
+    let make = |(number, owner): (usize, Option<u32>)| {
+        let skeleton = stage.join(format!("skeleton-{number}"));
+        for name in MOVED.iter().chain(&["sys", "etc"]) {
+            make_dirs(&skeleton.join(name))?;
+        }
+        for name in FILES {
+            File::create(skeleton.join(name)).during("create a place in images")?;
+        }
+        for name in MOVED.iter().chain(&FILES).chain(&["", "sys", "etc", "var"]).filter(|_| owner.is_some()) {
+            chown(skeleton.join(name), owner, owner).during("give a place in images its owner")?;
+        }
+        Ok((owner, skeleton))
+    };
+    owners.into_iter().enumerate().map(make).collect()
+}
 
 /// Gives the image at `root` all that a step has of its own.
 pub(super) fn fill(view: &View, root: &File, owners: &Owners) -> Result<(), Fault> {
