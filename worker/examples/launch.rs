@@ -1,5 +1,5 @@
 //! The time of a bare launch: a step that does nothing, from the call to the death of its last process.
-//! `cargo run --release -p cullet-worker --example launch [COUNT [LAYER...]]` prints the median and the 90th percentile. With
+//! `cargo run --release -p cullet-worker --example launch [COUNT [LAYER...]]` prints percentiles. With
 //! layers of an image, the lowest first, it launches in turns with and without them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 

@@ -5,6 +5,7 @@ mod support;
 
 use cullet_worker::ExecuteError;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, Tier, probe, sandbox_owner};
+use support::image::Image;
 use support::{launcher, run_in, sandbox, step};
 
 both_users! {
@@ -14,7 +15,7 @@ both_users! {
         assert_eq!(report.tier, Tier::Full, "{report:#?}");
         assert_eq!(report.tier, sandbox().tier());
         assert!(report.facts.iter().all(|fact| fact.ok || fact.name == "cgroups"), "{report:#?}");
-        assert_eq!(report.facts.len(), 8);
+        assert_eq!(report.facts.len(), 9);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -43,6 +44,9 @@ both_users! {
         let sandbox = Sandbox::start(in_container("true"), support::config()).unwrap();
         assert_eq!((sandbox.tier(), sandbox.owner()), (Tier::Full, None));
         assert_eq!(run_in(&sandbox, &step("id -u; echo x > file; ls /proc | grep -c '^[0-9]*$'")).ok().lines().next(), Some("1000"));
+        let image = Image::new();
+        assert!(!sandbox.takes_owned_layers());
+        assert_eq!(run_in(&sandbox, &image.step("id -u; echo x > /new; cat /new; stat -c %u /etc/passwd")).ok(), "0\nx\n0");
     }
 
     fn a_masked_proc_makes_a_weaker_tier_that_says_so() {
@@ -63,6 +67,10 @@ both_users! {
         assert!(matches!(sandbox.tier(), Tier::Degraded { .. }));
         let script = format!("unshare -Ur true 2>/dev/null && echo root; {script}");
         assert_eq!(run_in(&sandbox, &step(&script)).ok(), "1000");
+        let image = Image::new();
+        let script = "id -u; unshare -U true 2>/dev/null && echo userns; (echo x > /proc/sys/kernel/hostname) 2>/dev/null && echo hostname; \
+                      umount /proc 2>/dev/null && echo umount; (echo 1 > /proc/sysrq-trigger) 2>/dev/null && echo sysrq; sleep 600 & exit 0";
+        assert_eq!(run_in(&sandbox, &image.step(script)).ok(), "0");
     }
 }
 

@@ -65,7 +65,7 @@ impl Sandbox {
 }
 
 fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<StepRequest, ExecuteError> {
-    prepare_scratch(&launch.scratch, owner, launch.image.is_some())
+    prepare_scratch(&launch.scratch, owner)
         .map_err(|source| setup("prepare the scratch directory", source))?;
     Ok(StepRequest {
         env: match &launch.image {
@@ -87,19 +87,13 @@ fn upper(scratch: &Path) -> PathBuf {
     scratch.join("upper")
 }
 
-/// Of the overlay that is the root directory of a step in an image.
+/// Of the overlay that is the root directory of a step in an image; its first process makes it.
 fn root_scratch(scratch: &Path) -> PathBuf {
     scratch.join("root")
 }
 
-/// Makes the overlay's two directories; the upper one is what the step sees as its workspace. The same for the root
-/// directory of a step in an image, whose first process says whose they are.
-fn prepare_scratch(scratch: &Path, owner: Option<u32>, in_image: bool) -> io::Result<()> {
-    if in_image {
-        let root = root_scratch(scratch);
-        DirBuilder::new().mode(0o755).create(&root)?;
-        prepare_scratch(&root, None, false)?;
-    }
+/// Makes the overlay's two directories; the upper one is what the step sees as its workspace.
+fn prepare_scratch(scratch: &Path, owner: Option<u32>) -> io::Result<()> {
     for dir in [upper(scratch), scratch.join("work")] {
         DirBuilder::new().mode(0o755).create(&dir)?;
         // Whatever the umask of cullet is, every step finds the same workspace.
@@ -141,7 +135,7 @@ impl StepExecutor for Sandbox {
         let prepare = move || prepare(launch, &tools, owner);
         let ran = self.runner.run(prepare, bounds, log, cancel).await?;
         open_overlay_work(&scratch);
-        if in_image {
+        if in_image && owner.is_none() {
             open_overlay_work(&root_scratch(&scratch));
         }
         let path = upper(&root_scratch(&scratch));

@@ -73,7 +73,9 @@ fn prepare(view: &ViewConfig, dir: &Path) -> Result<Grounds, String> {
 }
 
 fn remove(base: &Path) {
-    super::executor::open_overlay_work(&base.join("scratch"));
+    for scratch in ["scratch", "scratch/root"] {
+        super::executor::open_overlay_work(&base.join(scratch));
+    }
     // Left behind, it is an empty directory in the cache, which the cache's own cleaning removes.
     let _ = std::fs::remove_dir_all(base);
 }
@@ -91,6 +93,9 @@ fn tier(trials: &[Trial]) -> Tier {
     }
 }
 
+const IMAGES_ADVICE: &str = "Only steps in images need this. With root's rights they need Linux 5.19, the right to mount, and a \
+                             cache on a filesystem that can be mounted with mapped owners, such as ext4, xfs or btrfs";
+
 fn fact(trial: &Trial) -> Fact {
     let (name, purpose) = match trial.part {
         Part::UserNamespace => ("user namespace", "a step has no rights over the machine"),
@@ -99,11 +104,15 @@ fn fact(trial: &Trial) -> Fact {
         Part::Overlay => ("overlay", "a step can change its inputs without the cache noticing"),
         Part::OwnProc => ("own /proc", "a step sees its own processes only"),
         Part::Filter => ("system call filter", "a step cannot use keyrings, bpf, io_uring, mounts"),
+        Part::Images => {
+            ("images", "a step can run in an image, with its users as far as this user can have them")
+        }
     };
     match &trial.fault {
         None => Fact { name, ok: true, why: purpose.to_owned(), remedy: None },
         Some(fault) => {
-            Fact { name, ok: false, why: fault.to_string(), remedy: Some(advice(fault).to_owned()) }
+            let advice = if trial.part == Part::Images { IMAGES_ADVICE } else { advice(fault) };
+            Fact { name, ok: false, why: fault.to_string(), remedy: Some(advice.to_owned()) }
         }
     }
 }

@@ -45,11 +45,19 @@ pub(crate) enum Part {
     Overlay,
     OwnProc,
     Filter,
+    Images,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::UserNamespace, Self::View, Self::Isolation, Self::Overlay, Self::OwnProc, Self::Filter];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::UserNamespace,
+        Self::View,
+        Self::Isolation,
+        Self::Overlay,
+        Self::OwnProc,
+        Self::Filter,
+        Self::Images,
+    ];
 }
 
 /// What came of trying a part.

@@ -13,7 +13,8 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::owner::sandbox_owner;
 use super::super::protocol::{Grounds, Part, Trial};
 use super::sys::{self, Cloned};
-use super::{Prepared, filter, footing, mounts, step_root, view};
+use super::{Prepared, filter, footing, image, mounts, step_root, view};
+use crate::ImageRoot;
 
 /// Tries every part.
 pub(super) fn all(grounds: &Grounds) -> Vec<Trial> {
@@ -37,6 +38,7 @@ fn attempt(part: Part, grounds: &Grounds) -> Result<(), Fault> {
             Some(program) => filter::install(&program),
             None => Err(Fault::new("filter system calls on this architecture", libc::ENOSYS)),
         },
+        Part::Images => images(grounds),
     }
 }
 
@@ -63,6 +65,15 @@ fn overlay(grounds: &Grounds) -> Result<(), Fault> {
     mounts::filesystem("tmpfs", target, MsFlags::empty(), "mode=0755,size=4k")?;
     step_root::mount_workspace(&grounds.inputs, &grounds.scratch, target)?;
     std::fs::write(target.join("written"), "").during("write to an overlay")
+}
+
+/// The inputs are as good a layer as any: what matters is the filesystem.
+fn images(grounds: &Grounds) -> Result<(), Fault> {
+    let standing = footing::enter()?;
+    let view = view::build(&grounds.view, standing)?;
+    let root = ImageRoot { layers: vec![grounds.inputs.clone()], ..ImageRoot::default() };
+    image::Root::mount(standing, &view, &root, &grounds.scratch)?;
+    std::fs::write(view.image.join("written"), "").during("write to an image")
 }
 
 fn own_proc(view: &ViewConfig) -> Result<(), Fault> {

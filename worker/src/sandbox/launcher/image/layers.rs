@@ -1,8 +1,9 @@
 //! The layers of an image as one directory.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
@@ -41,12 +42,11 @@ pub(super) fn mount(
     owners: &Owners,
     namespace: Option<&Namespace>,
 ) -> Result<(), Fault> {
-    let root = open_dir(&scratch.join("root"))?;
     let (uid, gid) = owners.root();
     let skeleton = view.skeletons.iter().find(|(owner, _)| *owner == uid).map(|(_, path)| path);
     let skeleton = skeleton.filter(|_| layers.len() < MOST_LAYERS);
     let mut shown = Vec::with_capacity(layers.len() + 1);
-    for path in skeleton {
+    if let Some(path) = skeleton {
         shown.push(open_dir(path)?.into());
     }
     for layer in layers {
@@ -55,16 +55,25 @@ pub(super) fn mount(
             None => open_dir(layer)?.into(),
         });
     }
-    if uid.is_some() {
-        let upper = scratch.join("root/upper");
-        std::os::unix::fs::chown(upper, uid, gid).during("give the image's root its owner")?;
-    }
+    make_upper(&scratch.join("root"), (uid, gid))?;
+    let root = open_dir(&scratch.join("root"))?;
     let number = root.as_raw_fd();
     let upper = format!("upperdir={number}/upper,workdir={number}/work,volatile");
     // What a hostile layer or a setting of the kernel could say about redirections is not followed; `userxattr` says so
     // by itself.
     let form = if namespace.is_some() { "redirect_dir=nofollow,metacopy=off,index=off" } else { "userxattr" };
     overlay(view, shown, &format!("{upper},{form}"))
+}
+
+/// Makes the overlay's two directories; the upper one is the image's root directory to those who look at it.
+fn make_upper(root: &Path, (uid, gid): (Option<u32>, Option<u32>)) -> Result<(), Fault> {
+    for dir in [root, &root.join("upper"), &root.join("work")] {
+        DirBuilder::new().mode(0o755).create(dir).during("prepare the scratch directory")?;
+    }
+    if uid.is_some() {
+        chown(root.join("upper"), uid, gid).during("give the image's root its owner")?;
+    }
+    Ok(())
 }
 
 /// The layers as they are, for a look before the step's namespace exists.

@@ -39,8 +39,20 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Mounts the image, and everything of the step's own that `view` has, at `view.image`.
+    /// Mounts the image at `view.image`, with everything of the step's own that `view` has.
     pub(super) fn assemble(
+        standing: Standing,
+        view: &View,
+        image: &ImageRoot,
+        scratch: &Path,
+    ) -> Result<Self, Fault> {
+        let root = Self::mount(standing, view, image, scratch)?;
+        places::fill(view, &open_dir(&view.image)?, &root.owners)?;
+        Ok(root)
+    }
+
+    /// Mounts the image alone.
+    pub(super) fn mount(
         standing: Standing,
         view: &View,
         image: &ImageRoot,
@@ -63,12 +75,10 @@ impl Root {
         let owners = Owners { uid, gid, own: standing.owner(), block };
         let namespace = block.map(|_| Namespace::new(&owners)).transpose()?;
         layers::mount(view, &image.layers, scratch, &owners, namespace.as_ref())?;
-        let root = open_dir(&view.image)?;
         let account = match found {
             Some(account) => account,
-            None => Account { uid, gid, ..look_up(&wanted, &root)? },
+            None => Account { uid, gid, ..look_up(&wanted, &open_dir(&view.image)?)? },
         };
-        places::fill(view, &root, &owners)?;
         Ok(Self { account, owners, namespace })
     }
 
