@@ -93,9 +93,9 @@ both_users! {
             run_in(&sandbox, &step).ok().to_owned()
         };
         let none = "CapEff:0000000000000000";
-        assert_eq!(shown("app"), format!("500 501 /home/app\n{none}"));
-        assert_eq!(shown("500"), format!("500 501 /home/app\n{none}"));
-        assert_eq!(shown("app:extra"), format!("500 77 /home/app\n{none}"));
+        assert_eq!(shown("app"), format!("500 501 /srv/app\n{none}"));
+        assert_eq!(shown("500"), format!("500 501 /srv/app\n{none}"));
+        assert_eq!(shown("app:extra"), format!("500 77 /srv/app\n{none}"));
         assert_eq!(shown("4000:4001"), format!("4000 4001 /\n{none}"));
         assert_eq!(shown("65535"), format!("65535 0 /\n{none}"));
         assert_eq!(shown("root:app"), "0 501 /root\nCapEff:00000000800401fb");
@@ -179,17 +179,17 @@ fn root_of_an_image_has_its_users() {
         return;
     }
     let image = Image::new().layer(|tree| {
-        file(tree, "home/app/file", "x");
-        file(tree, "home/far", "x");
-        for path in ["home/app", "home/app/file"] {
+        file(tree, "srv/app/file", "x");
+        file(tree, "srv/far", "x");
+        for path in ["srv/app", "srv/app/file"] {
             std::os::unix::fs::chown(tree.join(path), Some(500), Some(501)).unwrap();
         }
-        std::os::unix::fs::chown(tree.join("home/far"), Some(70_000), Some(1)).unwrap();
+        std::os::unix::fs::chown(tree.join("srv/far"), Some(70_000), Some(1)).unwrap();
     });
     let sandbox = sandbox();
-    let script = "set -e; stat -c %u:%g /home/app/file /home/app; echo y >> /home/app/file; stat -c %u:%g /home/app/file; \
-                  touch /own; chown 1000:2000 /own; stat -c %u:%g /own; stat -c %u /home/far /etc/shadow; \
-                  su app -s /bin/sh -c 'id -u; id -G; touch /home/app/new; cat /etc/shadow; touch /no' 2>/dev/null || true; \
+    let script = "set -e; stat -c %u:%g /srv/app/file /srv/app; echo y >> /srv/app/file; stat -c %u:%g /srv/app/file; \
+                  touch /own; chown 1000:2000 /own; stat -c %u:%g /own; stat -c %u /srv/far /etc/shadow; \
+                  su app -s /bin/sh -c 'id -u; id -G; touch /srv/app/new; cat /etc/shadow; touch /no' 2>/dev/null || true; \
                   chown app:extra /workspace; stat -c %u:%g /workspace";
     let step = image.step(script);
     let outcome = run_in(&sandbox, &step);
@@ -202,7 +202,7 @@ fn root_of_an_image_has_its_users() {
     };
     assert_eq!(owner("own"), (1000, 2000));
     assert_eq!(
-        (owner("home/app/file"), owner("home/app/new"), owner("home/app")),
+        (owner("srv/app/file"), owner("srv/app/new"), owner("srv/app")),
         ((500, 501), (500, 501), (500, 501))
     );
     assert_eq!(owner(""), (0, 0));
@@ -211,7 +211,7 @@ fn root_of_an_image_has_its_users() {
         &sandbox,
         &image
             .user("app")
-            .step("stat -c %u:%g /home/app /etc /workspace; touch /home/app/x /workspace/y; touch /z"),
+            .step("stat -c %u:%g /srv/app /etc /workspace; touch /srv/app/x /workspace/y; touch /z"),
     );
     assert_eq!(
         (as_app.exit(), as_app.stdout.as_str()),

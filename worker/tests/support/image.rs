@@ -38,7 +38,7 @@ impl Image {
             for name in PROGRAMS.split_whitespace() {
                 symlink("busybox", tree.join("bin").join(name)).unwrap();
             }
-            file(tree, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:500:501::/home/app:/bin/sh\n");
+            file(tree, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:500:501::/srv/app:/bin/sh\n");
             file(tree, "etc/group", "root:x:0:\napp:x:501:\nextra:x:77:app\n");
             file(tree, "etc/shadow", "root:*:\n");
             fs::set_permissions(tree.join("etc/shadow"), fs::Permissions::from_mode(0o600)).unwrap();

@@ -141,7 +141,7 @@ fn missing(what: &str, name: &str, file: &str) -> Fault {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nodd\napp:x:1000:1001::/home/app:/bin/sh\nbare:x:7:8::\nfar:x:70000:1::/:\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nodd\napp:x:1000:1001::/srv/app:/bin/sh\nbare:x:7:8::\nfar:x:70000:1::/:\n";
     const GROUP: &str = "root:x:0:\napp:x:1001:\ndocker:x:99:other,app\nwheel:x:10:app\nfar:x:70000:app\n";
 
     fn found(text: &str) -> (u32, u32, Vec<u32>, String) {
@@ -157,11 +157,11 @@ mod tests {
             assert_eq!(Wanted::parse(root).unwrap().certain(), Some((0, 0)));
         }
         for app in ["app", "1000"] {
-            assert_eq!(found(app), is(1000, 1001, &[99, 10], "/home/app"));
+            assert_eq!(found(app), is(1000, 1001, &[99, 10], "/srv/app"));
             assert_eq!(Wanted::parse(app).unwrap().certain(), None);
         }
-        assert_eq!(found("app:docker"), is(1000, 99, &[], "/home/app"));
-        assert_eq!(found("app:5"), is(1000, 5, &[], "/home/app"));
+        assert_eq!(found("app:docker"), is(1000, 99, &[], "/srv/app"));
+        assert_eq!(found("app:5"), is(1000, 5, &[], "/srv/app"));
         assert_eq!(found("app:"), found("app"));
         assert_eq!(found(":wheel"), is(0, 10, &[], "/root"));
         assert_eq!(found("4242"), is(4242, 0, &[], "/"));
