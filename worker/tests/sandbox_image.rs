@@ -4,7 +4,7 @@
 mod support;
 
 use cullet_worker::Exit;
-use support::image::{Image, file, is_root, link, whiteout};
+use support::image::{Image, file, is_root, link, opaque, whiteout};
 use support::{command, run, run_in, sandbox};
 
 both_users! {
@@ -29,11 +29,13 @@ both_users! {
             whiteout(tree, "lower/hidden");
             file(tree, "lower/shown", "upper\n");
             file(tree, "upper/new", "new\n");
+            opaque(tree, "replaced");
+            file(tree, "replaced/by", "");
         });
-        let script = "cat lower/shown upper/new; ls lower; ls -A /; ls -A /usr /home /sys /tmp /var/tmp /dev/shm 2>/dev/null | grep -v :";
+        let script = "cat lower/shown upper/new; ls lower replaced; ls -A /; ls -A /usr /home /sys /tmp /var/tmp /dev/shm 2>/dev/null | grep -v :";
         let outcome = run(&image.step(&format!("cd /; {script}; true")));
-        let root = "bin\ndev\netc\nlower\nproc\nsys\ntmp\nupper\nvar\nworkspace";
-        assert_eq!(outcome.ok(), format!("upper\nnew\nshown\n{root}"));
+        let root = "bin\ndev\netc\nlower\nproc\nreplaced\nsys\ntmp\nupper\nvar\nworkspace";
+        assert_eq!(outcome.ok(), format!("upper\nnew\nlower:\nshown\n\nreplaced:\nby\n{root}"));
     }
 
     fn the_root_is_writable_and_thrown_away() {

@@ -69,7 +69,7 @@ both_users! {
         let image = Image::new();
         let outcome = run(&image.step(&format!("{script}; true")));
         assert!(!outcome.ok().contains("home") && outcome.ok().contains("0 1 2 3 9"), "{outcome:?}");
-        assert!(outcome.ok().ends_with("bin\ndev\netc\njail\nlower\nproc\nsys\ntmp\nvar\nworkspace"), "{outcome:?}");
+        assert!(outcome.ok().ends_with("bin\ndev\netc\njail\nlower\nproc\nreplaced\nsys\ntmp\nvar\nworkspace"), "{outcome:?}");
     }
 
     fn set_user_id_programs_have_no_effect() {

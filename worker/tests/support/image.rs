@@ -44,6 +44,7 @@ impl Image {
             fs::set_permissions(tree.join("etc/shadow"), fs::Permissions::from_mode(0o600)).unwrap();
             file(tree, "lower/hidden", "hidden\n");
             file(tree, "lower/shown", "lower\n");
+            file(tree, "replaced/old", "old\n");
         })
     }
 
@@ -112,6 +113,14 @@ pub(crate) fn whiteout(tree: &Path, path: &str) {
     let path = tree.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     mknod(&path, SFlag::S_IFCHR, Mode::empty(), 0).unwrap();
+}
+
+/// Hides all that is below a directory, in the form that layers have for this user.
+pub(crate) fn opaque(tree: &Path, path: &str) {
+    let path = tree.join(path);
+    fs::create_dir_all(&path).unwrap();
+    let name = if is_root() { "trusted.overlay.opaque" } else { "user.overlay.opaque" };
+    rustix::fs::setxattr(&path, name, b"y", rustix::fs::XattrFlags::empty()).unwrap();
 }
 
 pub(crate) fn is_root() -> bool {
