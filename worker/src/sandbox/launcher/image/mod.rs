@@ -8,12 +8,11 @@ mod user;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use self::namespace::Namespace;
@@ -116,7 +115,7 @@ fn look_up(wanted: &Wanted, root: &File) -> Result<Account, Fault> {
 fn text(root: &File, path: &str) -> Result<String, Fault> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-    let file = match openat2(root.as_fd(), path, flags, Mode::empty(), within) {
+    let file = match places::open(root, path, flags, within) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(String::new()),
         Err(error) => return Err(std::io::Error::from(error)).during(format!("read /{path} of the image")),

@@ -92,6 +92,26 @@ const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::C
 const WITHIN: ResolveFlags =
     ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 
+/// How often a path with `..` in it is tried: the kernel gives up when anything on the machine was mounted or renamed
+/// while it looked, which is over in microseconds.
+const TRIES: usize = 1000;
+
+/// openat2(2), until nothing comes between.
+pub(super) fn open(
+    dir: impl AsFd,
+    path: &str,
+    flags: OFlags,
+    within: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let mut tries = 0;
+    loop {
+        match openat2(dir.as_fd(), path, flags, Mode::empty(), within) {
+            Err(Errno::AGAIN | Errno::INTR) if tries < TRIES => tries += 1,
+            opened => return opened,
+        }
+    }
+}
+
 impl Places<'_> {
     fn directory(&self, path: &str) -> Result<OwnedFd, Fault> {
         self.find(path, FileType::Directory)
@@ -109,7 +129,7 @@ impl Places<'_> {
         let Some((parent, name)) = path.rsplit_once('/') else {
             return self.entry(self.root, path, kind);
         };
-        let linked = openat2(self.root, parent, ON_THE_WAY, Mode::empty(), WITHIN);
+        let linked = open(self.root, parent, ON_THE_WAY, WITHIN);
         if let Ok(found) = linked.and_then(|linked| self.entry(&linked, name, kind)) {
             return Ok(found);
         }
@@ -120,7 +140,7 @@ impl Places<'_> {
     /// What is at a name in a directory, if it is of this kind; otherwise something that is, in its place.
     fn entry(&self, dir: impl AsFd, name: &str, kind: FileType) -> Result<OwnedFd, Errno> {
         let dir = dir.as_fd();
-        match openat2(dir, name, PLACE, Mode::empty(), HERE) {
+        match open(dir, name, PLACE, HERE) {
             Ok(found) if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == kind => {
                 return Ok(found);
             }
@@ -134,7 +154,7 @@ impl Places<'_> {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644))?;
         }
-        let made = openat2(dir, name, PLACE, Mode::empty(), HERE)?;
+        let made = open(dir, name, PLACE, HERE)?;
         let (uid, gid) = (self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw));
         if uid.is_some() {
             rustix::fs::chownat(&made, "", uid, gid, AtFlags::EMPTY_PATH)?;
