@@ -94,42 +94,38 @@ impl Repository {
             Pick::Digest(digest) => digest.to_string(),
         };
         let path = format!("manifests/{name}");
-        let read = async |response: Response| {
-            let said = response.headers().get("docker-content-digest");
-            let said = said.and_then(|digest| digest.to_str().ok()?.parse::<Digest>().ok());
-            let bytes = read_body(response, MOST_BYTES).await?;
+        let check = |bytes: &[u8], said: Option<Digest>| {
             let expected = if let Pick::Digest(digest) = which { Some(*digest) } else { said };
-            compare(&bytes, expected)?;
+            compare(bytes, expected)?;
             // Behind a mirror that sends something else, the registry may have it.
-            let checked = Document::read(&bytes, &self.name).map(drop);
-            checked.map_err(|error| RegistryProblem::Answer { problem: error.to_string() })?;
-            Ok(bytes)
+            let checked = Document::read(bytes, &self.name).map(drop);
+            checked.map_err(|error| RegistryProblem::Answer { problem: error.to_string() })
         };
         let accept = |request: RequestBuilder| request.header(ACCEPT, ACCEPTED.join(", "));
-        self.anywhere(&path, &format!("manifest {name}"), accept, read).await
+        self.anywhere(&path, &format!("manifest {name}"), MOST_BYTES, accept, check).await
     }
 
     /// A short blob, whole.
     pub(crate) async fn small(&self, blob: &Blob) -> Result<Vec<u8>, RegistryError> {
-        let read = async |response: Response| {
-            let bytes = read_body(response, blob.size).await?;
+        let check = |bytes: &[u8], _: Option<Digest>| {
             if (bytes.len() as u64) < blob.size {
                 return Err(RegistryProblem::Cut { received: bytes.len() as u64, expected: blob.size });
             }
-            compare(&bytes, Some(blob.digest))?;
-            Ok(bytes)
+            compare(bytes, Some(blob.digest))
         };
         let path = format!("blobs/{}", blob.digest);
-        self.anywhere(&path, &format!("blob {}", blob.digest), |request| request, read).await
+        self.anywhere(&path, &format!("blob {}", blob.digest), blob.size, |request| request, check).await
     }
 
-    /// Asks mirrors, then the registry, each as often as is worth it; the registry's problem, if nobody answers.
+    /// Asks mirrors, then the registry, each as often as is worth it; the registry's problem, if nobody answers. `check`
+    /// is given the bytes and the digest that the answer says they have.
     async fn anywhere(
         &self,
         path: &str,
         what: &str,
+        limit: u64,
         shape: impl Fn(RequestBuilder) -> RequestBuilder,
-        read: impl AsyncFn(Response) -> Result<Vec<u8>, RegistryProblem>,
+        check: impl Fn(&[u8], Option<Digest>) -> Result<(), RegistryProblem>,
     ) -> Result<Vec<u8>, RegistryError> {
         let mut last = None;
         for (at, endpoint) in self.endpoints.iter().enumerate() {
@@ -138,7 +134,7 @@ impl Repository {
             let problem = loop {
                 let sent = self.send(endpoint, Access::Pull, || shape(self.http.get(&url))).await;
                 let done = match sent {
-                    Ok(response) => read(response).await,
+                    Ok(response) => answer(response, limit, &check).await,
                     Err(problem) => Err(problem),
                 };
                 match done {
@@ -169,6 +165,18 @@ impl Repository {
         let (registry, repository) = ("no registry".to_owned(), self.name.clone());
         RegistryError { registry, repository, what: what.to_owned(), problem }
     }
+}
+
+async fn answer(
+    response: Response,
+    limit: u64,
+    check: &impl Fn(&[u8], Option<Digest>) -> Result<(), RegistryProblem>,
+) -> Result<Vec<u8>, RegistryProblem> {
+    let said = response.headers().get("docker-content-digest");
+    let said = said.and_then(|digest| digest.to_str().ok()?.parse::<Digest>().ok());
+    let bytes = read_body(response, limit).await?;
+    check(&bytes, said)?;
+    Ok(bytes)
 }
 
 fn compare(bytes: &[u8], expected: Option<Digest>) -> Result<(), RegistryProblem> {

@@ -8,6 +8,7 @@
 //! partial/HEX             a blob that is being fetched, or was when a process ended
 //! unpacking/FORM-HEX      a layer that is being unpacked, or was
 //! locks/NAME              held by whoever works on one of the two
+//! locks/use-NAME          shared by all who use a layer or a document; whoever removes it has it alone
 //! ```
 //!
 //! What has its name is whole: everything is made under `partial` or `unpacking`, and renamed. Blobs are synced before
@@ -15,7 +16,10 @@
 
 mod clean;
 mod durable;
+mod evict;
 mod flight;
+mod held;
+mod hold;
 mod lock;
 mod tree;
 
@@ -32,7 +36,9 @@ use crate::manifest::Blob;
 use crate::source::{Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
+pub use evict::{Evicted, StoreStats};
 use flight::Flights;
+pub use held::HeldImage;
 
 /// Settings of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +85,7 @@ struct Shared {
     blobs: Flights<PathBuf>,
     layers: Flights<StoredLayer>,
     syncing: Arc<durable::Syncing>,
+    holds: hold::Holds,
 }
 
 /// An unpacked layer.
@@ -117,6 +124,7 @@ impl Store {
             blobs: Flights::default(),
             layers: Flights::default(),
             syncing: Arc::default(),
+            holds: hold::Holds::default(),
             options,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -133,9 +141,9 @@ impl Store {
         }
         // More than can be worked on at once would only wait.
         let most = self.shared.options.downloads + self.shared.options.unpacks;
-        let image = Arc::new(image.clone());
-        let layers = stream::iter(image.layers.clone()).map(|layer| {
-            let (store, image) = (self.clone(), Arc::clone(&image));
+        let (store, image) = (self.clone(), Arc::new(image.clone()));
+        let layers = stream::iter(image.layers.clone()).map(move |layer| {
+            let (store, image) = (store.clone(), Arc::clone(&image));
             async move { store.layer(&image, &layer).await }
         });
         layers.buffered(most).try_collect().await

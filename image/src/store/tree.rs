@@ -33,6 +33,20 @@ struct About {
     notes: Notes,
     /// In which boot of the machine it was unpacked.
     boot: Option<String>,
+    /// Of the uncompressed archive, which is about what the tree takes of the disk.
+    #[serde(default)]
+    bytes: u64,
+}
+
+/// The file of a layer whose time is that of its last use.
+pub(super) fn notes(path: &Path) -> PathBuf {
+    path.join(NOTES)
+}
+
+/// How large a layer is, as far as it is known. Blocking.
+pub(super) fn bytes(path: &Path) -> u64 {
+    let about = fs::read(path.join(NOTES)).ok();
+    about.and_then(|about| serde_json::from_slice::<About>(&about).ok()).map_or(0, |about| about.bytes)
 }
 
 /// The layer of that name, if it is there and whole. Blocking.
@@ -68,7 +82,7 @@ impl Shared {
         path: PathBuf,
     ) -> Result<StoredLayer, ImageError> {
         let _permit = self.unpacks.acquire().await;
-        let name = format!("{}-{}", form_name(&self.options.unpack), layer.diff_id.hex());
+        let name = self.layer_name(&layer.diff_id);
         let lock = self.lock(&name).await?;
         let (options, layer) = (self.options.unpack.clone(), layer.clone());
         let (working, title) = (self.dir.join("unpacking").join(name), image.to_owned());
@@ -113,7 +127,7 @@ fn make(
         }
         ImageError::Layer { image: image.to_owned(), layer: layer.diff_id, source: Box::new(source) }
     })?;
-    let about = About { notes: unpacked.notes, boot: durable::boot() };
+    let about = About { notes: unpacked.notes, boot: durable::boot(), bytes: unpacked.bytes };
     let path = working.join(NOTES);
     let json = serde_json::to_vec(&about).unwrap_or_default();
     fs::write(&path, json).map_err(|error| ImageError::io("write", &path, error))?;
