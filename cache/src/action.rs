@@ -20,6 +20,11 @@ pub const NETWORK: (&str, &str) = ("network", "full");
 /// The platform property of an action that nothing isolates, so that its results stay apart.
 pub const PLAIN: (&str, &str) = ("executor", "plain");
 
+/// The platform property that says what the root directory of the process is made of.
+const IMAGE: &str = "image";
+/// What stands in front of the fingerprint of a machine's own software in [`IMAGE`].
+const HOST: &str = "host";
+
 /// A process, its inputs, and the machine it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -109,6 +114,13 @@ impl Action {
     /// Whether the platform has this property with this value.
     pub fn requires(&self, (name, value): (&str, &str)) -> bool {
         self.platform.iter().any(|(known, has)| known == name && has == value)
+    }
+
+    /// The digest of the manifest of the image that it runs in; none where that is the machine's own software.
+    pub fn image(&self) -> Option<&str> {
+        let image = self.platform.iter().find(|(name, _)| name == IMAGE)?;
+        let is_host = image.1.split(':').next() == Some(HOST);
+        (!is_host).then_some(&*image.1)
     }
 
     fn command(&self) -> reapi::Command {

@@ -46,7 +46,8 @@ async fn measure(
 ) -> Result<Times, Box<dyn Error>> {
     let mut times = Times::default();
     for index in 0..count {
-        let image = || ImageRoot { layers: layers.to_vec(), ..ImageRoot::default() };
+        let owned = sandbox.takes_owned_layers();
+        let image = || ImageRoot { layers: layers.to_vec(), owned, ..ImageRoot::default() };
         for (way, image) in [None, (!layers.is_empty()).then(image)].into_iter().enumerate() {
             if way > 0 && image.is_none() {
                 continue;

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 /// starts where its inputs are, and what it runs is what the pipeline says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRoot {
-    /// Directories for overlayfs, the lowest first; never written to. In the form of
-    /// [`Sandbox::takes_owned_layers`](crate::sandbox::Sandbox::takes_owned_layers).
+    /// Directories for overlayfs, the lowest first; never written to.
     pub layers: Vec<PathBuf>,
+    /// Their form, which has to be that of
+    /// [`Sandbox::takes_owned_layers`](crate::sandbox::Sandbox::takes_owned_layers).
+    pub owned: bool,
     /// `ENV`.
     pub env: Vec<(String, String)>,
     /// `USER`: `USER[:GROUP]`, names of the image's `/etc/passwd` and `/etc/group` or numbers. Empty for root.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cullet_cache::{ActionCache, BlobStore};
 
 use super::{LocalFiles, SourceFiles};
-use crate::OutputLimits;
+use crate::{ImageRoots, NoImages, OutputLimits};
 
 /// Who a worker is and what it allows.
 #[derive(Debug, Clone)]
@@ -22,10 +22,12 @@ pub struct WorkerConfig {
     pub outputs: OutputLimits,
     /// How much is kept of each stream that a step prints, in bytes; 64 MiB unless there is reason for more.
     pub log_bytes: u64,
+    /// The images that steps run in.
+    pub images: Arc<dyn ImageRoots>,
 }
 
 impl WorkerConfig {
-    /// With the usual limits, for steps that run as this process does.
+    /// With the usual limits and without images, for steps that run as this process does.
     pub fn new(name: impl Into<String>, work_dir: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -33,6 +35,7 @@ impl WorkerConfig {
             owner: None,
             outputs: OutputLimits::default(),
             log_bytes: 64 << 20,
+            images: Arc::new(NoImages),
         }
     }
 }

@@ -15,7 +15,8 @@ use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
-use crate::executor::{Exit, Launch, StepExecutor, StepLimits};
+use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits};
+use crate::images::{HeldRoot, ImageFault};
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 
@@ -73,11 +74,30 @@ impl Worker {
         events: impl LogEvents,
         cancel: CancellationToken,
     ) -> AttemptReport {
+        let image = match self.image(&attempt.action, &cancel).await {
+            Ok(Some(image)) => image,
+            Ok(None) => return AttemptReport::Cancelled { result: None },
+            Err(error) => return infra(&error),
+        };
         match self.prepare(attempt.action.input_root, &cancel).await {
-            Ok(inputs) => self.execute(attempt, inputs, Box::new(events), cancel).await,
+            Ok(inputs) => self.execute(attempt, image, inputs, Box::new(events), cancel).await,
             Err(InputError::Stopped) => AttemptReport::Cancelled { result: None },
             Err(InputError::Lost(lost)) => AttemptReport::InputLost(lost),
             Err(error) => infra(&error),
+        }
+    }
+
+    /// The image that the step runs in, if it runs in one. Nothing at all when this is cancelled.
+    async fn image(
+        &self,
+        action: &Action,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Option<HeldRoot>>, ImageFault> {
+        let Some(digest) = action.image() else { return Ok(Some(None)) };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(None),
+            image = self.config.images.root(digest) => image.map(|image| Some(Some(image))),
         }
     }
 
@@ -107,6 +127,7 @@ impl Worker {
     async fn execute(
         &self,
         attempt: Attempt,
+        image: Option<HeldRoot>,
         inputs: InputRoot,
         events: Box<dyn LogEvents>,
         cancel: CancellationToken,
@@ -116,8 +137,12 @@ impl Worker {
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
         let recorder = Recorder::new(scratch.path(), self.config.log_bytes, events);
-        let launch = launch(&attempt, &inputs, &scratch);
-        let execution = match self.executor.execute(launch, recorder.sink(), cancel).await {
+        let root = image.as_ref().map(|image| image.root.clone());
+        let launch = launch(&attempt, root, &inputs, &scratch);
+        let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
+        // Nothing of the step is alive any more.
+        drop(image);
+        let execution = match executed {
             Ok(execution) => execution,
             Err(error) => return infra(&error),
         };
@@ -150,7 +175,7 @@ impl Worker {
 /// takes far less, and whoever takes longer removes what it made when it is done.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-fn launch(attempt: &Attempt, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
+fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
     let action = &attempt.action;
     Launch {
         arguments: action.arguments.clone(),
@@ -161,7 +186,7 @@ fn launch(attempt: &Attempt, inputs: &InputRoot, scratch: &ScratchDir) -> Launch
         network: action.requires(NETWORK),
         timeout: action.timeout,
         limits: attempt.limits,
-        image: None,
+        image,
     }
 }
 

@@ -16,6 +16,10 @@ use super::tier::Tier;
 use crate::host::{HostTools, complete_env, complete_image_env};
 use crate::{ExecuteError, Execution, Launch, LogSink, RootUpper, StepExecutor, StepLimits};
 
+/// Overlayfs would take the layers and show another image.
+const OTHER_FORM: &str = "this machine lets cullet mount what it does not let it mark (`trusted.overlay` attributes), or the \
+                          other way round: run it as root of the machine or as an ordinary user";
+
 /// Runs steps in Linux namespaces of their own.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -129,6 +133,9 @@ impl StepExecutor for Sandbox {
         log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
+        if launch.image.as_ref().is_some_and(|image| image.owned != self.takes_owned_layers()) {
+            return Err(ExecuteError::Unavailable(OTHER_FORM.to_owned()));
+        }
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
         let (bounds, scratch) = ((launch.timeout, launch.limits), launch.scratch.clone());
         let (tools, owner, in_image) = (Arc::clone(&self.tools), self.owner(), launch.image.is_some());

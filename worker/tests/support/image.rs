@@ -24,8 +24,10 @@ impl Image {
     /// Without any layer.
     pub(crate) fn empty() -> Self {
         let env = vec![("PATH".to_owned(), "/bin".to_owned())];
-        let image =
-            Self { dir: tempfile::tempdir().unwrap(), root: ImageRoot { env, ..ImageRoot::default() } };
+        let image = Self {
+            dir: tempfile::tempdir().unwrap(),
+            root: ImageRoot { env, owned: is_root(), ..ImageRoot::default() },
+        };
         fs::set_permissions(image.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         image
     }
