@@ -10,6 +10,7 @@ mod abandoned;
 mod caching;
 mod fixture;
 mod hostile;
+mod images;
 mod inputs;
 mod logs;
 mod outputs;
