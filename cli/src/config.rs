@@ -229,6 +229,11 @@ impl Config {
         self.run.executor
     }
 
+    /// Where the images are that steps run in.
+    pub fn images_dir(&self) -> PathBuf {
+        self.cache_dir.join("images")
+    }
+
     /// How to open the cache for looking at it; whoever runs steps names an owner as well.
     pub fn cache_options(&self) -> cullet_cache::OpenOptions {
         let usual = cullet_cache::OpenOptions::new(&self.cache_dir);

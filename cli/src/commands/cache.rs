@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use cullet_cache::disk::{Damaged, Stats};
+use cullet_image::{Store, StoreStats};
 use serde_json::json;
 
 use crate::args::{CacheArgs, CacheCommand, Format};
@@ -17,22 +18,33 @@ const NAMED: usize = 50;
 pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let cache = cullet_cache::open(&config.cache_options())?;
     let text = match &args.command {
-        CacheCommand::Stats { format: Format::Human } => describe(config, &cache.stats()?),
-        CacheCommand::Stats { format: Format::Json } => object(config, &cache.stats()?),
+        CacheCommand::Stats { format } => {
+            let (stats, images) = (cache.stats()?, Store::stats(&config.images_dir()).map_err(images)?);
+            match format {
+                Format::Human => describe(config, &stats, &images),
+                Format::Json => object(config, &stats, &images),
+            }
+        }
         CacheCommand::Gc { to } => {
-            let report = cache.gc(to.unwrap_or_else(|| cache.disk.bound()))?;
-            let freed = report.bytes_before.saturating_sub(report.bytes_after);
+            let bound = to.unwrap_or_else(|| cache.disk.bound());
+            let report = cache.gc(bound)?;
+            let layers = Store::evict(&config.images_dir(), bound).map_err(images)?;
+            let freed = report.bytes_before.saturating_sub(report.bytes_after)
+                + layers.bytes_before.saturating_sub(layers.bytes_after);
             format!(
-                "freed {}: {} blobs and {} results; {} are left\n",
+                "freed {}: {} blobs, {} results and {} layers of images; {} are left, and {} of images\n",
                 size::human(freed),
                 report.evicted_blobs,
                 report.evicted_results,
+                layers.layers,
                 size::human(report.bytes_after),
+                size::human(layers.bytes_after),
             )
         }
         CacheCommand::Verify => verify(&cache)?,
         CacheCommand::Clear { force } => {
             cache.clear(*force)?;
+            Store::evict(&config.images_dir(), 0).map_err(images)?;
             format!("the cache in {} is empty\n", config.cache_dir.display())
         }
     };
@@ -40,14 +52,18 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
     Ok(ExitStatus::Success)
 }
 
-fn describe(config: &Config, stats: &Stats) -> String {
+fn images(error: cullet_image::ImageError) -> CliError {
+    CliError::infra("the images of the cache cannot be looked after").because(error)
+}
+
+fn describe(config: &Config, stats: &Stats, images: &StoreStats) -> String {
     let used = stats.blob_bytes + stats.result_bytes;
     let share = used.saturating_mul(100).checked_div(stats.bound).unwrap_or(100);
     let oldest =
         stats.oldest_use_ms.map_or_else(|| "-".to_owned(), |at| duration::ago(at, duration::now_ms()));
     format!(
         "directory  {}\nused       {} of {} ({share} %)\nblobs      {} in {}\nresults    {} in {}\n\
-         live runs  {}\nlast use   of the oldest entry: {oldest}\n",
+         images     {} layers and {} blobs in {}\nlive runs  {}\nlast use   of the oldest entry: {oldest}\n",
         clean::line(&config.cache_dir.display().to_string()),
         size::human(used),
         size::human(stats.bound),
@@ -55,11 +71,14 @@ fn describe(config: &Config, stats: &Stats) -> String {
         size::human(stats.blob_bytes),
         stats.results,
         size::human(stats.result_bytes),
+        images.layers,
+        images.blobs,
+        size::human(images.bytes()),
         stats.live_runs,
     )
 }
 
-fn object(config: &Config, stats: &Stats) -> String {
+fn object(config: &Config, stats: &Stats, images: &StoreStats) -> String {
     let object = json!({
         "directory": config.cache_dir.display().to_string(),
         "bound_bytes": stats.bound,
@@ -67,6 +86,9 @@ fn object(config: &Config, stats: &Stats) -> String {
         "blob_bytes": stats.blob_bytes,
         "results": stats.results,
         "result_bytes": stats.result_bytes,
+        "image_layers": images.layers,
+        "image_blobs": images.blobs,
+        "image_bytes": images.bytes(),
         "live_runs": stats.live_runs,
         "oldest_use_ms": stats.oldest_use_ms,
     });

@@ -1,13 +1,16 @@
 //! What the image references of pipelines mean: `cullet.lock`, and where it says nothing, registries, layouts and
-//! archives. Nothing of an image but its documents is fetched here.
+//! archives; and images as root directories of steps. Only for a step that is executed anything but documents is
+//! fetched.
 
 mod error;
 mod file;
 mod find;
 mod lock;
 mod pinned;
+mod roots;
 
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};
 pub(crate) use lock::Lock;
 pub(crate) use pinned::Pinned;
+pub(crate) use roots::LocalImages;

@@ -11,6 +11,7 @@ mod click;
 mod csv;
 mod documents;
 mod failing;
+mod images;
 mod interrupt;
 mod repair;
 mod rules;

@@ -14,9 +14,9 @@ use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
-use cullet_worker::StepExecutor;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
+use cullet_worker::{ImageRoots, StepExecutor};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
@@ -43,6 +43,8 @@ pub(super) struct Execution<'a> {
     pub(super) limits: Limits,
     /// Not even a lease could be written: the disk of the cache, where steps would work, is full.
     pub(super) full: bool,
+    /// What steps with an image run in.
+    pub(super) images: Arc<dyn ImageRoots>,
 }
 
 impl Execution<'_> {
@@ -105,6 +107,7 @@ impl Execution<'_> {
     fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
+            images: Arc::clone(&self.images),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
         let executor =

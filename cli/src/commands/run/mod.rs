@@ -16,6 +16,7 @@ mod trace;
 pub(crate) mod watchers;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
@@ -27,10 +28,10 @@ use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
-use crate::config::{Config, RunConfig};
+use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
-use crate::images::Pinned;
+use crate::images::{LocalImages, Pinned};
 use crate::ui::Closing;
 use deliver::Written;
 use execute::Execution;
@@ -67,7 +68,7 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
-    refuse_images(&plan, &args.pipeline.file)?;
+    refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
         return remote::run(args, config, &run_config, &addresses, text, planned);
@@ -77,14 +78,25 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
 }
 
 /// What a later version says of keys that this one cannot execute.
-const LATER: &str =
-    "`cullet validate` accepts it; images, services, secrets and caches come with a later version";
+const LATER: &str = "`cullet validate` accepts it; services, secrets and caches come with a later version";
 
-/// Until an executor can use images, nothing is asked about them: what this does not find is an error of the pipeline.
-fn refuse_images(plan: &Plan, file: &Path) -> Result<(), CliError> {
+/// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
+fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
     let Some(step) = plan.step_images().into_values().min_by_key(|step| step.line) else { return Ok(()) };
     let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
-    Err(CliError::usage(format!("{place}: this version cannot execute `image` yet")).hint(LATER))
+    let (problem, hint) = match executor {
+        _ if on_cluster => (
+            "this version cannot execute `image` on a cluster yet",
+            "leave out --cluster and CULLET_CLUSTER to run on this machine",
+        ),
+        Executor::Plain => (
+            "the plain executor cannot execute `image`: its steps have the machine's files",
+            "steps with an image need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
+             configuration file",
+        ),
+        Executor::Sandbox => return Ok(()),
+    };
+    Err(CliError::usage(format!("{place}: {problem}")).hint(hint))
 }
 
 /// Keys that are valid and that this version cannot execute are refused, never ignored.
@@ -122,6 +134,7 @@ fn execute_plan(
     let limits = plan.steps.iter().fold(Limits::default(), |all, step| all.or(step.settings.limits));
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
+    let roots = Arc::new(LocalImages::of(&images, config, &base));
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
@@ -132,8 +145,19 @@ fn execute_plan(
     }
     let written = args.output.clone().map(Written::to);
     let full = live.is_none();
-    let execution =
-        Execution { config, run_config, cache: &cache, prepared, run, submission, capacity, limits, full };
+    let images = Arc::clone(&roots);
+    let execution = Execution {
+        config,
+        run_config,
+        cache: &cache,
+        prepared,
+        run,
+        submission,
+        capacity,
+        limits,
+        full,
+        images,
+    };
     let end = execution.execute(written.clone(), watchers.clone())?;
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });
@@ -141,6 +165,11 @@ fn execute_plan(
     // here cannot change how it ended.
     if let Err(error) = cache.maybe_gc() {
         diagnostics::report(&format!("warning: the cache could not be brought below its bound: {error}\n"));
+    }
+    if let Err(error) = roots.settle(cache.disk.bound()) {
+        diagnostics::report(&format!(
+            "warning: the images could not be brought below their bound: {error}\n"
+        ));
     }
     Ok(exit_status(&end))
 }

@@ -3,6 +3,7 @@
 mod project;
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cullet_image::Platform;
@@ -125,7 +126,8 @@ fn a_run_that_is_to_be_locked_asks_for_nothing() {
     project.write(&lock_of("registry.invalid/app:1", OTHER));
     assert_says(&project.says(&["run", "--locked"], 2), " of oci-layout:app\n");
     project.pipeline(&["registry.invalid/app:1"]);
-    assert_says(&project.says(&["run", "--locked"], 2), "step 's0': this version cannot execute `image` yet");
+    let said = project.says(&["run", "--locked", "--executor", "plain"], 2);
+    assert_says(&said, "step 's0': the plain executor cannot execute `image`");
     assert_says(&project.says(&["lock", "--check"], 0), "1 image, everything is locked");
     project.says(&["run", "--locked", "h", "--executor", "plain"], 0);
 }
@@ -157,6 +159,25 @@ fn a_tag_of_a_registry_is_locked_and_moves_only_when_it_is_looked_up_again() {
     assert_says(&said, "team/app:none for linux/");
     assert_says(&said, "not found (404): check the name and the tag");
     assert_eq!(project.read(), text);
+}
+
+#[test]
+fn a_step_runs_in_what_is_locked_and_then_without_the_registry() {
+    let Some(registry) = Registry::start() else { return };
+    let project = Project::with(&[&format!("{}/team/app:1", registry.address)]);
+    registry.push("team/app:1", &project.layout("one", "locked"));
+    project.says(&["lock"], 0);
+    registry.push("team/app:1", &project.layout("two", "moved"));
+    // There is nothing but a file in it, so this is as far as it gets.
+    let ran = |project: &Project| project.says(&["run", "--locked", "--keep-going"], 1);
+    assert_says(&ran(&project), "cannot run '/bin/sh'");
+    let forms = project.path(".cache/cullet/images/layers");
+    let inside = |dir: PathBuf| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let layers = inside(forms).flat_map(inside).map(|layer| layer.join("tree/file"));
+    let texts: Vec<String> = layers.map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    assert_eq!(texts, ["locked"]);
+    drop(registry);
+    assert_says(&ran(&project), "cannot run '/bin/sh'");
 }
 
 #[test]
