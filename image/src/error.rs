@@ -117,6 +117,20 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// Whether it is for want of room on a disk: bytes, inodes, or what the user may have of them.
+    pub fn is_no_space(&self) -> bool {
+        let is_for_room = |source: &io::Error| {
+            matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Io { source, .. } => is_for_room(source),
+            Self::Layer { source, .. } => {
+                matches!(&**source, LayerError::Io { source, .. } if is_for_room(source))
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, error: impl Into<io::Error>) -> Self {
         Self::Io { action, path: path.into(), source: Arc::new(error.into()) }
     }

@@ -21,6 +21,7 @@ mod flight;
 mod held;
 mod hold;
 mod lock;
+mod progress;
 mod tree;
 
 use std::io;
@@ -39,6 +40,7 @@ use crate::{Digest, ImageError, Layer, Resolved};
 pub use evict::{Evicted, StoreStats};
 use flight::Flights;
 pub use held::HeldImage;
+pub use progress::Progress;
 
 /// Settings of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,7 +206,13 @@ impl Store {
                 return Ok(path);
             }
             let partial = shared.dir.join("partial").join(hex);
-            repository.download(&blob, &partial).await?;
+            if let Err(error) = repository.download(&blob, &partial).await {
+                // What fills a disk is in everybody's way, and nobody knows when there will be room to go on with it.
+                if error.is_no_space() {
+                    drop(tokio::fs::remove_file(&partial).await);
+                }
+                return Err(error);
+            }
             tokio::fs::rename(&partial, &path).await.map_err(|error| ImageError::io("keep", &path, error))?;
             drop(lock);
             Ok(path)
@@ -237,7 +245,11 @@ impl Store {
                 std::fs::File::open(&partial)?.sync_all()?;
                 std::fs::rename(&partial, &path)
             };
-            write().map_err(|error| ImageError::io("keep", &path, error))
+            let written = write();
+            if written.is_err() {
+                drop(std::fs::remove_file(&partial));
+            }
+            written.map_err(|error| ImageError::io("keep", &path, error))
         })
         .await
     }

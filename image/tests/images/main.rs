@@ -7,5 +7,6 @@ mod faults;
 mod layouts;
 mod made;
 mod real;
+mod space;
 mod stores;
 mod stub;

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use cullet_image::layer::{Compression, Limits, UnpackOptions};
-use cullet_image::{ImageError, Store, StoreOptions};
+use cullet_image::{ImageError, Progress, Store, StoreOptions};
 
 use crate::made::{Made, find, is_emptied, names};
 use crate::stub::{Fault, Stub};
@@ -83,6 +83,9 @@ async fn who_gives_up_leaves_a_part_that_the_next_one_resumes() {
     let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
     let part = std::fs::metadata(dir.path().join("partial").join(data.digest.hex())).unwrap().len();
     assert_eq!(part, 2 << 20, "young parts are kept");
+    let small = image.layers[0].blob.size;
+    let (is, all_bytes) = (store.progress(&image), small + image.layers[1].blob.size);
+    assert_eq!(is, Progress { layers: 1, all_layers: 2, bytes: small + part, all_bytes });
     store.pull(&image).await.unwrap();
     let last = stub.requests().into_iter().rfind(|request| request.is_blob()).unwrap();
     assert_eq!(last.headers["range"], format!("bytes={part}-"));
