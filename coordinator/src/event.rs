@@ -153,7 +153,7 @@ pub struct TestSummary {
 pub struct Note {
     /// `info` or `warning`.
     pub level: String,
-    /// [`Note::RERUN`] or [`Note::RETRY`]; none for anything else.
+    /// [`Note::RERUN`], [`Note::RETRY`] or [`Note::IMAGE`]; none for anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The step it is about, if any.
@@ -168,6 +168,8 @@ impl Note {
     pub const RERUN: &str = "rerun";
     /// The kind of a note that says why another attempt of a step follows.
     pub const RETRY: &str = "retry";
+    /// The kind of a note that says that an image is being fetched and unpacked, and how far that is.
+    pub const IMAGE: &str = "image";
 }
 
 /// See [`Event::RunFinished`].

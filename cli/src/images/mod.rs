@@ -8,6 +8,7 @@ mod find;
 mod lock;
 mod pinned;
 mod roots;
+mod telling;
 
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};

@@ -15,6 +15,8 @@ use cullet_worker::{HeldRoot, ImageFault, ImageRoot, ImageRoots};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::error::unusable;
+use super::telling::Telling;
+use crate::commands::run::watchers::Watchers;
 use crate::config::{Config, RegistrySettings};
 use crate::error::CliError;
 
@@ -24,6 +26,7 @@ pub(crate) struct LocalImages {
     dir: PathBuf,
     settings: RegistrySettings,
     wanted: BTreeMap<String, Wanted>,
+    watchers: Watchers,
     /// Opened for the first step that is executed in an image.
     store: OnceCell<Opened>,
 }
@@ -31,8 +34,9 @@ pub(crate) struct LocalImages {
 #[derive(Debug)]
 struct Wanted {
     digest: Digest,
-    /// Where it can be had; files and directories are absolute, registries are asked for the digest.
-    references: Vec<Reference>,
+    /// What the pipeline calls it, and where it can be had by that; files and directories are absolute, registries are
+    /// asked for the digest.
+    references: Vec<(String, Reference)>,
     /// Held by whoever fetches it, with the failure of the last who did.
     fetching: Mutex<Option<ImageError>>,
     /// How often that was tried in vain.
@@ -54,6 +58,12 @@ enum RootError {
          that is there"
     )]
     Changed { reference: String, pinned: Digest, found: Digest },
+    /// The disk with the images is full.
+    #[error(
+        "no space left for images in {}: free some (`cullet cache gc --to SIZE` removes those that no step runs in), or \
+         move the cache (CULLET_CACHE_DIR)", .dir.display()
+    )]
+    NoSpace { dir: PathBuf, source: ImageError },
     /// Nobody said where it is.
     #[error("nobody knows where the image {0} is")]
     Unknown(String),
@@ -75,10 +85,17 @@ impl LocalImages {
                 failures: AtomicU64::default(),
             };
             let entry = wanted.entry(digest.to_owned()).or_insert_with(fresh);
-            entry.references.push(pinned_reference(name, pinned).relative_to(base));
+            let place = pinned_reference(name, pinned).relative_to(base);
+            entry.references.push((reference.to_owned(), place));
         }
         let settings = config.registries.clone();
-        Self { dir: config.images_dir(), settings, wanted, store: OnceCell::new() }
+        let watchers = Watchers::idle();
+        Self { dir: config.images_dir(), settings, wanted, watchers, store: OnceCell::new() }
+    }
+
+    /// With somebody who is told of images on their way.
+    pub(crate) fn watched_by(self, watchers: Watchers) -> Self {
+        Self { watchers, ..self }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -110,15 +127,16 @@ impl LocalImages {
         let before = wanted.failures.load(Ordering::Acquire);
         let mut failed = wanted.fetching.lock().await;
         if let (Some(error), true) = (&*failed, wanted.failures.load(Ordering::Acquire) != before) {
-            return Err(fault(error.clone()));
+            return Err(self.failure(error.clone()));
         }
         if let Some(held) = store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
             return Ok(held);
         }
         let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
         let mut last = None;
-        for reference in &wanted.references {
-            match one(wanted, reference, store, &registries).await {
+        for (name, reference) in &wanted.references {
+            let mut telling = Telling::of(name, &self.watchers);
+            match one(wanted, reference, store, &registries, &mut telling).await {
                 Ok(found) => return found.map_err(fault),
                 Err(error) => last = Some(error),
             }
@@ -126,7 +144,15 @@ impl LocalImages {
         let Some(error) = last else { return Err(fault(RootError::Unknown(wanted.digest.to_string()))) };
         *failed = Some(error.clone());
         wanted.failures.fetch_add(1, Ordering::Release);
-        Err(fault(error))
+        Err(self.failure(error))
+    }
+
+    /// What is to be done is known of a full disk.
+    fn failure(&self, error: ImageError) -> ImageFault {
+        if error.is_no_space() {
+            return fault(RootError::NoSpace { dir: self.dir.clone(), source: error });
+        }
+        fault(error)
     }
 
     /// A client costs more than a run that the cache answers.
@@ -140,14 +166,16 @@ async fn one(
     reference: &Reference,
     store: &Store,
     registries: &Registries,
+    telling: &mut Telling<'_>,
 ) -> Result<Result<HeldImage, RootError>, ImageError> {
-    let image = resolve(reference, &Platform::host(), registries).await?;
+    let image = telling.during(resolve(reference, &Platform::host(), registries), None).await?;
     let (found, pinned) = (image.manifest_digest, wanted.digest);
     if found != pinned {
         let reference = reference.to_string();
         return Ok(Err(RootError::Changed { reference, pinned, found }));
     }
-    store.take(&image).await.map(Ok)
+    telling.begins(store.progress(&image));
+    telling.during(store.take(&image), Some((store, &image))).await.map(Ok)
 }
 
 #[async_trait]

@@ -48,6 +48,12 @@ fn reason<'a>(outcome: &'a Outcome, step: &str) -> &'a str {
     outcome.steps[step].reason.as_deref().unwrap_or_default()
 }
 
+/// What is said of images on their way.
+fn notes(outcome: &Outcome) -> Vec<String> {
+    let notes = outcome.events.iter().filter(|event| event["event"] == "note" && event["kind"] == "image");
+    notes.map(|note| note["text"].as_str().unwrap().to_owned()).collect()
+}
+
 fn locked(user: &User, checkout: &Checkout) {
     let output = user.cullet(checkout, ["lock", "--update"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -66,10 +72,13 @@ fn steps_run_in_their_image_and_its_digest_is_what_the_cache_knows() {
     assert_eq!(first.executed().len(), 4);
     assert_eq!(fs::read_to_string(checkout.path().join("out/made")).unwrap(), "sand\none");
     assert_eq!((layers(&user), names(&user, "unpacking").len()), (2, 0), "each layer once");
+    let said = notes(&first);
+    assert!(said.len() == 1 && said[0].starts_with("pulling oci-layout:app: 1."), "{said:?}");
+    assert!(said[0].ends_with(" MiB in 2 layers"), "{said:?}");
 
     let warm = user.run(&checkout);
     warm.assert_success();
-    assert_eq!(warm.cached().len(), 4);
+    assert_eq!((warm.cached().len(), notes(&warm).len()), (4, 0));
     // Under another name and path it is the same image.
     rename(&checkout, "app", "elsewhere");
     checkout.edit(

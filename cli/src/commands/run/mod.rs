@@ -134,7 +134,7 @@ fn execute_plan(
     let limits = plan.steps.iter().fold(Limits::default(), |all, step| all.or(step.settings.limits));
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
-    let roots = Arc::new(LocalImages::of(&images, config, &base));
+    let roots = LocalImages::of(&images, config, &base);
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
@@ -145,6 +145,7 @@ fn execute_plan(
     }
     let written = args.output.clone().map(Written::to);
     let full = live.is_none();
+    let roots = Arc::new(roots.watched_by(watchers.clone()));
     let images = Arc::clone(&roots);
     let execution = Execution {
         config,
