@@ -12,7 +12,11 @@ mod disk;
 mod forbidden;
 mod guest;
 mod history;
+mod images;
 mod killing;
+#[path = "../e2e/images/made.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod made;
 mod memory;
 mod outputs;
 mod pipeline_files;
@@ -23,5 +27,8 @@ mod sources;
 mod stopping;
 mod storms;
 mod streams;
+#[path = "../../../image/tests/images/stub.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod stub;
 mod support;
 mod unprivileged;
