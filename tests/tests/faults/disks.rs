@@ -1,12 +1,12 @@
 //! Disks that are full, stand still, fail, or lose what was not synced.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cullet_tests::cluster::{Cluster, Process, until};
 use cullet_tests::cullet_binary;
 
-use super::support::{Filesystem, get, led_among, timed, unique};
+use super::support::{Filesystem, get, led_among, submit, timed, unique};
 
 /// Three coordinators, each with a small filesystem, and one worker.
 fn small_disks(mebibytes: u32) -> (Cluster, Vec<Filesystem>) {
@@ -120,6 +120,50 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
     }
 }
 
+/// The same command with something else happening when it syncs a file.
+fn traced(inner: Command, happens: &str) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", "trace=fdatasync,fsync"]);
+    command.arg("-e").arg(format!("inject=fdatasync,fsync:{happens}")).arg(inner.get_program());
+    command.args(inner.get_args()).env_clear();
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+/// A heartbeat waits behind what is being written, for longer than the leader waits for its answer.
+#[test]
+fn a_leader_of_slow_disks_leads_on() {
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), 3, 1);
+    for position in 0..3 {
+        let command = traced(cluster.coordinator_command(position), "delay_exit=200000");
+        let log = cluster.dir().join(format!("c{position}.log"));
+        cluster.put_coordinator(position, Process::start(command, &log));
+    }
+    cluster.run_worker(0, &[]);
+    cluster.with_workers(1);
+    let before = cluster.agreed_leader();
+    let led = cluster.leader_of(&before);
+    let began = Instant::now();
+    // Many at a time: there is always something to write.
+    std::thread::scope(|scope| {
+        for client in 0..24 {
+            let cluster = &cluster;
+            scope.spawn(move || {
+                for number in 0.. {
+                    if began.elapsed() > Duration::from_secs(12) {
+                        break;
+                    }
+                    let (code, body) = submit(cluster, led, &format!("slow-{client}-{number}")).unwrap();
+                    assert_eq!(code, 201, "{body}");
+                }
+            });
+        }
+    });
+    let after = cluster.agreed();
+    assert_eq!((&after["leader"], &after["term"]), (&before["leader"], &before["term"]));
+    assert!(!cluster.logs().contains("leads no more"), "{}", cluster.logs());
+}
+
 #[test]
 fn a_sync_that_fails_once_ends_the_coordinator_for_good() {
     let mut cluster = Cluster::start(3, 1);
@@ -127,14 +171,7 @@ fn a_sync_that_fails_once_ends_the_coordinator_for_good() {
     let follower = (cluster.leader_of(&cluster.agreed_leader()) + 1) % 3;
     let before = cluster.take_coordinator(follower);
     before.kill();
-    let inner = cluster.coordinator_command(follower);
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]);
-    command
-        .args(["-e", "inject=fdatasync,fsync:error=EIO:when=20"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let command = traced(cluster.coordinator_command(follower), "error=EIO:when=20");
     let log = cluster.dir().join(format!("c{follower}.log"));
     let mut failing = Process::start(command, &log);
     let mut acknowledged = 0;
