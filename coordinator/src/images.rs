@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cullet_pipeline::Plan;
+use cullet_pipeline::{Plan, plan};
 
 /// The digest of the manifest that each image reference means, for the platform that the steps run on. The references
 /// are those of the plan, as they are written there. Somebody else finds the digests: nothing is asked here.
@@ -16,6 +16,9 @@ use cullet_pipeline::Plan;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Images(BTreeMap<String, String>);
+
+/// The label, and its value, of workers that run steps in images.
+pub const LABEL: (&str, &str) = ("images", "oci");
 
 /// Why digests are of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +74,14 @@ impl Images {
             Err(ImagesError::Unresolved { reference: reference.to_owned(), step: step.name.to_string() })
         })
     }
+}
+
+/// The first step in an image that is a file or directory of the machine that the pipeline is on, with its reference.
+pub fn first_local(plan: &Plan) -> Option<(&str, &plan::Step)> {
+    let local =
+        |reference: &str| ["oci-layout:", "docker-archive:"].iter().any(|kind| reference.starts_with(kind));
+    let images = plan.step_images().into_iter();
+    images.filter(|(reference, _)| local(reference)).min_by_key(|(_, step)| step.line)
 }
 
 /// The same form for all: two ways to write one digest would be two keys.

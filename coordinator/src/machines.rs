@@ -6,6 +6,7 @@ use cullet_core::spec::Label;
 use cullet_core::{State, WorkerView};
 
 use crate::engine::FUNCTION;
+use crate::images::LABEL;
 use crate::template::Machine;
 
 /// The names under which a worker says what it is.
@@ -25,6 +26,13 @@ pub(crate) fn requirement(machine: &Machine) -> Box<[Label]> {
     let executor = machine.executor.as_deref().unwrap_or(SANDBOX);
     let image = format!("{HOST}{}", machine.host_image);
     let labels = [(ARCH, &*machine.arch), (OS, &*machine.os), (EXECUTOR, executor), (IMAGE, &image)];
+    labels.map(|(name, value)| (name.into(), value.into())).into()
+}
+
+/// The labels that a worker must have for those steps of a run that have an image. What is installed on the machine does not
+/// matter to them.
+pub(crate) fn requirement_of_images(machine: &Machine) -> Box<[Label]> {
+    let labels = [(ARCH, &*machine.arch), (OS, &*machine.os), (EXECUTOR, SANDBOX), LABEL];
     labels.map(|(name, value)| (name.into(), value.into())).into()
 }
 

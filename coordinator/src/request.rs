@@ -11,7 +11,7 @@ use prost::Message as _;
 
 use crate::images::{Images, ImagesError};
 use crate::submission::{PlanTemplates, RunOptions, Submission, submission};
-use crate::template::Machine;
+use crate::template::{Machine, Templates as _};
 
 /// A pipeline and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,15 +215,17 @@ impl Request {
         Ok(plan)
     }
 
-    /// Refuses steps with images, which no worker of this version can execute.
+    /// Refuses images that are files of the client's machine, which no worker has.
     ///
     /// # Errors
     /// The first one.
-    pub(crate) fn refuse_images(&self, plan: &Plan) -> Result<(), BadRequest> {
-        let first = plan.step_images().into_values().min_by_key(|step| step.line);
-        first.map_or(Ok(()), |step| {
+    pub(crate) fn refuse_local_images(&self, plan: &Plan) -> Result<(), BadRequest> {
+        crate::images::first_local(plan).map_or(Ok(()), |(reference, step)| {
             let place = format!("{}:{}: step `{}`", self.file, step.line, step.name);
-            Err(BadRequest::Pipeline(format!("{place}: this version cannot execute `image` yet")))
+            Err(BadRequest::Pipeline(format!(
+                "{place}: the image `{reference}` is on the client's machine, where no worker can have it from: push it \
+                 to a registry"
+            )))
         })
     }
 }
@@ -304,7 +306,17 @@ impl Submitted {
         divided.spec.tenant = self.request.tenant.as_str().into();
         divided.spec.priority = self.request.priority;
         divided.spec.journal = true;
-        divided.spec.requirements = Box::new([crate::machines::requirement(&self.machine)]);
+        let mut requirements = vec![crate::machines::requirement(&self.machine)];
+        let Submission { spec, templates } = &mut divided;
+        for (position, step) in (0..).zip(&mut spec.steps) {
+            if templates.image(position).is_some() {
+                step.requires = 1;
+            }
+        }
+        if spec.steps.iter().any(|step| step.requires == 1) {
+            requirements.push(crate::machines::requirement_of_images(&self.machine));
+        }
+        spec.requirements = requirements.into();
         Ok(divided)
     }
 

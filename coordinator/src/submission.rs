@@ -90,6 +90,13 @@ impl Templates for PlanTemplates {
         self.steps[step as usize].settings.limits
     }
 
+    fn image(&self, step: u32) -> Option<&str> {
+        match &self.steps[step as usize].settings.image {
+            plan::Image::Host => None,
+            plan::Image::Reference(reference) => Some(reference),
+        }
+    }
+
     fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let deliverable = |output: &plan::RunOutput| {
             let plan::OutputRef { step, output: position } = output.from;

@@ -21,6 +21,9 @@ pub trait Templates: Send + Sync {
     /// What the step may take.
     fn limits(&self, step: u32) -> Limits;
 
+    /// The reference of the image that the step runs in, as the pipeline says it; none for the image `host`.
+    fn image(&self, step: u32) -> Option<&str>;
+
     /// What the run hands out: path, step, and the position of the output in [`Templates::outputs`].
     fn deliverables(&self) -> Vec<(String, u32, u16)>;
 }
@@ -136,7 +139,8 @@ fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(Str
     if settings.network == Network::Full {
         properties.push((NETWORK.0.to_owned(), NETWORK.1.to_owned()));
     }
-    if let Some(executor) = &machine.executor {
+    // An image is isolated wherever it is.
+    if let (Some(executor), plan::Image::Host) = (&machine.executor, &settings.image) {
         properties.push((PLAIN.0.to_owned(), executor.clone()));
     }
     properties

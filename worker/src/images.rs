@@ -11,12 +11,12 @@ use crate::ImageRoot;
 /// Finds images, fetched and unpacked as needed. Asked for each attempt, many at a time.
 #[async_trait]
 pub trait ImageRoots: fmt::Debug + Send + Sync {
-    /// The image whose manifest has this digest: `sha256:` and 64 lower-case hexadecimal digits. Dropping the future
-    /// gives it up.
+    /// The image whose manifest has this digest: `sha256:` and 64 lower-case hexadecimal digits. `reference` says where it
+    /// can be had, if whoever asks knows. Dropping the future gives it up.
     ///
     /// # Errors
     /// It cannot be had, or not as a root directory for steps here.
-    async fn root(&self, manifest: &str) -> Result<HeldRoot, ImageFault>;
+    async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault>;
 }
 
 /// An image that stays where it is while this lives.
@@ -44,7 +44,7 @@ pub struct NoImages;
 
 #[async_trait]
 impl ImageRoots for NoImages {
-    async fn root(&self, manifest: &str) -> Result<HeldRoot, ImageFault> {
+    async fn root(&self, manifest: &str, _: Option<&str>) -> Result<HeldRoot, ImageFault> {
         Err(ImageFault(format!("this worker runs no steps in images, and {manifest} is one").into()))
     }
 }

@@ -3,9 +3,11 @@
 //! fetched.
 
 mod error;
+mod fetch;
 mod file;
 mod find;
 mod lock;
+mod on_worker;
 mod pinned;
 mod roots;
 mod telling;
@@ -13,5 +15,6 @@ mod telling;
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};
 pub(crate) use lock::Lock;
+pub(crate) use on_worker::WorkerImages;
 pub(crate) use pinned::Pinned;
 pub(crate) use roots::LocalImages;

@@ -1,72 +1,23 @@
-//! Images as root directories of steps: fetched, checked and unpacked into the cache directory, once for all who use
-//! it.
+//! Images as root directories of the steps of one run on this machine.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use async_trait::async_trait;
 use cullet_coordinator::images::Images;
-use cullet_image::layer::{Owners, UnpackOptions};
-use cullet_image::{
-    Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Store, StoreOptions, resolve,
-};
-use cullet_worker::{HeldRoot, ImageFault, ImageRoot, ImageRoots};
-use tokio::sync::{Mutex, OnceCell};
+use cullet_image::{Digest, ImageError, Reference};
+use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
 
-use super::error::unusable;
-use super::telling::Telling;
+use super::fetch::{Fetcher, Wanted, unknown};
 use crate::commands::run::watchers::Watchers;
-use crate::config::{Config, RegistrySettings};
-use crate::error::CliError;
+use crate::config::Config;
 
 /// The images of one run.
 #[derive(Debug)]
 pub(crate) struct LocalImages {
-    dir: PathBuf,
-    settings: RegistrySettings,
+    fetcher: Fetcher,
+    /// By the digest of the manifest. Files and directories in it are absolute, registries are asked for the digest.
     wanted: BTreeMap<String, Wanted>,
-    watchers: Watchers,
-    /// Opened for the first step that is executed in an image.
-    store: OnceCell<Opened>,
-}
-
-#[derive(Debug)]
-struct Wanted {
-    digest: Digest,
-    /// What the pipeline calls it, and where it can be had by that; files and directories are absolute, registries are
-    /// asked for the digest.
-    references: Vec<(String, Reference)>,
-    /// Held by whoever fetches it, with the failure of the last who did.
-    fetching: Mutex<Option<ImageError>>,
-    /// How often that was tried in vain.
-    failures: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Opened {
-    store: Store,
-    owned: bool,
-}
-
-/// Why an image cannot be the root directory of a step, where [`ImageError`] does not know.
-#[derive(Debug, thiserror::Error)]
-enum RootError {
-    /// The key is of another image than the one that is there now.
-    #[error(
-        "{reference} is the image {found} now, and the run was to have {pinned}; `cullet lock --update` takes the one \
-         that is there"
-    )]
-    Changed { reference: String, pinned: Digest, found: Digest },
-    /// The disk with the images is full.
-    #[error(
-        "no space left for images in {}: free some (`cullet cache gc --to SIZE` removes those that no step runs in), or \
-         move the cache (CULLET_CACHE_DIR)", .dir.display()
-    )]
-    NoSpace { dir: PathBuf, source: ImageError },
-    /// Nobody said where it is.
-    #[error("nobody knows where the image {0} is")]
-    Unknown(String),
 }
 
 impl LocalImages {
@@ -78,24 +29,16 @@ impl LocalImages {
             let (Ok(name), Ok(pinned)) = (reference.parse::<Reference>(), digest.parse::<Digest>()) else {
                 continue;
             };
-            let fresh = || Wanted {
-                digest: pinned,
-                references: Vec::new(),
-                fetching: Mutex::default(),
-                failures: AtomicU64::default(),
-            };
-            let entry = wanted.entry(digest.to_owned()).or_insert_with(fresh);
-            let place = pinned_reference(name, pinned).relative_to(base);
-            entry.references.push((reference.to_owned(), place));
+            let entry = wanted.entry(digest.to_owned()).or_insert_with(|| Wanted::new(pinned));
+            entry.is_at(reference.to_owned(), name.relative_to(base));
         }
-        let settings = config.registries.clone();
-        let watchers = Watchers::idle();
-        Self { dir: config.images_dir(), settings, wanted, watchers, store: OnceCell::new() }
+        Self { fetcher: Fetcher::new(config), wanted }
     }
 
     /// With somebody who is told of images on their way.
-    pub(crate) fn watched_by(self, watchers: Watchers) -> Self {
-        Self { watchers, ..self }
+    pub(crate) fn watched_by(mut self, watchers: Watchers) -> Self {
+        self.fetcher.watchers = watchers;
+        self
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -103,112 +46,14 @@ impl LocalImages {
     /// # Errors
     /// The store cannot be read or written.
     pub(crate) fn settle(&self, bound: u64) -> Result<(), ImageError> {
-        if self.store.initialized() {
-            Store::evict(&self.dir, bound)?;
-        }
-        Ok(())
+        self.fetcher.settle(bound)
     }
-
-    async fn open(&self) -> Result<Opened, ImageFault> {
-        let dir = self.dir.clone();
-        let open = move || -> Result<Opened, Box<dyn std::error::Error + Send + Sync>> {
-            std::fs::create_dir_all(&dir)?;
-            let unpack = UnpackOptions::for_directory(&dir)?;
-            let owned = unpack.owners == Owners::Kept;
-            let store = Store::open(&dir, StoreOptions { unpack, ..StoreOptions::default() })?;
-            Ok(Opened { store, owned })
-        };
-        let opened = tokio::task::spawn_blocking(open).await;
-        opened.map_err(|error| ImageFault(error.into()))?.map_err(ImageFault)
-    }
-
-    /// One of several that want the same image fetches it; if that fails, it has failed for those that waited.
-    async fn fetch(&self, wanted: &Wanted, store: &Store) -> Result<HeldImage, ImageFault> {
-        let before = wanted.failures.load(Ordering::Acquire);
-        let mut failed = wanted.fetching.lock().await;
-        if let (Some(error), true) = (&*failed, wanted.failures.load(Ordering::Acquire) != before) {
-            return Err(self.failure(error.clone()));
-        }
-        if let Some(held) = store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
-            return Ok(held);
-        }
-        let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
-        let mut last = None;
-        for (name, reference) in &wanted.references {
-            let mut telling = Telling::of(name, &self.watchers);
-            match one(wanted, reference, store, &registries, &mut telling).await {
-                Ok(found) => return found.map_err(fault),
-                Err(error) => last = Some(error),
-            }
-        }
-        let Some(error) = last else { return Err(fault(RootError::Unknown(wanted.digest.to_string()))) };
-        *failed = Some(error.clone());
-        wanted.failures.fetch_add(1, Ordering::Release);
-        Err(self.failure(error))
-    }
-
-    /// What is to be done is known of a full disk.
-    fn failure(&self, error: ImageError) -> ImageFault {
-        if error.is_no_space() {
-            return fault(RootError::NoSpace { dir: self.dir.clone(), source: error });
-        }
-        fault(error)
-    }
-
-    /// A client costs more than a run that the cache answers.
-    fn registries(&self) -> Result<Registries, CliError> {
-        Registries::new(self.settings.options()?).map_err(unusable)
-    }
-}
-
-async fn one(
-    wanted: &Wanted,
-    reference: &Reference,
-    store: &Store,
-    registries: &Registries,
-    telling: &mut Telling<'_>,
-) -> Result<Result<HeldImage, RootError>, ImageError> {
-    let image = telling.during(resolve(reference, &Platform::host(), registries), None).await?;
-    let (found, pinned) = (image.manifest_digest, wanted.digest);
-    if found != pinned {
-        let reference = reference.to_string();
-        return Ok(Err(RootError::Changed { reference, pinned, found }));
-    }
-    telling.begins(store.progress(&image));
-    telling.during(store.take(&image), Some((store, &image))).await.map(Ok)
 }
 
 #[async_trait]
 impl ImageRoots for LocalImages {
-    async fn root(&self, manifest: &str) -> Result<HeldRoot, ImageFault> {
-        let unknown = || fault(RootError::Unknown(manifest.to_owned()));
-        let wanted = self.wanted.get(manifest).ok_or_else(unknown)?;
-        let Opened { store, owned } = self.store.get_or_try_init(|| self.open()).await?;
-        let image = match store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
-            Some(image) => image,
-            None => self.fetch(wanted, store).await?,
-        };
-        let root = ImageRoot {
-            layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
-            owned: *owned,
-            env: image.config.env.clone(),
-            user: image.config.user.clone().unwrap_or_default(),
-        };
-        Ok(HeldRoot { root, hold: Box::new(image) })
-    }
-}
-
-fn fault(error: impl std::error::Error + Send + Sync + 'static) -> ImageFault {
-    ImageFault(Box::new(error))
-}
-
-/// A tag may have moved since it was pinned; the digest says which image is meant.
-fn pinned_reference(reference: Reference, digest: Digest) -> Reference {
-    match reference {
-        Reference::Registry(mut image) => {
-            image.which = Pick::Digest(digest);
-            Reference::Registry(image)
-        }
-        local => local,
+    async fn root(&self, manifest: &str, _: Option<&str>) -> Result<HeldRoot, ImageFault> {
+        let wanted = self.wanted.get(manifest).ok_or_else(|| unknown(manifest))?;
+        self.fetcher.root(wanted).await
     }
 }

@@ -92,6 +92,7 @@ impl Leading {
             inputs: inputs.collect(),
             reports: context.templates.reports(key.id.step),
             limits: Some(wire(context.templates.limits(key.id.step))),
+            image_reference: context.templates.image(key.id.step).unwrap_or_default().to_owned(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }

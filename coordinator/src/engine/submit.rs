@@ -156,7 +156,7 @@ impl Leading {
         let small = submitted.request.is_small();
         let planning = Arc::clone(submitted);
         let plan = offloaded(small, move || planning.request.plan()).await??;
-        submitted.request.refuse_images(&plan)?;
+        submitted.request.refuse_local_images(&plan)?;
         let trees = self.trees(&plan, &submitted.request).await?;
         let dividing = Arc::clone(submitted);
         let divide = move || {

@@ -89,10 +89,32 @@ fn whoever_leads_later_makes_the_same_keys_of_images() {
 }
 
 #[test]
-fn an_image_without_a_digest_is_refused_and_so_far_any_other() {
+fn an_image_without_a_digest_is_refused_and_so_is_one_of_the_clients_files() {
     let refused = with_image("a/b:2").plan().unwrap_err().to_string();
     assert_eq!(refused, "step `a`: the image `a/b:2` was not resolved to a digest");
     let request = with_image("a/b:1");
-    let refused = request.refuse_images(&request.plan().unwrap()).unwrap_err().to_string();
-    assert_eq!(refused, "cullet.yaml:3: step `a`: this version cannot execute `image` yet");
+    request.refuse_local_images(&request.plan().unwrap()).unwrap();
+    for local in ["oci-layout:app:1", "docker-archive:app.tar"] {
+        let mut request = with_image(local);
+        request.images = Images::of([(local.to_owned(), DIGEST.to_owned())]).unwrap();
+        let refused = request.refuse_local_images(&request.plan().unwrap()).unwrap_err().to_string();
+        let said = format!("cullet.yaml:3: step `a`: the image `{local}` is on the client's machine");
+        assert!(refused.starts_with(&said), "{refused}");
+    }
+}
+
+#[test]
+fn steps_in_images_ask_for_workers_that_run_them_whatever_is_installed_there() {
+    let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), Some("plain".to_owned()));
+    let submitted = Submitted { request: with_image("a/b:1"), machine };
+    let nowhere = TreeRef::Directory(DigestFunction::Blake3.digest(b""));
+    let plan = submitted.request.plan().unwrap();
+    let divided = submitted.divide(plan, |_, _| Ok::<_, std::convert::Infallible>(nowhere)).unwrap();
+    let asked = divided.spec.required(&divided.spec.steps[0]);
+    let has = |name: &str, value: &str| asked.iter().any(|(a, b)| (&**a, &**b) == (name, value));
+    assert!(has("images", "oci") && has("executor", "sandbox"), "{asked:?}");
+    assert!(!asked.iter().any(|(name, _)| &**name == "image"), "{asked:?}");
+    // The key is that of any other sandbox.
+    let template = crate::template::Templates::template(&divided.templates, 0);
+    assert!(!template.platform.iter().any(|(name, _)| name == "executor"), "{:?}", template.platform);
 }

@@ -71,6 +71,10 @@ impl Templates for TestTemplates {
         cullet_pipeline::plan::Limits::default()
     }
 
+    fn image(&self, _: u32) -> Option<&str> {
+        None
+    }
+
     fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let last = self.0.len() as u32 - 1;
         vec![("result".to_owned(), last, 0)]

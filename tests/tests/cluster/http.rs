@@ -185,19 +185,22 @@ fn what_is_wrong_is_said_as_json() {
 }
 
 #[test]
-fn an_image_needs_a_digest_and_a_worker_that_can_execute_it() {
+fn an_image_needs_a_digest_and_a_registry() {
     let cluster = Cluster::start(1, 1);
     cluster.with_workers(1);
-    let pipeline = r#"{cullet: 1, name: w, steps: {a: {run: \"x\", image: \"a/b:1\"}}}"#;
-    let refused = |images: &str| {
+    let refused = |image: &str, images: &str| {
+        let pipeline = format!(r#"{{cullet: 1, name: w, steps: {{a: {{run: \"x\", image: \"{image}\"}}}}}}"#);
         let body = format!(r#"{{"pipeline": "{pipeline}", "images": {images}}}"#);
         let (status, answer) =
             curl(&cluster, &["-H", "Content-Type: application/json", "-d", &body], "/api/v1/runs");
         assert_eq!(status, 400, "{answer}");
         json(&answer)["error"]["message"].as_str().unwrap().to_owned()
     };
-    assert_eq!(refused("{}"), "step `a`: the image `a/b:1` was not resolved to a digest");
-    assert!(refused(r#"{"a/b:1": "sha256:1"}"#).starts_with("the image `a/b:1` has no usable digest"));
-    let digest = format!(r#"{{"a/b:1": "sha256:{}"}}"#, "0".repeat(64));
-    assert_eq!(refused(&digest), "cullet.yaml:1: step `a`: this version cannot execute `image` yet");
+    assert_eq!(refused("a/b:1", "{}"), "step `a`: the image `a/b:1` was not resolved to a digest");
+    let wrong = refused("a/b:1", r#"{"a/b:1": "sha256:1"}"#);
+    assert!(wrong.starts_with("the image `a/b:1` has no usable digest"), "{wrong}");
+    let digest = format!(r#"{{"oci-layout:a": "sha256:{}"}}"#, "0".repeat(64));
+    let local = refused("oci-layout:a", &digest);
+    let said = "cullet.yaml:1: step `a`: the image `oci-layout:a` is on the client's machine";
+    assert!(local.starts_with(said), "{local}");
 }

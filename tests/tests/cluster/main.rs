@@ -6,10 +6,17 @@ mod explaining;
 mod following;
 mod grpc;
 mod http;
+mod images;
 mod limits;
 mod losing;
+#[path = "../e2e/images/made.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod made;
 mod membership;
 mod metrics;
 mod running;
+#[path = "../../../image/tests/images/stub.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod stub;
 mod traces;
 mod worker;

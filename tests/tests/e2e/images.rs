@@ -181,9 +181,14 @@ fn an_image_for_other_machines_and_executors_without_images_are_refused() {
     let text = said(&["run"]);
     assert!(text.contains("only for linux/mips64le"), "{text}");
     let text = said(&["run", "--executor", "plain"]);
-    assert!(text.contains("cullet.yaml:7: step 'see': the plain executor cannot execute `image`"), "{text}");
+    assert!(
+        text.contains(
+            "cullet.yaml:7: step 'see': the image 'oci-layout:app' cannot be executed by the plain"
+        ),
+        "{text}"
+    );
     let text = said(&["run", "--cluster", "http://127.0.0.1:1"]);
-    assert!(text.contains("cannot execute `image` on a cluster yet"), "{text}");
+    assert!(text.contains("is on this machine, where no worker of a cluster can have it from"), "{text}");
     let run = user.run_with(&checkout, ["host", "--executor", "plain"]);
     assert_eq!(run.exit_code, 2, "what it needs is in an image");
 }

@@ -39,6 +39,8 @@ pub struct Attempt {
     pub action_digest: Digest,
     /// What to run.
     pub action: Arc<Action>,
+    /// Where the image can be had that the action names, if that is not known anyway.
+    pub image: Option<String>,
     /// What it may take.
     pub limits: StepLimits,
     /// Whether a success is recorded in the action cache.
@@ -74,7 +76,7 @@ impl Worker {
         events: impl LogEvents,
         cancel: CancellationToken,
     ) -> AttemptReport {
-        let image = match self.image(&attempt.action, &cancel).await {
+        let image = match self.image(&attempt, &cancel).await {
             Ok(Some(image)) => image,
             Ok(None) => return AttemptReport::Cancelled { result: None },
             Err(error) => return infra(&error),
@@ -90,14 +92,14 @@ impl Worker {
     /// The image that the step runs in, if it runs in one. Nothing at all when this is cancelled.
     async fn image(
         &self,
-        action: &Action,
+        attempt: &Attempt,
         cancel: &CancellationToken,
     ) -> Result<Option<Option<HeldRoot>>, ImageFault> {
-        let Some(digest) = action.image() else { return Ok(Some(None)) };
+        let Some(digest) = attempt.action.image() else { return Ok(Some(None)) };
         tokio::select! {
             biased;
             () = cancel.cancelled() => Ok(None),
-            image = self.config.images.root(digest) => image.map(|image| Some(Some(image))),
+            image = self.config.images.root(digest, attempt.image.as_deref()) => image.map(|image| Some(Some(image))),
         }
     }
 

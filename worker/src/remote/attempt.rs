@@ -71,6 +71,7 @@ async fn conclude(
         label: start.name.clone(),
         action_digest: start.digest,
         action: Arc::clone(&start.action),
+        image: start.image.clone(),
         limits: start.limits,
         write_result: false,
     };

@@ -24,6 +24,8 @@ pub(super) struct Start {
     /// Inputs that other workers have, with the addresses of those.
     pub(super) held: Vec<Held>,
     pub(super) reports: Vec<String>,
+    /// Where the image of the action can be had.
+    pub(super) image: Option<String>,
     pub(super) limits: StepLimits,
     /// The step's span.
     pub(super) trace: Option<TraceContext>,
@@ -79,11 +81,12 @@ impl Start {
             }
             inputs.push((path, tree));
         }
-        let v1::Start { outputs, reports, traceparent, limits, .. } = start;
+        let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
+        let image = Some(image_reference).filter(|reference| !reference.is_empty());
         let v1::StepLimits { cpu_millis, memory_bytes, processes } = limits.unwrap_or_default();
         let limits = StepLimits { cpu_millis, memory_bytes, processes };
         let trace = TraceContext::parse(&traceparent);
-        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, limits, trace })
+        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, image, limits, trace })
     }
 
     pub(super) fn declared(&self) -> Declared<'_> {

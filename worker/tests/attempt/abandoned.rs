@@ -49,6 +49,7 @@ async fn slow(fixture: &Fixture) -> (Worker, Attempt) {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
     };

@@ -273,6 +273,7 @@ pub(crate) async fn run(worker: &Worker, action: Action) -> AttemptReport {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
     };

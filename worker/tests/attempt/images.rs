@@ -30,7 +30,7 @@ static HELD: std::sync::LazyLock<Arc<AtomicUsize>> = std::sync::LazyLock::new(Ar
 
 #[async_trait]
 impl ImageRoots for One {
-    async fn root(&self, manifest: &str) -> Result<HeldRoot, ImageFault> {
+    async fn root(&self, manifest: &str, _: Option<&str>) -> Result<HeldRoot, ImageFault> {
         match manifest {
             KNOWN => {
                 self.0.fetch_add(1, Ordering::SeqCst);
@@ -54,6 +54,7 @@ fn attempt(image: &str) -> Attempt {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
     }

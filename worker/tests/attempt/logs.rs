@@ -60,6 +60,7 @@ async fn lines_arrive_while_the_step_runs() {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: false,
     };
@@ -93,6 +94,7 @@ async fn a_cancelled_step_keeps_its_logs_and_nothing_else() {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
+        image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
     };

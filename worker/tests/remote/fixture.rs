@@ -195,6 +195,7 @@ pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, 
         inputs: vec![],
         reports: vec![],
         limits: Default::default(),
+        image_reference: String::new(),
         traceparent: String::new(),
     }
 }

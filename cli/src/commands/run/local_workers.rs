@@ -104,6 +104,7 @@ async fn execute(
     let attempt = Attempt {
         label: start.name.clone(),
         action_digest: start.digest,
+        image: None,
         limits: step_limits(start.limits),
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),

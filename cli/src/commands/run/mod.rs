@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
+use cullet_coordinator::images::first_local;
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
 use cullet_pipeline::plan::Limits;
@@ -82,21 +83,25 @@ const LATER: &str = "`cullet validate` accepts it; services, secrets and caches 
 
 /// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
 fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
-    let Some(step) = plan.step_images().into_values().min_by_key(|step| step.line) else { return Ok(()) };
-    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
-    let (problem, hint) = match executor {
+    let first = || plan.step_images().into_iter().min_by_key(|(_, step)| step.line);
+    let (found, problem, hint) = match executor {
         _ if on_cluster => (
-            "this version cannot execute `image` on a cluster yet",
-            "leave out --cluster and CULLET_CLUSTER to run on this machine",
+            first_local(plan),
+            "is on this machine, where no worker of a cluster can have it from",
+            "push it to a registry that the workers reach, or leave out --cluster and CULLET_CLUSTER to run on this \
+             machine",
         ),
         Executor::Plain => (
-            "the plain executor cannot execute `image`: its steps have the machine's files",
+            first(),
+            "cannot be executed by the plain executor: its steps have the machine's files",
             "steps with an image need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
              configuration file",
         ),
         Executor::Sandbox => return Ok(()),
     };
-    Err(CliError::usage(format!("{place}: {problem}")).hint(hint))
+    let Some((reference, step)) = found else { return Ok(()) };
+    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
+    Err(CliError::usage(format!("{place}: the image '{reference}' {problem}")).hint(hint))
 }
 
 /// Keys that are valid and that this version cannot execute are refused, never ignored.

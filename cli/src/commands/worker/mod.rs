@@ -19,6 +19,7 @@ use crate::args::WorkerArgs;
 use crate::config::{Config, WorkerSettings};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::images::WorkerImages;
 use crate::metrics::{CacheMetrics, ProcessMetrics};
 use crate::telemetry::Telemetry;
 use parts::Machine;
@@ -53,7 +54,9 @@ pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, C
 
 async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStatus, CliError> {
     let room = Room::default();
-    let upkeep = Upkeep::new(cache.clone(), room.clone())?;
+    let images = Arc::new(WorkerImages::new(&settings.base));
+    let bound = cache.disk.bound();
+    let upkeep = Upkeep::new(cache.clone(), room.clone())?.with_images(Arc::clone(&images), bound);
     let machine = Machine::look(settings)?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", settings.listen))
@@ -64,7 +67,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let (parts, tiers) = machine.parts(settings, cache, &address, room).await?;
+    let (parts, tiers) = machine.parts(settings, cache, &address, (room, images)).await?;
     let daemon = Daemon::new(identity(settings, &machine, &address), parts);
     let telemetry = Telemetry::start(&settings.base, "worker")?;
     let daemon = daemon.map_err(|error| CliError::usage(error.to_string()))?;

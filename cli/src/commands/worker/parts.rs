@@ -7,6 +7,7 @@ use cullet_cache::action::PLAIN;
 use cullet_cache::{
     GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, SharedCache, Tiers, TiersOptions,
 };
+use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::Tier;
@@ -17,6 +18,7 @@ use crate::commands::machine;
 use crate::commands::run::prepare;
 use crate::config::{Executor, WorkerSettings};
 use crate::error::CliError;
+use crate::images::WorkerImages;
 
 /// This machine, as far as steps have to do with it.
 pub(super) struct Machine {
@@ -65,9 +67,10 @@ impl Machine {
         ];
         let mut labels = settings.labels.clone();
         labels.extend(own.map(|(label, value)| (label.to_owned(), value)));
-        if settings.executor == Executor::Plain {
-            labels.insert(PLAIN.0.to_owned(), PLAIN.1.to_owned());
-        }
+        match settings.executor {
+            Executor::Plain => labels.insert(PLAIN.0.to_owned(), PLAIN.1.to_owned()),
+            Executor::Sandbox => labels.insert(LABEL.0.to_owned(), LABEL.1.to_owned()),
+        };
         labels
     }
 
@@ -78,7 +81,7 @@ impl Machine {
         settings: &WorkerSettings,
         cache: &LocalCache,
         address: &str,
-        room: Room,
+        (room, images): (Room, Arc<WorkerImages>),
     ) -> Result<(DaemonParts, Tiers), CliError> {
         let spool = settings.base.cache_dir.join("spool");
         let shared = shared(settings, &spool).await?;
@@ -93,6 +96,7 @@ impl Machine {
         };
         let config = WorkerConfig {
             owner: settings.base.step_owner(),
+            images,
             ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
         };
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));

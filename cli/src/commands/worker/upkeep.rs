@@ -1,12 +1,15 @@
 //! Looking after a worker's disk while it works.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_worker::{Room, space};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::images::WorkerImages;
 
 /// Between two looks at the free space: a worker whose disk others fill should fail few steps.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,13 +31,20 @@ pub(super) struct Upkeep {
     room: Room,
     now: LiveRun,
     before: Option<LiveRun>,
+    /// With how many bytes they may have.
+    images: Option<(Arc<WorkerImages>, u64)>,
 }
 
 impl Upkeep {
     /// Protects what is used from now on.
     pub(super) fn new(cache: LocalCache, room: Room) -> Result<Self, StoreError> {
         let now = cache.live_run()?;
-        Ok(Self { cache, room, now, before: None })
+        Ok(Self { cache, room, now, before: None, images: None })
+    }
+
+    /// Keeps images within a bound as well.
+    pub(super) fn with_images(self, images: Arc<WorkerImages>, bound: u64) -> Self {
+        Self { images: Some((images, bound)), ..self }
     }
 
     /// Keeps the cache within its bound, for ever. A worker without space takes no steps: it would only fail what others
@@ -56,6 +66,7 @@ impl Upkeep {
             }
             if look.is_multiple_of(COLLECT) {
                 self.collect().await;
+                self.settle_images().await;
             }
             if look.is_multiple_of(PROTECT) {
                 self.protect();
@@ -79,6 +90,14 @@ impl Upkeep {
             Ok(Ok(Some(report))) => tracing::debug!(?report, "collected the cache"),
             Ok(Err(error)) => tracing::warn!(%error, "the cache could not be brought below its bound"),
             Ok(Ok(None)) | Err(_) => {}
+        }
+    }
+
+    /// Images that no step runs in go, those that were not used for longest first.
+    async fn settle_images(&self) {
+        let Some((images, bound)) = self.images.clone() else { return };
+        if let Ok(Err(error)) = spawn_blocking(move || images.settle(bound)).await {
+            tracing::warn!(%error, "the images could not be brought below their bound");
         }
     }
 

@@ -35,6 +35,7 @@ fn start(step: u32, epoch: u64) -> Start {
         inputs,
         held,
         reports,
+        image: None,
         limits: StepLimits::default(),
         trace: None,
     }

@@ -1,0 +1,83 @@
+//! Images as root directories of the steps that a cluster gives to a worker.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use cullet_image::{ImageError, Reference};
+use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
+
+use super::fetch::{Fetcher, Wanted, fault, unknown};
+use crate::config::Config;
+
+/// The images of a worker, which learns with each step where that one's can be had.
+#[derive(Debug)]
+pub(crate) struct WorkerImages {
+    fetcher: Fetcher,
+    /// By digest and reference, while attempts wait for them: no more than attempts run at once.
+    wanted: Mutex<HashMap<(String, String), Arc<Wanted>>>,
+}
+
+/// A coordinator names an image that no worker can have.
+#[derive(Debug, thiserror::Error)]
+#[error("the image {0} is a file of another machine: push it to a registry")]
+struct Elsewhere(String);
+
+impl WorkerImages {
+    /// Nothing is looked at yet.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { fetcher: Fetcher::new(config), wanted: Mutex::default() }
+    }
+
+    /// Brings the images below `bound` bytes, if any were used; blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(crate) fn settle(&self, bound: u64) -> Result<(), ImageError> {
+        self.fetcher.settle(bound)
+    }
+
+    /// One for all who want the same one now.
+    fn wanted(&self, manifest: &str, reference: &str) -> Result<Arc<Wanted>, ImageFault> {
+        let digest = manifest.parse().map_err(|_| unknown(manifest))?;
+        let place = reference.parse::<Reference>().map_err(fault)?;
+        if !matches!(place, Reference::Registry(_)) {
+            return Err(fault(Elsewhere(reference.to_owned())));
+        }
+        let mut all = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, wanted| Arc::strong_count(wanted) > 1);
+        let entry = all.entry((manifest.to_owned(), reference.to_owned()));
+        let wanted = entry.or_insert_with(|| {
+            let mut wanted = Wanted::new(digest);
+            // Files are refused above.
+            wanted.is_at(reference.to_owned(), place.relative_to(Path::new("")));
+            Arc::new(wanted)
+        });
+        Ok(Arc::clone(wanted))
+    }
+}
+
+#[async_trait]
+impl ImageRoots for WorkerImages {
+    async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault> {
+        let reference = reference.ok_or_else(|| unknown(manifest))?;
+        let wanted = self.wanted(manifest, reference)?;
+        let began = Instant::now();
+        let root = self.fetcher.root(&wanted).await;
+        let took_ms = began.elapsed().as_millis();
+        match &root {
+            Ok(_) if took_ms < WORTH_TELLING_MS => {}
+            Ok(_) => tracing::info!(image = reference, manifest, took_ms, "an image is here"),
+            Err(error) => {
+                let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(image = reference, manifest, took_ms, why, "an image cannot be had");
+            }
+        }
+        root
+    }
+}
+
+/// What is there already takes less.
+const WORTH_TELLING_MS: u128 = 500;
