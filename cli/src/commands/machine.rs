@@ -7,7 +7,7 @@ use cullet_coordinator::resolve::describe;
 use cullet_coordinator::session::Capacity;
 use cullet_worker::host::HostTools;
 use cullet_worker::plain::PlainExecutor;
-use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, Tier, probe};
+use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, SandboxReport, Tier, probe};
 use cullet_worker::{ExecuteError, StepExecutor, StepLimits};
 
 use crate::config::{Config, Executor};
@@ -71,8 +71,8 @@ pub(super) const fn name(choice: Executor) -> &'static str {
     }
 }
 
-/// The tier of the sandbox, found by trying every part of it for real: nothing else tells what the machine allows.
-pub(super) fn tier(config: &Config) -> Tier {
+/// The sandbox, every part of it tried for real: nothing else tells what the machine allows.
+pub(super) fn sandbox(config: &Config) -> SandboxReport {
     let settings = SandboxConfig::new(config.host_tools(), vec![config.cache_dir.clone()]);
     // Where steps will run, or beside it, if that is there and can be written: whether it is, is another check's matter.
     // The root directory of a container, where other temporary files are, allows less than the volume of a cache.
@@ -81,8 +81,10 @@ pub(super) fn tier(config: &Config) -> Tier {
     let place = places.into_iter().find(usable).unwrap_or_else(std::env::temp_dir);
     // The sandbox itself has the last word; the trials know more of what steps need.
     match Sandbox::start(LauncherCommand::this_program(), settings.clone()) {
-        Ok(_) => probe(&LauncherCommand::this_program(), &settings.view, &place).tier,
-        Err(error) => Tier::Unavailable { reason: describe(&error) },
+        Ok(_) => probe(&LauncherCommand::this_program(), &settings.view, &place),
+        Err(error) => {
+            SandboxReport { tier: Tier::Unavailable { reason: describe(&error) }, facts: Vec::new() }
+        }
     }
 }
 

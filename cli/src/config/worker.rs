@@ -43,7 +43,7 @@ const MAX_NAME: usize = 255;
 const MAX_LABELS: usize = 48;
 
 /// What a worker says of its machine by itself.
-const OWN_LABELS: [&str; 5] = ["Arch", "OSFamily", "environment", "executor", "image"];
+const OWN_LABELS: [&str; 6] = ["Arch", "OSFamily", "environment", "executor", "image", "images"];
 
 impl Config {
     /// What `cullet worker` needs to know; `host` is the name of the machine.

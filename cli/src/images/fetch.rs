@@ -51,14 +51,14 @@ struct Opened {
 enum RootError {
     /// The key is of another image than the one that is there now.
     #[error(
-        "{reference} is the image {found} now, and the run was to have {pinned}; `cullet lock --update` takes the one \
-         that is there"
+        "{reference} is the image {found} now, and the run was to have {pinned}, which has to be the digest of the manifest \
+         for this platform; `cullet lock --update` takes the one that is there"
     )]
     Changed { reference: String, pinned: Digest, found: Digest },
     /// The disk with the images is full.
     #[error(
-        "no space left for images in {}: free some (`cullet cache gc --to SIZE` removes those that no step runs in), or \
-         move the cache (CULLET_CACHE_DIR)", .dir.display()
+        "no space left for images in {}: free some (`cullet cache gc --to SIZE` removes what no step uses), or move the cache \
+         (CULLET_CACHE_DIR, or --data of a worker)", .dir.display()
     )]
     NoSpace { dir: PathBuf, source: ImageError },
     /// Nobody said where it is.
@@ -89,11 +89,20 @@ impl Fetcher {
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub(crate) fn settle(&self, bound: u64) -> Result<(), ImageError> {
+    pub(super) fn settle(&self, bound: u64) -> Result<(), ImageError> {
         if self.store.initialized() {
-            Store::evict(&self.dir, bound)?;
+            self.evict(bound)?;
         }
         Ok(())
+    }
+
+    /// Brings the images below `bound` bytes, as far as nobody uses them, and says whether any went; blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(super) fn evict(&self, bound: u64) -> Result<bool, ImageError> {
+        let evicted = Store::evict(&self.dir, bound)?;
+        Ok(evicted.bytes_after < evicted.bytes_before)
     }
 
     /// The image as a root directory, fetched if it is not there.
@@ -139,18 +148,43 @@ impl Fetcher {
             return Ok(held);
         }
         let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
-        let mut last = None;
-        for (name, reference) in &wanted.references {
-            let mut telling = Telling::of(name, &self.watchers);
-            match one(wanted, reference, store, &registries, &mut telling).await {
-                Ok(found) => return found.map_err(fault),
-                Err(error) => last = Some(error),
-            }
+        let mut found = self.find_anywhere(wanted, store, &registries).await;
+        if matches!(&found, Err(Some(error)) if error.is_no_space()) && self.make_room().await {
+            found = self.find_anywhere(wanted, store, &registries).await;
         }
-        let Some(error) = last else { return Err(fault(RootError::Unknown(wanted.digest.to_string()))) };
+        let error = match found {
+            Ok(found) => return found.map_err(fault),
+            Err(Some(error)) => error,
+            Err(None) => return Err(unknown(&wanted.digest.to_string())),
+        };
         *failed = Some(error.clone());
         wanted.failures.fetch_add(1, Ordering::Release);
         Err(self.failure(error))
+    }
+
+    /// From wherever it is, or why it is not at the last of these places.
+    async fn find_anywhere(
+        &self,
+        wanted: &Wanted,
+        store: &Store,
+        registries: &Registries,
+    ) -> Result<Result<HeldImage, RootError>, Option<ImageError>> {
+        let mut last = None;
+        for (name, reference) in &wanted.references {
+            let mut telling = Telling::of(name, &self.watchers);
+            match one(wanted, reference, store, registries, &mut telling).await {
+                Ok(found) => return Ok(found),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Removes every image that nobody uses; says whether there was one.
+    async fn make_room(&self) -> bool {
+        let dir = self.dir.clone();
+        let evicted = tokio::task::spawn_blocking(move || Store::evict(&dir, 0)).await;
+        matches!(evicted, Ok(Ok(evicted)) if evicted.bytes_after < evicted.bytes_before)
     }
 
     /// What is to be done is known of a full disk.

@@ -31,12 +31,12 @@ impl WorkerImages {
         Self { fetcher: Fetcher::new(config), wanted: Mutex::default() }
     }
 
-    /// Brings the images below `bound` bytes, if any were used; blocks.
+    /// Brings the images below `bound` bytes, as far as no step is in one, and says whether any went; blocks.
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub(crate) fn settle(&self, bound: u64) -> Result<(), ImageError> {
-        self.fetcher.settle(bound)
+    pub(crate) fn evict(&self, bound: u64) -> Result<bool, ImageError> {
+        self.fetcher.evict(bound)
     }
 
     /// One for all who want the same one now.

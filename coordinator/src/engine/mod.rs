@@ -129,7 +129,7 @@ impl Engine {
     /// others have left it.
     pub(crate) async fn leading_within(&self, patience: Duration) -> Option<Arc<Leading>> {
         let node = self.seat.node()?;
-        if node.is_deserted() {
+        if node.is_deserted() || node.is_removed() {
             return None;
         }
         let mut leading = self.leading.subscribe();

@@ -37,6 +37,16 @@ pub struct Fact {
     pub remedy: Option<String>,
 }
 
+impl SandboxReport {
+    /// Why steps cannot run in images, where they can run otherwise.
+    pub fn no_images(&self) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.name == IMAGES && !fact.ok)
+    }
+}
+
+/// The name of that fact.
+const IMAGES: &str = "images";
+
 /// Tries every part of the sandbox. `dir` is a directory on the filesystem where steps will run, usually the
 /// cache's; a directory is made in it and removed.
 pub fn probe(command: &LauncherCommand, view: &ViewConfig, dir: &Path) -> SandboxReport {
@@ -105,7 +115,7 @@ fn fact(trial: &Trial) -> Fact {
         Part::OwnProc => ("own /proc", "a step sees its own processes only"),
         Part::Filter => ("system call filter", "a step cannot use keyrings, bpf, io_uring, mounts"),
         Part::Images => {
-            ("images", "a step can run in an image, with its users as far as this user can have them")
+            (IMAGES, "a step can run in an image, with its users as far as this user can have them")
         }
     };
     match &trial.fault {

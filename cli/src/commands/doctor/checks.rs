@@ -73,7 +73,7 @@ fn settings(config: &Config) -> Check {
 
 fn sandbox(config: &Config) -> Check {
     let plain = "or run steps without one: cullet run --executor plain";
-    match machine::tier(config) {
+    match machine::sandbox(config).tier {
         Tier::Full => Check::good("sandbox", "full".to_owned()),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
         Tier::Unavailable { reason } => {

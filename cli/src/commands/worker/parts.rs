@@ -10,7 +10,7 @@ use cullet_cache::{
 use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
-use cullet_worker::sandbox::Tier;
+use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 use cullet_worker::{NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 
@@ -24,6 +24,8 @@ use crate::images::WorkerImages;
 pub(super) struct Machine {
     pub(super) capacity: Capacity,
     executor: Arc<dyn StepExecutor>,
+    /// Whether steps can run in images.
+    images: bool,
     /// The digest of its software.
     fingerprint: String,
 }
@@ -34,11 +36,15 @@ impl Machine {
     pub(super) fn look(settings: &WorkerSettings) -> Result<Self, CliError> {
         let WorkerSettings { base, executor, .. } = settings;
         let (tools, fingerprint) = prepare::look(base);
-        if *executor == Executor::Sandbox
-            && let Tier::Unavailable { reason } = machine::tier(base)
-        {
+        let sandbox = (*executor == Executor::Sandbox).then(|| machine::sandbox(base));
+        if let Some(Tier::Unavailable { reason }) = sandbox.as_ref().map(|sandbox| &sandbox.tier) {
             return Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
                 .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"));
+        }
+        let no_images = sandbox.as_ref().and_then(SandboxReport::no_images);
+        if let Some(Fact { why, remedy, .. }) = no_images {
+            let remedy = remedy.as_deref().unwrap_or_default();
+            tracing::warn!("takes no steps in images, which cannot run here: {why}. {remedy}");
         }
         let started =
             machine::start(*executor, tools, &base.cache_dir, &machine::ALL_LIMITS).map_err(|error| {
@@ -54,6 +60,7 @@ impl Machine {
         Ok(Self {
             capacity: machine::capacity(settings.cpu_millis, settings.memory_bytes),
             executor: started.executor.into(),
+            images: sandbox.is_some() && no_images.is_none(),
             fingerprint,
         })
     }
@@ -67,10 +74,12 @@ impl Machine {
         ];
         let mut labels = settings.labels.clone();
         labels.extend(own.map(|(label, value)| (label.to_owned(), value)));
-        match settings.executor {
-            Executor::Plain => labels.insert(PLAIN.0.to_owned(), PLAIN.1.to_owned()),
-            Executor::Sandbox => labels.insert(LABEL.0.to_owned(), LABEL.1.to_owned()),
-        };
+        if settings.executor == Executor::Plain {
+            labels.insert(PLAIN.0.to_owned(), PLAIN.1.to_owned());
+        }
+        if self.images {
+            labels.insert(LABEL.0.to_owned(), LABEL.1.to_owned());
+        }
         labels
     }
 

@@ -76,10 +76,11 @@ impl Upkeep {
 
     /// Looks, and evicts where that might help.
     async fn has_room(&self) -> bool {
-        let cache = self.cache.clone();
+        let (cache, images) = (self.cache.clone(), self.images.clone());
         let looked = spawn_blocking(move || {
             let dir = cache.disk.dir();
-            !space::is_full(dir) || make_room(&cache, dir)
+            let without_images = || images.is_some_and(|(images, _)| give_up(&images, dir));
+            !space::is_full(dir) || without_images() || make_room(&cache, dir)
         });
         looked.await.unwrap_or(true)
     }
@@ -96,7 +97,7 @@ impl Upkeep {
     /// Images that no step runs in go, those that were not used for longest first.
     async fn settle_images(&self) {
         let Some((images, bound)) = self.images.clone() else { return };
-        if let Ok(Err(error)) = spawn_blocking(move || images.settle(bound)).await {
+        if let Ok(Err(error)) = spawn_blocking(move || images.evict(bound)).await {
             tracing::warn!(%error, "the images could not be brought below their bound");
         }
     }
@@ -107,6 +108,21 @@ impl Upkeep {
             Ok(next) => self.before = Some(std::mem::replace(&mut self.now, next)),
             // The old one stays, and protects more.
             Err(error) => tracing::warn!(%error, "what is used cannot be announced anew"),
+        }
+    }
+}
+
+/// Evicts the images that no step is in, which can be had again; whether there is space then.
+fn give_up(images: &WorkerImages, dir: &Path) -> bool {
+    match images.evict(0) {
+        Ok(true) => {
+            tracing::warn!("the disk is full: evicted the images that no step is in");
+            !space::is_full(dir)
+        }
+        Ok(false) => false,
+        Err(error) => {
+            tracing::debug!(%error, "the disk is full and images cannot be removed");
+            false
         }
     }
 }
