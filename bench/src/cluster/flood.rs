@@ -79,10 +79,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
 fn beyond_the_limit(report: &mut Report) -> Result<()> {
     report.heading(&format!("{BEYOND} submissions where {ROOM} runs have room"));
     let mut cluster = Cluster::prepare(binary()?.clone(), 1, 0);
-    let mut command = cluster.coordinator_command(0);
-    command.args(["--max-live-runs", ROOM]);
-    let log = cluster.dir().join("c-0.log");
-    cluster.put_coordinator(0, Process::start(command, &log));
+    cluster.run_coordinator_with(0, &["--max-live-runs", ROOM]);
     cluster.agreed();
     let url = cluster.url(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

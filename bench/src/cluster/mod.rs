@@ -13,7 +13,7 @@ pub(crate) use failover::run as failover;
 pub(crate) use flood::run as flood;
 pub(crate) use steps::run as steps;
 
-use cullet_tests::cluster::{Cluster, Process};
+use cullet_tests::cluster::Cluster;
 
 use crate::Result;
 use crate::cullet::binary;
@@ -36,10 +36,7 @@ fn start(workers: usize) -> Result<Cluster> {
 
 /// Starts one that forgets no run, so that those that are asked for at the end are there or lost.
 fn run_coordinator(cluster: &mut Cluster, position: usize) {
-    let mut command = cluster.coordinator_command(position);
-    command.args(["--keep-runs", KEEP, "--keep-steps", KEEP]);
-    let log = cluster.dir().join(format!("c{position}.log"));
-    cluster.put_coordinator(position, Process::start(command, &log));
+    cluster.run_coordinator_with(position, &["--keep-runs", KEEP, "--keep-steps", KEEP]);
 }
 
 /// The value that this part of all do not exceed.

@@ -1,6 +1,6 @@
 //! Images fetched, checked and unpacked, once for all who want one at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_image::layer::{Owners, UnpackOptions};
@@ -101,8 +101,7 @@ impl Fetcher {
     /// # Errors
     /// The store cannot be read or written.
     pub(super) fn evict(&self, bound: u64) -> Result<bool, ImageError> {
-        let evicted = Store::evict(&self.dir, bound)?;
-        Ok(evicted.bytes_after < evicted.bytes_before)
+        evict(&self.dir, bound)
     }
 
     /// The image as a root directory, fetched if it is not there.
@@ -183,8 +182,8 @@ impl Fetcher {
     /// Removes every image that nobody uses; says whether there was one.
     async fn make_room(&self) -> bool {
         let dir = self.dir.clone();
-        let evicted = tokio::task::spawn_blocking(move || Store::evict(&dir, 0)).await;
-        matches!(evicted, Ok(Ok(evicted)) if evicted.bytes_after < evicted.bytes_before)
+        let evicted = tokio::task::spawn_blocking(move || evict(&dir, 0)).await;
+        matches!(evicted, Ok(Ok(true)))
     }
 
     /// What is to be done is known of a full disk.
@@ -199,6 +198,11 @@ impl Fetcher {
     fn registries(&self) -> Result<Registries, CliError> {
         Registries::new(self.settings.options()?).map_err(unusable)
     }
+}
+
+fn evict(dir: &Path, bound: u64) -> Result<bool, ImageError> {
+    let evicted = Store::evict(dir, bound)?;
+    Ok(evicted.bytes_after < evicted.bytes_before)
 }
 
 async fn one(

@@ -150,7 +150,13 @@ impl Cluster {
 
     /// Starts a coordinator, the first time or again.
     pub fn run_coordinator(&mut self, position: usize) {
-        let command = self.coordinator_command(position);
+        self.run_coordinator_with(position, &[]);
+    }
+
+    /// The same with more arguments.
+    pub fn run_coordinator_with(&mut self, position: usize, arguments: &[&str]) {
+        let mut command = self.coordinator_command(position);
+        command.args(arguments);
         self.put_coordinator(position, Process::start(command, &self.log("c", position)));
     }
 

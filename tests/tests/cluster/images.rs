@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cullet_tests::cluster::{Cluster, Process};
+use cullet_tests::cluster::Cluster;
 use cullet_tests::{Outcome, cullet_binary};
 
 use super::made::Image;
@@ -108,10 +108,7 @@ fn an_image_that_cannot_be_had_fails_the_step_and_says_why() {
 #[test]
 fn an_image_in_a_file_is_refused_and_workers_that_isolate_nothing_take_no_image() {
     let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 1);
-    let mut command = cluster.coordinator_command(0);
-    command.args(["--absence-grace", "2"]);
-    let log = cluster.dir().join("c0.log");
-    cluster.put_coordinator(0, Process::start(command, &log));
+    cluster.run_coordinator_with(0, &["--absence-grace", "2"]);
     cluster.agreed();
     cluster.run_worker(0, &["--executor", "plain"]);
     cluster.with_workers(1);

@@ -2,22 +2,14 @@
 
 use std::process::Command;
 
-use cullet_tests::cluster::{Cluster, Process, until};
+use cullet_tests::cluster::{Cluster, until};
 use cullet_tests::cullet_binary;
 use serde_json::Value;
-
-/// Starts a coordinator, the first time or again, with these flags as well.
-fn run_coordinator(cluster: &mut Cluster, position: usize, flags: &[&str]) {
-    let mut command = cluster.coordinator_command(position);
-    command.args(flags);
-    let log = cluster.dir().join(format!("c-{position}.log"));
-    cluster.put_coordinator(position, Process::start(command, &log));
-}
 
 /// One coordinator with these flags, and a worker.
 fn cluster(flags: &[&str]) -> Cluster {
     let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 1);
-    run_coordinator(&mut cluster, 0, flags);
+    cluster.run_coordinator_with(0, flags);
     cluster.agreed();
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
@@ -55,7 +47,7 @@ fn what_is_too_much_is_refused_with_a_time_and_other_flags_hold_after_a_restart(
     assert_eq!([submit(&cluster, "b").0, submit(&cluster, "c").0], [201, 201]);
     assert_refused(&cluster, "d", "3 runs are under way");
     cluster.kill_coordinator(0);
-    run_coordinator(&mut cluster, 0, &["--max-live-steps", "5", "--max-live-steps-per-tenant", "2"]);
+    cluster.run_coordinator_with(0, &["--max-live-steps", "5", "--max-live-steps-per-tenant", "2"]);
     cluster.agreed();
     cluster.with_workers(1);
     // It leads before it brings its flags.
@@ -69,7 +61,7 @@ fn what_is_too_much_is_refused_with_a_time_and_other_flags_hold_after_a_restart(
 fn the_flags_of_whoever_leads_hold() {
     let mut cluster = Cluster::prepare(cullet_binary().clone(), 3, 1);
     for (position, limit) in ["3", "4", "5"].into_iter().enumerate() {
-        run_coordinator(&mut cluster, position, &["--max-live-runs", limit]);
+        cluster.run_coordinator_with(position, &["--max-live-runs", limit]);
     }
     cluster.agreed();
     cluster.run_worker(0, &[]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cullet_tests::cluster::{Cluster, Process, until};
+use cullet_tests::cluster::{Cluster, until};
 use cullet_tests::{Outcome, cullet_binary};
 
 /// A step of some seconds, and one that needs it.
@@ -125,10 +125,7 @@ fn a_worker_that_is_told_to_end_finishes_what_it_runs() {
 #[test]
 fn a_run_whose_last_worker_is_gone_for_good_ends_and_says_why() {
     let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 1);
-    let mut command = cluster.coordinator_command(0);
-    command.args(["--absence-grace", "2"]);
-    let log = cluster.dir().join("c-0.log");
-    cluster.put_coordinator(0, Process::start(command, &log));
+    cluster.run_coordinator_with(0, &["--absence-grace", "2"]);
     cluster.agreed();
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);

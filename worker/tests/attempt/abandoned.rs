@@ -12,7 +12,7 @@ use cullet_worker::logs::NoEvents;
 use cullet_worker::{Attempt, AttemptReport, Exit, LocalFiles, Stores, Worker};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Entry, FUNCTION, Fixture, action};
+use crate::fixture::{Entry, Fixture, action, attempt};
 
 /// A cache on a slow disk.
 #[derive(Debug)]
@@ -45,15 +45,7 @@ async fn slow(fixture: &Fixture) -> (Worker, Attempt) {
     action.input_root = fixture.directory(&entries).await;
     let stores = Stores { files: Arc::new(Slow(fixture.store.clone())), ..fixture.stores() };
     let worker = fixture.worker_from(stores, |_, _| Exit::Code(0));
-    let attempt = Attempt {
-        label: "step".to_owned(),
-        action_digest: action.encode(FUNCTION).digest,
-        action: Arc::new(action),
-        image: None,
-        limits: cullet_worker::StepLimits::default(),
-        write_result: true,
-    };
-    (worker, attempt)
+    (worker, attempt(action))
 }
 
 fn input_roots(fixture: &Fixture) -> usize {

@@ -268,16 +268,19 @@ pub(crate) fn walk(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-pub(crate) async fn run(worker: &Worker, action: Action) -> AttemptReport {
-    let attempt = Attempt {
+pub(crate) fn attempt(action: Action) -> Attempt {
+    Attempt {
         label: "step".to_owned(),
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
         image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
-    };
-    worker.run(attempt, NoEvents, CancellationToken::new()).await
+    }
+}
+
+pub(crate) async fn run(worker: &Worker, action: Action) -> AttemptReport {
+    worker.run(attempt(action), NoEvents, CancellationToken::new()).await
 }
 
 /// An action without inputs; an output that has a `*` is a pattern, one that begins with `?` may be missing.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use cullet_worker::attempt::{Attempt, AttemptReport, Worker, WorkerConfig};
+use cullet_cache::Action;
+use cullet_worker::attempt::{AttemptReport, Worker, WorkerConfig};
 use cullet_worker::logs::NoEvents;
 use cullet_worker::{Exit, HeldRoot, ImageFault, ImageRoot, ImageRoots};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{FUNCTION, Fixture, action, run, succeeded};
+use crate::fixture::{Fixture, action, attempt, run, succeeded};
 
 const KNOWN: &str = "sha256:known";
 const SLOW: &str = "sha256:slow";
@@ -47,21 +48,12 @@ fn with_one(config: &mut WorkerConfig) {
     config.images = Arc::new(One(Arc::clone(&HELD)));
 }
 
-fn attempt(image: &str) -> Attempt {
-    let mut action = action(&[]);
-    action.platform = vec![("image".to_owned(), image.to_owned())];
-    Attempt {
-        label: "step".to_owned(),
-        action_digest: action.encode(FUNCTION).digest,
-        action: Arc::new(action),
-        image: None,
-        limits: cullet_worker::StepLimits::default(),
-        write_result: true,
-    }
+fn action_in(image: &str) -> Action {
+    Action { platform: vec![("image".to_owned(), image.to_owned())], ..action(&[]) }
 }
 
 async fn image(worker: &Worker, image: &str) -> AttemptReport {
-    worker.run(attempt(image), NoEvents, CancellationToken::new()).await
+    run(worker, action_in(image)).await
 }
 
 #[tokio::test]
@@ -99,7 +91,7 @@ async fn whoever_waits_for_an_image_can_be_cancelled() {
     let fixture = Fixture { change: with_one, ..Fixture::new() };
     let worker = fixture.worker(|_, _| Exit::Code(0));
     let cancel = CancellationToken::new();
-    let running = worker.run(attempt(SLOW), NoEvents, cancel.clone());
+    let running = worker.run(attempt(action_in(SLOW)), NoEvents, cancel.clone());
     let (report, ()) = tokio::join!(running, async { cancel.cancel() });
     assert!(matches!(report, AttemptReport::Cancelled { result: None }), "{report:?}");
 }

@@ -5,7 +5,7 @@ use cullet_worker::logs::live_log;
 use cullet_worker::{Attempt, AttemptReport, Exit, Stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{FUNCTION, Fixture, action, run, succeeded, text};
+use crate::fixture::{Fixture, action, attempt, run, succeeded, text};
 
 #[tokio::test]
 async fn short_logs_stand_in_the_result_and_long_ones_in_the_cache() {
@@ -56,14 +56,7 @@ async fn lines_arrive_while_the_step_runs() {
         Exit::Code(0)
     }));
     let action = action(&[]);
-    let attempt = Attempt {
-        label: "step".to_owned(),
-        action_digest: action.encode(FUNCTION).digest,
-        action: Arc::new(action),
-        image: None,
-        limits: cullet_worker::StepLimits::default(),
-        write_result: false,
-    };
+    let attempt = Attempt { write_result: false, ..attempt(action) };
     let sender = source.sender(5);
     drop(source);
     let running = tokio::spawn({
@@ -90,14 +83,7 @@ async fn a_cancelled_step_keeps_its_logs_and_nothing_else() {
         Exit::Code(0)
     });
     let action = action(&["out"]);
-    let attempt = Attempt {
-        label: "step".to_owned(),
-        action_digest: action.encode(FUNCTION).digest,
-        action: Arc::new(action),
-        image: None,
-        limits: cullet_worker::StepLimits::default(),
-        write_result: true,
-    };
+    let attempt = attempt(action);
     let events = cullet_worker::logs::NoEvents;
     match worker.run(attempt.clone(), events, cancel.clone()).await {
         AttemptReport::Cancelled { result: Some(result) } => {

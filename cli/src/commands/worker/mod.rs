@@ -55,8 +55,7 @@ pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, C
 async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStatus, CliError> {
     let room = Room::default();
     let images = Arc::new(WorkerImages::new(&settings.base));
-    let bound = cache.disk.bound();
-    let upkeep = Upkeep::new(cache.clone(), room.clone())?.with_images(Arc::clone(&images), bound);
+    let upkeep = Upkeep::new(cache.clone(), Arc::clone(&images), room.clone())?;
     let machine = Machine::look(settings)?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", settings.listen))

@@ -25,26 +25,21 @@ const COLLECT: u32 = 60;
 /// where their step runs, and outputs are published right after they are collected, so nothing needs longer.
 const PROTECT: u32 = 600;
 
-/// The cache of a worker, and what keeps parts of it from being evicted.
+/// The cache and the images of a worker, and what keeps parts of it from being evicted.
 pub(super) struct Upkeep {
     cache: LocalCache,
+    /// They may have as many bytes as the cache.
+    images: Arc<WorkerImages>,
     room: Room,
     now: LiveRun,
     before: Option<LiveRun>,
-    /// With how many bytes they may have.
-    images: Option<(Arc<WorkerImages>, u64)>,
 }
 
 impl Upkeep {
     /// Protects what is used from now on.
-    pub(super) fn new(cache: LocalCache, room: Room) -> Result<Self, StoreError> {
+    pub(super) fn new(cache: LocalCache, images: Arc<WorkerImages>, room: Room) -> Result<Self, StoreError> {
         let now = cache.live_run()?;
-        Ok(Self { cache, room, now, before: None, images: None })
-    }
-
-    /// Keeps images within a bound as well.
-    pub(super) fn with_images(self, images: Arc<WorkerImages>, bound: u64) -> Self {
-        Self { images: Some((images, bound)), ..self }
+        Ok(Self { cache, images, room, now, before: None })
     }
 
     /// Keeps the cache within its bound, for ever. A worker without space takes no steps: it would only fail what others
@@ -76,11 +71,10 @@ impl Upkeep {
 
     /// Looks, and evicts where that might help.
     async fn has_room(&self) -> bool {
-        let (cache, images) = (self.cache.clone(), self.images.clone());
+        let (cache, images) = (self.cache.clone(), Arc::clone(&self.images));
         let looked = spawn_blocking(move || {
             let dir = cache.disk.dir();
-            let without_images = || images.is_some_and(|(images, _)| give_up(&images, dir));
-            !space::is_full(dir) || without_images() || make_room(&cache, dir)
+            !space::is_full(dir) || give_up(&images, dir) || make_room(&cache, dir)
         });
         looked.await.unwrap_or(true)
     }
@@ -96,7 +90,7 @@ impl Upkeep {
 
     /// Images that no step runs in go, those that were not used for longest first.
     async fn settle_images(&self) {
-        let Some((images, bound)) = self.images.clone() else { return };
+        let (images, bound) = (Arc::clone(&self.images), self.cache.disk.bound());
         if let Ok(Err(error)) = spawn_blocking(move || images.evict(bound)).await {
             tracing::warn!(%error, "the images could not be brought below their bound");
         }
