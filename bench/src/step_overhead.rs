@@ -100,6 +100,7 @@ async fn launches(sandbox: &Sandbox, base: &Path, count: usize) -> Result<Vec<f6
             timeout: Duration::from_secs(60),
             limits: cullet_worker::StepLimits::default(),
             image: None,
+            visit: None,
         };
         std::fs::create_dir_all(&launch.inputs)?;
         std::fs::create_dir_all(&launch.scratch)?;

@@ -104,6 +104,8 @@ pub struct Config {
     pub path: String,
     /// The home directory of whoever runs this.
     pub home: Option<PathBuf>,
+    /// `TERM`: the kind of terminal that this runs at.
+    pub term: Option<String>,
     /// `CULLET_LOG`: which diagnostics of Cullet itself go to standard error.
     pub log: Option<String>,
     /// `CULLET_LOG_FORMAT`: how they are written.
@@ -177,6 +179,7 @@ impl Config {
             terminal: Terminal::detect(variable),
             path: env.text("PATH").unwrap_or_default(),
             home: env.path("HOME"),
+            term: env.text("TERM"),
             log: env.text("CULLET_LOG"),
             store: StoreSettings::of(&env),
             registries: RegistrySettings::of(&env, &file),

@@ -13,7 +13,9 @@ mod metrics;
 pub mod paths;
 mod random;
 mod telemetry;
+mod trees;
 pub mod ui;
+mod verify;
 
 use std::process::ExitCode;
 

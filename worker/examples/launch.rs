@@ -32,6 +32,7 @@ fn launch(dir: &Path, image: Option<ImageRoot>) -> Launch {
         timeout: Duration::from_secs(60),
         limits: cullet_worker::StepLimits::default(),
         image,
+        visit: None,
     }
 }
 

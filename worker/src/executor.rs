@@ -9,6 +9,7 @@ pub use cullet_cache::{Stream, Usage};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::image_root::{ImageRoot, RootUpper};
+pub use crate::visit::{TerminalHost, Visit};
 
 /// A process to run, with everything around it decided.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Launch {
     pub limits: StepLimits,
     /// The root directory it runs in. None is what the executor shows of the machine.
     pub image: Option<ImageRoot>,
+    /// Somebody who looks into the step.
+    pub visit: Option<Visit>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.

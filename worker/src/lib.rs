@@ -19,13 +19,17 @@ pub mod remote;
 pub mod sandbox;
 pub mod space;
 mod stopping;
+mod visit;
 
 pub use attempt::{
     Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
 };
 pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
-pub use executor::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, StepLimits, Stream, Usage};
+pub use executor::{
+    ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, StepLimits, Stream, TerminalHost, Usage,
+    Visit,
+};
 pub use image_root::{ImageRoot, Owners, RootUpper};
 pub use images::{HeldRoot, ImageFault, ImageRoots, NoImages};
 pub use input_root::{InputError, LostInput, LostInputs};

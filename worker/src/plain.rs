@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::host::{HostTools, complete_env};
 use crate::sandbox::LauncherCommand;
-use crate::sandbox::protocol::{Mode, StepRequest};
-use crate::sandbox::runner::{Runner, setup};
+use crate::sandbox::protocol::{Mode, StepRequest, VisitRequest};
+use crate::sandbox::runner::{Bounds, Runner, setup};
 use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor, StepLimits};
 
 /// As many at a time as in the sandbox; more wait.
@@ -65,6 +65,7 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         image: None,
         processes: 0,
         groups: 0,
+        visit: launch.visit.as_ref().map(VisitRequest::of),
     })
 }
 
@@ -106,7 +107,7 @@ impl StepExecutor for PlainExecutor {
             return Err(ExecuteError::Unavailable(NO_IMAGES.to_owned()));
         }
         let workspace = vec![launch.scratch.join("workspace")];
-        let bounds = (launch.timeout, launch.limits);
+        let bounds = Bounds::of(&launch);
         let tools = Arc::clone(&self.tools);
         let prepare = move || prepare(launch, &tools);
         let ran = self.runner.run(prepare, bounds, log, cancel).await?;

@@ -183,6 +183,7 @@ mod tests {
             timeout: Duration::from_secs(seconds),
             limits: crate::StepLimits::default(),
             image: None,
+            visit: None,
         }
     }
 

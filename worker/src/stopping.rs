@@ -76,6 +76,13 @@ impl Stopping {
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
     }
 
+    /// From now on only a cancellation stops the process.
+    pub(crate) fn suspend(&mut self) {
+        if self.phase == Phase::Running {
+            self.deadline = None;
+        }
+    }
+
     /// How the process counts as ended because it was stopped.
     pub(crate) fn verdict(&self) -> Option<Exit> {
         self.verdict
@@ -162,6 +169,17 @@ mod tests {
         assert_eq!(stopping.next(start, true), Some(Stop::Ask));
         assert_eq!(stopping.verdict(), Some(Exit::Cancelled));
         assert!(stopping.patience(start).as_millis().is_some_and(|left| left > 1000));
+    }
+
+    #[test]
+    fn a_visitor_takes_the_time_that_it_takes() {
+        let start = Instant::now();
+        let mut stopping = Stopping::new(start, SECOND, SECOND);
+        stopping.suspend();
+        assert_eq!(stopping.next(start + SECOND * 9, false), None);
+        assert_eq!(stopping.next(start + SECOND * 9, true), Some(Stop::Ask));
+        stopping.suspend();
+        assert_eq!(stopping.next(start + SECOND * 10, true), Some(Stop::Kill));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use dev_cluster::DevClusterArgs;
 pub use lock::LockArgs;
-pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs};
+pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_tenant, parse_url};
 pub use worker::WorkerArgs;
 
@@ -66,6 +66,10 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Run a pipeline
     Run(Box<RunArgs>),
+    /// Open a shell in a step's root, with its inputs
+    Shell(ShellArgs),
+    /// Execute steps twice, and say what differs
+    Verify(VerifyArgs),
     /// Follow a run of a cluster to its end
     Attach(AttachArgs),
     /// Check a pipeline and report every problem

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{parse_cpus, parse_param, parse_request_id, parse_tenant};
+use super::values::{Format, parse_cpus, parse_param, parse_request_id, parse_tenant};
 use crate::config::{Executor, Progress};
 use crate::ui::size;
 
 /// Which pipeline, with which parameters.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct PipelineArgs {
     /// The pipeline file
     #[arg(long, short, value_name = "FILE", default_value = "cullet.yaml")]
@@ -20,7 +20,7 @@ pub struct PipelineArgs {
 }
 
 /// `cullet run`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
 Examples:
   cullet run                            every step of ./cullet.yaml
@@ -51,6 +51,9 @@ pub struct RunArgs {
     /// Look up no image: refuse those that cullet.lock does not have
     #[arg(long)]
     pub locked: bool,
+    /// Open a shell in the root of a step that failed, with all that it left there
+    #[arg(long, conflicts_with = "cluster")]
+    pub shell_on_failure: bool,
     /// Use at most N processors at once [env: CULLET_JOBS] [default: all]
     #[arg(long, short, value_name = "N", value_parser = parse_cpus)]
     pub jobs: Option<u32>,
@@ -75,6 +78,65 @@ pub struct RunArgs {
     /// On a cluster: a name for this request; the same one again follows the run it made
     #[arg(long, value_name = "ID", value_parser = parse_request_id)]
     pub request_id: Option<String>,
+}
+
+/// `cullet shell`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cullet shell build               look around where `build` would run
+  cullet shell 'test[shard=2]'     one instance of a matrix
+  cullet shell build --on-failure  run it, and look around if it fails
+  cullet shell build -- make -n    another command in its place")]
+pub struct ShellArgs {
+    /// The step; what it needs is run, or taken from the cache
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// Run the step, and open the shell only if it fails
+    #[arg(long, conflicts_with = "command")]
+    pub on_failure: bool,
+    /// Look up no image: refuse those that cullet.lock does not have
+    #[arg(long)]
+    pub locked: bool,
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    #[arg(long, value_name = "HOW")]
+    pub executor: Option<Executor>,
+    /// What gets the terminal [default: bash, or sh where there is none]
+    #[arg(value_name = "COMMAND", last = true)]
+    pub command: Vec<String>,
+}
+
+/// `cullet verify`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  cullet verify                 every step that acts on nothing outside
+  cullet verify build           one step; what it needs may come from the cache
+  cullet verify --format json   for programs
+
+Exit codes: 0 all the same, 1 something differs or failed.")]
+pub struct VerifyArgs {
+    /// Steps to execute twice [default: every step]
+    #[arg(value_name = "STEP")]
+    pub steps: Vec<String>,
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// How to report; `json` is one object, and no progress
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+    /// Look up no image: refuse those that cullet.lock does not have
+    #[arg(long)]
+    pub locked: bool,
+    /// Use at most N processors at once [env: CULLET_JOBS] [default: all]
+    #[arg(long, short, value_name = "N", value_parser = parse_cpus)]
+    pub jobs: Option<u32>,
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    #[arg(long, value_name = "HOW")]
+    pub executor: Option<Executor>,
 }
 
 /// `cullet attach`.

@@ -61,6 +61,8 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
 fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match command {
         Command::Run(args) => run::run(&args, config),
+        Command::Shell(args) => run::shell::shell(&args, config),
+        Command::Verify(args) => run::verify::verify(&args, config, out),
         Command::Attach(args) => attach::attach(&args, config),
         Command::Why(args) => why::why(&args, config, out),
         Command::Validate(args) => validate::validate(&args, config, out),

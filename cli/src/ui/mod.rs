@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod duration;
+mod gate;
 mod json;
 mod line;
 pub mod model;
@@ -9,6 +10,7 @@ pub mod observe;
 pub mod output;
 mod plain;
 pub mod safe;
+pub mod seat;
 pub mod size;
 pub mod style;
 mod summary;
@@ -19,6 +21,7 @@ mod testing;
 mod tty;
 pub mod width;
 
+pub use gate::Gate;
 pub use json::Json;
 pub use line::LineWriter;
 pub use observe::{Closing, Moment, Observer, Observers};

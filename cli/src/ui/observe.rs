@@ -36,6 +36,12 @@ pub trait Observer: Send {
     /// Is called about every 100 ms while the run lasts.
     fn tick(&mut self, now: Moment);
 
+    /// Somebody else has the terminal from now on: leave it as they should find it.
+    fn hold(&mut self, _now: Moment) {}
+
+    /// It is free again.
+    fn release(&mut self, _now: Moment) {}
+
     /// Is called once, after the last event.
     fn close(&mut self, closing: &Closing, now: Moment);
 }
@@ -91,6 +97,14 @@ impl Observers {
     fn tell(&self, event: &Event, at: Moment) {
         for observer in &mut self.shared.lock().list {
             observer.event(event, at);
+        }
+    }
+
+    /// Tells everybody that somebody else has the terminal, or that it is free again.
+    pub fn hold(&self, held: bool) {
+        let now = self.shared.now();
+        for observer in &mut self.shared.lock().list {
+            if held { observer.hold(now) } else { observer.release(now) }
         }
     }
 

@@ -69,7 +69,8 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let images = Images::new(cx, document.images, &params);
     let sources = Sources::new(cx, document.sources, &params);
     let steps = Steps::new(cx, document.steps);
-    let shared = Shared::new();
+    let epoch = document.source_date_epoch.and_then(|field| field.value.get(cx, &params));
+    let shared = Shared::new(epoch);
     let (edges, bytes) = (Cell::new(0), Cell::new(0));
     let compiler = Compiler { cx, params, images, sources, steps, shared, edges, bytes };
     let roots = compiler.targets(request);

@@ -11,6 +11,9 @@ use crate::plan::{Output, Settings};
 /// How many different settings or lists of outputs are remembered: instances stand next to each other, and steps
 /// that take turns are few.
 const RECENT: usize = 8;
+/// See <https://reproducible-builds.org/specs/source-date-epoch/>.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// How many texts are remembered. What is written once and used by thousands is among the first.
 const TEXTS: usize = 4096;
 
@@ -47,13 +50,25 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    /// `epoch` is the time for every step that declares none, in seconds since the Unix epoch.
+    pub(super) fn new(epoch: Option<u32>) -> Self {
+        let env = epoch.map(|seconds| (EPOCH.to_owned(), seconds.to_string()));
         Self {
-            defaults: Arc::new(DEFAULTS),
+            defaults: Arc::new(Settings { env: env.into_iter().collect(), ..DEFAULTS }),
             settings: Recent::new(),
             outputs: Recent::new(),
             texts: RefCell::default(),
         }
+    }
+
+    /// Declared variables, sorted, with those that every step has.
+    pub(super) fn env(&self, mut declared: Vec<(String, String)>) -> Vec<(String, String)> {
+        for (name, value) in &self.defaults.env {
+            if let Err(place) = declared.binary_search_by(|(other, _)| other.cmp(name)) {
+                declared.insert(place, (name.clone(), value.clone()));
+            }
+        }
+        declared
     }
 
     pub(super) fn settings(&self, settings: Settings) -> Arc<Settings> {

@@ -132,7 +132,7 @@ impl<'a> Compiler<'a> {
 
     fn settings(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {
         if let Some(env) = &definition.env {
-            settings.env = self.env(at, &env.value);
+            settings.env = self.shared.env(self.env(at, &env.value));
         }
         if let Some(reports) = definition.reports.as_ref().and_then(|field| field.value.junit.as_ref()) {
             settings.reports = self.reports(at, &reports.value);

@@ -112,6 +112,23 @@ impl Scalar for Processes {
     }
 }
 
+/// A time, in seconds since the Unix epoch.
+pub(crate) struct Seconds;
+
+impl Scalar for Seconds {
+    type Value = u32;
+    const ACCEPTS: Accepts = Accepts::Numbers;
+    const EXPECTED: &'static str = "seconds since 1970, a number from 0 to 4294967295";
+
+    fn parse(text: &str) -> Result<u32, Complaint> {
+        within(text, 0..=u32::MAX, Self::EXPECTED)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+    }
+}
+
 /// A TCP port.
 pub(crate) struct Port;
 

@@ -3,6 +3,7 @@
 use super::words::{OutputText, Title};
 use super::{Deferred, ImageDef, ParamDef, SourceDef, StepDef, Version};
 use crate::decode::{Lazy, Named, object};
+use crate::scalar::Seconds;
 
 object! {
     /// A pipeline of Cullet.
@@ -17,6 +18,9 @@ object! {
         images: Named<'a, ImageDef<'a>>,
         /// Trees of files on the submitting machine: a path, or a map with `path`, `include` and `exclude`.
         sources: Named<'a, SourceDef<'a>>,
+        /// What steps take for the current time if they want their results to be the same each time: the variable
+        /// `SOURCE_DATE_EPOCH` of every step that does not declare it, in seconds since 1970. Default: not set.
+        source_date_epoch: Lazy<'a, Seconds>,
         /// The steps by name.
         steps: Named<'a, Deferred<'a, StepDef<'a>>>,
         /// What `--output DIR` writes after the run: a path relative to DIR, and STEP.OUTPUT.

@@ -25,7 +25,7 @@ fn only_a_comment() {
 fn a_scalar() {
     check(
         r#"hello"#,
-        r#"1:1: error: expected a map, found a string; its keys are cullet, name, params, images, sources, steps, outputs
+        r#"1:1: error: expected a map, found a string; its keys are cullet, name, params, images, sources, source_date_epoch, steps, outputs
 "#,
     );
 }
@@ -34,7 +34,7 @@ fn a_scalar() {
 fn a_list() {
     check(
         r#"- a"#,
-        r#"1:1: error: expected a map, found a list; its keys are cullet, name, params, images, sources, steps, outputs
+        r#"1:1: error: expected a map, found a list; its keys are cullet, name, params, images, sources, source_date_epoch, steps, outputs
 "#,
     );
 }

@@ -277,3 +277,20 @@ fn the_same_file_gives_the_same_plan() {
             .collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn every_step_has_the_time_that_the_pipeline_says_unless_it_says_another() {
+    let plan = plan(
+        "cullet: 1\nsource_date_epoch: 1767225600\nsteps:\n  a: { run: x }\n  b: { run: x, env: { Z: z, A: a } }\n  \
+         c: { run: x, env: { SOURCE_DATE_EPOCH: \"5\" } }\n",
+        &[],
+        &[],
+    );
+    let env = |name: &str| {
+        let env = &step(&plan, name).settings.env;
+        env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(env("a"), "SOURCE_DATE_EPOCH=1767225600");
+    assert_eq!(env("b"), "A=a SOURCE_DATE_EPOCH=1767225600 Z=z");
+    assert_eq!(env("c"), "SOURCE_DATE_EPOCH=5");
+}

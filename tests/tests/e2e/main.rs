@@ -16,4 +16,6 @@ mod interrupt;
 mod repair;
 mod rules;
 mod sandbox;
+mod shell;
+mod verify;
 mod zlib;

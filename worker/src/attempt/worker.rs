@@ -15,7 +15,7 @@ use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
-use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits};
+use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
 use crate::images::{HeldRoot, ImageFault};
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
@@ -45,6 +45,8 @@ pub struct Attempt {
     pub limits: StepLimits,
     /// Whether a success is recorded in the action cache.
     pub write_result: bool,
+    /// Somebody who looks into the step.
+    pub visit: Option<Visit>,
 }
 
 /// The working directory cannot be used.
@@ -189,6 +191,7 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         timeout: action.timeout,
         limits: attempt.limits,
         image,
+        visit: attempt.visit.clone(),
     }
 }
 

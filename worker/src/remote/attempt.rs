@@ -74,6 +74,7 @@ async fn conclude(
         image: start.image.clone(),
         limits: start.limits,
         write_result: false,
+        visit: None,
     };
     trace.part("fetch inputs", prefetch(parts, start, handle)).await;
     let running = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone());

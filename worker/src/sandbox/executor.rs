@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{LauncherCommand, SandboxConfig};
-use super::protocol::{Mode, StepRequest};
-use super::runner::{Runner, setup};
+use super::protocol::{Mode, StepRequest, VisitRequest};
+use super::runner::{Bounds, Runner, setup};
 use super::tier::Tier;
 use crate::host::{HostTools, complete_env, complete_image_env};
 use crate::{ExecuteError, Execution, Launch, LogSink, RootUpper, StepExecutor, StepLimits};
@@ -84,6 +84,7 @@ fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<Step
         image: launch.image,
         processes: 0,
         groups: 0,
+        visit: launch.visit.as_ref().map(VisitRequest::of),
     })
 }
 
@@ -137,7 +138,7 @@ impl StepExecutor for Sandbox {
             return Err(ExecuteError::Unavailable(OTHER_FORM.to_owned()));
         }
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
-        let (bounds, scratch) = ((launch.timeout, launch.limits), launch.scratch.clone());
+        let (bounds, scratch) = (Bounds::of(&launch), launch.scratch.clone());
         let (tools, owner, in_image) = (Arc::clone(&self.tools), self.owner(), launch.image.is_some());
         let prepare = move || prepare(launch, &tools, owner);
         let ran = self.runner.run(prepare, bounds, log, cancel).await?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ViewConfig;
 use super::fault::Fault;
-use crate::{ImageRoot, Owners};
+use crate::{ImageRoot, Owners, Visit};
 
 /// What the launcher is to prepare.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,6 +103,25 @@ pub(crate) struct StepRequest {
     pub(crate) processes: u32,
     /// Control groups that it has to enter: their descriptors come behind the other three.
     pub(crate) groups: usize,
+    /// Somebody who looks into the step.
+    pub(crate) visit: Option<VisitRequest>,
+}
+
+/// A program that gets a terminal where the step runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct VisitRequest {
+    pub(crate) arguments: Vec<String>,
+    /// Beside the step's own.
+    pub(crate) env: Vec<(String, String)>,
+    /// Instead of taking the place of the step's program.
+    pub(crate) after_failure: bool,
+}
+
+impl VisitRequest {
+    pub(crate) fn of(visit: &Visit) -> Self {
+        let Visit { arguments, env, after_failure, .. } = visit.clone();
+        Self { arguments, env, after_failure }
+    }
 }
 
 /// What is told about a step.
@@ -113,6 +132,8 @@ pub(crate) enum StepReport {
     Started { pid: i32 },
     /// Nothing of the step ran.
     Failed(Fault),
+    /// Somebody looks into the step, at the terminal whose master side comes with this.
+    Terminal,
     /// The step's main process ended.
     Ended(Report),
 }

@@ -20,7 +20,7 @@ use super::supervise::{Ended, Supervised, supervise};
 use crate::cgroup::{Cgroups, Group, Seen};
 use crate::pump::Pump;
 use crate::stopping::{StopHandle, StopSignal, stop_signal};
-use crate::{ExecuteError, Execution, Exit, LogSink, StepLimits, Usage};
+use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepLimits, TerminalHost, Usage};
 
 /// A launcher, started anew when it dies, and the room for steps.
 #[derive(Debug)]
@@ -31,6 +31,20 @@ pub(crate) struct Runner {
     connection: RwLock<Arc<Connection>>,
     room: Arc<Semaphore>,
     cgroups: Cgroups,
+}
+
+/// How long a step may run, with what, and who may look into it.
+pub(crate) struct Bounds {
+    timeout: Duration,
+    limits: StepLimits,
+    host: Option<Arc<dyn TerminalHost>>,
+}
+
+impl Bounds {
+    pub(crate) fn of(launch: &Launch) -> Self {
+        let host = launch.visit.as_ref().map(|visit| Arc::clone(&visit.host));
+        Self { timeout: launch.timeout, limits: launch.limits, host }
+    }
 }
 
 /// A step that has ended, with what its control group saw.
@@ -108,7 +122,7 @@ impl Runner {
     pub(crate) async fn run(
         self: &Arc<Self>,
         prepare: impl FnOnce() -> Result<StepRequest, ExecuteError> + Send + 'static,
-        (timeout, limits): (Duration, StepLimits),
+        bounds: Bounds,
         mut log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Ran, ExecuteError> {
@@ -120,6 +134,7 @@ impl Runner {
             // Taken until the step's descriptors are closed, even when nobody waits for the step any more.
             let _room = room;
             let mut request = prepare()?;
+            let Bounds { limits, .. } = bounds;
             let group =
                 runner.cgroups.group(&limits).map_err(|source| setup("make a control group", source))?;
             request.processes = limits.processes;
@@ -127,7 +142,7 @@ impl Runner {
             let entrances =
                 entrances.map_err(|source| setup("open a control group", source))?.unwrap_or_default();
             request.groups = entrances.len();
-            let step = runner.begin(&request, &entrances, timeout, stop)?;
+            let step = runner.begin(&request, &entrances, bounds, stop)?;
             // The executor's end ends its launcher, and must not wait for this step.
             drop(runner);
             let ended = supervise(step, log.as_mut());
@@ -140,7 +155,7 @@ impl Runner {
         &self,
         request: &StepRequest,
         entrances: &[File],
-        timeout: Duration,
+        Bounds { timeout, host, .. }: Bounds,
         stop: StopSignal,
     ) -> Result<Supervised, ExecuteError> {
         let (pump, stdout, stderr) =
@@ -159,6 +174,7 @@ impl Runner {
             pump,
             stop,
             timeout,
+            host,
             grace: self.grace,
             is_namespace: matches!(self.mode, Mode::Sandbox(_)),
         })

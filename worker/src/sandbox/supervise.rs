@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,7 +16,7 @@ use super::frame::{recv_packet, send_packet};
 use super::protocol::{Ending, Order, Report, StepReport, Taken};
 use crate::pump::Pump;
 use crate::stopping::{Stop, StopSignal, Stopping};
-use crate::{ExecuteError, Exit, LogSink, Owners};
+use crate::{ExecuteError, Exit, LogSink, Owners, TerminalHost};
 
 /// A step that was handed to the launcher.
 pub(super) struct Supervised {
@@ -26,6 +26,8 @@ pub(super) struct Supervised {
     pub(super) pump: Pump,
     pub(super) stop: StopSignal,
     pub(super) timeout: Duration,
+    /// Who gets the terminal of somebody who looks into the step.
+    pub(super) host: Option<Arc<dyn TerminalHost>>,
     pub(super) grace: Duration,
     /// Whether all processes die with the first one.
     pub(super) is_namespace: bool,
@@ -44,6 +46,8 @@ struct Known {
     unwatched: Option<Pid>,
     ended: Option<Report>,
     fault: Option<Fault>,
+    /// Of somebody who looks into the step.
+    terminal: Option<OwnedFd>,
     /// The socket's other end is closed: nothing more will be told.
     silent: bool,
 }
@@ -78,7 +82,7 @@ impl From<Report> for Ended {
 
 /// Blocks until no process of the step is left.
 pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
-    let Supervised { connection, channel, mut pump, stop, timeout, grace, is_namespace } = step;
+    let Supervised { connection, channel, mut pump, stop, timeout, host, grace, is_namespace } = step;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut stopping = Stopping::new(clock, timeout, grace);
     let mut known = Known::default();
@@ -90,6 +94,10 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
         wait(&channel, &pump, &stop, &known, patience).map_err(|source| failed("wait", source))?;
         pump.read(log).map_err(|source| failed("read the output", source))?;
         known.listen(channel.as_fd());
+        if let (Some(terminal), Some(host)) = (known.terminal.take(), &host) {
+            stopping.suspend();
+            host.attach(terminal);
+        }
         if known.is_unanswered() && clock.elapsed() >= PATIENCE {
             // It took the request and did nothing about it.
             connection.upgrade().inspect(|launcher| launcher.end());
@@ -183,6 +191,7 @@ impl Known {
                     }
                 }
                 Ok(Some((StepReport::Failed(fault), _))) => self.fault = Some(fault),
+                Ok(Some((StepReport::Terminal, fds))) => self.terminal = fds.into_iter().next(),
                 Ok(Some((StepReport::Ended(report), _))) => self.ended = Some(report),
                 Ok(None) | Err(_) => self.silent = true,
             }

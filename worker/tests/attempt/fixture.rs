@@ -276,6 +276,7 @@ pub(crate) fn attempt(action: Action) -> Attempt {
         image: None,
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
+        visit: None,
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             timeout: Duration::from_secs(60),
             limits: cullet_worker::StepLimits::default(),
             image: None,
+            visit: None,
         },
         dir,
         cancel: CancellationToken::new(),

@@ -25,6 +25,8 @@ use super::lazy_executor::LazyExecutor;
 use super::local_workers::{LocalWorkers, step_limits};
 use super::prepare::{FUNCTION, Prepared};
 use super::sources::SourceBlobs;
+use super::verify::Verifying;
+use super::visits::Visits;
 use super::watchers::Watchers;
 use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
@@ -45,6 +47,10 @@ pub(super) struct Execution<'a> {
     pub(super) full: bool,
     /// What steps with an image run in.
     pub(super) images: Arc<dyn ImageRoots>,
+    /// Who looks into steps.
+    pub(super) visits: Option<Visits>,
+    /// Which steps are executed twice.
+    pub(super) verifying: Option<Verifying>,
 }
 
 impl Execution<'_> {
@@ -123,7 +129,7 @@ impl Execution<'_> {
                 false => describe(&error),
             })
         };
-        LocalWorkers::new(make, blobs, WORKER)
+        LocalWorkers::new(make, blobs, WORKER, (self.visits.clone(), self.verifying.clone()))
     }
 }
 

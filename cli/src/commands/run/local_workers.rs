@@ -12,9 +12,12 @@ use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Attempt, Worker};
 use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{Conclusion, Declared, Outcome, StepLimits, Stream};
+use cullet_worker::{Conclusion, Declared, Outcome, StepLimits, Stream, Visit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use super::verify::Verifying;
+use super::visits::{Guest, Visits};
 
 /// Runs attempts in this process.
 pub(super) struct LocalWorkers {
@@ -24,6 +27,8 @@ pub(super) struct LocalWorkers {
     blobs: Arc<dyn BlobStore>,
     running: Running,
     name: &'static str,
+    visits: Option<Visits>,
+    verifying: Option<Verifying>,
 }
 
 type Made = Result<Arc<Worker>, String>;
@@ -37,9 +42,10 @@ impl LocalWorkers {
         make: impl FnOnce() -> Result<Worker, String> + Send + 'static,
         blobs: Arc<dyn BlobStore>,
         name: &'static str,
+        (visits, verifying): (Option<Visits>, Option<Verifying>),
     ) -> Self {
         let worker = LazyLock::new(Box::new(|| make().map(Arc::new)) as Make);
-        Self { worker, blobs, running: Running::default(), name }
+        Self { worker, blobs, running: Running::default(), name, visits, verifying }
     }
 }
 
@@ -51,9 +57,11 @@ impl Workers for LocalWorkers {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key, cancel.clone());
         let (blobs, running) = (self.blobs.clone(), Arc::clone(&self.running));
         let worker = (*self.worker).clone();
+        let visit = self.visits.as_ref().and_then(|visits| visits.to(&start.name));
+        let extras = (visit, self.verifying.clone());
         tokio::spawn(async move {
             let finished = match worker {
-                Ok(worker) => execute(&worker, &*blobs, start, sender.clone(), cancel).await,
+                Ok(worker) => execute(&worker, &*blobs, start, extras, sender.clone(), cancel).await,
                 Err(reason) => refused(&start, reason),
             };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
@@ -98,9 +106,11 @@ async fn execute(
     worker: &Arc<Worker>,
     blobs: &dyn BlobStore,
     start: StartAttempt,
+    (visit, verifying): (Option<(Visit, Arc<Guest>)>, Option<Verifying>),
     sender: mpsc::Sender<Report>,
     cancel: CancellationToken,
 ) -> Finished {
+    let (visit, guest) = visit.unzip();
     let attempt = Attempt {
         label: start.name.clone(),
         action_digest: start.digest,
@@ -108,9 +118,17 @@ async fn execute(
         limits: step_limits(start.limits),
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
+        visit,
     };
-    let lines = Lines { id: start.id, sender: sender.clone() };
-    let report = worker.run(attempt, lines, cancel).await;
+    let lines = Lines { id: start.id, sender: sender.clone(), guest };
+    let report = match verifying {
+        None => worker.run(attempt, lines, cancel).await,
+        Some(verifying) => {
+            let report = worker.run(attempt.clone(), lines, cancel.clone()).await;
+            verifying.again(worker, attempt, blobs, &report, cancel).await;
+            report
+        }
+    };
     let declared = Declared { outputs: &start.outputs, inputs: &start.inputs, reports: &start.reports };
     let conclusion = Conclusion::of(report, declared, blobs).await;
     // Every reason not to record it is a note.
@@ -161,6 +179,7 @@ fn finished(start: &StartAttempt, conclusion: Conclusion) -> Finished {
 struct Lines {
     id: StepId,
     sender: mpsc::Sender<Report>,
+    guest: Option<Arc<Guest>>,
 }
 
 impl LogEvents for Lines {
@@ -170,6 +189,7 @@ impl LogEvents for Lines {
             Stream::Stderr => "stderr",
         };
         for line in text.lines() {
+            self.guest.iter().for_each(|guest| guest.hear(line));
             let report = Report::Log { id: self.id, stream, text: line.to_owned() };
             // Nobody listens any more once the session is dropped.
             let _ = self.sender.blocking_send(report);

@@ -10,9 +10,12 @@ mod outputs;
 pub(crate) mod prepare;
 mod remote;
 mod run_id;
+pub(crate) mod shell;
 pub(crate) mod sources;
 mod submit;
 mod trace;
+pub(crate) mod verify;
+mod visits;
 pub(crate) mod watchers;
 
 use std::path::Path;
@@ -36,6 +39,9 @@ use crate::images::{LocalImages, Pinned};
 use crate::ui::Closing;
 use deliver::Written;
 use execute::Execution;
+use shell::Visiting;
+use verify::Verifying;
+use watchers::Audience;
 
 /// What is to be run, and what is known of its images.
 struct Planned {
@@ -45,6 +51,38 @@ struct Planned {
 
 /// Runs a pipeline.
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliError> {
+    let visiting = shell::after_failures(args)?;
+    run_with(args, config, Extras { visiting, ..Extras::default() })
+}
+
+/// What a run on this machine can be beside a run.
+#[derive(Debug, Default)]
+struct Extras {
+    /// Somebody looks into steps.
+    visiting: Option<Visiting>,
+    /// Steps are executed twice.
+    verifying: Option<Verifying>,
+    /// Nothing is shown.
+    silent: bool,
+}
+
+impl Extras {
+    /// Changes the plan to what is wanted.
+    fn arrange(&mut self, plan: &mut Plan, file: &Path) -> Result<(), CliError> {
+        if let Some(visiting) = &mut self.visiting {
+            visiting.arrange(plan, file)?;
+        }
+        self.verifying.as_mut().map_or(Ok(()), |verifying| verifying.arrange(plan, file))
+    }
+
+    /// Whether keys of the run are remembered: not where steps are not what they are in every run.
+    fn has_usual_keys(&self) -> bool {
+        self.verifying.is_none() && self.visiting.as_ref().is_none_or(|visiting| visiting.step.is_none())
+    }
+}
+
+/// Runs a pipeline, and whatever is wanted beside that.
+fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitStatus, CliError> {
     let run_config = config.run(args);
     let named = config.cluster(args.cluster.as_deref());
     let addresses: Option<Addresses> =
@@ -57,7 +95,7 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     if addresses.is_some() {
         submit::check_pipeline(&args.pipeline.file, &text)?;
     }
-    let (plan, warnings) = match pipeline_file::plan(&args.pipeline, &args.targets, &text) {
+    let (mut plan, warnings) = match pipeline_file::plan(&args.pipeline, &args.targets, &text) {
         Ok(planned) => planned,
         Err(problems) => {
             diagnostics::report(&problems.render(color));
@@ -68,6 +106,7 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     // They hold the text, and the run is long.
     drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
+    extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     let planned = Planned { plan, images };
@@ -75,7 +114,7 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
         return remote::run(args, config, &run_config, &addresses, text, planned);
     }
     drop(text);
-    execute_plan(args, config, &run_config, planned)
+    execute_plan(args, config, &run_config, planned, extras)
 }
 
 /// What a later version says of keys that this one cannot execute.
@@ -122,6 +161,7 @@ fn execute_plan(
     config: &Config,
     run_config: &RunConfig,
     planned: Planned,
+    extras: Extras,
 ) -> Result<ExitStatus, CliError> {
     let Planned { plan, images } = planned;
     let cache = cullet_cache::open(&config.run_cache_options())?;
@@ -143,7 +183,12 @@ fn execute_plan(
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
-    let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline);
+    let (shown, kept) = (!extras.silent, extras.has_usual_keys());
+    let audience = Audience { shown, kept };
+    let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience);
+    let Extras { visiting, verifying, .. } = extras;
+    let visits = visiting.map(|visiting| visiting.to_visits(config, &watchers));
+    let seat = visits.as_ref().map(|visits| Arc::clone(&visits.seat));
     for text in prepared.sources.warnings() {
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
@@ -163,8 +208,12 @@ fn execute_plan(
         limits,
         full,
         images,
+        visits,
+        verifying,
     };
-    let end = execution.execute(written.clone(), watchers.clone())?;
+    let end = execution.execute(written.clone(), watchers.clone());
+    seat.inspect(|seat| seat.clear());
+    let end = end?;
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });
     // Over its bound, the cache is brought back below it now that nobody waits. The run is over: what fails

@@ -49,6 +49,12 @@ pub(super) fn refuse_flags(args: &RunArgs, on_cluster: bool) -> Result<(), CliEr
             ))
             .hint("how much there is to use, and how, is decided by its workers; leave the flag out"));
         }
+        if args.shell_on_failure {
+            return Err(CliError::usage(
+                "a shell in a step needs its terminal, and a cluster's steps are elsewhere",
+            )
+            .hint("run it on this machine: --cluster ''"));
+        }
         if args.detach && args.output.is_some() {
             return Err(CliError::usage("with --detach nobody waits for the outputs")
                 .hint("fetch them later: cullet attach RUN --output DIR"));

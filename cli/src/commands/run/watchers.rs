@@ -13,7 +13,7 @@ use crate::diagnostics;
 use crate::history::keys::KeyRecorder;
 use crate::history::{HistoryError, Meta, RunRecorder, Store};
 use crate::ui::duration::now_ms;
-use crate::ui::{self, Closing, Observer, Observers};
+use crate::ui::{self, Closing, Gate, Observer, Observers};
 
 /// The watchers, for whoever has something to tell and for the command that closes them.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,13 @@ impl Watchers {
         }
     }
 
+    /// Somebody else has the terminal, or it is free again.
+    pub(crate) fn hold(&self, held: bool) {
+        if let Some(observers) = &*self.lock() {
+            observers.hold(held);
+        }
+    }
+
     /// Tells everybody that this was all.
     pub(crate) fn close(&self, closing: &Closing) {
         let observers = self.lock().take();
@@ -60,6 +67,15 @@ impl EventSink for Watchers {
     }
 }
 
+/// Who watches a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Audience {
+    /// It is shown.
+    pub(super) shown: bool,
+    /// It is written down, with its keys.
+    pub(super) kept: bool,
+}
+
 /// Starts watching.
 pub(super) fn start(
     config: &Config,
@@ -67,13 +83,19 @@ pub(super) fn start(
     args: &RunArgs,
     run: RunId,
     pipeline: &str,
+    audience: Audience,
 ) -> Watchers {
-    let mut list = vec![renderer(config, run_config.progress)];
+    let mut list: Vec<Box<dyn Observer>> = Vec::new();
+    if audience.shown {
+        list.push(Box::new(Gate::of(renderer(config, run_config.progress))));
+    }
     let meta = meta(args, &run.to_string(), pipeline);
     let file = PathBuf::from(&meta.file);
     if let Some(recorder) = recorder(config, &meta) {
         list.push(recorder);
-        list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
+        if audience.kept {
+            list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
+        }
     }
     let watchers = Watchers::idle();
     watchers.begin(list, meta.started_at_ms);

@@ -32,8 +32,9 @@ pub type SizeOf = Box<dyn Fn() -> (usize, usize) + Send>;
 /// Whether the cursor stands at the end of something drawn; there is one terminal.
 static DRAWN: AtomicBool = AtomicBool::new(false);
 
-/// Puts the cursor on a line of its own, for a process that ends without closing its display.
+/// Puts the terminal in order and the cursor on a line of its own, for a process that ends without closing its display.
 pub fn abandon() {
+    super::seat::restore();
     if DRAWN.swap(false, Ordering::SeqCst) {
         let _ = std::io::stdout().write_all(b"\r\n").and_then(|()| std::io::stdout().flush());
     }
@@ -132,6 +133,10 @@ impl Observer for Tty {
 
     fn tick(&mut self, now: Moment) {
         self.redraw(now);
+    }
+
+    fn hold(&mut self, _: Moment) {
+        self.replace(&[]);
     }
 
     fn close(&mut self, closing: &Closing, now: Moment) {

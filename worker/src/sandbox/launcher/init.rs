@@ -21,6 +21,7 @@ use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
+use super::visit::Visitor;
 use super::{Launcher, Prepared, filter, image, plain, privileges, step_root, sys};
 use crate::Owners;
 
@@ -64,15 +65,34 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
     };
     let started = entered
         .and_then(|()| enter(launcher, request, alive))
-        .and_then(|world| Ok((Program::new(request, &world)?, world.owners)))
-        .and_then(|(program, owners)| start(&program, channel, owners));
-    let report = match started {
-        Ok(step) => step.wait(channel, launcher),
-        Err(fault) => StepReport::Failed(fault),
-    };
+        .and_then(|world| run(request, &world, channel, launcher));
+    let report = started.unwrap_or_else(StepReport::Failed);
     end_all();
     let _ = send_packet(channel, &report, &[]);
     sys::exit_now(0)
+}
+
+/// The step's program, and whoever looks into the step.
+fn run(
+    request: &StepRequest,
+    world: &World,
+    channel: BorrowedFd<'_>,
+    launcher: &Launcher,
+) -> Result<StepReport, Fault> {
+    let wait = |program: &Program| Ok(start(program, channel, world.owners)?.wait(channel, launcher));
+    let visitor = match Visitor::of(request, world)? {
+        Some(visitor) if !visitor.after_failure => return wait(&visitor.sit_down(channel)?),
+        visitor => visitor,
+    };
+    let report = wait(&Program::new(request, world)?)?;
+    if let (Some(visitor), StepReport::Ended(Report { ending, .. })) = (visitor, &report)
+        && *ending != Ending::Code(0)
+        && let Ok(program) = visitor.sit_down(channel)
+    {
+        // How the step ended is known; how the visit ends changes nothing.
+        let _: Result<StepReport, Fault> = wait(&program);
+    }
+    Ok(report)
 }
 
 /// Puts the descriptors where they belong and closes all others: the launcher's socket above all, whose end

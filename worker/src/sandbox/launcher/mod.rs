@@ -18,6 +18,7 @@ mod step_root;
 mod sys;
 mod trials;
 mod view;
+mod visit;
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;

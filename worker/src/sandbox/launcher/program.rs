@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
@@ -13,7 +14,7 @@ use super::super::fault::Fault;
 use super::super::protocol::StepRequest;
 use super::init::World;
 use super::step_root::c_string;
-use super::sys;
+use super::{sys, visit};
 
 /// What a shell answers for a program that is not there.
 const NOT_FOUND: i32 = 127;
@@ -27,30 +28,51 @@ pub(super) struct Program {
     arguments: Vec<CString>,
     env: Vec<CString>,
     directory: CString,
+    /// In place of the outputs that this process has, and of no input.
+    terminal: Option<OwnedFd>,
 }
 
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
     pub(super) fn new(request: &StepRequest, world: &World) -> Result<Self, Fault> {
-        let directory = world.workspace.join(&request.working_directory);
-        let name = request.arguments.first().cloned().unwrap_or_default();
-        let pairs = request.env.iter().map(|(name, value)| format!("{name}={value}"));
-        let has_home = request.env.iter().any(|(name, _)| name == "HOME");
+        Self::of(&request.arguments, &request.env, &request.working_directory, world)
+    }
+
+    /// The same with other arguments and another environment.
+    pub(super) fn of(
+        arguments: &[String],
+        env: &[(String, String)],
+        working_directory: &str,
+        world: &World,
+    ) -> Result<Self, Fault> {
+        let directory = world.workspace.join(working_directory);
+        let name = arguments.first().cloned().unwrap_or_default();
+        let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
+        let has_home = env.iter().any(|(name, _)| name == "HOME");
         let home = world.home.iter().filter(|_| !has_home).map(|home| format!("HOME={home}"));
         Ok(Self {
-            candidates: candidates(&name, &request.env)?,
-            arguments: request.arguments.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
+            candidates: candidates(&name, env)?,
+            arguments: arguments.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
             env: pairs.chain(home).map(|pair| c_string(&pair)).collect::<Result<_, _>>()?,
             directory: CString::new(directory.into_os_string().into_vec())
                 .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
             name,
+            terminal: None,
         })
+    }
+
+    /// The same at a terminal.
+    pub(super) fn at(self, terminal: OwnedFd) -> Self {
+        Self { terminal: Some(terminal), ..self }
     }
 
     /// Becomes the program. Whatever is wrong is said on standard error, as a shell would.
     pub(super) fn run(&self) -> ! {
         sys::default_signals();
         let _ = setsid();
+        if let Some(terminal) = &self.terminal {
+            visit::sit_at(terminal.as_fd());
+        }
         umask(Mode::from_bits_truncate(0o022));
         let _ = sys::close_from(3);
         if let Err(errno) = chdir(self.directory.as_c_str()) {

@@ -1,0 +1,233 @@
+//! How two files differ that should be the same.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
+
+use super::token::{Cause, Window, cause};
+use crate::ui::clean;
+
+/// Lines that are shown of two texts.
+const LINES: usize = 10;
+
+/// Characters that are shown of a line.
+const COLUMNS: usize = 160;
+
+/// Texts are compared by lines up to this size, each; beyond it as bytes.
+const TEXT_BYTES: usize = 1 << 20;
+
+/// How long lines are compared; after that the comparison is a rough one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Places at which bytes differ that are looked at.
+const PLACES: usize = 64;
+
+/// Bytes that are shown of each side.
+const BYTES: usize = 16;
+
+/// How two contents differ.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct How {
+    pub(crate) causes: BTreeSet<Cause>,
+    /// A bounded excerpt for people: `-` and `+` lines of texts, or bytes.
+    pub(crate) excerpt: Vec<String>,
+}
+
+/// Compares the contents of a file after two executions.
+pub(crate) fn compare(first: &[u8], second: &[u8], window: Window) -> How {
+    match (text(first), text(second)) {
+        (Some(first), Some(second)) => lines(first, second, window),
+        _ => bytes(first, second, window),
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    let small = bytes.len() <= TEXT_BYTES && !bytes.contains(&0);
+    small.then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
+fn lines(first: &str, second: &str, window: Window) -> How {
+    let mut how = How::default();
+    let sorted = |text: &'_ str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    if sorted(first) == sorted(second) {
+        how.causes.insert(Cause::Order);
+    }
+    let diff = TextDiff::configure().algorithm(Algorithm::Myers).timeout(PATIENCE).diff_lines(first, second);
+    for op in diff.ops() {
+        if let DiffOp::Replace { old_index, old_len, new_index, new_len } = *op
+            && how.causes.len() <= PLACES
+            && !how.causes.contains(&Cause::Order)
+        {
+            for at in 0..old_len.min(new_len) {
+                let old = diff.old_slice(old_index + at).unwrap_or_default();
+                let new = diff.new_slice(new_index + at).unwrap_or_default();
+                how.causes.insert(cause(old.trim_end(), new.trim_end(), window));
+            }
+        }
+        for change in diff.iter_changes(op) {
+            let sign = match change.tag() {
+                ChangeTag::Equal => continue,
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+            };
+            if how.excerpt.len() < LINES {
+                how.excerpt.push(shown(sign, change.value()));
+            }
+        }
+    }
+    if how.causes.is_empty() {
+        how.causes.insert(Cause::Unknown);
+    }
+    how
+}
+
+fn shown(sign: char, line: &str) -> String {
+    let line = clean::line(line.trim_end_matches(['\r', '\n']));
+    let cut: String = line.chars().take(COLUMNS).collect();
+    let dots = if cut.len() < line.len() { "…" } else { "" };
+    format!("{sign} {cut}{dots}")
+}
+
+fn bytes(first: &[u8], second: &[u8], window: Window) -> How {
+    let mut how = How::default();
+    let differing = first.iter().zip(second).enumerate().filter(|(_, (a, b))| a != b).map(|(at, _)| at);
+    let mut seen_to = 0;
+    let mut places = 0;
+    for at in differing {
+        if at < seen_to || places == PLACES {
+            continue;
+        }
+        places += 1;
+        let (cause, until) = place(first, second, at, window);
+        how.causes.insert(cause);
+        seen_to = until;
+    }
+    if first.len() != second.len() {
+        how.excerpt.push(format!("{} bytes, then {}", first.len(), second.len()));
+        if places == 0 {
+            how.causes.insert(Cause::Unknown);
+        }
+    }
+    let same = first.iter().zip(second).take_while(|(a, b)| a == b).count();
+    how.excerpt.push(format!("first difference at byte {same}"));
+    how.excerpt.push(hex('-', first, same));
+    how.excerpt.push(hex('+', second, same));
+    how
+}
+
+fn hex(sign: char, bytes: &[u8], from: usize) -> String {
+    let piece = bytes.get(from..bytes.len().min(from + BYTES)).unwrap_or_default();
+    let digits: Vec<String> = piece.iter().map(|byte| format!("{byte:02x}")).collect();
+    let readable = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+    let text: String = piece.iter().map(readable).collect();
+    format!("{sign} {:<width$}  {text}", digits.join(" "), width = BYTES * 3 - 1)
+}
+
+/// Why bytes differ at a place, and where the place ends.
+fn place(first: &[u8], second: &[u8], at: usize, window: Window) -> (Cause, usize) {
+    if let Some(end) = archive_time(first, at) {
+        return (Cause::Time, end);
+    }
+    if first.starts_with(&GZIP) {
+        // What is compressed is no text, however it looks.
+        return (Cause::Unknown, first.len());
+    }
+    let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    let start = first[..at].iter().rposition(|byte| !printable(byte)).map_or(0, |before| before + 1);
+    let run = |bytes: &[u8]| bytes[start..].iter().take_while(|byte| printable(byte)).count();
+    let (one, other) = (&first[start..start + run(first)], &second[start..start + run(second)]);
+    let [one, other] = [one, other].map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
+    if one.len().min(other.len()) < WORD {
+        return (Cause::Unknown, at + 1);
+    }
+    (cause(one, other, window), start + one.len().max(1))
+}
+
+/// How a file of gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Fewer readable bytes in a row are no text.
+const WORD: usize = 6;
+
+/// Where the time ends that formats of archives have at this place: gzip (RFC 1952, 2.3.1), tar (POSIX.1, ustar) and
+/// zip (APPNOTE 4.4.6).
+fn archive_time(bytes: &[u8], at: usize) -> Option<usize> {
+    if (4..8).contains(&at) && bytes.starts_with(&GZIP) {
+        return Some(8);
+    }
+    let block = at / 512 * 512;
+    if bytes.get(block + 257..block + 262) == Some(b"ustar") && (136..156).contains(&(at - block)) {
+        // The checksum follows the time.
+        return Some(block + 156);
+    }
+    let has = |signature: &[u8], before: std::ops::Range<usize>| {
+        let mut offsets = before.filter_map(|offset| at.checked_sub(offset));
+        offsets.find(|start| bytes[*start..].starts_with(signature))
+    };
+    has(b"PK\x03\x04", 10..14)
+        .map(|start| start + 14)
+        .or_else(|| has(b"PK\x01\x02", 12..16).map(|start| start + 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Window = Window { from_ms: 1_790_000_000_000, to_ms: 1_790_000_003_000 };
+
+    fn causes(first: &[u8], second: &[u8]) -> Vec<Cause> {
+        compare(first, second, WINDOW).causes.into_iter().collect()
+    }
+
+    #[test]
+    fn texts_are_compared_by_lines() {
+        let how = compare(b"same\nat 10:00:01\nend\n", b"same\nat 10:00:03\nend\n", WINDOW);
+        assert_eq!(how.excerpt, ["- at 10:00:01", "+ at 10:00:03"]);
+        assert_eq!(how.causes, [Cause::Time].into());
+        assert_eq!(causes(b"a\nb\nc\n", b"c\na\nb\n"), [Cause::Order]);
+        assert_eq!(
+            causes(b"pid 12\nrun 0a1b2c3d4e\n", b"pid 14\nrun ffab2c3d4e\n"),
+            [Cause::Random, Cause::Number]
+        );
+        assert_eq!(causes(b"", b"more\n"), [Cause::Unknown]);
+        let long: String = (0..1000).map(|number| format!("line {number}\n")).collect();
+        assert_eq!(compare(b"x\n", long.as_bytes(), WINDOW).excerpt.len(), LINES);
+        let wide = "x".repeat(10_000);
+        assert!(compare(b"y", wide.as_bytes(), WINDOW).excerpt.iter().all(|line| line.chars().count() < 200));
+    }
+
+    #[test]
+    fn times_of_archives_are_found() {
+        let mut gzip = vec![0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 0, 3, 0, 0, 0];
+        let other = gzip.clone();
+        gzip[5] = 9;
+        assert_eq!(causes(&gzip, &other), [Cause::Time]);
+        let mut tar = vec![0_u8; 1536];
+        tar[512 + 257..512 + 262].copy_from_slice(b"ustar");
+        let mut other = tar.clone();
+        (other[512 + 140], other[512 + 150]) = (7, 7);
+        assert_eq!(causes(&tar, &other), [Cause::Time]);
+        other[1400] = 1;
+        assert_eq!(causes(&tar, &other), [Cause::Time, Cause::Unknown]);
+        let mut zip = vec![0_u8; 100];
+        zip[20..24].copy_from_slice(b"PK\x03\x04");
+        let mut other = zip.clone();
+        other[31] = 5;
+        assert_eq!(causes(&zip, &other), [Cause::Time]);
+    }
+
+    #[test]
+    fn text_in_programs_is_read() {
+        let program = |text: &str| [&[0, 1, 2][..], text.as_bytes(), &[0, 255]].concat();
+        let how = compare(&program("built 10:00:01"), &program("built 10:00:03"), WINDOW);
+        assert_eq!(how.causes, [Cause::Time].into());
+        assert_eq!(how.excerpt[0], "first difference at byte 16");
+        assert_eq!(how.excerpt.len(), 3);
+        assert_eq!(causes(&[0, 1], &[0, 1, 2]), [Cause::Unknown]);
+    }
+}

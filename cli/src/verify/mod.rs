@@ -1,0 +1,190 @@
+//! Whether steps give the same when they are executed again: `cullet verify`.
+
+mod how;
+mod show;
+mod token;
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cullet_cache::{ActionResult, BlobStore, Output, OutputKind};
+use cullet_digest::{Digest, TreeRef};
+
+use self::how::How;
+use self::token::{Cause, Window};
+use crate::trees::{Difference, Leaf, differences};
+
+/// Files of a step that are looked at.
+const FILES: usize = 20;
+
+/// Files larger than this are not read.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// How long after the first execution the second one begins at the earliest: times in archives count in steps of two
+/// seconds.
+pub(crate) const APART: Duration = Duration::from_millis(2100);
+
+/// What came of two executions of one step.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) step: String,
+    pub(crate) found: Found,
+}
+
+/// How the second execution was.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The same.
+    Same,
+    /// Files differ.
+    Differs { files: Vec<FileDifference>, more: bool },
+    /// It ended in another way; in words.
+    Ended(String),
+}
+
+/// A file that differs.
+#[derive(Debug)]
+pub(crate) struct FileDifference {
+    pub(crate) path: String,
+    /// In words: `content`, `only in the first`, …
+    pub(crate) what: String,
+    pub(crate) how: How,
+}
+
+/// The verdicts of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts(Mutex<Vec<Verdict>>);
+
+impl Verdicts {
+    /// Adds one.
+    pub(crate) fn add(&self, step: &str, found: Found) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Verdict { step: step.to_owned(), found });
+    }
+
+    /// All, by the names of their steps.
+    pub(crate) fn take(&self) -> Vec<Verdict> {
+        let mut verdicts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        verdicts.sort_by(|one, other| one.step.cmp(&other.step));
+        verdicts
+    }
+}
+
+/// Compares what two executions left.
+pub(crate) async fn compare(blobs: &dyn BlobStore, first: &ActionResult, second: &ActionResult) -> Found {
+    let window = Window {
+        from_ms: first.started_at_ms,
+        to_ms: second.started_at_ms.saturating_add(second.duration_ms),
+    };
+    let (mut files, mut more) = (Vec::new(), false);
+    let paths: BTreeSet<&str> =
+        first.outputs.iter().chain(&second.outputs).map(|output| output.path.as_str()).collect();
+    for path in paths {
+        let (one, other) = (at(first, path), at(second, path));
+        if one == other {
+            continue;
+        }
+        let room = FILES.saturating_sub(files.len());
+        let (found, cut) = tree(blobs, path, one, other, room).await;
+        more |= cut;
+        for difference in found {
+            // Outputs may have files in common.
+            if files.iter().any(|file: &FileDifference| file.path == difference.path) {
+                continue;
+            }
+            files.push(file(blobs, difference, window).await);
+        }
+    }
+    if files.is_empty() && !more { Found::Same } else { Found::Differs { files, more } }
+}
+
+fn at<'a>(result: &'a ActionResult, path: &str) -> Option<&'a OutputKind> {
+    let output: Option<&Output> = result.outputs.iter().find(|output| output.path == path);
+    output.map(|output| &output.kind)
+}
+
+/// What differs in one output, at most `most` files; whether there is more.
+async fn tree(
+    blobs: &dyn BlobStore,
+    path: &str,
+    first: Option<&OutputKind>,
+    second: Option<&OutputKind>,
+    most: usize,
+) -> (Vec<Difference>, bool) {
+    let directory = |kind: Option<&OutputKind>| match kind {
+        Some(OutputKind::Tree(TreeRef::Directory(root))) => Some(*root),
+        _ => None,
+    };
+    // Globs are one directory that keeps the paths.
+    let inside = |below: &str| match path.contains(['*', '?', '[', '{', '\n']) {
+        true => below.to_owned(),
+        false => format!("{path}/{below}"),
+    };
+    let (Some(one), Some(other)) = (directory(first), directory(second)) else {
+        let difference = Difference { path: path.to_owned(), old: leaf(first), new: leaf(second) };
+        return if most == 0 { (Vec::new(), true) } else { (vec![difference], false) };
+    };
+    let compared = differences(blobs, one, other, most).await;
+    let mut found: Vec<Difference> = compared
+        .found
+        .into_iter()
+        .map(|difference| Difference { path: inside(&difference.path), ..difference })
+        .collect();
+    if found.is_empty() && !compared.more {
+        // Directories without files, or ones that cannot be read any more.
+        found.push(Difference { path: path.to_owned(), old: None, new: None });
+    }
+    (found, compared.more)
+}
+
+fn leaf(kind: Option<&OutputKind>) -> Option<Leaf> {
+    match kind? {
+        OutputKind::Tree(TreeRef::File { digest, executable }) => {
+            Some(Leaf::File { digest: *digest, executable: *executable })
+        }
+        OutputKind::Tree(TreeRef::Directory(_)) => None,
+        OutputKind::Symlink(target) => Some(Leaf::Symlink(target.as_str().into())),
+    }
+}
+
+async fn file(blobs: &dyn BlobStore, difference: Difference, window: Window) -> FileDifference {
+    let Difference { path, old, new } = difference;
+    let (what, how) = match (old, new) {
+        (Some(Leaf::File { digest: old, .. }), Some(Leaf::File { digest: new, .. })) if old != new => {
+            ("content".to_owned(), contents(blobs, old, new, window).await)
+        }
+        (Some(Leaf::File { executable, .. }), Some(Leaf::File { .. })) => {
+            let which = if executable { "first" } else { "second" };
+            (format!("executable only after the {which} execution"), How::default())
+        }
+        (Some(Leaf::Symlink(old)), Some(Leaf::Symlink(new))) => {
+            let causes = [token::cause(&old, &new, window)].into();
+            let excerpt = vec![
+                format!("- {}", crate::ui::clean::line(&old)),
+                format!("+ {}", crate::ui::clean::line(&new)),
+            ];
+            ("where the link leads".to_owned(), How { causes, excerpt })
+        }
+        (Some(_), None) => ("there only after the first execution".to_owned(), How::default()),
+        (None, Some(_)) => ("there only after the second execution".to_owned(), How::default()),
+        (None, None) => ("the directories themselves".to_owned(), How::default()),
+        (Some(_), Some(_)) => ("a file in one and a link in the other".to_owned(), How::default()),
+    };
+    FileDifference { path, what, how }
+}
+
+async fn contents(blobs: &dyn BlobStore, old: Digest, new: Digest, window: Window) -> How {
+    let read = async |digest: Digest| {
+        if digest.size() > MOST_BYTES {
+            return None;
+        }
+        blobs.get(&digest).await.ok()?.into_bytes().ok()
+    };
+    let sizes = || vec![format!("{} bytes, then {}; not looked into", old.size(), new.size())];
+    match (read(old).await, read(new).await) {
+        (Some(old), Some(new)) => how::compare(&old, &new, window),
+        _ => How { causes: [Cause::Unknown].into(), excerpt: sizes() },
+    }
+}
+
+pub(crate) use show::{human, json};

@@ -1,0 +1,135 @@
+//! Somebody looks into a step.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use cullet_tests::{Checkout, User};
+
+const PIPELINE: &str = "\
+cullet: 1
+name: looking
+steps:
+  prepare:
+    run: echo prepared > out
+    outputs: { out: out }
+  build:
+    inputs: { in: prepare.out }
+    run: |
+      echo half > made
+      echo what went wrong
+      exit 3
+    outputs: { made: made }
+  many:
+    matrix: { n: [1, 2] }
+    run: 'true'
+";
+
+/// A person at a terminal, which script(1) makes.
+struct Person {
+    script: Child,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Person {
+    fn starts(user: &User, checkout: &Checkout, arguments: &[&str]) -> Self {
+        let cullet = user.command(checkout.path(), arguments.iter().copied());
+        let words = std::iter::once(cullet.get_program()).chain(cullet.get_args());
+        let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let mut script = Command::new("script");
+        script.args(["-qec", &line.join(" "), "/dev/null"]).current_dir(checkout.path()).env_clear();
+        script.envs(cullet.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let seen = Arc::new(Mutex::new(String::new()));
+        let (mut screen, seeing) = (script.stdout.take().unwrap(), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut buffer) {
+                seeing.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+        });
+        Self { script, seen }
+    }
+
+    fn sees(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.seen.lock().unwrap().contains(text) {
+            assert!(Instant::now() < deadline, "no '{text}' in {}", self.seen.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.script.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The exit code, and everything on the screen.
+    fn ends(mut self) -> (Option<i32>, String) {
+        let status = self.script.wait().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        (status.code(), self.seen.lock().unwrap().clone())
+    }
+}
+
+#[test]
+fn a_shell_is_where_the_step_would_be() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
+    let mut person = Person::starts(&user, &checkout, &["shell", "build"]);
+    person.sees("a shell in the root of 'build'");
+    person.types("cat in; ls; echo seen-$((6*7)); tty; exit 4\n");
+    person.sees("seen-42");
+    let (code, screen) = person.ends();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(
+        screen.contains("prepared") && screen.contains("/dev/pts/") && !screen.contains("went wrong"),
+        "{screen}"
+    );
+    // Nothing was cached for the step.
+    let outcome = user.run(&checkout);
+    assert_eq!((outcome.steps["build"].status.as_str(), outcome.steps["prepare"].cached), ("failed", true));
+}
+
+#[test]
+fn after_a_failure_a_person_finds_what_the_step_left() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
+    for arguments in [&["shell", "build", "--on-failure"][..], &["run", "build", "--shell-on-failure"]] {
+        let mut person = Person::starts(&user, &checkout, arguments);
+        person.sees("what went wrong");
+        person.sees("'build' failed. This is a shell in its root");
+        person.types("cat made; echo seen-$((6*7)); sleep 1000\n");
+        person.sees("seen-42");
+        // Ctrl-C is for what runs in the shell, not for the run.
+        person.types("\x03");
+        person.types("echo still-$((1+1)); exit\n");
+        person.sees("still-2");
+        let (code, screen) = person.ends();
+        assert_eq!(code, Some(1), "{screen}");
+        assert!(screen.contains("half") && screen.contains("exit code 3"), "{screen}");
+    }
+}
+
+#[test]
+fn a_command_in_place_of_the_shell_says_how_it_went() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
+    let (code, screen) = Person::starts(&user, &checkout, &["shell", "build", "--", "cat", "in"]).ends();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("prepared"), "{screen}");
+    let (code, screen) = Person::starts(&user, &checkout, &["shell", "build", "--", "false"]).ends();
+    assert_eq!(code, Some(1), "{screen}");
+}
+
+#[test]
+fn what_cannot_be_visited_is_refused() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
+    let output = user.cullet(&checkout, ["shell", "build"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a shell needs a terminal"), "{output:?}");
+    for (step, wanted) in [("many", "several steps"), ("nothing", "nothing")] {
+        let (code, screen) = Person::starts(&user, &checkout, &["shell", step]).ends();
+        assert_eq!(code, Some(2), "{screen}");
+        assert!(screen.contains(wanted), "{screen}");
+    }
+    let arguments = ["run", "--shell-on-failure", "--cluster", "http://127.0.0.1:1"];
+    assert_eq!(user.cullet(&checkout, arguments).status.code(), Some(2));
+}
