@@ -8,6 +8,8 @@ mod cluster;
 mod core_apply;
 mod core_schedule;
 mod cullet;
+mod images;
+mod launch;
 mod measure;
 mod one_step;
 mod quick;
@@ -38,7 +40,8 @@ usage: cullet-bench BENCHMARK
   etcd             durable transitions and submissions of a cluster against etcd
   flood            ten thousand submissions at once, and somebody else's beside them
   cluster-steps    steps that do nothing on a cluster against one machine
-  all              all of them but those of clusters
+  images           an image fetched, unpacked and run against skopeo, umoci, runc and Docker
+  all              all of them but those of clusters and images
   quick            all of them in small, failing only far beyond the targets";
 
 fn main() -> ExitCode {
@@ -74,6 +77,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["etcd"] => cluster::etcd(&mut report)?,
         ["flood"] => cluster::flood(&mut report)?,
         ["cluster-steps"] => cluster::steps(&mut report)?,
+        ["images"] => images::run(&mut report)?,
         ["all"] => all(&full, &mut report)?,
         ["quick"] => return quick::run(),
         _ => return Err(USAGE.into()),

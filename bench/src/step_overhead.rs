@@ -1,16 +1,14 @@
 //! What a step that does nothing costs beyond the bare launch of a sandbox.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use cullet_worker::host::HostTools;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
-use cullet_worker::{Exit, Launch, LogSink, StepExecutor as _, Stream};
-use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::check::{Report, Target, seconds};
 use crate::cullet::Run;
+use crate::launch::launch;
 use crate::measure::middle;
 use crate::scale::Scale;
 
@@ -76,41 +74,11 @@ fn fan(dir: &Path, steps: usize, jobs: Option<&'static str>) -> Result<f64> {
     Ok(run.measured()?.once()?.wall)
 }
 
-struct Discard;
-
-impl LogSink for Discard {
-    fn write(&mut self, _: Stream, bytes: &[u8]) {
-        // Nothing is expected; what comes is the reason of a failure.
-        eprintln!("{}", String::from_utf8_lossy(bytes));
-    }
-}
-
 /// Seconds of each of some launches, one after the other.
 async fn launches(sandbox: &Sandbox, base: &Path, count: usize) -> Result<Vec<f64>> {
     let mut times = Vec::with_capacity(count);
     for index in 0..count {
-        let dir = base.join(format!("launch-{index}"));
-        let launch = Launch {
-            arguments: vec!["/bin/true".to_owned()],
-            env: Vec::new(),
-            working_directory: String::new(),
-            inputs: dir.join("inputs"),
-            scratch: dir.join("scratch"),
-            network: false,
-            timeout: Duration::from_secs(60),
-            limits: cullet_worker::StepLimits::default(),
-            image: None,
-            visit: None,
-        };
-        std::fs::create_dir_all(&launch.inputs)?;
-        std::fs::create_dir_all(&launch.scratch)?;
-        let start = Instant::now();
-        let execution = sandbox.execute(launch, Box::new(Discard), CancellationToken::new()).await?;
-        times.push(start.elapsed().as_secs_f64());
-        if execution.exit != Exit::Code(0) {
-            return Err(format!("a bare launch ended with {:?}", execution.exit).into());
-        }
-        std::fs::remove_dir_all(&dir)?;
+        times.push(launch(sandbox, &base.join(format!("launch-{index}")), None).await?);
     }
     Ok(times)
 }
