@@ -30,6 +30,7 @@ pub(crate) async fn launch(sandbox: &Sandbox, dir: &Path, image: Option<ImageRoo
         timeout: Duration::from_secs(60),
         limits: cullet_worker::StepLimits::default(),
         image,
+        secrets: Vec::new(),
         visit: None,
     };
     std::fs::create_dir_all(&launch.inputs)?;

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod action_cache;
 pub mod action_result;
+mod action_secrets;
 mod arriving;
 pub mod blob;
 pub mod blob_store;
@@ -40,6 +41,7 @@ pub mod wire;
 pub use action::{Action, ActionError, EncodedAction, OutputPath};
 pub use action_cache::ActionCache;
 pub use action_result::{ActionResult, LogStream, Output, OutputKind, Usage};
+pub use action_secrets::{ActionSecret, secret_properties};
 pub use blob::Blob;
 pub use blob_store::BlobStore;
 pub use completeness::{CompletenessChecking, Incomplete};

@@ -3,6 +3,7 @@
 
 mod file;
 mod registries;
+mod secrets;
 mod store;
 mod worker;
 
@@ -17,6 +18,7 @@ use crate::paths;
 use crate::ui::{Terminal, size};
 
 pub use registries::{Registry, RegistrySettings};
+pub use secrets::{SecretSettings, environment};
 pub use store::StoreSettings;
 pub use worker::WorkerSettings;
 
@@ -116,6 +118,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Where images come from.
     pub registries: RegistrySettings,
+    /// Where secrets come from.
+    pub secrets: SecretSettings,
     /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
     pub traceparent: Option<String>,
     run: RunDefaults,
@@ -145,6 +149,7 @@ struct RunDefaults {
     memory_bytes: Option<u64>,
     cluster: Option<String>,
     tenant: Option<String>,
+    secrets: Option<PathBuf>,
 }
 
 impl Config {
@@ -183,6 +188,7 @@ impl Config {
             log: env.text("CULLET_LOG"),
             store: StoreSettings::of(&env),
             registries: RegistrySettings::of(&env, &file),
+            secrets: SecretSettings::of(&env, file.secrets.clone(), path.as_deref()),
             log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),
             otlp: OtlpSettings::of(&env),
             traceparent: env.text("TRACEPARENT"),
@@ -193,6 +199,7 @@ impl Config {
                 memory_bytes: env.parsed("CULLET_MEMORY", size::parse)?.or(file.memory),
                 cluster: env.text("CULLET_CLUSTER").or(file.cluster),
                 tenant: env.parsed("CULLET_TENANT", parse_tenant)?.or(file.tenant),
+                secrets: env.path("CULLET_SECRETS"),
             },
             file: path,
         })

@@ -12,6 +12,7 @@ mod images;
 mod metrics;
 pub mod paths;
 mod random;
+mod secrets;
 mod telemetry;
 mod trees;
 pub mod ui;

@@ -16,6 +16,7 @@ pub mod planted;
 pub mod raft;
 pub mod request;
 pub mod resolve;
+pub mod secrets;
 pub mod services;
 pub mod session;
 pub mod submission;

@@ -212,6 +212,10 @@ impl Request {
                 return Err(BadRequest::Pipeline(problem));
             }
         }
+        if let Some(wanted) = crate::secrets::first_identity(&plan) {
+            let place = format!("{}:{}:{}", self.file, wanted.line, wanted.column);
+            return Err(BadRequest::Pipeline(format!("{place}: {}", crate::secrets::no_identity(wanted))));
+        }
         Ok(plan)
     }
 

@@ -1,9 +1,9 @@
 //! From a step of a plan to the action it will be, but for its input root.
 
 use cullet_cache::action::{NETWORK, PLAIN};
-use cullet_cache::{Action, OutputPath};
+use cullet_cache::{Action, OutputPath, secret_properties};
 use cullet_digest::DigestFunction;
-use cullet_pipeline::plan::{self, Limits, Network, Output, OutputPattern, Settings};
+use cullet_pipeline::plan::{self, Identity, Limits, Network, Output, OutputPattern, Settings};
 
 use crate::images::Images;
 
@@ -142,6 +142,15 @@ fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(Str
     // An image is isolated wherever it is.
     if let (Some(executor), plan::Image::Host) = (&machine.executor, &settings.image) {
         properties.push((PLAIN.0.to_owned(), executor.clone()));
+    }
+    for plan::Secret { name, source, in_env, identity, .. } in &settings.secrets {
+        let identity = match identity {
+            Identity::None => None,
+            // Whoever submits a plan has refused it; this is no key of anything.
+            Identity::Wanted => Some("unknown"),
+            Identity::Known(identity) => Some(identity.as_str()),
+        };
+        properties.extend(secret_properties(name, &source.text(), *in_env, identity));
     }
     properties
 }

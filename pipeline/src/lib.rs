@@ -12,6 +12,7 @@ mod expr;
 pub mod graph;
 mod pipeline;
 pub mod plan;
+mod plan_secret;
 mod scalar;
 mod schema;
 mod syntax;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::plan_secret::{Identity, Secret, SecretSource};
+
 /// The position of a step in [`Plan::steps`]. A step's dependencies always have a smaller one.
 pub type StepIndex = u32;
 
@@ -120,6 +122,8 @@ pub struct Settings {
     pub allow_failure: bool,
     /// Reports among its files that the summary reads.
     pub reports: Vec<Report>,
+    /// What it gets that nobody else may see, sorted by name.
+    pub secrets: Vec<Secret>,
     /// Keys that are valid but that this version cannot execute. `run` refuses the plan while any step has one.
     pub unsupported: Vec<Unsupported>,
 }

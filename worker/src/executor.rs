@@ -9,6 +9,7 @@ pub use cullet_cache::{Stream, Usage};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::image_root::{ImageRoot, RootUpper};
+pub use crate::secrets::SecretFile;
 pub use crate::visit::{TerminalHost, Visit};
 
 /// A process to run, with everything around it decided.
@@ -35,6 +36,8 @@ pub struct Launch {
     pub image: Option<ImageRoot>,
     /// Somebody who looks into the step.
     pub visit: Option<Visit>,
+    /// What it finds in `/run/secrets`, in memory. An executor that cannot do that does not run it.
+    pub secrets: Vec<SecretFile>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.

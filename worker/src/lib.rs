@@ -17,6 +17,7 @@ pub mod planted;
 mod pump;
 pub mod remote;
 pub mod sandbox;
+pub mod secrets;
 pub mod space;
 mod stopping;
 mod visit;
@@ -33,4 +34,5 @@ pub use executor::{
 pub use image_root::{ImageRoot, Owners, RootUpper};
 pub use images::{HeldRoot, ImageFault, ImageRoots, NoImages};
 pub use input_root::{InputError, LostInput, LostInputs};
+pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};
 pub use space::{Room, SpaceWatching};

@@ -27,6 +27,9 @@ const MAX_IN_FLIGHT: usize = 256;
 
 const NO_IMAGES: &str = "a plain process runs with the machine's files: steps with an image need the sandbox";
 
+const NO_SECRETS: &str =
+    "a plain process has no place that others cannot see: steps with secrets need the sandbox";
+
 /// Runs steps as plain processes.
 #[derive(Debug)]
 pub struct PlainExecutor {
@@ -66,6 +69,7 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         processes: 0,
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),
+        secrets: Vec::new(),
     })
 }
 
@@ -105,6 +109,9 @@ impl StepExecutor for PlainExecutor {
     ) -> Result<Execution, ExecuteError> {
         if launch.image.is_some() {
             return Err(ExecuteError::Unavailable(NO_IMAGES.to_owned()));
+        }
+        if !launch.secrets.is_empty() {
+            return Err(ExecuteError::Unavailable(NO_SECRETS.to_owned()));
         }
         let workspace = vec![launch.scratch.join("workspace")];
         let bounds = Bounds::of(&launch);

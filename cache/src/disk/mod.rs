@@ -54,6 +54,7 @@ mod usage;
 mod verify;
 
 pub use actions::DiskActionCache;
+pub use adopt::open_to_adopt;
 pub use gc::GcReport;
 pub use lease::LiveRun;
 pub use spread::spread;

@@ -51,6 +51,9 @@ pub struct WorkerArgs {
     /// s3://BUCKET/PREFIX [env: CULLET_STORE]
     #[arg(long, value_name = "LOCATION")]
     pub store: Option<String>,
+    /// Give steps the secrets in DIR, one file of its name for each [env: CULLET_SECRETS]
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
     /// How to write diagnostics to standard error [env: CULLET_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

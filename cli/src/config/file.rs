@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) registry_ca: Vec<PathBuf>,
     pub(super) registry_proxy: Option<String>,
     pub(super) registries: BTreeMap<String, Registry>,
+    pub(super) secrets: super::secrets::Section,
 }
 
 /// A number, or a text that [`size::parse`] and [`parse_cpus`] take.
@@ -91,7 +92,8 @@ fn parse(path: &Path, text: &str) -> Result<File, CliError> {
     })?;
     // Relative to the file, wherever the command is started.
     if let Some(base) = path.parent() {
-        file.cache_dir.iter_mut().chain(&mut file.registry_ca).for_each(|path| *path = base.join(&*path));
+        let paths = file.cache_dir.iter_mut().chain(&mut file.registry_ca).chain(file.secrets.paths());
+        paths.for_each(|path| *path = base.join(&*path));
     }
     Ok(file)
 }

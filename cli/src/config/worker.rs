@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Config, Executor};
@@ -32,6 +33,8 @@ pub struct WorkerSettings {
     pub labels: BTreeMap<String, String>,
     /// Where the shared store is; none for asking coordinators.
     pub store: Option<String>,
+    /// Where the secrets are that its operator gives to steps.
+    pub secrets: Option<PathBuf>,
     /// How long steps may take to finish when it is told to end.
     pub drain: Duration,
 }
@@ -73,6 +76,7 @@ impl Config {
             executor: args.executor.or(self.run.executor).unwrap_or_default(),
             labels: labels(&args.labels)?,
             store: args.store.clone().or_else(|| self.store.location.clone()),
+            secrets: args.secrets.clone().or_else(|| self.run.secrets.clone()),
             drain: Duration::from_secs(args.drain),
         })
     }

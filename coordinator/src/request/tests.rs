@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::*;
 
 const PIPELINE: &str =
@@ -117,4 +119,20 @@ fn steps_in_images_ask_for_workers_that_run_them_whatever_is_installed_there() {
     // The key is that of any other sandbox.
     let template = crate::template::Templates::template(&divided.templates, 0);
     assert!(!template.platform.iter().any(|(name, _)| name == "executor"), "{:?}", template.platform);
+}
+
+#[test]
+fn secrets_are_taken_and_identities_of_them_are_not() {
+    let plan = |definition: &str| {
+        let text = format!("cullet: 1\nsteps:\n  a: {{ run: make, secrets: {{ T: {definition} }} }}\n");
+        let pipeline = text.into_bytes().into();
+        let wire = v1::SubmitRequest { pipeline, params: HashMap::new(), ..wire() };
+        Request::from_wire(wire).and_then(|request| request.plan())
+    };
+    assert_eq!(plan("env").unwrap().steps[0].settings.secrets.len(), 1);
+    let refused = plan("{ env: T, identity: true }").unwrap_err().to_string();
+    assert!(
+        refused.contains("cullet.yaml:3:27: `identity` of the secret `T` cannot be used on a cluster"),
+        "{refused}"
+    );
 }

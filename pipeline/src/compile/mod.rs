@@ -8,6 +8,7 @@ mod order;
 mod outputs;
 mod params;
 mod reference;
+mod secrets;
 mod shared;
 mod sources;
 mod step;

@@ -29,6 +29,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     effects: false,
     allow_failure: false,
     reports: Vec::new(),
+    secrets: Vec::new(),
     unsupported: Vec::new(),
 };
 
@@ -87,9 +88,10 @@ impl<'a> Compiler<'a> {
         let env = settings.env.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let inputs = step.inputs.iter().map(|input| &*input.path);
         let outputs = step.outputs.iter().map(|output| output.name.as_str());
+        let secrets: usize = settings.secrets.iter().map(|secret| secret.source.text().len() + 256).sum();
         // Beside its characters, a string takes its place in a list and in the heap.
         let bytes: usize = env.chain(inputs).chain(outputs).map(|text| text.len() + 64).sum();
-        let bytes = bytes + script;
+        let bytes = bytes + script + secrets;
         let before = self.bytes.get();
         self.bytes.set(before + bytes);
         if before <= MOST_BYTES && before + bytes > MOST_BYTES {

@@ -69,15 +69,24 @@ steps:
   s:
     run: x
     secrets: { 1A: env, "A-B": env, C: evn, D: {}, E: { env: A, file: b }, F: { file: a, key: k }, G: { provider: vault, identity: 1 }, H: 5 }
+  t:
+    run: x
+    env: { K: "1" }
+    secrets: { I: { command: pass }, J: { command: [] }, K: { env: X, expose: env }, L: { env: X, expose: argv }, M: { command: [a, "${{ x }}"] } }
 "#,
         r#"5:16: error: `1A` cannot be the name of a secret; use letters, digits and `_`, no digit first
 5:25: error: `A-B` cannot be the name of a secret; use letters, digits and `_`, no digit first
 5:40: error: expected `env` or a map, found a string; did you mean `env`?
-5:48: error: a secret comes from exactly one place; give one of `env`, `file` and `provider`
-5:55: error: a secret comes from exactly one place; give one of `env`, `file` and `provider`
+5:48: error: a secret comes from exactly one place; give one of `env`, `file`, `command` and `provider`
+5:55: error: a secret comes from exactly one place; give one of `env`, `file`, `command` and `provider`
 5:90: error: `key` belongs to a `provider`
 5:132: error: expected true or false, found a number
 5:140: error: expected `env` or a map, found a number
+9:30: error: expected a list of a program and its arguments, found a string; no shell reads it; write `[pass, show, token]`
+9:43: error: there is no program to run
+9:58: error: `env` declares the variable `K` as well; leave one of them out
+9:107: error: a secret cannot be exposed as `argv`; it is `env`, or left out for the file alone
+9:138: error: `x` is neither `params` nor `matrix`; strings are written in quotes: 'text'
 "#,
     );
 }

@@ -14,7 +14,7 @@ pub(crate) struct Setting {
 }
 
 /// Every branch of every template is in one of them.
-pub(crate) const SETTINGS: [Setting; 10] = [
+pub(crate) const SETTINGS: [Setting; 11] = [
     Setting { name: "as it comes", sets: &[] },
     Setting {
         name: "a bucket with a secret",
@@ -54,6 +54,7 @@ pub(crate) const SETTINGS: [Setting; 10] = [
             "coordinator.service.type=LoadBalancer,coordinator.service.annotations.x=y",
         ],
     },
+    Setting { name: "secrets for steps", sets: &["worker.secrets.existingSecret=ci"] },
     Setting {
         name: "limits and weights",
         sets: &[

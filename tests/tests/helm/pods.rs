@@ -60,7 +60,14 @@ impl Started {
             for (other, pod) in self.pods.iter().enumerate() {
                 text = text.replace(&pod.host, &self.address(other));
             }
-            for (inside, here) in [("/data", data.as_path()), ("/store", &self.dir.path().join("store"))] {
+            let secrets = self.dir.path().join("secrets");
+            std::fs::create_dir_all(&secrets).unwrap();
+            let places = [
+                ("/data", data.as_path()),
+                ("/store", &self.dir.path().join("store")),
+                ("/secrets", &secrets),
+            ];
+            for (inside, here) in places {
                 match text.split_once('=') {
                     Some((flag, value)) if value == inside => text = format!("{flag}={}", here.display()),
                     _ if text == inside => text = here.display().to_string(),

@@ -55,6 +55,8 @@ fn wrong_values_are_refused() {
         ("store.type=s3,store.s3.bucket=b,store.s3.prefix=a/", "/store/s3/prefix"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("worker.sandbox.tier=privileged", "set worker.directStore to false"),
+        ("worker.secrets.existingSecret=A B", "/worker/secrets/existingSecret"),
+        ("worker.secrets.existingSecret=a,worker.sandbox.tier=plain", "every step could read all of it"),
         (
             "worker.autoscaling.enabled=true,worker.autoscaling.minReplicas=9,worker.autoscaling.maxReplicas=3",
             "maxReplicas",
@@ -114,6 +116,20 @@ fn limits_are_those_of_the_values() {
     let mut program = std::process::Command::new(cullet_tests::cullet_binary());
     let answer = program.args(["coordinator", "--help"]).args(all).output().unwrap();
     assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+}
+
+#[test]
+fn secrets_are_where_the_worker_looks_for_them() {
+    let documents = rendered("secrets for steps");
+    let worker = find(&documents, "StatefulSet", "r-cullet-worker").unwrap();
+    let pod = &worker["spec"]["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!("--secrets=/secrets")));
+    let named =
+        |list: &Value| list.as_array().unwrap().iter().find(|one| one["name"] == "secrets").cloned().unwrap();
+    let mount = json!({ "name": "secrets", "mountPath": "/secrets", "readOnly": true });
+    assert_eq!(named(&pod["containers"][0]["volumeMounts"]), mount);
+    assert_eq!(named(&pod["volumes"])["secret"]["secretName"], "ci");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{ActionResult, Output};
 use cullet_digest::Digest;
+use cullet_secrets::Search;
 use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
@@ -30,6 +31,8 @@ pub(super) struct Finisher {
     pub(super) config: Arc<WorkerConfig>,
     pub(super) stores: Stores,
     pub(super) attempt: Attempt,
+    /// What no output may have in it.
+    pub(super) secrets: Option<Arc<Search>>,
 }
 
 impl Finisher {
@@ -64,7 +67,14 @@ impl Finisher {
             reachable: action.requires(NETWORK) || action.requires(PLAIN),
             lenient: execution.exit != Exit::Code(0),
         };
-        Collector { files: &**files, blobs: &**blobs, runtime, limits: self.config.outputs }.collect(&left)
+        Collector {
+            files: &**files,
+            blobs: &**blobs,
+            runtime,
+            limits: self.config.outputs,
+            secrets: self.secrets.as_deref(),
+        }
+        .collect(&left)
     }
 
     fn report(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cullet_cache::Action;
 use cullet_cache::action::NETWORK;
+use cullet_cache::{Action, ActionResult, LogStream, Usage};
 use cullet_digest::Digest;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
 use crate::images::{HeldRoot, ImageFault};
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
+use crate::secrets::{Masks, SecretFault, StepSecrets};
 
 /// Runs attempts, any number at a time: how many is the business of whoever assigns them.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Attempt {
     pub write_result: bool,
     /// Somebody who looks into the step.
     pub visit: Option<Visit>,
+    /// Filled in with what is secret in it.
+    pub masks: Masks,
 }
 
 /// The working directory cannot be used.
@@ -78,16 +81,46 @@ impl Worker {
         events: impl LogEvents,
         cancel: CancellationToken,
     ) -> AttemptReport {
+        let masks = attempt.masks.clone();
+        masks.report(self.attempt(attempt, events, cancel).await)
+    }
+
+    async fn attempt(
+        &self,
+        attempt: Attempt,
+        events: impl LogEvents,
+        cancel: CancellationToken,
+    ) -> AttemptReport {
+        let secrets = match self.secrets(&attempt, &cancel).await {
+            Ok(Some(secrets)) => secrets,
+            Ok(None) => return AttemptReport::Cancelled { result: None },
+            Err(fault) => return without_secrets(&fault, &self.config.name),
+        };
+        attempt.masks.set(&secrets.masker);
         let image = match self.image(&attempt, &cancel).await {
             Ok(Some(image)) => image,
             Ok(None) => return AttemptReport::Cancelled { result: None },
             Err(error) => return infra(&error),
         };
         match self.prepare(attempt.action.input_root, &cancel).await {
-            Ok(inputs) => self.execute(attempt, image, inputs, Box::new(events), cancel).await,
+            Ok(inputs) => self.execute(attempt, (image, secrets), inputs, Box::new(events), cancel).await,
             Err(InputError::Stopped) => AttemptReport::Cancelled { result: None },
             Err(InputError::Lost(lost)) => AttemptReport::InputLost(lost),
             Err(error) => infra(&error),
+        }
+    }
+
+    /// The secrets that the step needs. Nothing at all when this is cancelled.
+    async fn secrets(
+        &self,
+        attempt: &Attempt,
+        cancel: &CancellationToken,
+    ) -> Result<Option<StepSecrets>, SecretFault> {
+        let wanted = attempt.action.secrets();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(None),
+            found = StepSecrets::find(&*self.config.secrets, &attempt.label, &wanted) => found.map(Some),
         }
     }
 
@@ -131,7 +164,7 @@ impl Worker {
     async fn execute(
         &self,
         attempt: Attempt,
-        image: Option<HeldRoot>,
+        (image, secrets): (Option<HeldRoot>, StepSecrets),
         inputs: InputRoot,
         events: Box<dyn LogEvents>,
         cancel: CancellationToken,
@@ -140,9 +173,10 @@ impl Worker {
             Ok(scratch) => scratch,
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
-        let recorder = Recorder::new(scratch.path(), self.config.log_bytes, events);
+        let StepSecrets { files, masker, search } = secrets;
+        let recorder = Recorder::masked(scratch.path(), self.config.log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
-        let launch = launch(&attempt, root, &inputs, &scratch);
+        let launch = Launch { secrets: files, ..launch(&attempt, root, &inputs, &scratch) };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
         drop(image);
@@ -155,6 +189,7 @@ impl Worker {
             config: Arc::clone(&self.config),
             stores: self.stores.clone(),
             attempt: attempt.clone(),
+            secrets: search,
         };
         let runtime = Handle::current();
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
@@ -192,11 +227,35 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         limits: attempt.limits,
         image,
         visit: attempt.visit.clone(),
+        secrets: Vec::new(),
     }
 }
 
 fn infra(error: &(dyn std::error::Error + 'static)) -> AttemptReport {
     AttemptReport::Infra { reason: sentence(error), result: None }
+}
+
+/// The exit code of a step that was not run for want of a secret, as Docker has it for what it cannot start.
+const NOT_RUN: i32 = 125;
+
+/// A step that does not get its secrets. Where that stays so, it fails: no other try would do better, and a worker that
+/// lacks a secret is not broken.
+fn without_secrets(fault: &SecretFault, worker: &str) -> AttemptReport {
+    if !fault.permanent {
+        return infra(fault);
+    }
+    let result = ActionResult {
+        exit_code: NOT_RUN,
+        outputs: Vec::new(),
+        stdout: LogStream::default(),
+        stderr: LogStream::default(),
+        interleaving: Vec::new(),
+        worker: worker.to_owned(),
+        started_at_ms: 0,
+        duration_ms: 0,
+        usage: Usage::default(),
+    };
+    AttemptReport::Failed { result, reason: Some(sentence(fault)), warnings: Vec::new() }
 }
 
 /// The exit code that stands for how a process ended.

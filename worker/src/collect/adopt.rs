@@ -7,9 +7,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cullet_cache::StoreError;
 use cullet_digest::Digest;
+use cullet_secrets::Search;
 
 use super::fault::{CollectError, shown};
 use super::found::Found;
+use super::secrets;
 use crate::layers::{Place, Workspace, join, proc_path};
 
 /// From this much on a second thread pays for itself (starting one costs as much as hashing about 100 KiB).
@@ -23,6 +25,7 @@ struct Job<'a> {
     workspace: &'a Workspace,
     found: &'a Found,
     adopt: &'a Adopt<'a>,
+    secrets: Option<&'a Search>,
     next: AtomicUsize,
     digests: Vec<OnceLock<Digest>>,
     failure: Mutex<Option<CollectError>>,
@@ -33,11 +36,12 @@ pub(super) fn adopt_all(
     workspace: &Workspace,
     found: &Found,
     adopt: &Adopt<'_>,
+    secrets: Option<&Search>,
 ) -> Result<Vec<Digest>, CollectError> {
     let count = found.files.len();
     let digests = (0..count).map(|_| OnceLock::new()).collect();
     let (next, failure) = (AtomicUsize::new(0), Mutex::default());
-    let job = Job { workspace, found, adopt, next, digests, failure };
+    let job = Job { workspace, found, adopt, secrets, next, digests, failure };
     if count > 1 && (count >= MANY_FILES || found.bytes >= MANY_BYTES) {
         std::thread::scope(|scope| {
             scope.spawn(|| job.work());
@@ -91,6 +95,10 @@ impl Job<'_> {
             }
         };
         let path = proc_path(dir.as_fd(), &file.name);
+        if let Some(search) = self.secrets {
+            let name = || shown(&join(&self.found.places.path(file.place), &file.name));
+            secrets::content(search, &path, name)?;
+        }
         (self.adopt)(&path).map_err(CollectError::Store)
     }
 }

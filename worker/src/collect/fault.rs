@@ -81,6 +81,17 @@ pub enum OutputFault {
         /// The path, with its strange bytes escaped.
         path: String,
     },
+    /// Outputs are kept and shown to others.
+    #[error(
+        "the output '{path}' has the value of the secret {secret} in it, and outputs are kept where others see them: \
+         write it below /tmp, or give the secret to the steps that need it"
+    )]
+    Secret {
+        /// Where.
+        path: String,
+        /// Which.
+        secret: String,
+    },
     /// All outputs together are too large.
     #[error("the outputs have more than {limit} bytes, the most that a step may leave (at '{path}')")]
     TooLarge {

@@ -9,6 +9,7 @@ mod globs;
 mod input_links;
 mod resolve;
 mod scan;
+mod secrets;
 mod trees;
 mod view;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use cullet_cache::{Blob, BlobStore, Output, OutputKind, OutputPath};
 use cullet_digest::{Digest, TreeRef};
+use cullet_secrets::Search;
 use tokio::runtime::Handle;
 
 pub(crate) use fault::shown;
@@ -53,6 +55,8 @@ pub(crate) struct Collector<'a> {
     /// What `blobs` is waited for on; the collector itself blocks.
     pub(crate) runtime: Handle,
     pub(crate) limits: OutputLimits,
+    /// What no output may have in it.
+    pub(crate) secrets: Option<&'a Search>,
 }
 
 /// A finished step.
@@ -102,7 +106,11 @@ impl Collector<'_> {
         let function = left.input_root.function();
         let by = if left.reachable { LocalFiles::adopt_copy } else { LocalFiles::adopt_file };
         let adopt = |path: &Path| by(self.files, path, function);
-        let files = adopt::adopt_all(&view.workspace, &found, &adopt)?;
+        let searched = self.secrets.filter(|search| !search.is_idle());
+        if let Some(search) = searched {
+            secrets::names(search, &found)?;
+        }
+        let files = adopt::adopt_all(&view.workspace, &found, &adopt, searched)?;
         let trees = trees::encode(found, &files, function)?;
         let outputs = finish(planned, &files, &trees);
         self.put(trees.blobs)?;

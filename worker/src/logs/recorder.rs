@@ -1,6 +1,9 @@
 //! The sink that a step's output goes into.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use cullet_secrets::{MaskedStream, Masker};
 
 use super::interleaving::Interleaving;
 use super::lines::LineCutter;
@@ -20,6 +23,8 @@ pub(super) struct State {
     pub(super) stdout: OneStream,
     pub(super) stderr: OneStream,
     pub(super) order: Interleaving,
+    /// What is not to be kept or passed on.
+    masker: Arc<Masker>,
     events: Box<dyn LogEvents>,
     /// Kept between calls only to spare its allocation.
     text: String,
@@ -28,6 +33,7 @@ pub(super) struct State {
 pub(super) struct OneStream {
     pub(super) log: StreamLog,
     lines: LineCutter,
+    mask: MaskedStream,
 }
 
 /// Everything that was printed.
@@ -42,13 +48,24 @@ pub(crate) struct Recorded {
 }
 
 impl Recorder {
-    /// Keeps at most `limit` bytes of each stream; files are made in `dir`, and only for long logs.
+    /// One that masks nothing.
+    #[cfg(test)]
     pub(crate) fn new(dir: &Path, limit: u64, events: Box<dyn LogEvents>) -> Self {
-        let stream =
-            |name| OneStream { log: StreamLog::new(dir.join(name), limit), lines: LineCutter::default() };
+        Self::masked(dir, limit, events, Arc::default())
+    }
+
+    /// Keeps at most `limit` bytes of each stream; files are made in `dir`, and only for long logs. Values are masked before
+    /// anything is done with what comes.
+    pub(crate) fn masked(dir: &Path, limit: u64, events: Box<dyn LogEvents>, masker: Arc<Masker>) -> Self {
+        let stream = |name| OneStream {
+            log: StreamLog::new(dir.join(name), limit),
+            lines: LineCutter::default(),
+            mask: MaskedStream::default(),
+        };
         let (stdout, stderr) = (stream("stdout"), stream("stderr"));
         let tape = events.tape().unwrap_or_default();
-        tape.begin(State { stdout, stderr, order: Interleaving::default(), events, text: String::new() });
+        let (order, text) = (Interleaving::default(), String::new());
+        tape.begin(State { stdout, stderr, order, masker, events, text });
         Self { tape }
     }
 
@@ -82,6 +99,19 @@ impl LogSink for Sink {
 
 impl State {
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let (masker, mut mask) = (Arc::clone(&self.masker), std::mem::take(&mut self.one(stream).mask));
+        mask.feed(&masker, bytes, &mut |bytes| self.keep(stream, bytes));
+        self.one(stream).mask = mask;
+    }
+
+    fn one(&mut self, stream: Stream) -> &mut OneStream {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn keep(&mut self, stream: Stream, bytes: &[u8]) {
         let one = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -102,6 +132,10 @@ impl State {
     }
 
     pub(super) fn finish(mut self) -> Recorded {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let (masker, mut mask) = (Arc::clone(&self.masker), std::mem::take(&mut self.one(stream).mask));
+            mask.finish(&masker, &mut |bytes| self.keep(stream, bytes));
+        }
         self.stdout.lines.finish(&mut self.text);
         self.emit(Stream::Stdout);
         self.stderr.lines.finish(&mut self.text);

@@ -17,7 +17,7 @@ use super::start::Start;
 use super::table::{Cause, Handle, Launch, SHUTTING_DOWN};
 use super::trace::Trace;
 use crate::logs::{LogEvents, LogTape};
-use crate::{Attempt, Conclusion, Outcome, Stream};
+use crate::{Attempt, Conclusion, Masks, Outcome, Stream};
 
 /// Runs it beside everything else; its end goes to the registry, whatever it is.
 pub(super) fn spawn(context: Context, launch: Launch) {
@@ -75,12 +75,14 @@ async fn conclude(
         limits: start.limits,
         write_result: false,
         visit: None,
+        masks: Masks::default(),
     };
+    let masks = attempt.masks.clone();
     trace.part("fetch inputs", prefetch(parts, start, handle)).await;
     let running = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone());
     let ran = trace.part("execute", running).await;
     tape.close();
-    let mut conclusion = Conclusion::of(ran, start.declared(), &*parts.blobs).await;
+    let mut conclusion = masks.conclusion(Conclusion::of(ran, start.declared(), &*parts.blobs).await);
     if conclusion.outcome == Outcome::TimedOut {
         conclusion.reason = Some(format!("its timeout is {:?}", start.action.timeout));
     }

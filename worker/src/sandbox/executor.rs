@@ -85,6 +85,7 @@ fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<Step
         processes: 0,
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),
+        secrets: launch.secrets,
     })
 }
 

@@ -7,9 +7,12 @@ use std::os::unix::net::UnixStream;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 /// The largest message on the launcher's stream. The kernel takes at most 6 MiB of arguments and environment.
 const MAX_FRAME_BYTES: usize = 16 << 20;
+/// Of a request with all secrets that a step may have, and an environment and arguments of common length.
+const USUAL_FRAME_BYTES: usize = crate::MOST_SECRET_BYTES + (64 << 10);
 /// The largest message on a step's own socket: one error text or one exit status.
 const MAX_PACKET_BYTES: usize = 16 << 10;
 /// The most descriptors any message carries: standard output, standard error, the step's socket, and two control groups.
@@ -25,7 +28,9 @@ pub(crate) fn send_frame<T: Serialize>(
     message: &T,
     fds: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let bytes = postcard::to_allocvec(message).map_err(invalid)?;
+    // It may have secrets: growing would leave parts of them in memory.
+    let room = Vec::with_capacity(USUAL_FRAME_BYTES);
+    let bytes = Zeroizing::new(postcard::to_extend(message, room).map_err(invalid)?);
     if bytes.len() > MAX_FRAME_BYTES {
         return Err(io::Error::from_raw_os_error(libc::E2BIG));
     }
@@ -48,7 +53,7 @@ pub(crate) fn recv_frame<T: DeserializeOwned>(
     if length > MAX_FRAME_BYTES {
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
     }
-    let mut bytes = vec![0; length];
+    let mut bytes = Zeroizing::new(vec![0; length]);
     stream.read_exact(&mut bytes)?;
     // What cannot be understood was read to its end: the next message can be.
     Ok(Some((postcard::from_bytes(&bytes).map_err(invalid)?, fds)))

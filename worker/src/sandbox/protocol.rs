@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ViewConfig;
 use super::fault::Fault;
-use crate::{ImageRoot, Owners, Visit};
+use crate::{ImageRoot, Owners, SecretFile, Visit};
 
 /// What the launcher is to prepare.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,6 +103,8 @@ pub(crate) struct StepRequest {
     pub(crate) processes: u32,
     /// Control groups that it has to enter: their descriptors come behind the other three.
     pub(crate) groups: usize,
+    /// The first process puts them where the step finds them, and forgets them.
+    pub(crate) secrets: Vec<SecretFile>,
     /// Somebody who looks into the step.
     pub(crate) visit: Option<VisitRequest>,
 }

@@ -277,6 +277,7 @@ pub(crate) fn attempt(action: Action) -> Attempt {
         limits: cullet_worker::StepLimits::default(),
         write_result: true,
         visit: None,
+        masks: cullet_worker::Masks::default(),
     }
 }
 

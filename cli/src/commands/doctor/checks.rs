@@ -52,7 +52,9 @@ impl Check {
 
 /// Everything, in the order in which it is shown.
 pub(super) fn all(config: &Config) -> Vec<Check> {
-    vec![machine(), settings(config), sandbox(config), cache(config), space(config)]
+    let mut checks = vec![machine(), settings(config), sandbox(config), cache(config), space(config)];
+    checks.extend(secrets(config));
+    checks
 }
 
 fn machine() -> Check {
@@ -69,6 +71,17 @@ fn settings(config: &Config) -> Check {
         None => "no configuration file".to_owned(),
     };
     Check::good("config", finding)
+}
+
+/// Whether the providers that are configured can be asked; nobody is.
+fn secrets(config: &Config) -> Option<Check> {
+    let names: Vec<&str> = config.secrets.provider_names().collect();
+    let wrong = names.iter().find_map(|name| config.secrets.provider(name).err());
+    match wrong {
+        _ if names.is_empty() => None,
+        None => Some(Check::good("secrets", format!("providers: {}", names.join(", ")))),
+        Some(error) => Some(Check::not("secrets", Verdict::Limited, describe(&error), None)),
+    }
 }
 
 fn sandbox(config: &Config) -> Check {

@@ -16,7 +16,7 @@ use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::{ImageRoots, StepExecutor};
+use cullet_worker::{ImageRoots, SecretValues, StepExecutor};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
@@ -51,6 +51,8 @@ pub(super) struct Execution<'a> {
     pub(super) visits: Option<Visits>,
     /// Which steps are executed twice.
     pub(super) verifying: Option<Verifying>,
+    /// What steps get that nobody else may see.
+    pub(super) secrets: Arc<dyn SecretValues>,
 }
 
 impl Execution<'_> {
@@ -114,6 +116,7 @@ impl Execution<'_> {
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
             images: Arc::clone(&self.images),
+            secrets: Arc::clone(&self.secrets),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
         let executor =

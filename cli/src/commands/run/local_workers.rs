@@ -12,7 +12,7 @@ use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Attempt, Worker};
 use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{Conclusion, Declared, Outcome, StepLimits, Stream, Visit};
+use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Visit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -119,7 +119,9 @@ async fn execute(
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
         visit,
+        masks: Masks::default(),
     };
+    let masks = attempt.masks.clone();
     let lines = Lines { id: start.id, sender: sender.clone(), guest };
     let report = match verifying {
         None => worker.run(attempt, lines, cancel).await,
@@ -130,7 +132,7 @@ async fn execute(
         }
     };
     let declared = Declared { outputs: &start.outputs, inputs: &start.inputs, reports: &start.reports };
-    let conclusion = Conclusion::of(report, declared, blobs).await;
+    let conclusion = masks.conclusion(Conclusion::of(report, declared, blobs).await);
     // Every reason not to record it is a note.
     let recorded = matches!(conclusion.outcome, Outcome::Succeeded { .. })
         && conclusion.notes.is_empty()

@@ -36,6 +36,7 @@ use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::images::{LocalImages, Pinned};
+use crate::secrets;
 use crate::ui::Closing;
 use deliver::Written;
 use execute::Execution;
@@ -109,6 +110,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
+    secrets::refuse(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
         return remote::run(args, config, &run_config, &addresses, text, planned);
@@ -118,7 +120,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
 }
 
 /// What a later version says of keys that this one cannot execute.
-const LATER: &str = "`cullet validate` accepts it; services, secrets and caches come with a later version";
+const LATER: &str = "`cullet validate` accepts it; services and caches come with a later version";
 
 /// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
 fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
@@ -163,10 +165,11 @@ fn execute_plan(
     planned: Planned,
     extras: Extras,
 ) -> Result<ExitStatus, CliError> {
-    let Planned { plan, images } = planned;
+    let Planned { mut plan, images } = planned;
+    let base = base_directory(&args.pipeline.file);
+    let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let cache = cullet_cache::open(&config.run_cache_options())?;
     let live = live_run(&cache)?;
-    let base = base_directory(&args.pipeline.file);
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
     let options = RunOptions {
@@ -210,6 +213,7 @@ fn execute_plan(
         images,
         visits,
         verifying,
+        secrets: Arc::new(secrets),
     };
     let end = execution.execute(written.clone(), watchers.clone());
     seat.inspect(|seat| seat.clear());

@@ -19,6 +19,7 @@ use crate::commands::run::prepare;
 use crate::config::{Executor, WorkerSettings};
 use crate::error::CliError;
 use crate::images::WorkerImages;
+use crate::secrets::WorkerSecrets;
 
 /// This machine, as far as steps have to do with it.
 pub(super) struct Machine {
@@ -103,9 +104,11 @@ impl Machine {
             files: Arc::new(TieredFiles { disk: cache.disk.clone(), tiers: tiers.clone() }),
             sources: Arc::new(NoSourceFiles),
         };
+        let secrets = WorkerSecrets::new(settings.secrets.clone(), &settings.base.secrets, &settings.name)?;
         let config = WorkerConfig {
             owner: settings.base.step_owner(),
             images,
+            secrets: Arc::new(secrets),
             ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
         };
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));

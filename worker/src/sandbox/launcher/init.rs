@@ -22,7 +22,7 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
 use super::visit::Visitor;
-use super::{Launcher, Prepared, filter, image, plain, privileges, step_root, sys};
+use super::{Launcher, Prepared, filter, image, plain, privileges, secrets, step_root, sys};
 use crate::Owners;
 
 /// The unit of the block counts of getrusage(2) on Linux.
@@ -49,7 +49,7 @@ pub(super) struct World {
 }
 
 /// Everything process 1 does.
-pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> ! {
+pub(super) fn main(launcher: &Launcher, request: StepRequest, fds: StepFds) -> ! {
     // Before it has a control group namespace, whose root this becomes.
     let entered = fds.entrances.iter().try_for_each(|entrance| {
         nix::unistd::write(entrance, b"0").during("enter the step's control group").map(drop)
@@ -64,7 +64,7 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
         Launcher::Plain => plain::end_all,
     };
     let started = entered
-        .and_then(|()| enter(launcher, request, alive))
+        .and_then(|()| enter(launcher, &request, alive))
         .and_then(|world| run(request, &world, channel, launcher));
     let report = started.unwrap_or_else(StepReport::Failed);
     end_all();
@@ -74,17 +74,20 @@ pub(super) fn main(launcher: &Launcher, request: &StepRequest, fds: StepFds) -> 
 
 /// The step's program, and whoever looks into the step.
 fn run(
-    request: &StepRequest,
+    request: StepRequest,
     world: &World,
     channel: BorrowedFd<'_>,
     launcher: &Launcher,
 ) -> Result<StepReport, Fault> {
     let wait = |program: &Program| Ok(start(program, channel, world.owners)?.wait(channel, launcher));
-    let visitor = match Visitor::of(request, world)? {
+    let (visitor, program) = (Visitor::of(&request, world)?, Program::new(&request, world)?);
+    // The step's secrets are where it finds them.
+    drop(request);
+    let visitor = match visitor {
         Some(visitor) if !visitor.after_failure => return wait(&visitor.sit_down(channel)?),
         visitor => visitor,
     };
-    let report = wait(&Program::new(request, world)?)?;
+    let report = wait(&program)?;
     if let (Some(visitor), StepReport::Ended(Report { ending, .. })) = (visitor, &report)
         && *ending != Ending::Code(0)
         && let Ok(program) = visitor.sit_down(channel)
@@ -158,6 +161,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
     let mut world = World { workspace: PathBuf::from("/workspace"), ..World::default() };
     let kept = match &request.image {
         None => {
+            secrets::show(&prepared.view, &request.secrets, prepared.standing.owner())?;
             step_root::pivot(&prepared.view.root)?;
             step_root::silence_stdin()?;
             privileges::become_nobody(prepared.standing, &machine.path())?;
@@ -165,6 +169,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
         }
         Some(image) => {
             let root = image::Root::assemble(prepared.standing, &prepared.view, image, &request.scratch)?;
+            root.show_secrets(&prepared.view, &request.secrets)?;
             (world.owners, world.home) = (Some(root.owners()), Some(root.home()));
             step_root::pivot(&prepared.view.image)?;
             step_root::silence_stdin()?;

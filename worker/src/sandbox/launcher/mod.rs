@@ -14,6 +14,7 @@ mod mounts;
 mod plain;
 mod privileges;
 mod program;
+mod secrets;
 mod step_root;
 mod sys;
 mod trials;
@@ -96,7 +97,7 @@ fn serve() -> Result<(), Fault> {
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.during("ignore SIGCHLD")?;
     loop {
         match recv_frame::<StepRequest>(&stream) {
-            Ok(Some((request, fds))) => launcher.start(&request, fds),
+            Ok(Some((request, fds))) => launcher.start(request, fds),
             Ok(None) => return Ok(()),
             // Its descriptors are closed, which ends that step for cullet; the others go on.
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {}
@@ -119,6 +120,7 @@ fn take_socket() -> Result<UnixStream, Fault> {
 impl Prepared {
     fn new(config: ViewConfig) -> Result<Self, Fault> {
         let standing = footing::enter()?;
+        secrets::forbid_cores()?;
         let view = view::build(&config, standing)?;
         let own_proc = proc_is_allowed(&view)?;
         let alive = sys::own_pidfd().during("watch the launcher")?;
@@ -157,7 +159,7 @@ impl Launcher {
     }
 
     /// Starts one step. What goes wrong is told to the step's socket.
-    fn start(&self, request: &StepRequest, fds: Vec<OwnedFd>) {
+    fn start(&self, request: StepRequest, fds: Vec<OwnedFd>) {
         let mut fds = fds.into_iter();
         let (Some(stdout), Some(stderr), Some(channel)) = (fds.next(), fds.next(), fds.next()) else {
             // Too few descriptors were free to receive them. They are closed here, which ends the step for

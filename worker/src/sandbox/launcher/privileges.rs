@@ -76,7 +76,8 @@ pub(super) fn drop_all(most_processes: u64, proc: &Path, kept: u64) -> Result<bo
 
 /// The process limit counts within the user namespace just made, so it is the step's alone.
 fn limit(most_processes: u64) -> Result<(), Fault> {
-    limit_to(Resource::RLIMIT_CORE, 0)?;
+    // Not 0: that does not keep the kernel from handing a dump to a program of the machine.
+    limit_to(Resource::RLIMIT_CORE, 1)?;
     limit_to(Resource::RLIMIT_NOFILE, MAX_OPEN_FILES)?;
     limit_processes(most_processes)
 }

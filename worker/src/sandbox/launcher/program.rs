@@ -13,6 +13,7 @@ use nix::unistd::{chdir, execve, setsid};
 use super::super::fault::Fault;
 use super::super::protocol::StepRequest;
 use super::init::World;
+use super::secrets;
 use super::step_root::c_string;
 use super::{sys, visit};
 
@@ -35,25 +36,29 @@ pub(super) struct Program {
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
     pub(super) fn new(request: &StepRequest, world: &World) -> Result<Self, Fault> {
-        Self::of(&request.arguments, &request.env, &request.working_directory, world)
+        Self::of(request, &request.arguments, &request.env, world)
     }
 
     /// The same with other arguments and another environment.
     pub(super) fn of(
+        request: &StepRequest,
         arguments: &[String],
         env: &[(String, String)],
-        working_directory: &str,
         world: &World,
     ) -> Result<Self, Fault> {
-        let directory = world.workspace.join(working_directory);
+        let directory = world.workspace.join(&request.working_directory);
         let name = arguments.first().cloned().unwrap_or_default();
-        let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
-        let has_home = env.iter().any(|(name, _)| name == "HOME");
+        let exposed =
+            |wanted: &str| request.secrets.iter().any(|secret| secret.in_env && secret.name == wanted);
+        let pairs = env.iter().filter(|(name, _)| !exposed(name));
+        let pairs = pairs.map(|(name, value)| format!("{name}={value}"));
+        let has_home = exposed("HOME") || env.iter().any(|(name, _)| name == "HOME");
         let home = world.home.iter().filter(|_| !has_home).map(|home| format!("HOME={home}"));
+        let secrets = request.secrets.iter().filter(|secret| secret.in_env).map(secrets::variable);
         Ok(Self {
             candidates: candidates(&name, env)?,
             arguments: arguments.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
-            env: pairs.chain(home).map(|pair| c_string(&pair)).collect::<Result<_, _>>()?,
+            env: pairs.chain(home).map(|pair| c_string(&pair)).chain(secrets).collect::<Result<_, _>>()?,
             directory: CString::new(directory.into_os_string().into_vec())
                 .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
             name,

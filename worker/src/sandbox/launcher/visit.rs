@@ -26,7 +26,7 @@ impl Visitor {
         let mut env = request.env.clone();
         env.retain(|(name, _)| visit.env.iter().all(|(other, _)| name != other));
         env.extend(visit.env.iter().cloned());
-        let program = Program::of(&visit.arguments, &env, &request.working_directory, world)?;
+        let program = Program::of(request, &visit.arguments, &env, world)?;
         Ok(Some(Self { program, after_failure: visit.after_failure }))
     }
 

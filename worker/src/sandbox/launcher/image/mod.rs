@@ -22,9 +22,10 @@ use super::super::config::IMAGE_BLOCK;
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};
 use super::privileges;
+use super::secrets;
 use super::step_root::open_dir;
 use super::view::View;
-use crate::{ImageRoot, Owners};
+use crate::{ImageRoot, Owners, SecretFile};
 
 /// The most that is read of `/etc/passwd` and of `/etc/group`: ten thousand users of common length.
 const ACCOUNTS_BYTES: u64 = 1 << 20;
@@ -48,6 +49,15 @@ impl Root {
         let root = Self::mount(standing, view, image, scratch)?;
         places::fill(view, &open_dir(&view.image)?, &root.owners)?;
         Ok(root)
+    }
+
+    /// Puts secrets where the step finds them.
+    pub(super) fn show_secrets(&self, view: &View, files: &[SecretFile]) -> Result<(), Fault> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let shown = secrets::fill(view, files, self.owners.own)?;
+        places::show(&shown, &open_dir(&view.image)?, &self.owners, secrets::PLACE)
     }
 
     /// Mounts the image alone.

@@ -71,6 +71,13 @@ pub(super) fn fill(view: &View, root: &File, owners: &Owners) -> Result<(), Faul
     Ok(())
 }
 
+/// Shows a directory at a place of the image.
+pub(super) fn show(from: &Path, root: &File, owners: &Owners, at: &str) -> Result<(), Fault> {
+    let (uid, gid) = owners.root();
+    let place = Places { root, uid, gid }.directory(at)?;
+    mounts::bind(from, &named(&place))
+}
+
 fn named(place: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()))
 }
