@@ -45,17 +45,19 @@ pub(crate) enum Part {
     Overlay,
     OwnProc,
     Filter,
+    Landlock,
     Images,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::UserNamespace,
         Self::View,
         Self::Isolation,
         Self::Overlay,
         Self::OwnProc,
         Self::Filter,
+        Self::Landlock,
         Self::Images,
     ];
 }
