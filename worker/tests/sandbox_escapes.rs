@@ -156,10 +156,10 @@ both_users! {
         let sandbox = sandbox(launcher());
         compare(&format!("{who}-host"), &sandbox, command(&HOST));
         compare(&format!("{who}-image"), &sandbox, image(is_root()).command(&HOST));
-        compare(&format!("{who}-image-app"), &sandbox, image(is_root()).user("app").command(&HOST));
+        compare(&format!("{who}-app"), &sandbox, image(is_root()).user("app").command(&HOST));
         let mut open = command(&HOST);
         open.launch.network = true;
-        compare(&format!("{who}-host-network"), &sandbox, open);
+        compare(&format!("{who}-network"), &sandbox, open);
     }
 
     fn a_step_in_a_container_can_do_what_is_listed_and_nothing_else() {
@@ -177,5 +177,31 @@ both_users! {
 fn a_step_in_a_container_that_may_not_mount_can_do_what_is_listed_and_nothing_else() {
     if is_root() {
         compare("docker-host", &sandbox(without_mounts()), command(&HOST));
+    }
+}
+
+/// System calls by which parts of the sandbox are made. Where one does nothing and says that it did, the probe notices.
+#[test]
+fn a_part_of_the_sandbox_that_is_missing_is_found() {
+    let parts = [
+        (libc::SYS_seccomp, "add_key", ""),
+        (libc::SYS_seccomp, "personality without randomisation", ""),
+        (libc::SYS_mount_setattr, "find mounts that gain rights", " /"),
+        (libc::SYS_close_range, "find descriptors that are not its own", " "),
+        (libc::SYS_landlock_restrict_self, "reach an abstract socket of the machine", ""),
+    ];
+    let whole = sandbox(launcher());
+    for (call, attempt, place) in parts {
+        let number = call.to_string();
+        let blind = behind(env!("CARGO_BIN_EXE_cullet-escapes"), &["blind", &number]);
+        let broken = sandbox(blind);
+        let said = |sandbox: &Sandbox| {
+            let mut step = command(&[HOST[0], attempt]);
+            step.launch.network = call == libc::SYS_landlock_restrict_self;
+            Trial::new(sandbox, step).run(sandbox).stdout
+        };
+        let (found, usual) = (said(&broken), said(&whole));
+        assert!(found.contains(&format!("could {attempt}{place}")), "without call {call}: {found}");
+        assert!(usual.starts_with(&format!("could not {attempt} ")), "with call {call}: {usual}");
     }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cullet_worker::{Exit, StepLimits};
 use support::{command, run_in, runtime, sandbox, step};
