@@ -29,7 +29,8 @@ const MASKED: &str = "mount --bind /dev/null /proc/version && mount --bind /proc
 
 /// The launcher behind a shell script.
 fn behind(program: &str, arguments: &[&str]) -> LauncherCommand {
-    let args = arguments.iter().map(|&text| text.to_owned()).chain([launcher().program.display().to_string()]);
+    let args =
+        arguments.iter().map(|&text| text.to_owned()).chain([launcher().program.display().to_string()]);
     LauncherCommand { program: program.into(), args: args.collect() }
 }
 
@@ -58,12 +59,15 @@ fn image(owned: bool) -> Image {
     let mut image = Image::new().layer(|tree| {
         install(&tree.join("gaining"));
         let output = Command::new("ldd").arg(tree.join("gaining")).output().unwrap();
-        for library in String::from_utf8(output.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
+        for library in
+            String::from_utf8(output.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/'))
+        {
             let inside = tree.join(library.trim_start_matches('/'));
             fs::create_dir_all(inside.parent().unwrap()).unwrap();
             fs::copy(library, inside).unwrap();
         }
-        fs::set_permissions(tree.join("gaining"), std::os::unix::fs::PermissionsExt::from_mode(0o6755)).unwrap();
+        fs::set_permissions(tree.join("gaining"), std::os::unix::fs::PermissionsExt::from_mode(0o6755))
+            .unwrap();
         for place in ["proc", "dev", "sys", "tmp", "workspace"] {
             link(tree, place, "/lower");
         }
@@ -116,7 +120,8 @@ fn found(outcome: &Outcome) -> BTreeSet<String> {
     let lines: Vec<&str> = outcome.ok().lines().collect();
     assert!(lines.len() > 90, "{outcome:?}");
     assert!(lines.iter().all(|line| line.starts_with("could ")), "{outcome:?}");
-    let could = lines.iter().filter_map(|line| line.strip_prefix("could ")).filter(|line| !line.starts_with("not "));
+    let could =
+        lines.iter().filter_map(|line| line.strip_prefix("could ")).filter(|line| !line.starts_with("not "));
     could.map(str::to_owned).collect()
 }
 
@@ -124,7 +129,14 @@ fn found(outcome: &Outcome) -> BTreeSet<String> {
 fn listed(launch: &str) -> BTreeSet<String> {
     let lines = LIST.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let lines = lines.map(|line| line.split_once(": ").unwrap());
-    let holds = |launches: &str| launches.split(' ').any(|each| each == "all" || each == launch || launch.starts_with(&format!("{each}-")) || launch.ends_with(&format!("-{each}")));
+    let holds = |launches: &str| {
+        launches.split(' ').any(|each| {
+            each == "all"
+                || each == launch
+                || launch.starts_with(&format!("{each}-"))
+                || launch.ends_with(&format!("-{each}"))
+        })
+    };
     lines.filter(|(launches, _)| holds(launches)).map(|(_, what)| what.to_owned()).collect()
 }
 
@@ -139,7 +151,11 @@ fn compare(launch: &str, sandbox: &Sandbox, step: Step) {
     let found = found(&outcome);
     let more: Vec<_> = found.difference(&expected).collect();
     let less: Vec<_> = expected.difference(&found).collect();
-    assert!(more.is_empty() && less.is_empty(), "{launch}: could, and is not listed: {more:#?}\nis listed, and could not: {less:#?}\n{}", outcome.stdout);
+    assert!(
+        more.is_empty() && less.is_empty(),
+        "{launch}: could, and is not listed: {more:#?}\nis listed, and could not: {less:#?}\n{}",
+        outcome.stdout
+    );
 }
 
 const HOST: [&str; 1] = ["/workspace/probe"];

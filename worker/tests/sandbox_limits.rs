@@ -173,3 +173,39 @@ both_users! {
         assert!((20 << 20..1 << 30).contains(&usage.peak_memory_bytes), "{usage:?}");
     }
 }
+
+const DISK: u64 = 8 << 20;
+
+fn on_disk(script: &str) -> support::Step {
+    let mut step = step(script);
+    step.launch.limits = StepLimits { disk_bytes: DISK, ..StepLimits::default() };
+    step
+}
+
+both_users! {
+    fn a_step_with_too_much_on_the_disk_is_ended() {
+        let sandbox = sandbox();
+        // Each file alone is small enough.
+        let many = "for i in $(seq 100); do head -c 1048576 /dev/zero > f$i; done; sleep 60";
+        let clock = Instant::now();
+        let outcome = run_in(&sandbox, &on_disk(many));
+        assert_eq!(outcome.exit(), Exit::Signal(libc::SIGKILL), "{outcome:?}");
+        assert!(outcome.execution.out_of_disk > DISK && clock.elapsed().as_secs() < 30, "{outcome:?}");
+        // One that ends before anybody looked.
+        let outcome = run_in(&sandbox, &on_disk("for i in $(seq 12); do head -c 1048576 /dev/zero > f$i; done"));
+        assert!(outcome.execution.out_of_disk > DISK, "{outcome:?}");
+        let outcome = run_in(&sandbox, &on_disk("head -c 4194304 /dev/zero > f; head -c 16777216 /dev/zero > /tmp/x; rm f"));
+        assert_eq!(outcome.execution.out_of_disk, 0, "{outcome:?}");
+        let image = support::image::Image::new();
+        let mut step = image.step("for i in $(seq 12); do head -c 1048576 /dev/zero > /f$i; done");
+        step.launch.limits = StepLimits { disk_bytes: DISK, ..StepLimits::default() };
+        let outcome = run_in(&sandbox, &step);
+        assert!(outcome.execution.out_of_disk > DISK, "{outcome:?}");
+    }
+
+    fn one_file_cannot_grow_beyond_the_limit() {
+        let outcome = run_in(&sandbox(), &on_disk("head -c 100000000 /dev/zero > f; echo $?; stat -c %s f"));
+        assert_eq!(outcome.ok(), format!("{}\n{DISK}", 128 + libc::SIGXFSZ), "{outcome:?}");
+        assert_eq!(outcome.execution.out_of_disk, 0);
+    }
+}

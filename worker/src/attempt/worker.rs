@@ -140,7 +140,8 @@ impl Worker {
             Ok(scratch) => scratch,
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
-        let recorder = Recorder::new(scratch.path(), self.config.log_bytes, events);
+        let recorder =
+            Recorder::new(scratch.path(), least(self.config.log_bytes, attempt.limits.log_bytes), events);
         let root = image.as_ref().map(|image| image.root.clone());
         let launch = launch(&attempt, root, &inputs, &scratch);
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
@@ -197,6 +198,11 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
 
 fn infra(error: &(dyn std::error::Error + 'static)) -> AttemptReport {
     AttemptReport::Infra { reason: sentence(error), result: None }
+}
+
+/// The smaller of what any step and what this one may have, of which 0 is none of its own.
+pub(super) fn least(any: u64, this: u64) -> u64 {
+    if this == 0 { any } else { any.min(this) }
 }
 
 /// The exit code that stands for how a process ended.

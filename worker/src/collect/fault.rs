@@ -82,7 +82,9 @@ pub enum OutputFault {
         path: String,
     },
     /// All outputs together are too large.
-    #[error("the outputs have more than {limit} bytes, the most that a step may leave (at '{path}')")]
+    #[error(
+        "the outputs have more than {limit} bytes, the most that the step may leave (at '{path}'); see `limits.output`"
+    )]
     TooLarge {
         /// The file that was one too many.
         path: String,

@@ -103,6 +103,8 @@ pub(crate) struct StepRequest {
     pub(crate) image: Option<ImageRoot>,
     /// Processes and threads at a time; 0 for as many as any step may have.
     pub(crate) processes: u32,
+    /// The largest file that it may write, in bytes; 0 for any.
+    pub(crate) file_bytes: u64,
     /// Control groups that it has to enter: their descriptors come behind the other three.
     pub(crate) groups: usize,
     /// Somebody who looks into the step.

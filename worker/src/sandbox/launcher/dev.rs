@@ -38,7 +38,10 @@ fn open_device(path: &Path, number: (u32, u32)) -> Result<Option<OwnedFd>, Fault
     let found = rustix::fs::fstat(&device).map_err(io::Error::from).during("look at a device")?;
     let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
     if !is_device || (major(found.st_rdev), minor(found.st_rdev)) != number {
-        return Err(Fault::new(format!("show {}: it is another device or none", path.display()), libc::ENODEV));
+        return Err(Fault::new(
+            format!("show {}: it is another device or none", path.display()),
+            libc::ENODEV,
+        ));
     }
     Ok(Some(device))
 }

@@ -79,6 +79,11 @@ pub(super) fn limit_processes(most: u64) -> Result<(), Fault> {
     limit_to(Resource::RLIMIT_NPROC, most)
 }
 
+/// The largest file that may be written, in bytes; 0 for any.
+pub(super) fn limit_files(most_bytes: u64) -> Result<(), Fault> {
+    if most_bytes == 0 { Ok(()) } else { limit_to(Resource::RLIMIT_FSIZE, most_bytes) }
+}
+
 fn limit_to(resource: Resource, most: u64) -> Result<(), Fault> {
     let hard = getrlimit(resource).during("read a limit")?.1;
     let most = most.min(hard);

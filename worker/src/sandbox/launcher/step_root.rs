@@ -13,9 +13,9 @@ use super::super::config::ViewConfig;
 use super::super::fault::{During, Fault};
 use super::super::protocol::StepRequest;
 use super::proc::{self, Proc};
-use super::{Prepared, mounts};
 use super::sys::{self, attr};
 use super::view::View;
+use super::{Prepared, mounts};
 
 /// Name in the step's tmpfs, and where it is shown.
 const PRIVATE: [(&str, &str); 3] = [("tmp", "tmp"), ("var-tmp", "var/tmp"), ("shm", "dev/shm")];

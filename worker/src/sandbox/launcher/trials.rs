@@ -12,8 +12,8 @@ use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
 use super::super::owner::sandbox_owner;
 use super::super::protocol::{Grounds, Part, Trial};
-use super::sys::{self, Cloned};
 use super::confine::{self, Confined};
+use super::sys::{self, Cloned};
 use super::{Prepared, filter, footing, image, mounts, step_root, view};
 use crate::ImageRoot;
 

@@ -45,10 +45,14 @@ impl Outcome {
         let mut lines = String::new();
         let _ = match self {
             Self::Could => writeln!(lines, "could {name}"),
-            Self::Reached(errno) => writeln!(lines, "could {name} ({})", io::Error::from_raw_os_error(*errno)),
+            Self::Reached(errno) => {
+                writeln!(lines, "could {name} ({})", io::Error::from_raw_os_error(*errno))
+            }
             Self::Refused(why) => writeln!(lines, "could not {name} ({why})"),
             Self::CouldAt(places) if places.is_empty() => writeln!(lines, "could not {name} (anywhere)"),
-            Self::CouldAt(places) => places.iter().try_for_each(|place| writeln!(lines, "could {name} {place}")),
+            Self::CouldAt(places) => {
+                places.iter().try_for_each(|place| writeln!(lines, "could {name} {place}"))
+            }
         };
         lines
     }
@@ -58,7 +62,9 @@ impl<T> From<io::Result<T>> for Outcome {
     fn from(result: io::Result<T>) -> Self {
         match result.map_err(|error| error.raw_os_error().unwrap_or(libc::EPERM)) {
             Ok(_) => Self::Could,
-            Err(errno) if REFUSALS.contains(&errno) => Self::Refused(io::Error::from_raw_os_error(errno).to_string()),
+            Err(errno) if REFUSALS.contains(&errno) => {
+                Self::Refused(io::Error::from_raw_os_error(errno).to_string())
+            }
             Err(errno) => Self::Reached(errno),
         }
     }

@@ -36,7 +36,17 @@ pub(crate) const ALL: &[Attempt] = &[
         Outcome::CouldAt(devices.filter(|path| opens_for_writing(path)).map(said).collect())
     }),
     ("make files in", || {
-        let fixed = ["/", "/var/tmp", "/var/lib", "/dev/shm", "/dev/pts", "/proc/self", "/proc/sys", "/usr/bin", "/etc/ssl"];
+        let fixed = [
+            "/",
+            "/var/tmp",
+            "/var/lib",
+            "/dev/shm",
+            "/dev/pts",
+            "/proc/self",
+            "/proc/sys",
+            "/usr/bin",
+            "/etc/ssl",
+        ];
         let top = fs::read_dir("/").into_iter().flatten().flatten();
         let mut places: Vec<PathBuf> = top.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
         places.extend(fixed.map(PathBuf::from));
@@ -45,20 +55,56 @@ pub(crate) const ALL: &[Attempt] = &[
         Outcome::CouldAt(places.into_iter().filter(|place| makes(place)).map(said).collect())
     }),
     ("change core_pattern", || fs::write("/proc/sys/kernel/core_pattern", "|/bin/false").into()),
-    ("change owners of settings", || std::os::unix::fs::chown("/proc/sys/kernel/core_pattern", Some(0), None).into()),
+    ("change owners of settings", || {
+        std::os::unix::fs::chown("/proc/sys/kernel/core_pattern", Some(0), None).into()
+    }),
     ("open settings by a handle of another name", || {
         let _ = symlink("/proc/self/root/proc/sys/kernel/core_pattern", "/tmp/settings");
         File::options().write(true).open("/tmp/settings").into()
     }),
     ("read", || {
-        let secret = ["/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/sched_debug", "/proc/interrupts",
-            "/proc/latency_stats", "/proc/kmsg", "/proc/kpagecount", "/proc/vmallocinfo", "/proc/slabinfo", "/proc/kallsyms",
-            "/etc/shadow", "/proc/1/environ", "/proc/1/maps", "/proc/1/mem", "/proc/1/auxv", "/proc/1/stack"];
+        let secret = [
+            "/proc/kcore",
+            "/proc/keys",
+            "/proc/key-users",
+            "/proc/timer_list",
+            "/proc/sched_debug",
+            "/proc/interrupts",
+            "/proc/latency_stats",
+            "/proc/kmsg",
+            "/proc/kpagecount",
+            "/proc/vmallocinfo",
+            "/proc/slabinfo",
+            "/proc/kallsyms",
+            "/etc/shadow",
+            "/proc/1/environ",
+            "/proc/1/maps",
+            "/proc/1/mem",
+            "/proc/1/auxv",
+            "/proc/1/stack",
+        ];
         Outcome::CouldAt(secret.into_iter().filter(|path| tells(path)).map(str::to_owned).collect())
     }),
     ("list", || {
-        let secret = ["/proc/1/fd", "/proc/1/root/", "/proc/1/cwd/", "/proc/scsi", "/proc/acpi", "/proc/asound", "/sys/kernel",
-            "/sys/fs/cgroup", "/sys/firmware", "/root/.ssh", "/home", "/run", "/mnt", "/media", "/srv", "/boot", "/lost+found"];
+        let secret = [
+            "/proc/1/fd",
+            "/proc/1/root/",
+            "/proc/1/cwd/",
+            "/proc/scsi",
+            "/proc/acpi",
+            "/proc/asound",
+            "/sys/kernel",
+            "/sys/fs/cgroup",
+            "/sys/firmware",
+            "/root/.ssh",
+            "/home",
+            "/run",
+            "/mnt",
+            "/media",
+            "/srv",
+            "/boot",
+            "/lost+found",
+        ];
         let full = |path: &&str| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
         Outcome::CouldAt(secret.into_iter().filter(full).map(str::to_owned).collect())
     }),
@@ -68,21 +114,42 @@ pub(crate) const ALL: &[Attempt] = &[
             let path = std::ffi::CString::new(format!("/workspace/{name}")).unwrap_or_default();
             call(libc::SYS_mknodat, [HERE, text(&path), (kind | 0o666) as usize, device as usize]).is_ok()
         };
-        let kinds = [("disk", libc::S_IFBLK, 254, 0), ("mem", libc::S_IFCHR, 1, 1), ("null", libc::S_IFCHR, 1, 3)];
+        let kinds =
+            [("disk", libc::S_IFBLK, 254, 0), ("mem", libc::S_IFCHR, 1, 1), ("null", libc::S_IFCHR, 1, 3)];
         Outcome::CouldAt(kinds.into_iter().filter(made).map(|(name, ..)| name.to_owned()).collect())
     }),
     ("open devices of the machine", || {
-        let names = ["mem", "kmem", "port", "kmsg", "fuse", "kvm", "vda", "sda", "loop-control", "net/tun", "vhost-vsock", "console"];
+        let names = [
+            "mem",
+            "kmem",
+            "port",
+            "kmsg",
+            "fuse",
+            "kvm",
+            "vda",
+            "sda",
+            "loop-control",
+            "net/tun",
+            "vhost-vsock",
+            "console",
+        ];
         let opens = |name: &&str| File::open(Path::new("/dev").join(name)).is_ok();
         Outcome::CouldAt(names.into_iter().filter(opens).map(str::to_owned).collect())
     }),
     ("replace devices", || {
         let replaced = |name: &&str| {
             let path = Path::new("/dev").join(name);
-            fs::rename("/workspace/none", &path).is_ok() || fs::remove_file(&path).is_ok()
+            fs::rename("/workspace/none", &path).is_ok()
+                || fs::remove_file(&path).is_ok()
                 || fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).is_ok()
         };
-        Outcome::CouldAt(["null", "zero", "full", "random", "urandom", "tty"].into_iter().filter(replaced).map(str::to_owned).collect())
+        Outcome::CouldAt(
+            ["null", "zero", "full", "random", "urandom", "tty"]
+                .into_iter()
+                .filter(replaced)
+                .map(str::to_owned)
+                .collect(),
+        )
     }),
     ("make a control group", || fs::create_dir("/sys/fs/cgroup/canary").into()),
     ("name a release agent", || fs::write("/sys/fs/cgroup/memory/release_agent", "/bin/false").into()),
@@ -91,7 +158,13 @@ pub(crate) const ALL: &[Attempt] = &[
         let found = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
         // The directory itself is read by the one that does not exist any more when its link is looked at.
         let others = found.filter(|entry| !own.iter().any(|name| entry.file_name() == *name));
-        Outcome::CouldAt(others.filter_map(|entry| fs::read_link(entry.path()).ok()).filter(|to| !to.starts_with("/proc")).map(said).collect())
+        Outcome::CouldAt(
+            others
+                .filter_map(|entry| fs::read_link(entry.path()).ok())
+                .filter(|to| !to.starts_with("/proc"))
+                .map(said)
+                .collect(),
+        )
     }),
     ("change an input behind an overlay", || {
         let _ = fs::hard_link("/workspace/input", "/workspace/linked");
@@ -109,7 +182,11 @@ pub(crate) const ALL: &[Attempt] = &[
         whether(made.is_ok() && !own, "it cannot give files away, or has its own only")
     }),
     ("link to what it may not read", || {
-        call(libc::SYS_linkat, [HERE, text(c"/proc/1/exe"), HERE, text(c"/workspace/exe"), libc::AT_SYMLINK_FOLLOW as usize]).into()
+        call(
+            libc::SYS_linkat,
+            [HERE, text(c"/proc/1/exe"), HERE, text(c"/workspace/exe"), libc::AT_SYMLINK_FOLLOW as usize],
+        )
+        .into()
     }),
 ];
 
@@ -123,7 +200,11 @@ fn is_device(found: &fs::Metadata) -> bool {
 
 /// Nothing is written: opening asks for the right to.
 fn opens_for_writing(path: &Path) -> bool {
-    File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW).open(path).is_ok()
+    File::options()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW)
+        .open(path)
+        .is_ok()
 }
 
 fn writable(dir: &Path) -> Vec<String> {
@@ -133,7 +214,9 @@ fn writable(dir: &Path) -> Vec<String> {
         for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => pending.push(entry.path()),
-                Ok(kind) if kind.is_file() && opens_for_writing(&entry.path()) => found.push(said(entry.path())),
+                Ok(kind) if kind.is_file() && opens_for_writing(&entry.path()) => {
+                    found.push(said(entry.path()))
+                }
                 _ => {}
             }
         }

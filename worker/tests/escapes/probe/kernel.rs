@@ -20,7 +20,8 @@ pub(crate) const ALL: &[Attempt] = &[
     }),
     ("keyctl", || call(libc::SYS_keyctl, [0, (-3_isize).cast_unsigned(), 1]).into()),
     ("add_key", || {
-        call(libc::SYS_add_key, [text(c"user"), text(c"canary"), text(c"x"), 1, (-3_isize).cast_unsigned()]).into()
+        call(libc::SYS_add_key, [text(c"user"), text(c"canary"), text(c"x"), 1, (-3_isize).cast_unsigned()])
+            .into()
     }),
     ("request_key", || call(libc::SYS_request_key, [text(c"user"), text(c"canary"), 0, 0]).into()),
     ("init_module", || call(libc::SYS_init_module, [text(c"x"), 1, text(c"")]).into()),

@@ -17,9 +17,12 @@ pub(crate) const ALL: &[Attempt] = &[
     ("make mounts shared", || mount(c"none", c"/", c"", libc::MS_SHARED | libc::MS_REC)),
     ("move a mount", || mount(c"/workspace", c"/tmp", c"", libc::MS_MOVE)),
     ("unmount", || {
-        let places = [c"/proc/sys", c"/proc/kcore", c"/proc", c"/dev/null", c"/dev", c"/workspace", c"/etc/hosts"];
+        let places =
+            [c"/proc/sys", c"/proc/kcore", c"/proc", c"/dev/null", c"/dev", c"/workspace", c"/etc/hosts"];
         let could = |place: &&std::ffi::CStr| call(libc::SYS_umount2, [text(place), 2]).is_ok();
-        Outcome::CouldAt(places.iter().copied().filter(could).map(|place| place.to_string_lossy().into()).collect())
+        Outcome::CouldAt(
+            places.iter().copied().filter(could).map(|place| place.to_string_lossy().into()).collect(),
+        )
     }),
     ("fsopen", || call(libc::SYS_fsopen, [text(c"tmpfs"), 0]).into()),
     ("fspick", || call(libc::SYS_fspick, [HERE, text(c"/"), 0]).into()),
@@ -37,11 +40,12 @@ pub(crate) const ALL: &[Attempt] = &[
         Outcome::CouldAt(NAMESPACES.into_iter().filter(could).map(|(name, _)| name.to_owned()).collect())
     }),
     ("clone", || {
-        let could = |(_, flag): &(&str, libc::c_int)| {
-            match call(libc::SYS_clone, [(*flag | libc::SIGCHLD) as usize, 0, 0, 0, 0]) {
-                Ok(0) => end(),
-                made => made.is_ok(),
-            }
+        let could = |(_, flag): &(&str, libc::c_int)| match call(
+            libc::SYS_clone,
+            [(*flag | libc::SIGCHLD) as usize, 0, 0, 0, 0],
+        ) {
+            Ok(0) => end(),
+            made => made.is_ok(),
         };
         Outcome::CouldAt(NAMESPACES.into_iter().filter(could).map(|(name, _)| name.to_owned()).collect())
     }),
@@ -110,7 +114,12 @@ const NAMESPACES: [(&str, libc::c_int); 7] = [
     ("cgroup", libc::CLONE_NEWCGROUP),
 ];
 
-fn mount(source: &std::ffi::CStr, target: &std::ffi::CStr, kind: &std::ffi::CStr, flags: libc::c_ulong) -> Outcome {
+fn mount(
+    source: &std::ffi::CStr,
+    target: &std::ffi::CStr,
+    kind: &std::ffi::CStr,
+    flags: libc::c_ulong,
+) -> Outcome {
     call(libc::SYS_mount, [text(source), text(target), text(kind), flags as usize, 0]).into()
 }
 

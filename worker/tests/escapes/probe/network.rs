@@ -17,13 +17,17 @@ pub(crate) const ALL: &[Attempt] = &[
     ("xdp socket", || socket(libc::AF_XDP, libc::SOCK_RAW, 0)),
     ("audit socket", || netlink(libc::NETLINK_AUDIT, &audit_rules())),
     ("take the loopback interface down", || {
-        let Ok(descriptor) = call(libc::SYS_socket, [2, 2, 0]) else { return whether(false, "there is no socket") };
+        let Ok(descriptor) = call(libc::SYS_socket, [2, 2, 0]) else {
+            return whether(false, "there is no socket");
+        };
         let mut request = [0_u8; 40];
         request[..2].copy_from_slice(b"lo");
         call(libc::SYS_ioctl, [word(descriptor), libc::SIOCSIFFLAGS as usize, to(&request)]).into()
     }),
     ("add a route", || {
-        let Ok(descriptor) = call(libc::SYS_socket, [2, 2, 0]) else { return whether(false, "there is no socket") };
+        let Ok(descriptor) = call(libc::SYS_socket, [2, 2, 0]) else {
+            return whether(false, "there is no socket");
+        };
         let request = [0_u64; 15];
         call(libc::SYS_ioctl, [word(descriptor), libc::SIOCADDRT as usize, to(&request)]).into()
     }),

@@ -17,7 +17,9 @@ pub(crate) const ALL: &[Attempt] = &[
     }),
     ("write to the memory of process 1", || fs::File::options().write(true).open("/proc/1/mem").into()),
     ("take descriptors of process 1", || {
-        let Ok(process) = call(libc::SYS_pidfd_open, [1, 0]) else { return whether(false, "it has no descriptor") };
+        let Ok(process) = call(libc::SYS_pidfd_open, [1, 0]) else {
+            return whether(false, "it has no descriptor");
+        };
         call(libc::SYS_pidfd_getfd, [process.cast_unsigned() as usize, 0, 0]).into()
     }),
     ("compare with process 1", || call(libc::SYS_kcmp, [1, std::process::id() as usize, 0, 0, 0]).into()),
@@ -34,14 +36,17 @@ pub(crate) const ALL: &[Attempt] = &[
     }),
     ("signal processes of others", || {
         // Where `/proc` is the machine's, its numbers are those of another namespace.
-        let own = fs::read_link("/proc/self").is_ok_and(|own| own.as_os_str() == &*std::process::id().to_string());
+        let own =
+            fs::read_link("/proc/self").is_ok_and(|own| own.as_os_str() == &*std::process::id().to_string());
         let others = if own { others() } else { Vec::new() };
-        let signalled = |pid: &&String| pid.parse().is_ok_and(|pid: usize| call(libc::SYS_kill, [pid, 0]).is_ok());
+        let signalled =
+            |pid: &&String| pid.parse().is_ok_and(|pid: usize| call(libc::SYS_kill, [pid, 0]).is_ok());
         Outcome::CouldAt(others.iter().filter(signalled).cloned().collect())
     }),
     ("see processes of others", || whether(!others().is_empty(), "there are none")),
     ("read environments of others", || {
-        let read = |pid: &&String| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| !bytes.is_empty());
+        let read =
+            |pid: &&String| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| !bytes.is_empty());
         Outcome::CouldAt(others().iter().filter(read).cloned().collect())
     }),
     ("become root", || became(call(libc::SYS_setresuid, [0, 0, 0]))),
@@ -62,12 +67,15 @@ pub(crate) const ALL: &[Attempt] = &[
     ("gain rights by a set-user-id program", || {
         let own = privileges(Command::new("/proc/self/exe"));
         let _ = fs::copy("/proc/self/exe", "/workspace/gaining");
-        let _ = fs::set_permissions("/workspace/gaining", std::os::unix::fs::PermissionsExt::from_mode(0o6755));
+        let _ =
+            fs::set_permissions("/workspace/gaining", std::os::unix::fs::PermissionsExt::from_mode(0o6755));
         let gained = |path: &&str| {
             let other = privileges(Command::new(path));
             !other.is_empty() && other != own
         };
-        Outcome::CouldAt(["/workspace/gaining", "/gaining"].into_iter().filter(gained).map(str::to_owned).collect())
+        Outcome::CouldAt(
+            ["/workspace/gaining", "/gaining"].into_iter().filter(gained).map(str::to_owned).collect(),
+        )
     }),
     ("do without a filter", || {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -76,7 +84,11 @@ pub(crate) const ALL: &[Attempt] = &[
     ("make more than a thousand processes", || {
         let mut children = Vec::new();
         while children.len() <= 1000 {
-            let child = Command::new("/proc/self/exe").arg("wait").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+            let child = Command::new("/proc/self/exe")
+                .arg("wait")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn();
             let Ok(child) = child else { break };
             children.push(child);
         }
@@ -128,7 +140,9 @@ pub(crate) fn wait() -> String {
 /// Who this process is, and what it may do.
 pub(crate) fn own_privileges() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let lines = status.lines().filter(|line| ["Uid", "Gid", "CapPrm", "CapEff", "CapBnd"].iter().any(|name| line.starts_with(name)));
+    let lines = status.lines().filter(|line| {
+        ["Uid", "Gid", "CapPrm", "CapEff", "CapBnd"].iter().any(|name| line.starts_with(name))
+    });
     lines.map(|line| format!("{line}\n")).collect()
 }
 

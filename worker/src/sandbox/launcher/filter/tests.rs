@@ -97,7 +97,9 @@ fn arguments_are_looked_at() {
     }
     // The kernel takes an int, whatever the upper half is.
     assert_eq!(asked(libc::SYS_socket, first(1 << 32 | 40)), refused(libc::EAFNOSUPPORT));
-    for (personality, expected) in [(0, ALLOWED), (8, ALLOWED), (0xFFFF_FFFF, ALLOWED), (0x004_0000, refused(1))] {
+    for (personality, expected) in
+        [(0, ALLOWED), (8, ALLOWED), (0xFFFF_FFFF, ALLOWED), (0x004_0000, refused(1))]
+    {
         assert_eq!(asked(libc::SYS_personality, first(personality)), expected, "{personality}");
     }
     for (process, expected) in [(0, ALLOWED), (1, refused(1)), (2, ALLOWED)] {
