@@ -93,7 +93,8 @@ impl Trial {
         install(&step.launch.inputs.join("probe"));
         let canary = step.dir.path().join("canary");
         fs::write(&canary, "").unwrap();
-        let name = format!("cullet-canary-{}", std::process::id());
+        // One for each test, which run beside each other.
+        let name = format!("cullet-canary-{}", canary.display());
         let place = step.dir.path().join("socket");
         let abstract_one = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
