@@ -205,6 +205,12 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Processes and threads at a time; 0 for the worker's own limit.
     pub processes: u32,
+    /// Bytes that it writes to the disk; 0 for what is there.
+    pub disk_bytes: u64,
+    /// Bytes of all its outputs together; 0 for the worker's own limit.
+    pub output_bytes: u64,
+    /// Bytes of each of its two logs; 0 for the worker's own limit.
+    pub log_bytes: u64,
 }
 
 impl Limits {
@@ -215,6 +221,9 @@ impl Limits {
             cpu_millis: self.cpu_millis.max(other.cpu_millis),
             memory_bytes: self.memory_bytes.max(other.memory_bytes),
             processes: self.processes.max(other.processes),
+            disk_bytes: self.disk_bytes.max(other.disk_bytes),
+            output_bytes: self.output_bytes.max(other.output_bytes),
+            log_bytes: self.log_bytes.max(other.log_bytes),
         }
     }
 }

@@ -49,6 +49,12 @@ pub struct StepLimits {
     pub memory_bytes: u64,
     /// Processes and threads at a time; never more than any step may have.
     pub processes: u32,
+    /// Of what it writes to the disk, in bytes; one file alone never takes more.
+    pub disk_bytes: u64,
+    /// Of all its outputs together, in bytes; never more than any step may have.
+    pub output_bytes: u64,
+    /// Of each of its two logs, in bytes; never more than any step may have.
+    pub log_bytes: u64,
 }
 
 /// What an execution left behind.
@@ -64,6 +70,8 @@ pub struct Execution {
     pub usage: Usage,
     /// How often a process was killed because the step had all the memory that it may have.
     pub out_of_memory: u64,
+    /// How many bytes it had on the disk, where that is more than it may have. 0 otherwise.
+    pub out_of_disk: u64,
     /// The workspace as layers, uppermost first: a name in an upper one hides the same name below, directories
     /// are merged unless marked opaque, and overlayfs whiteouts (character device 0:0, or the
     /// `user.overlay.whiteout` attribute) hide. No process of the step is alive any more.

@@ -67,6 +67,7 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         network: launch.network,
         image: None,
         processes: 0,
+        file_bytes: 0,
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),
         secrets: Vec::new(),

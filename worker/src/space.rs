@@ -160,6 +160,7 @@ mod tests {
                 duration,
                 usage,
                 out_of_memory: 0,
+                out_of_disk: 0,
                 workspace: vec![],
                 root_upper: None,
             })

@@ -61,6 +61,14 @@ impl Stopping {
         }
     }
 
+    /// Ends the process without asking it, because it took too much.
+    pub(crate) fn kill(&mut self, now: Instant) {
+        self.verdict = self.verdict.or(Some(Exit::Signal(libc::SIGKILL)));
+        if self.phase != Phase::Killed {
+            self.phase = Phase::Asked { until: now };
+        }
+    }
+
     /// How long nothing needs to be decided.
     pub(crate) fn patience(&self, now: Instant) -> PollTimeout {
         let until = match self.phase {
@@ -159,6 +167,17 @@ mod tests {
         assert_eq!(stopping.next(start + SECOND * 2, true), Some(Stop::Kill));
         assert_eq!(stopping.next(start + SECOND * 9, true), None);
         assert_eq!(stopping.verdict(), Some(Exit::TimedOut));
+    }
+
+    #[test]
+    fn what_takes_too_much_is_not_asked() {
+        let start = Instant::now();
+        let mut stopping = Stopping::new(start, SECOND, SECOND);
+        stopping.kill(start);
+        assert_eq!((stopping.next(start, false), stopping.next(start, true)), (Some(Stop::Kill), None));
+        stopping.kill(start + SECOND);
+        assert_eq!(stopping.next(start + SECOND, false), None);
+        assert_eq!(stopping.verdict(), Some(Exit::Signal(libc::SIGKILL)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ both_users! {
         assert_eq!(report.tier, Tier::Full, "{report:#?}");
         assert_eq!(report.tier, sandbox().tier());
         assert!(report.facts.iter().all(|fact| fact.ok || fact.name == "cgroups"), "{report:#?}");
-        assert_eq!(report.facts.len(), 9);
+        assert_eq!(report.facts.len(), 10);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

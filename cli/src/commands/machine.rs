@@ -25,7 +25,8 @@ pub(super) struct Started {
 }
 
 /// Every kind of limit that a machine may be unable to enforce.
-pub(super) const ALL_LIMITS: StepLimits = StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1 };
+pub(super) const ALL_LIMITS: StepLimits =
+    StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1, disk_bytes: 1, output_bytes: 1, log_bytes: 1 };
 
 /// That these limits are only planned with, in a sentence.
 pub(super) fn unenforced(kinds: &[&str]) -> String {

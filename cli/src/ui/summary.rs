@@ -147,7 +147,11 @@ impl Summary<'_> {
         }
         let (cpu, peak) = (duration::human_ms(taken.cpu_ms), size::human(taken.peak_memory_bytes));
         let largest = clean::line(&taken.largest);
-        let _ = writeln!(out, "  took {cpu} of processor time, and at most {peak} of memory ({largest})");
+        let (read, written) = (size::human(taken.read_bytes), size::human(taken.written_bytes));
+        let _ = writeln!(
+            out,
+            "  took {cpu} of processor time, and at most {peak} of memory ({largest}); read {read} and wrote {written}"
+        );
     }
 
     fn verdict(&self, elapsed: Duration, out: &mut String) {

@@ -99,8 +99,8 @@ impl Leading {
 }
 
 const fn wire(limits: Limits) -> v1::StepLimits {
-    let Limits { cpu_millis, memory_bytes, processes } = limits;
-    v1::StepLimits { cpu_millis, memory_bytes, processes }
+    let Limits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
+    v1::StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
 }
 
 /// An action that an earlier leader made, or that this one has forgotten.

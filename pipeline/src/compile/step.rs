@@ -22,7 +22,14 @@ pub(super) const DEFAULTS: Settings = Settings {
     image: Image::Host,
     env: Vec::new(),
     resources: RESOURCES,
-    limits: Limits { cpu_millis: 0, memory_bytes: 0, processes: 0 },
+    limits: Limits {
+        cpu_millis: 0,
+        memory_bytes: 0,
+        processes: 0,
+        disk_bytes: 0,
+        output_bytes: 0,
+        log_bytes: 0,
+    },
     timeout: TIMEOUT,
     retries: RETRIES,
     network: Network::None,
@@ -151,6 +158,9 @@ impl<'a> Compiler<'a> {
         self.set(&mut settings.limits.cpu_millis, at, limits.cpu.as_ref());
         self.set(&mut settings.limits.memory_bytes, at, limits.memory.as_ref());
         self.set(&mut settings.limits.processes, at, limits.processes.as_ref());
+        self.set(&mut settings.limits.disk_bytes, at, limits.disk.as_ref());
+        self.set(&mut settings.limits.output_bytes, at, limits.output.as_ref());
+        self.set(&mut settings.limits.log_bytes, at, limits.log.as_ref());
         if let Some(memory) = limits.memory.as_ref().filter(|_| settings.limits.memory_bytes < kept_free) {
             let message = "it may take less memory than `resources` keeps free for it".to_owned();
             let help = "raise one or lower the other".to_owned();

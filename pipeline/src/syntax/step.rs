@@ -27,6 +27,12 @@ object! {
         memory: Lazy<'a, Memory>,
         /// Processes and threads at a time. Default: 4096, which is the most.
         processes: Lazy<'a, Processes>,
+        /// What it writes to the disk: `2GiB`. Default: what is there.
+        disk: Lazy<'a, Memory>,
+        /// All its outputs together: `500MiB`. Default: 100 GiB, which is the most.
+        output: Lazy<'a, Memory>,
+        /// Each of standard output and standard error: `1MiB`. Default: 64 MiB, which is the most.
+        log: Lazy<'a, Memory>,
     }
 }
 

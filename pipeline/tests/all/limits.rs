@@ -41,7 +41,7 @@ steps:
   s:
     run: x
     resources: { memory: 2GiB }
-    limits: { cpu: -1, memory: 1GiB, processes: 5000 }
+    limits: { cpu: -1, memory: 1GiB, processes: 5000, disk: 7, output: much, log: [] }
 "#,
         r#"6:20: error: `-1` is not a number of processors; write it as 2, 0.5 or 500m
 6:32: error: it may take less memory than `resources` keeps free for it; raise one or lower the other

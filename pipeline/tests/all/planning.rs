@@ -36,7 +36,7 @@ steps:
     caches: { /root/.cargo: cargo }
     outputs: { docs: ["doc/**", LICENSE], bin: "target/${{ params.profile }}/app/", all: "*.o" }
     resources: { cpu: 500m, memory: 1.5GiB }
-    limits: { memory: 3GiB, processes: 7 }
+    limits: { memory: 3GiB, processes: 7, disk: 2GiB, output: 5kB, log: 6MB }
     timeout: 1h30m
     network: full
   merge: { inputs: { reports: test.report, one: "test[os=mac,shard=2].report", linux: "test[os=linux].report" }, run: x }
@@ -93,7 +93,17 @@ fn every_key_arrives() {
         ]
     );
     assert_eq!(build.settings.resources, Resources { cpu_millis: 500, memory_bytes: 3 << 29 });
-    assert_eq!(build.settings.limits, Limits { cpu_millis: 0, memory_bytes: 3 << 30, processes: 7 });
+    assert_eq!(
+        build.settings.limits,
+        Limits {
+            memory_bytes: 3 << 30,
+            processes: 7,
+            disk_bytes: 2 << 30,
+            output_bytes: 5_000,
+            log_bytes: 6_000_000,
+            ..Limits::default()
+        }
+    );
     assert_eq!(build.settings.timeout, Duration::from_secs(5400));
     assert_eq!(build.settings.network, Network::Full);
     let unsupported: Vec<(&str, u32, u32)> =

@@ -10,8 +10,8 @@ use cullet_secrets::Search;
 use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
-use super::reason::{killed_by, out_of_memory, sentence};
-use super::worker::exit_code;
+use super::reason::{killed_by, out_of_disk, out_of_memory, sentence, too_large};
+use super::worker::{exit_code, least};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
 use crate::executor::{Execution, Exit};
@@ -67,14 +67,28 @@ impl Finisher {
             reachable: action.requires(NETWORK) || action.requires(PLAIN),
             lenient: execution.exit != Exit::Code(0),
         };
-        Collector {
-            files: &**files,
-            blobs: &**blobs,
-            runtime,
-            limits: self.config.outputs,
-            secrets: self.secrets.as_deref(),
+        let mut limits = self.config.outputs;
+        limits.bytes = least(limits.bytes, self.attempt.limits.output_bytes);
+        let secrets = self.secrets.as_deref();
+        Collector { files: &**files, blobs: &**blobs, runtime, limits, secrets }.collect(&left)
+    }
+
+    /// What it had too much of, if that may be why it failed.
+    fn ran_out(&self, execution: &Execution) -> Option<String> {
+        const TOO_LARGE: i32 = 128 + libc::SIGXFSZ;
+        let limits = &self.attempt.limits;
+        let is_limited = limits.disk_bytes > 0;
+        match execution.exit {
+            _ if execution.out_of_disk > 0 => Some(out_of_disk(limits.disk_bytes, execution.out_of_disk)),
+            _ if execution.out_of_memory > 0 => {
+                Some(out_of_memory(limits.memory_bytes, execution.usage.peak_memory_bytes))
+            }
+            // Of the step's main process, or, as a shell says it, of one of the others.
+            Exit::Signal(libc::SIGXFSZ) | Exit::Code(TOO_LARGE) if is_limited => {
+                Some(too_large(limits.disk_bytes))
+            }
+            _ => None,
         }
-        .collect(&left)
     }
 
     fn report(
@@ -87,8 +101,7 @@ impl Finisher {
             Ok(outputs) => (outputs, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let ran_out = (execution.out_of_memory > 0)
-            .then(|| out_of_memory(self.attempt.limits.memory_bytes, execution.usage.peak_memory_bytes));
+        let ran_out = self.ran_out(execution);
         let exit = match execution.exit {
             // It went on without one of its processes, and what it left may lack what that one would have done.
             Exit::Code(0) if ran_out.is_some() => Exit::Signal(libc::SIGKILL),

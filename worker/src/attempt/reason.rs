@@ -40,6 +40,20 @@ pub(super) fn out_of_memory(limit: u64, peak: u64) -> String {
     format!("out of memory: it may have {limit} and took {peak}; raise `limits.memory`")
 }
 
+/// A step that had more on the disk than it may, bytes.
+pub(super) fn out_of_disk(limit: u64, taken: u64) -> String {
+    let (limit, taken) = (size(limit), size(taken));
+    format!("out of disk space: it may have {limit} and had {taken} when that was seen; raise `limits.disk`")
+}
+
+/// A step that one file was too large for, bytes.
+pub(super) fn too_large(limit: u64) -> String {
+    format!(
+        "out of disk space: it may have {}, and one file was to be larger; raise `limits.disk`",
+        size(limit)
+    )
+}
+
 /// In the largest unit that leaves a number of at least one.
 fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
@@ -68,6 +82,14 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_step_had_too_much_of_is_said_with_its_limit() {
+        let disk = out_of_disk(1 << 30, 3 << 29);
+        assert!(disk.contains("may have 1 GiB and had 1.5 GiB") && disk.contains("`limits.disk`"), "{disk}");
+        assert!(too_large(5 << 20).contains("may have 5 MiB, and one file"));
+        assert!(out_of_memory(512 << 20, 511 << 20).contains("may have 512 MiB and took 511 MiB"));
+    }
 
     #[test]
     fn a_refused_architecture_is_explained() {

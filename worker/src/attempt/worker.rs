@@ -174,7 +174,8 @@ impl Worker {
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
         let StepSecrets { files, masker, search } = secrets;
-        let recorder = Recorder::masked(scratch.path(), self.config.log_bytes, events, masker);
+        let log_bytes = least(self.config.log_bytes, attempt.limits.log_bytes);
+        let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
         let launch = Launch { secrets: files, ..launch(&attempt, root, &inputs, &scratch) };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
@@ -256,6 +257,11 @@ fn without_secrets(fault: &SecretFault, worker: &str) -> AttemptReport {
         usage: Usage::default(),
     };
     AttemptReport::Failed { result, reason: Some(sentence(fault)), warnings: Vec::new() }
+}
+
+/// The smaller of what any step and what this one may have, of which 0 is none of its own.
+pub(super) fn least(any: u64, this: u64) -> u64 {
+    if this == 0 { any } else { any.min(this) }
 }
 
 /// The exit code that stands for how a process ended.

@@ -132,7 +132,7 @@ mod tests {
     fn what_is_not_asked_for_is_not_missed() {
         let nothing = Cgroups::default();
         assert!(nothing.missing(&StepLimits { processes: 5, ..StepLimits::default() }).is_empty());
-        let limits = StepLimits { memory_bytes: 1, cpu_millis: 1, processes: 0 };
+        let limits = StepLimits { memory_bytes: 1, cpu_millis: 1, ..StepLimits::default() };
         assert_eq!(nothing.missing(&limits), ["memory", "cpu"]);
         assert!(nothing.group(&limits).unwrap().is_none());
         let half = Cgroups {

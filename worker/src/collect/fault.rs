@@ -93,7 +93,9 @@ pub enum OutputFault {
         secret: String,
     },
     /// All outputs together are too large.
-    #[error("the outputs have more than {limit} bytes, the most that a step may leave (at '{path}')")]
+    #[error(
+        "the outputs have more than {limit} bytes, the most that the step may leave (at '{path}'); see `limits.output`"
+    )]
     TooLarge {
         /// The file that was one too many.
         path: String,

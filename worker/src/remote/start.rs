@@ -83,8 +83,7 @@ impl Start {
         }
         let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
         let image = Some(image_reference).filter(|reference| !reference.is_empty());
-        let v1::StepLimits { cpu_millis, memory_bytes, processes } = limits.unwrap_or_default();
-        let limits = StepLimits { cpu_millis, memory_bytes, processes };
+        let limits = step_limits(limits.unwrap_or_default());
         let trace = TraceContext::parse(&traceparent);
         Ok(Self { key, name, digest, action, outputs, inputs, held, reports, image, limits, trace })
     }
@@ -92,6 +91,11 @@ impl Start {
     pub(super) fn declared(&self) -> Declared<'_> {
         Declared { outputs: &self.outputs, inputs: &self.inputs, reports: &self.reports }
     }
+}
+
+const fn step_limits(limits: v1::StepLimits) -> StepLimits {
+    let v1::StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
+    StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
 }
 
 /// The digest of an action. Its function is not sent: it is the one that gives this digest.

@@ -83,6 +83,7 @@ fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<Step
         network: launch.network,
         image: launch.image,
         processes: 0,
+        file_bytes: 0,
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),
         secrets: launch.secrets,

@@ -4,6 +4,7 @@
 mod config;
 mod connection;
 mod descriptors;
+mod disk;
 mod executor;
 mod fault;
 mod frame;

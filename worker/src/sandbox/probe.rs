@@ -44,7 +44,8 @@ impl SandboxReport {
     }
 }
 
-/// The name of that fact.
+/// The names of facts that are asked for.
+const LANDLOCK: &str = "landlock";
 const IMAGES: &str = "images";
 
 /// Tries every part of the sandbox. `dir` is a directory on the filesystem where steps will run, usually the
@@ -113,7 +114,8 @@ fn fact(trial: &Trial) -> Fact {
         Part::Isolation => ("namespaces", "a step has its own network, IPC, host name and cgroup root"),
         Part::Overlay => ("overlay", "a step can change its inputs without the cache noticing"),
         Part::OwnProc => ("own /proc", "a step sees its own processes only"),
-        Part::Filter => ("system call filter", "a step cannot use keyrings, bpf, io_uring, mounts"),
+        Part::Filter => ("system call filter", "a step makes no system call but those that builds need"),
+        Part::Landlock => (LANDLOCK, "what a step may write and reach is said to the kernel twice"),
         Part::Images => {
             (IMAGES, "a step can run in an image, with its users as far as this user can have them")
         }
@@ -121,8 +123,13 @@ fn fact(trial: &Trial) -> Fact {
     match &trial.fault {
         None => Fact { name, ok: true, why: purpose.to_owned(), remedy: None },
         Some(fault) => {
-            let advice = if trial.part == Part::Images { IMAGES_ADVICE } else { advice(fault) };
-            Fact { name, ok: false, why: fault.to_string(), remedy: Some(advice.to_owned()) }
+            let remedy = match trial.part {
+                // A second wall where the first one stands.
+                Part::Landlock => None,
+                Part::Images => Some(IMAGES_ADVICE),
+                _ => Some(advice(fault)),
+            };
+            Fact { name, ok: false, why: fault.to_string(), remedy: remedy.map(str::to_owned) }
         }
     }
 }

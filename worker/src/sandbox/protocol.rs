@@ -45,17 +45,19 @@ pub(crate) enum Part {
     Overlay,
     OwnProc,
     Filter,
+    Landlock,
     Images,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::UserNamespace,
         Self::View,
         Self::Isolation,
         Self::Overlay,
         Self::OwnProc,
         Self::Filter,
+        Self::Landlock,
         Self::Images,
     ];
 }
@@ -101,6 +103,8 @@ pub(crate) struct StepRequest {
     pub(crate) image: Option<ImageRoot>,
     /// Processes and threads at a time; 0 for as many as any step may have.
     pub(crate) processes: u32,
+    /// The largest file that it may write, in bytes; 0 for any.
+    pub(crate) file_bytes: u64,
     /// Control groups that it has to enter: their descriptors come behind the other three.
     pub(crate) groups: usize,
     /// The first process puts them where the step finds them, and forgets them.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::LauncherCommand;
 use super::connection::Connection;
 use super::descriptors::{raise_limit, room};
+use super::disk::DiskWatch;
 use super::protocol::{Footing, Mode, StepRequest, Taken};
 use super::supervise::{Ended, Supervised, supervise};
 use crate::cgroup::{Cgroups, Group, Seen};
@@ -56,12 +57,21 @@ pub(crate) struct Ran {
 impl Ran {
     /// For whoever asked, with what is left in the workspace.
     pub(crate) fn execution(self, workspace: Vec<PathBuf>) -> Execution {
-        let Self { ended: Ended { exit, started_at, duration, taken, .. }, seen } = self;
+        let Self { ended: Ended { exit, started_at, duration, taken, out_of_disk, .. }, seen } = self;
         let peak_memory_bytes = if seen.peak_bytes > 0 { seen.peak_bytes } else { taken.peak_bytes };
         let Taken { cpu_ms, read_bytes, written_bytes, .. } = taken;
         let usage = Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes };
         let out_of_memory = seen.killed;
-        Execution { exit, started_at, duration, usage, out_of_memory, workspace, root_upper: None }
+        Execution {
+            exit,
+            started_at,
+            duration,
+            usage,
+            out_of_memory,
+            out_of_disk,
+            workspace,
+            root_upper: None,
+        }
     }
 }
 
@@ -138,11 +148,14 @@ impl Runner {
             let group =
                 runner.cgroups.group(&limits).map_err(|source| setup("make a control group", source))?;
             request.processes = limits.processes;
+            request.file_bytes = limits.disk_bytes;
+            let disk = DiskWatch::new(&request.scratch, limits.disk_bytes);
             let entrances = group.as_ref().map(Group::entrances).transpose();
             let entrances =
                 entrances.map_err(|source| setup("open a control group", source))?.unwrap_or_default();
             request.groups = entrances.len();
-            let step = runner.begin(&request, &entrances, bounds, stop)?;
+            let mut step = runner.begin(&request, &entrances, bounds, stop)?;
+            step.disk = disk;
             // The executor's end ends its launcher, and must not wait for this step.
             drop(runner);
             let ended = supervise(step, log.as_mut());
@@ -176,6 +189,7 @@ impl Runner {
             timeout,
             host,
             grace: self.grace,
+            disk: None,
             is_namespace: matches!(self.mode, Mode::Sandbox(_)),
         })
     }

@@ -11,6 +11,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::connection::{Connection, PATIENCE};
+use super::disk::DiskWatch;
 use super::fault::Fault;
 use super::frame::{recv_packet, send_packet};
 use super::protocol::{Ending, Order, Report, StepReport, Taken};
@@ -29,6 +30,7 @@ pub(super) struct Supervised {
     /// Who gets the terminal of somebody who looks into the step.
     pub(super) host: Option<Arc<dyn TerminalHost>>,
     pub(super) grace: Duration,
+    pub(super) disk: Option<DiskWatch>,
     /// Whether all processes die with the first one.
     pub(super) is_namespace: bool,
 }
@@ -60,12 +62,14 @@ pub(crate) struct Ended {
     pub(crate) duration: Duration,
     pub(crate) taken: Taken,
     pub(crate) owners: Option<Owners>,
+    /// As in [`crate::Execution`].
+    pub(crate) out_of_disk: u64,
 }
 
 impl Ended {
     /// One of which nothing is known but that, and since when.
     pub(crate) fn unseen(exit: Exit, started_at: SystemTime, duration: Duration) -> Self {
-        Self { exit, started_at, duration, taken: Taken::default(), owners: None }
+        Self { exit, started_at, duration, taken: Taken::default(), owners: None, out_of_disk: 0 }
     }
 }
 
@@ -76,20 +80,24 @@ impl From<Report> for Ended {
             Ending::Code(code) => Exit::Code(code),
             Ending::Signal(signal) => Exit::Signal(signal),
         };
-        Self { exit, started_at, duration, taken, owners }
+        Self { exit, started_at, duration, taken, owners, out_of_disk: 0 }
     }
 }
 
 /// Blocks until no process of the step is left.
 pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
-    let Supervised { connection, channel, mut pump, stop, timeout, host, grace, is_namespace } = step;
+    let Supervised { connection, channel, mut pump, stop, timeout, host, grace, mut disk, is_namespace } = step;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut stopping = Stopping::new(clock, timeout, grace);
     let mut known = Known::default();
+    let mut out_of_disk = 0;
     while !known.is_over() {
         let mut patience = stopping.patience(Instant::now());
         if known.is_unanswered() {
             patience = sooner(patience, PATIENCE.saturating_sub(clock.elapsed()));
+        }
+        if let Some(disk) = &disk {
+            patience = sooner(patience, disk.patience(Instant::now()));
         }
         wait(&channel, &pump, &stop, &known, patience).map_err(|source| failed("wait", source))?;
         pump.read(log).map_err(|source| failed("read the output", source))?;
@@ -104,6 +112,10 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
             break;
         }
         if known.ended.is_none() {
+            if let Some(found) = disk.as_mut().and_then(|disk| disk.look(Instant::now())) {
+                out_of_disk = found;
+                stopping.kill(Instant::now());
+            }
             match stopping.next(Instant::now(), stop.is_raised()) {
                 Some(Stop::Ask) => drop(send_packet(channel.as_fd(), &Order::Terminate, &[])),
                 Some(Stop::Kill) if is_namespace => known.kill(),
@@ -118,7 +130,11 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
     known.see_off(channel);
     // Nobody is left to write: what the pipes hold is all there will be.
     pump.drain(log).map_err(|source| failed("read the output", source))?;
-    known.conclude(&stopping, began, clock.elapsed())
+    if let Some(found) = disk.and_then(|disk| disk.exceeded()) {
+        out_of_disk = out_of_disk.max(found);
+    }
+    let ended = known.conclude(&stopping, began, clock.elapsed())?;
+    Ok(Ended { out_of_disk, ..ended })
 }
 
 fn failed(action: &str, source: io::Error) -> ExecuteError {
@@ -153,7 +169,8 @@ fn wait(
 /// Rounded up, so that the time is over when the wait is.
 fn sooner(patience: PollTimeout, other: Duration) -> PollTimeout {
     let other = other.as_millis().saturating_add(1);
-    match patience.as_millis() {
+    // To ask one without an end for its length is a panic in nix 0.31.
+    match patience.is_some().then(|| patience.as_millis()).flatten() {
         Some(left) if u128::from(left) <= other => patience,
         _ => PollTimeout::try_from(other).unwrap_or(PollTimeout::MAX),
     }

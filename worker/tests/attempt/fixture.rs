@@ -78,6 +78,7 @@ impl StepExecutor for Closure {
             started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
             duration: Duration::from_millis(3),
             usage: cullet_worker::Usage { cpu_ms: 2, peak_memory_bytes: 3 << 20, ..Default::default() },
+            out_of_disk: 0,
             out_of_memory: u64::from(exit == Exit::Code(OUT_OF_MEMORY)),
             workspace: vec![upper, launch.inputs],
             root_upper: None,

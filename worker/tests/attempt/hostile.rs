@@ -82,8 +82,7 @@ async fn outputs_have_limits_that_are_checked_before_anything_is_read() {
         let large = fs::File::create(sight.upper.join("out/large")).unwrap();
         large.set_len(100 << 30).unwrap();
     });
-    let expected =
-        "the outputs have more than 1073741824 bytes, the most that a step may leave (at 'out/small')";
+    let expected = "the outputs have more than 1073741824 bytes, the most that the step may leave (at 'out/small'); see `limits.output`";
     let reason = failed(report.await);
     assert_eq!(reason.replace("large", "small"), expected);
     let report = fixture.run(action(&["out"]), |sight| {

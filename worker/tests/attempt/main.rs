@@ -12,6 +12,7 @@ mod fixture;
 mod hostile;
 mod images;
 mod inputs;
+mod limits;
 mod logs;
 mod outputs;
 mod sandboxed;

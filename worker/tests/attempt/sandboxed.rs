@@ -13,7 +13,7 @@ use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
 use crate::fixture::{Entry, FUNCTION, Fixture, action, failed, pairs, run, succeeded, text, tree};
 
 /// A worker's parts; none where the machine forbids a sandbox, which is said.
-fn sandboxed() -> Option<(Fixture, Arc<Sandbox>)> {
+pub(crate) fn sandboxed() -> Option<(Fixture, Arc<Sandbox>)> {
     let program = env!("CARGO_BIN_EXE_cullet-launcher").into();
     let tools = HostTools::discover(&std::env::var("PATH").unwrap_or_default(), None);
     let launcher = LauncherCommand { program, args: Vec::new() };
@@ -29,7 +29,7 @@ fn sandboxed() -> Option<(Fixture, Arc<Sandbox>)> {
     }
 }
 
-fn script(text: &str, outputs: &[&str]) -> Action {
+pub(crate) fn script(text: &str, outputs: &[&str]) -> Action {
     let arguments = ["sh", "-euc", text].map(str::to_owned).to_vec();
     Action { arguments, ..action(outputs) }
 }

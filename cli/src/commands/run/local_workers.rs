@@ -145,8 +145,8 @@ async fn execute(
 }
 
 pub(super) const fn step_limits(limits: Limits) -> StepLimits {
-    let Limits { cpu_millis, memory_bytes, processes } = limits;
-    StepLimits { cpu_millis, memory_bytes, processes }
+    let Limits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
+    StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
 }
 
 /// The worker's words in the core's.

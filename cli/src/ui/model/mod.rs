@@ -58,11 +58,17 @@ pub struct Taken {
     pub peak_memory_bytes: u64,
     /// Which.
     pub largest: String,
+    /// Read from disks, bytes.
+    pub read_bytes: u64,
+    /// Written and meant for disks, bytes.
+    pub written_bytes: u64,
 }
 
 impl Taken {
     fn add(&mut self, step: &str, usage: Usage) {
         self.cpu_ms = self.cpu_ms.saturating_add(usage.cpu_ms);
+        self.read_bytes = self.read_bytes.saturating_add(usage.read_bytes);
+        self.written_bytes = self.written_bytes.saturating_add(usage.written_bytes);
         if usage.peak_memory_bytes > self.peak_memory_bytes {
             self.peak_memory_bytes = usage.peak_memory_bytes;
             step.clone_into(&mut self.largest);

@@ -68,7 +68,10 @@ fn a_large_run_from_the_cache_is_a_few_lines() {
 #[test]
 fn what_a_run_took_is_said_where_it_is_much() {
     let took = |cpu_ms, peak_memory_bytes| {
-        move |end: &mut StepEnd| end.usage = Some(Usage { cpu_ms, peak_memory_bytes, ..Usage::default() })
+        let (read_bytes, written_bytes) = (1 << 20, 3 << 20);
+        move |end: &mut StepEnd| {
+            end.usage = Some(Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes });
+        }
     };
     let events = |last| {
         [
@@ -79,7 +82,8 @@ fn what_a_run_took_is_said_where_it_is_much() {
         ]
     };
     let closing = Closing::default();
-    let said = "  took 1m 30s of processor time, and at most 3.0 GiB of memory (a)\n";
+    let said = "  took 1m 30s of processor time, and at most 3.0 GiB of memory (a); \
+                read 2.0 MiB and wrote 6.0 MiB\n";
     let text = show(&events(81_000), &closing);
     assert!(text.ends_with(said), "{text}");
     assert!(!show(&events(10), &closing).contains("processor"));

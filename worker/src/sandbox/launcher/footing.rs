@@ -1,16 +1,13 @@
 //! Getting to where mounts can be made: as root in the machine's own user namespace, as anybody else in a new one.
 
-use std::fs;
-use std::path::Path;
-
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
 use super::super::config::{INSIDE_UID, SANDBOX_UID};
 use super::super::fault::{During, Fault};
 use super::super::owner::sandbox_owner;
-use super::mounts;
-use super::sys;
+use super::proc::Proc;
+use super::{mounts, sys};
 
 /// Who the launcher is after [`enter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +73,7 @@ fn as_root() -> Result<Standing, Fault> {
 pub(super) fn new_namespace() -> Result<(), Fault> {
     let (uid, gid) = (geteuid().as_raw(), nix::unistd::getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).during("create a user namespace")?;
-    map_ids(Path::new("/proc"), (INSIDE_UID, uid), (INSIDE_UID, gid))
+    map_ids(&Proc::current()?, (INSIDE_UID, uid), (INSIDE_UID, gid))
 }
 
 /// Gives up every other user and group for `uid`.
@@ -89,11 +86,9 @@ pub(super) fn become_user(uid: u32) -> Result<(), Fault> {
     sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).during("own /proc/self")
 }
 
-/// In a new user namespace: makes one id of a user and of a group inside of those outside, (inside, outside). `proc` is a
-/// writable /proc.
-pub(super) fn map_ids(proc: &Path, user: (u32, u32), group: (u32, u32)) -> Result<(), Fault> {
-    let myself = proc.join("self");
-    fs::write(myself.join("setgroups"), "deny").during("deny setgroups")?;
-    fs::write(myself.join("uid_map"), format!("{} {} 1", user.0, user.1)).during("map the user")?;
-    fs::write(myself.join("gid_map"), format!("{} {} 1", group.0, group.1)).during("map the group")
+/// In a new user namespace: makes one id of a user and of a group inside of those outside, (inside, outside).
+pub(super) fn map_ids(proc: &Proc, user: (u32, u32), group: (u32, u32)) -> Result<(), Fault> {
+    proc.write("self/setgroups", "deny").during("deny setgroups")?;
+    proc.write("self/uid_map", &format!("{} {} 1", user.0, user.1)).during("map the user")?;
+    proc.write("self/gid_map", &format!("{} {} 1", group.0, group.1)).during("map the group")
 }

@@ -1,10 +1,8 @@
 //! The first process of a step's pid namespace: builds the step's world, starts its program, waits for it.
 //! When it ends, the kernel kills whatever else the step started, wherever it hid.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
@@ -22,7 +20,7 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
 use super::visit::Visitor;
-use super::{Launcher, Prepared, filter, image, plain, privileges, secrets, step_root, sys};
+use super::{Launcher, Prepared, confine, filter, image, plain, privileges, secrets, step_root, sys};
 use crate::Owners;
 
 /// The unit of the block counts of getrusage(2) on Linux.
@@ -152,11 +150,11 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
     namespaces.set(CloneFlags::CLONE_NEWNET, !request.network);
     unshare(namespaces).during("create the step's namespaces")?;
     sethostname("cullet").during("set the host name")?;
+    sys::leave_keyring();
     if !request.network {
         sys::loopback_up().during("start the loopback interface")?;
     }
-    let machine = MachineProc::keep(prepared.own_proc)?;
-    step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
+    let proc = step_root::assemble(prepared, request)?;
     let most = most_processes(prepared.config.max_processes, request.processes);
     let mut world = World { workspace: PathBuf::from("/workspace"), ..World::default() };
     let kept = match &request.image {
@@ -164,7 +162,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
             secrets::show(&prepared.view, &request.secrets, prepared.standing.owner())?;
             step_root::pivot(&prepared.view.root)?;
             step_root::silence_stdin()?;
-            privileges::become_nobody(prepared.standing, &machine.path())?;
+            privileges::become_nobody(prepared.standing, &proc)?;
             privileges::NONE
         }
         Some(image) => {
@@ -173,44 +171,20 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
             (world.owners, world.home) = (Some(root.owners()), Some(root.home()));
             step_root::pivot(&prepared.view.image)?;
             step_root::silence_stdin()?;
-            root.become_user(most, &machine.path())?
+            root.become_user(most, &proc)?
         }
     };
-    let forbidden = privileges::drop_all(most, &machine.path(), kept)?;
+    privileges::drop_all(most, &proc, kept)?;
     // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
-    let against_namespaces = prepared.against_namespaces.iter().filter(|_| !forbidden);
-    against_namespaces.chain(&prepared.filter).try_for_each(filter::install)?;
+    confine::confine(request.image.is_some())?;
+    filter::install(&prepared.filter)?;
     Ok(world)
 }
 
 /// The smaller of what any step and what this one may have.
 fn most_processes(any: u64, this: u32) -> u64 {
     if this == 0 { any } else { any.min(this.into()) }
-}
-
-/// The machine's /proc, kept writable for the first process where the step sees it read-only.
-struct MachineProc(Option<File>);
-
-impl MachineProc {
-    fn keep(own_proc: bool) -> Result<Self, Fault> {
-        if own_proc {
-            return Ok(Self(None));
-        }
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-            .open("/proc")
-            .map(|dir| Self(Some(dir)))
-            .during("open /proc")
-    }
-
-    fn path(&self) -> PathBuf {
-        match &self.0 {
-            Some(dir) => PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())),
-            None => PathBuf::from("/proc"),
-        }
-    }
 }
 
 /// The step's program, running.

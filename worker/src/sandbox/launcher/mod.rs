@@ -4,6 +4,7 @@
 //! So cullet starts itself once more with a hidden argument; that process prepares what all steps share (its
 //! right to mount, the view of the machine's root) and forks once per step.
 
+mod confine;
 mod dev;
 mod etc;
 mod filter;
@@ -13,6 +14,7 @@ mod init;
 mod mounts;
 mod plain;
 mod privileges;
+mod proc;
 mod program;
 mod secrets;
 mod step_root;
@@ -33,6 +35,7 @@ use seccompiler::BpfProgram;
 
 use self::footing::Standing;
 use self::init::StepFds;
+use self::proc::Masks;
 use self::sys::Cloned;
 use self::view::View;
 use super::config::ViewConfig;
@@ -52,9 +55,8 @@ struct Prepared {
     config: ViewConfig,
     view: View,
     own_proc: bool,
-    filter: Option<BpfProgram>,
-    /// For steps whose limit of namespaces cannot be lowered.
-    against_namespaces: Vec<BpfProgram>,
+    masks: Masks,
+    filter: BpfProgram,
     /// A pidfd of the launcher: its steps cannot see their parent's number.
     alive: OwnedFd,
 }
@@ -76,6 +78,7 @@ fn serve() -> Result<(), Fault> {
     // Started through /proc/self/exe, it would be called `exe` in every list of processes.
     let _ = sys::set_name(c"cullet-launcher");
     stat::umask(stat::Mode::from_bits_truncate(0o022));
+    sys::leave_keyring();
     let stream = take_socket()?;
     let Some((mode, _)) = recv_frame::<Mode>(&stream).during("read the greeting")? else {
         return Ok(());
@@ -124,10 +127,9 @@ impl Prepared {
         let view = view::build(&config, standing)?;
         let own_proc = proc_is_allowed(&view)?;
         let alive = sys::own_pidfd().during("watch the launcher")?;
-        // A /proc of a step's own has settings that can be written.
-        let against_namespaces = if own_proc { Vec::new() } else { filter::against_namespaces()? };
+        let masks = Masks::new(&view.stage)?;
         let filter = filter::compile()?;
-        Ok(Self { standing, config, view, own_proc, filter, against_namespaces, alive })
+        Ok(Self { standing, config, view, own_proc, masks, filter, alive })
     }
 }
 
@@ -195,7 +197,7 @@ fn proc_is_allowed(view: &View) -> Result<bool, Fault> {
         Cloned::Child => {
             let mounted = unshare(CloneFlags::CLONE_NEWNS)
                 .during("create a mount namespace")
-                .and_then(|()| step_root::mount_proc(&view.root, true));
+                .and_then(|()| proc::mount(&view.root, true));
             sys::exit_now(i32::from(mounted.is_err()))
         }
         Cloned::Parent(_, pid) => {

@@ -1,9 +1,5 @@
 //! Giving up everything a step must not have.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
-
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{getegid, geteuid};
@@ -11,6 +7,7 @@ use nix::unistd::{getegid, geteuid};
 use super::super::config::INSIDE_UID;
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};
+use super::proc::Proc;
 use super::sys;
 
 /// Open files of a step: what systemd gives a service as its hard limit's usual floor for large builds.
@@ -46,9 +43,7 @@ const CAP_SETFCAP: u32 = 31;
 
 /// Turns this process into the sandbox user, in a user namespace that owns nothing but itself: not the mounts,
 /// not the network, not the process ids of the step, and so with power over none of them.
-///
-/// `proc` is a /proc in which this process may write.
-pub(super) fn become_nobody(standing: Standing, proc: &Path) -> Result<(), Fault> {
+pub(super) fn become_nobody(standing: Standing, proc: &Proc) -> Result<(), Fault> {
     if standing == Standing::Root {
         footing::become_user(standing.step_uid())?;
     }
@@ -57,21 +52,19 @@ pub(super) fn become_nobody(standing: Standing, proc: &Path) -> Result<(), Fault
     footing::map_ids(proc, (INSIDE_UID, uid), (INSIDE_UID, gid))
 }
 
-/// In the step's user namespace: gives up all that it has there but for the capabilities `kept`, for good. Whether further
-/// namespaces are forbidden by that: containers that mask parts of /proc leave its settings read-only, and a filter has
-/// to do it.
-pub(super) fn drop_all(most_processes: u64, proc: &Path, kept: u64) -> Result<bool, Fault> {
-    // A further namespace would hand the step capabilities again, and with them more of the kernel.
-    let forbidden = match fs::write(proc.join("sys/user/max_user_namespaces"), "0") {
-        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => false,
-        written => written.during("forbid further user namespaces").map(|()| true)?,
-    };
+/// In the step's user namespace: gives up all that it has there but for the capabilities `kept`, for good.
+pub(super) fn drop_all(most_processes: u64, proc: &Proc, kept: u64) -> Result<(), Fault> {
+    // A further namespace would hand the step capabilities again, and with them more of the kernel. The filter forbids it
+    // as well, and alone in containers that leave settings read-only, where they may be another mount.
+    match proc.write("sys/user/max_user_namespaces", "0") {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EROFS | libc::EXDEV)) => {}
+        written => written.during("forbid further user namespaces")?,
+    }
     limit(most_processes)?;
     drop_capabilities(kept)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;
     // The step shares this user: without this it could trace its first process.
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).during("hide the first process")?;
-    Ok(forbidden)
+    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).during("hide the first process")
 }
 
 /// The process limit counts within the user namespace just made, so it is the step's alone.
@@ -85,6 +78,11 @@ fn limit(most_processes: u64) -> Result<(), Fault> {
 /// A limit of processes, which a user namespace made from here on is under as a whole.
 pub(super) fn limit_processes(most: u64) -> Result<(), Fault> {
     limit_to(Resource::RLIMIT_NPROC, most)
+}
+
+/// The largest file that may be written, in bytes; 0 for any.
+pub(super) fn limit_files(most_bytes: u64) -> Result<(), Fault> {
+    if most_bytes == 0 { Ok(()) } else { limit_to(Resource::RLIMIT_FSIZE, most_bytes) }
 }
 
 fn limit_to(resource: Resource, most: u64) -> Result<(), Fault> {

@@ -31,12 +31,15 @@ pub(super) struct Program {
     directory: CString,
     /// In place of the outputs that this process has, and of no input.
     terminal: Option<OwnedFd>,
+    /// The largest file that it may write; 0 for any.
+    file_bytes: u64,
 }
 
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
     pub(super) fn new(request: &StepRequest, world: &World) -> Result<Self, Fault> {
-        Self::of(request, &request.arguments, &request.env, world)
+        let program = Self::of(request, &request.arguments, &request.env, world)?;
+        Ok(Self { file_bytes: request.file_bytes, ..program })
     }
 
     /// The same with other arguments and another environment.
@@ -61,6 +64,7 @@ impl Program {
             env: pairs.chain(home).map(|pair| c_string(&pair)).chain(secrets).collect::<Result<_, _>>()?,
             directory: CString::new(directory.into_os_string().into_vec())
                 .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
+            file_bytes: 0,
             name,
             terminal: None,
         })
@@ -80,6 +84,8 @@ impl Program {
         }
         umask(Mode::from_bits_truncate(0o022));
         let _ = sys::close_from(3);
+        // Not for the first process, which writes no files.
+        let _ = super::privileges::limit_files(self.file_bytes);
         if let Err(errno) = chdir(self.directory.as_c_str()) {
             complain(&self.directory.to_string_lossy(), errno);
             sys::exit_now(NOT_EXECUTABLE);

@@ -12,23 +12,23 @@ use nix::unistd::{chdir, pivot_root};
 use super::super::config::ViewConfig;
 use super::super::fault::{During, Fault};
 use super::super::protocol::StepRequest;
-use super::mounts;
+use super::proc::{self, Proc};
 use super::sys::{self, attr};
 use super::view::View;
+use super::{Prepared, mounts};
 
 /// Name in the step's tmpfs, and where it is shown.
 const PRIVATE: [(&str, &str); 3] = [("tmp", "tmp"), ("var-tmp", "var/tmp"), ("shm", "dev/shm")];
 
 /// Mounts everything of the step's own into this process's copy of the view.
-pub(super) fn assemble(
-    view: &View,
-    config: &ViewConfig,
-    request: &StepRequest,
-    own_proc: bool,
-) -> Result<(), Fault> {
+/// A handle to a writable `/proc` is the answer.
+pub(super) fn assemble(prepared: &Prepared, request: &StepRequest) -> Result<Proc, Fault> {
+    let Prepared { view, config, own_proc, masks, .. } = prepared;
     let root = &view.root;
     mount_workspace(&request.inputs, &request.scratch, &root.join("workspace"))?;
-    mount_proc(root, own_proc)?;
+    proc::mount(root, *own_proc)?;
+    let proc = if *own_proc { Proc::at(&root.join("proc"))? } else { Proc::current()? };
+    masks.cover(&root.join("proc"))?;
     mount_private(view, config)?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     mounts::filesystem("devpts", &root.join("dev/pts"), quiet, "newinstance,ptmxmode=0666,mode=0620")?;
@@ -39,18 +39,7 @@ pub(super) fn assemble(
             mounts::restrict(inside, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
         }
     }
-    Ok(())
-}
-
-/// Mounts /proc of this process's pid namespace, or shows the machine's read-only where that is refused.
-pub(super) fn mount_proc(root: &Path, own_proc: bool) -> Result<(), Fault> {
-    let target = root.join("proc");
-    if !own_proc {
-        mounts::bind(Path::new("/proc"), &target)?;
-        return mounts::restrict_all(&target, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC);
-    }
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mounts::filesystem("proc", &target, flags, "")
+    Ok(proc)
 }
 
 /// One tmpfs shown in three places: a filesystem costs more than a mount.

@@ -12,6 +12,7 @@ use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
 use super::super::owner::sandbox_owner;
 use super::super::protocol::{Grounds, Part, Trial};
+use super::confine::{self, Confined};
 use super::sys::{self, Cloned};
 use super::{Prepared, filter, footing, image, mounts, step_root, view};
 use crate::ImageRoot;
@@ -34,10 +35,8 @@ fn attempt(part: Part, grounds: &Grounds) -> Result<(), Fault> {
         Part::Isolation => isolation(),
         Part::Overlay => overlay(grounds),
         Part::OwnProc => own_proc(&grounds.view),
-        Part::Filter => match filter::compile()? {
-            Some(program) => filter::install(&program),
-            None => Err(Fault::new("filter system calls on this architecture", libc::ENOSYS)),
-        },
+        Part::Filter => filter::install(&filter::compile()?),
+        Part::Landlock => landlock(),
         Part::Images => images(grounds),
     }
 }
@@ -74,6 +73,15 @@ fn images(grounds: &Grounds) -> Result<(), Fault> {
     let root = ImageRoot { layers: vec![grounds.inputs.clone()], ..ImageRoot::default() };
     image::Root::mount(standing, &view, &root, &grounds.scratch)?;
     std::fs::write(view.image.join("written"), "").during("write to an image")
+}
+
+fn landlock() -> Result<(), Fault> {
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;
+    match confine::confine(false)? {
+        Confined::Wholly => Ok(()),
+        Confined::InPart => Err(Fault::new("keep a step from the machine's abstract sockets", libc::ENOSYS)),
+        Confined::Not => Err(Fault::new("find Landlock in the kernel", libc::ENOSYS)),
+    }
 }
 
 fn own_proc(view: &ViewConfig) -> Result<(), Fault> {

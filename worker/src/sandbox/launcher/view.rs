@@ -41,6 +41,8 @@ const EMPTY: [&str; 14] = [
 /// The finished view.
 #[derive(Debug)]
 pub(super) struct View {
+    /// Where all of this is.
+    pub(super) stage: PathBuf,
     /// Its root, as the launcher sees it.
     pub(super) root: PathBuf,
     /// Where a step's private tmpfs is mounted before its parts are bound into the view.
@@ -80,7 +82,8 @@ pub(super) fn build(config: &ViewConfig, standing: Standing) -> Result<View, Fau
     mounts::restrict_all(&root, attr::RDONLY | attr::NOSUID | attr::NODEV)?;
     dev::build(&root.join("dev"))?;
     let skeletons = image::skeletons(stage, standing)?;
-    Ok(View { root, private, image, layers, skeletons, network_files })
+    let stage = stage.to_owned();
+    Ok(View { stage, root, private, image, layers, skeletons, network_files })
 }
 
 /// Makes a directory and its parents, readable by all whatever the umask.

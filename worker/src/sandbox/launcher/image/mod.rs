@@ -22,6 +22,7 @@ use super::super::config::IMAGE_BLOCK;
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};
 use super::privileges;
+use super::proc::Proc;
 use super::secrets;
 use super::step_root::open_dir;
 use super::view::View;
@@ -103,7 +104,7 @@ impl Root {
 
     /// Turns this process into the image's user, in a user namespace that owns nothing but itself. Which capabilities
     /// that user keeps is the answer.
-    pub(super) fn become_user(self, most_processes: u64, proc: &Path) -> Result<u64, Fault> {
+    pub(super) fn become_user(self, most_processes: u64, proc: &Proc) -> Result<u64, Fault> {
         let Account { uid, gid, .. } = self.account;
         match self.namespace {
             Some(namespace) => namespace.enter(&self.account, most_processes)?,
