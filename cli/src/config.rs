@@ -80,9 +80,13 @@ impl OtlpSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Executor {
-    /// In namespaces of their own
+    /// In the sandbox; or on Docker, where the machine allows no sandbox
     #[default]
+    Auto,
+    /// In namespaces of their own
     Sandbox,
+    /// In containers of a Docker engine, for steps with an image (docs/docker.md)
+    Docker,
     /// As plain processes that see the whole machine
     Plain,
 }
@@ -116,6 +120,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Where images come from.
     pub registries: RegistrySettings,
+    /// `DOCKER_HOST`: where a Docker engine listens, where that is not the usual place.
+    pub docker_host: Option<String>,
     /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
     pub traceparent: Option<String>,
     run: RunDefaults,
@@ -185,6 +191,7 @@ impl Config {
             registries: RegistrySettings::of(&env, &file),
             log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),
             otlp: OtlpSettings::of(&env),
+            docker_host: env.text("DOCKER_HOST"),
             traceparent: env.text("TRACEPARENT"),
             run: RunDefaults {
                 progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),

@@ -4,6 +4,7 @@ mod deliver;
 mod execute;
 pub(crate) mod followed;
 pub(crate) mod interrupt;
+mod in_force;
 mod lazy_executor;
 mod local_workers;
 mod outputs;
@@ -26,7 +27,7 @@ use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::images::first_local;
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
-use cullet_pipeline::plan::Limits;
+use cullet_pipeline::plan::{Image, Limits};
 
 use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
@@ -136,11 +137,22 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
             "steps with an image need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
              configuration file",
         ),
-        Executor::Sandbox => return Ok(()),
+        Executor::Docker => return refuse_host(plan, file),
+        Executor::Auto | Executor::Sandbox => return Ok(()),
     };
     let Some((reference, step)) = found else { return Ok(()) };
     let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
     Err(CliError::usage(format!("{place}: the image '{reference}' {problem}")).hint(hint))
+}
+
+/// Containers have no machine's software.
+fn refuse_host(plan: &Plan, file: &Path) -> Result<(), CliError> {
+    let host = plan.steps.iter().filter(|step| step.settings.image == Image::Host);
+    let Some(step) = host.min_by_key(|step| step.line) else { return Ok(()) };
+    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
+    let problem = "has no image, and Docker cannot run it: it would have the machine's own software";
+    let hint = "give it an `image:` that has what it needs, or run it in the sandbox (--executor sandbox)";
+    Err(CliError::usage(format!("{place} {problem}")).hint(hint))
 }
 
 /// Keys that are valid and that this version cannot execute are refused, never ignored.
