@@ -62,7 +62,10 @@ impl Engine {
 
     /// Starts it once more.
     pub(crate) fn start_again(&self) {
-        drop(std::fs::remove_file(self.dir.path().join("pid")));
+        // What died with it has numbers that others may have by now.
+        for name in ["pid", "exec/containerd/containerd.pid"] {
+            drop(std::fs::remove_file(self.dir.path().join(name)));
+        }
         *self.process.lock().unwrap() = start(self.dir.path());
         self.wait();
     }

@@ -23,7 +23,7 @@ steps:
     env: { B: two words, A: "1" }
     run: |
       busybox env | busybox sort > env
-      { id; pwd; umask; busybox hostname; ulimit -c; ulimit -n; } > who
+      { id -u; id -g; pwd; umask; busybox hostname; ulimit -c; ulimit -n; } > who
       cat /etc/hosts /etc/hostname /etc/resolv.conf > etc
       busybox stat -c '%n %F %a %u %g' . / /tmp /var/tmp /dev/shm > places
       busybox grep -E 'NoNewPrivs|CapEff|CapBnd' /proc/self/status > rights
@@ -41,8 +41,8 @@ steps:
   tree:
     image: app
     inputs: { sub/text: inputs.changed }
-    working_dir: sub
     run: |
+      test "$(cat sub/text)" = "$(busybox printf 'sand\nmore')"
       busybox mkdir -p d/deep/er d/empty
       echo file > d/deep/file; echo '#!/bin/sh' > d/run; busybox chmod 755 d/run
       busybox ln -s deep/file d/link; busybox ln d/deep/file d/hard
@@ -107,7 +107,7 @@ fn sandbox_of_root_sandbox_of_a_user_and_docker_agree() {
 fn users_of_images_are_who_they_are_in_the_sandbox() {
     let Some(engine) = Engine::shared() else { return };
     let text = "cullet: 1\nsources: { text: { path: ., include: [/text] } }\nsteps:\n  a:\n    image: 'oci-layout:app'\n    \
-                inputs: { .: text }\n    run: 'id > id; busybox env >> id; busybox stat -c \"%u %g\" . text >> id; touch made'\n    \
+                inputs: { .: text }\n    run: 'id -u > id; id -g >> id; busybox env >> id; busybox stat -c \"%u %g\" . text >> id; touch made'\n    \
                 outputs: { id: id, made: made }\n  b: { image: 'oci-layout:app', inputs: { id: a.id, m: a.made }, run: cat id }\n";
     for user in ["app", "500", "app:root", "77", "12:34"] {
         let checkout = checkout(text);

@@ -1,6 +1,6 @@
 //! Engines that are not there, do not let anybody in, go away or stand still: an infrastructure failure that says so.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use cullet_tests::{Outcome, User};

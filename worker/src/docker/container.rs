@@ -58,7 +58,7 @@ impl Container {
         let body = body_try_stream(ReaderStream::with_capacity(reader, PIPE_BYTES));
         let client = self.engine.patient_client();
         let put = client.upload_to_container(&self.id, Some(options), body);
-        let put = self.engine.ask("take the inputs", put).await;
+        let put = self.engine.ask_patiently("take the inputs", put).await;
         // Its end of the pipe is gone by now.
         let packed = packing.await.map_err(std::io::Error::other).and_then(|packed| packed);
         match (put, packed) {

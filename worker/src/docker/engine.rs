@@ -133,6 +133,18 @@ impl Engine {
         request.await.map_err(|error| self.error(action, &error))
     }
 
+    /// A request of [`Self::patient_client`].
+    pub(super) async fn ask_patiently<T>(
+        &self,
+        action: &str,
+        request: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, EngineError> {
+        request.await.map_err(|error| match error {
+            ClientError::RequestTimeoutError => silent(self.address(), action, LONG_PATIENCE),
+            error => self.error(action, &error),
+        })
+    }
+
     pub(super) fn error(&self, action: &str, error: &ClientError) -> EngineError {
         told(&self.shared.address, action, error)
     }
@@ -187,7 +199,7 @@ async fn look(address: &Address, process: &Process) -> Result<(Facts, ClientVers
 
 async fn introduce(address: &Address) -> Result<(Facts, ClientVersion), EngineError> {
     let ask = |error| told(address, "say what it is", &error);
-    let client = Docker::connect_with_unix(&address.to_string(), GREETING.as_secs(), API_DEFAULT_VERSION);
+    let client = Docker::connect_with_unix(&address.to_string(), PATIENCE.as_secs(), API_DEFAULT_VERSION);
     let client = client.map_err(ask)?.negotiate_version().await.map_err(ask)?;
     let version = client.client_version();
     if version < NEEDED {

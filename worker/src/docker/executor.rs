@@ -46,31 +46,42 @@ impl DockerExecutor {
         Self { no_sandbox: Some(reason), ..self }
     }
 
-    /// A container with the inputs in it; none if nobody wants it any more.
-    async fn prepare(
-        &self,
-        launch: &Launch,
-        image: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Container>, ExecuteError> {
+    /// A container for the step, not started and without inputs. To its end, whatever becomes of the step: a container
+    /// whose name nobody heard would stay.
+    async fn make(&self, launch: &Launch, image: &str) -> Result<(Container, (u32, u32)), ExecuteError> {
         let user = launch.image.as_ref().map_or("", |image| &image.user);
-        let prepared = async {
-            let account = account(&self.engine, image, user).await?;
-            let shown = files::write(&launch.scratch).map_err(|source| setup("prepare the scratch directory", source))?;
-            let about = (&self.engine.shared.process, self.engine.facts().processors);
-            let spec = Spec::of(launch, image, &account, shown, about);
-            // To its end, whatever becomes of this: a container whose name nobody heard would stay.
-            let engine = self.engine.clone();
-            let made = tokio::spawn(async move { Container::create(&engine, spec).await }).await;
-            let container = made.map_err(|error| setup("make a container", std::io::Error::other(error)))??;
-            container.put(launch.inputs.clone(), (account.uid, account.gid)).await?;
-            Ok(container)
-        };
+        let account = account(&self.engine, image, user).await?;
+        let shown =
+            files::write(&launch.scratch).map_err(|source| setup("prepare the scratch directory", source))?;
+        let about = (&self.engine.shared.process, self.engine.facts().processors);
+        let spec = Spec::of(launch, image, &account, shown, about);
+        let engine = self.engine.clone();
+        let made = tokio::spawn(async move { Container::create(&engine, spec).await }).await;
+        let made = made.map_err(|error| setup("make a container", std::io::Error::other(error)))??;
+        Ok((made, (account.uid, account.gid)))
+    }
+
+    /// Everything between the making of a container and its end.
+    async fn inside(
+        &self,
+        (container, owner): (&Container, (u32, u32)),
+        launch: &Launch,
+        log: Box<dyn LogSink>,
+        cancel: &CancellationToken,
+        workspace: PathBuf,
+    ) -> Result<Ended, ExecuteError> {
         tokio::select! {
             biased;
-            () = cancel.cancelled() => Ok(None),
-            prepared = prepared => prepared.map(Some),
+            () = cancel.cancelled() => return Ok(unseen(Exit::Cancelled)),
+            put = container.put(launch.inputs.clone(), owner) => put?,
         }
+        let name = launch.arguments.first().map_or("", String::as_str);
+        let bounds = Bounds { timeout: launch.timeout, grace: self.grace };
+        let ended = follow(container, name, bounds, log, cancel).await?;
+        if ended.exit != Exit::Cancelled {
+            container.take(workspace).await?;
+        }
+        Ok(ended)
     }
 }
 
@@ -97,17 +108,13 @@ impl StepExecutor for DockerExecutor {
         if !is_directory(&launch.inputs, &launch.working_directory) {
             return Ok(execution(nowhere(&launch, log).await, workspace));
         }
-        let Some(container) = self.prepare(&launch, &image, &cancel).await? else {
-            return Ok(execution(unseen(Exit::Cancelled), workspace));
-        };
-        let name = launch.arguments.first().map_or("", String::as_str);
-        let bounds = Bounds { timeout: launch.timeout, grace: self.grace };
-        let ended = follow(&container, name, bounds, log, &cancel).await?;
-        if ended.exit != Exit::Cancelled {
-            container.take(workspace.clone()).await?;
+        let (container, owner) = self.make(&launch, &image).await?;
+        let ended = self.inside((&container, owner), &launch, log, &cancel, workspace.clone()).await;
+        // Before anybody hears of the end: this process may be about to end, too.
+        if let Err(error) = container.remove().await {
+            tracing::warn!(%error, "a container stays for now");
         }
-        container.remove().await?;
-        Ok(execution(ended, workspace))
+        Ok(execution(ended?, workspace))
     }
 }
 

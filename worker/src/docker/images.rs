@@ -48,8 +48,8 @@ impl Engine {
         let body = body_try_stream(ReaderStream::with_capacity(archive, CHUNK));
         let client = self.patient_client();
         let mut told = client.import_image(options, body, None);
-        while let Some(line) = told.next().await {
-            line.map_err(|error| self.error("take an image", &error))?;
+        while let Some(line) = self.ask_patiently("take an image", async { told.next().await.transpose() }).await? {
+            tracing::trace!(?line, "an engine takes an image");
         }
         Ok(())
     }
