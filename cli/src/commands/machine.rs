@@ -53,7 +53,8 @@ pub(super) fn start(
             Ok(Started { executor: Box::new(plain), docker: None, weakness: None, unenforced })
         }
         Executor::Sandbox => {
-            let sandbox = Sandbox::start(launcher, SandboxConfig::new(tools, vec![config.cache_dir.clone()]))?;
+            let sandbox =
+                Sandbox::start(launcher, SandboxConfig::new(tools, vec![config.cache_dir.clone()]))?;
             let weakness = weakness(&sandbox.tier());
             let unenforced = sandbox.missing(limits);
             Ok(Started { executor: Box::new(sandbox), docker: None, weakness, unenforced })

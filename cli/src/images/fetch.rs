@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
-    Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions, resolve,
+    Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions,
+    resolve,
 };
 use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
 use tokio::sync::{Mutex, OnceCell};
@@ -85,7 +86,13 @@ impl Fetcher {
     /// Nothing is looked at yet.
     pub(super) fn new(config: &Config) -> Self {
         let (dir, settings) = (config.images_dir(), config.registries.clone());
-        Self { dir, settings, watchers: Watchers::idle(), store: OnceCell::new(), engines: Engines::default() }
+        Self {
+            dir,
+            settings,
+            watchers: Watchers::idle(),
+            store: OnceCell::new(),
+            engines: Engines::default(),
+        }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.

@@ -26,7 +26,9 @@ pub(super) struct Engines {
 
 /// The engine took the image and does not have it.
 #[derive(Debug, thiserror::Error)]
-#[error("the Docker engine took the image and does not have it as it should be: it lacks layers, or has others")]
+#[error(
+    "the Docker engine took the image and does not have it as it should be: it lacks layers, or has others"
+)]
 struct Vanished;
 
 /// What is on its way between a thread and the engine.
@@ -154,7 +156,9 @@ impl Engines {
             .enable_all()
             .build()
             .map_err(|error| error.to_string())
-            .and_then(|runtime| runtime.block_on(evict(engine, dir, bound)).map_err(|error| error.to_string()));
+            .and_then(|runtime| {
+                runtime.block_on(evict(engine, dir, bound)).map_err(|error| error.to_string())
+            });
         if let Err(error) = settled {
             let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
             if !std::mem::replace(&mut *quiet, true) {
@@ -167,7 +171,8 @@ impl Engines {
 async fn evict(engine: &Engine, dir: &Path, bound: u64) -> Result<(), EngineError> {
     let mut ours: Vec<(SystemTime, String, u64)> = Vec::new();
     for (name, size) in engine.images().await? {
-        let noted = note(dir, &name).and_then(|note| fs::metadata(note).and_then(|found| found.modified()).ok());
+        let noted =
+            note(dir, &name).and_then(|note| fs::metadata(note).and_then(|found| found.modified()).ok());
         ours.extend(noted.map(|used| (used, name, size)));
     }
     ours.sort();

@@ -187,7 +187,9 @@ fn add_layer(
     content.rewind().map_err(fail)?;
     tar.entry(&file(&layer_name(&layer.diff_id), size)).map_err(unwritten)?;
     copy(content, tar, size).map_err(|error| match error {
-        Copying::Read(error) => ImageError::Io { action: "read", path: dir.to_owned(), source: Arc::new(error) },
+        Copying::Read(error) => {
+            ImageError::Io { action: "read", path: dir.to_owned(), source: Arc::new(error) }
+        }
         Copying::Write(error) => unwritten(error),
     })
 }

@@ -16,13 +16,17 @@ async fn what_an_engine_gets_is_the_content_of_the_layers() {
     let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
     assert_eq!(store.configuration(&image.manifest_digest, &amd64()).await.unwrap(), None);
     store.keep_documents(&image).await.unwrap();
-    assert_eq!(store.configuration(&image.manifest_digest, &amd64()).await.unwrap().as_ref(), Some(&image.config));
+    assert_eq!(
+        store.configuration(&image.manifest_digest, &amd64()).await.unwrap().as_ref(),
+        Some(&image.config)
+    );
 
     let export = EngineExport::of(&image.config);
     let file = made.dir.path().join("app.tar");
     store.export(&image, &export, std::fs::File::create(&file).unwrap()).await.unwrap();
     assert_eq!(names(&dir.path().join("partial")), [""; 0]);
-    let read = find(&format!("docker-archive:{}:{}", file.display(), export.name), "linux/amd64").await.unwrap();
+    let read =
+        find(&format!("docker-archive:{}:{}", file.display(), export.name), "linux/amd64").await.unwrap();
     assert_eq!(read.config.diff_ids, image.config.diff_ids);
     assert_eq!((read.config.env.len(), read.config.working_dir, read.config.cmd.len()), (0, None, 0));
     let trees = store.pull(&image).await.unwrap();

@@ -32,7 +32,8 @@ impl Engine {
     /// One for the caller alone.
     pub(crate) fn own() -> Option<Self> {
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-        let is_there = Command::new("dockerd").arg("--version").output().is_ok_and(|output| output.status.success());
+        let is_there =
+            Command::new("dockerd").arg("--version").output().is_ok_and(|output| output.status.success());
         if !is_root || !is_there {
             skip("a Docker engine takes root and the program dockerd (Debian's package docker.io)");
             return None;
@@ -98,7 +99,8 @@ impl Engine {
 
     /// All containers, in whatever state, whose label says that they are a step's, with a marker in their command.
     pub(crate) fn containers(&self, marker: &str) -> usize {
-        let is_marked = |one: &&Value| one["Command"].as_str().is_some_and(|command| command.contains(marker));
+        let is_marked =
+            |one: &&Value| one["Command"].as_str().is_some_and(|command| command.contains(marker));
         self.list("containers/json?all=1").iter().filter(is_marked).count()
     }
 
@@ -171,7 +173,12 @@ pub(crate) fn reason<'a>(outcome: &'a Outcome, step: &str) -> &'a str {
 /// What a step printed.
 pub(crate) fn log(outcome: &Outcome, step: &str) -> String {
     let of_step = |event: &&Value| event["event"] == "step_log" && event["step"] == step;
-    outcome.events.iter().filter(of_step).map(|event| event["text"].as_str().unwrap().to_owned() + "\n").collect()
+    outcome
+        .events
+        .iter()
+        .filter(of_step)
+        .map(|event| event["text"].as_str().unwrap().to_owned() + "\n")
+        .collect()
 }
 
 /// For messages.

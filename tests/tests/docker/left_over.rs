@@ -13,7 +13,9 @@ fn containers_of_killed_runs_are_removed_by_the_next_and_those_of_living_ones_ar
     let Some(engine) = Engine::shared() else { return };
     let (killed, living) = (nap(32), nap(33));
     let text = |nap: &str| {
-        format!("cullet: 1\nsteps:\n  a: {{ image: 'oci-layout:app', run: 'sleep {nap}' }}\n  quick: {{ image: 'oci-layout:app', run: 'true' }}\n")
+        format!(
+            "cullet: 1\nsteps:\n  a: {{ image: 'oci-layout:app', run: 'sleep {nap}' }}\n  quick: {{ image: 'oci-layout:app', run: 'true' }}\n"
+        )
     };
     let start = |nap: &str| -> (User, cullet_tests::Checkout, Running) {
         let (user, checkout) = (User::new(), checkout(&text(nap)));
@@ -24,7 +26,11 @@ fn containers_of_killed_runs_are_removed_by_the_next_and_those_of_living_ones_ar
     let (user, project, run) = start(&killed);
     let (_other, _project, other) = start(&living);
     run.kill();
-    assert_eq!((engine.containers(&killed), engine.containers(&living)), (1, 1), "nobody was there to remove it");
+    assert_eq!(
+        (engine.containers(&killed), engine.containers(&living)),
+        (1, 1),
+        "nobody was there to remove it"
+    );
     // Somebody else's next run does.
     let another = User::new();
     let next = engine.run(&another, &project, &["quick"]);
@@ -73,7 +79,8 @@ fn an_image_that_is_not_what_it_is_called_is_not_used() {
     engine.run(&user, &project, &[]).assert_success();
     let two = engine.images().into_iter().find(|name| *name != one).unwrap();
     // The second image under the name of the first.
-    let tag = format!("http://engine/images/{two}/tag?repo=cullet/image&tag={}", one.rsplit(':').next().unwrap());
+    let tag =
+        format!("http://engine/images/{two}/tag?repo=cullet/image&tag={}", one.rsplit(':').next().unwrap());
     let mut curl = std::process::Command::new("curl");
     curl.args(["--silent", "--fail", "-X", "POST", "--unix-socket"]).arg(engine.socket()).arg(tag);
     assert!(curl.status().unwrap().success());

@@ -8,7 +8,6 @@
 
 mod engine;
 #[path = "../hostile/guest.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod guest;
 mod instead;
 mod left_over;

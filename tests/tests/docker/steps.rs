@@ -12,7 +12,8 @@ fn one(body: &str) -> String {
 }
 
 fn exit_code(outcome: &Outcome, step: &str) -> Option<i64> {
-    let finished = outcome.events.iter().find(|event| event["event"] == "step_finished" && event["step"] == step);
+    let finished =
+        outcome.events.iter().find(|event| event["event"] == "step_finished" && event["step"] == step);
     finished.unwrap()["exit_code"].as_i64()
 }
 
@@ -64,7 +65,8 @@ fn time_and_memory_are_limited() {
     let large = engine.run(&User::new(), &checkout(&one(body)), &[]);
     assert_eq!(large.exit_code, 1, "{:?}", large.steps);
     assert!(reason(&large, "a").starts_with("out of memory: it may have 16 MiB"), "{}", reason(&large, "a"));
-    let body = "limits: { processes: 20 }, run: 'i=0; while test $i -lt 50; do sleep 5 & i=$((i+1)); done; wait'";
+    let body =
+        "limits: { processes: 20 }, run: 'i=0; while test $i -lt 50; do sleep 5 & i=$((i+1)); done; wait'";
     let many = engine.run(&User::new(), &checkout(&one(body)), &[]);
     assert_ne!(many.exit_code, 0);
     assert_eq!(engine.containers(&nap), 0);
@@ -88,9 +90,14 @@ fn an_interrupted_run_leaves_no_container() {
 fn what_containers_cannot_do_is_refused_before_anything_runs() {
     let Some(engine) = Engine::shared() else { return };
     let user = User::new();
-    let checkout = checkout("cullet: 1\nsteps:\n  a: { image: 'oci-layout:app', run: 'true' }\n  b: { run: 'true' }\n");
+    let checkout =
+        checkout("cullet: 1\nsteps:\n  a: { image: 'oci-layout:app', run: 'true' }\n  b: { run: 'true' }\n");
     let refused = engine.cullet(&user, &checkout, &["run", "--executor", "docker"]);
-    expect(&refused, 2, &["cullet.yaml:4: step 'b' has no image, and Docker cannot run it", "give it an `image:`"]);
+    expect(
+        &refused,
+        2,
+        &["cullet.yaml:4: step 'b' has no image, and Docker cannot run it", "give it an `image:`"],
+    );
     assert!(!user.cache().join("images/engine").exists(), "something was done");
     // Only what is asked for counts.
     assert_eq!(engine.run(&user, &checkout, &["a"]).exit_code, 0);
@@ -99,7 +106,9 @@ fn what_containers_cannot_do_is_refused_before_anything_runs() {
 #[test]
 fn the_network_is_the_machines_only_where_that_is_asked_for() {
     let Some(engine) = Engine::shared() else { return };
-    let text = |network: &str| one(&format!("network: {network}, run: 'busybox ip -o link | busybox wc -l; cat /etc/hosts'"));
+    let text = |network: &str| {
+        one(&format!("network: {network}, run: 'busybox ip -o link | busybox wc -l; cat /etc/hosts'"))
+    };
     let none = engine.run(&User::new(), &checkout(&text("none")), &[]);
     let full = engine.run(&User::new(), &checkout(&text("full")), &[]);
     let links = std::fs::read_dir("/sys/class/net").unwrap().count();

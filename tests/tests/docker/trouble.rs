@@ -22,10 +22,18 @@ fn an_engine_that_is_not_there_is_said() {
     };
     let run = Outcome::of(&with("unix:///nowhere/docker.sock", &RUN));
     assert_eq!(run.exit_code, 3);
-    assert!(reason(&run, "a").contains("no Docker engine listens at /nowhere/docker.sock"), "{}", reason(&run, "a"));
+    assert!(
+        reason(&run, "a").contains("no Docker engine listens at /nowhere/docker.sock"),
+        "{}",
+        reason(&run, "a")
+    );
     let run = Outcome::of(&with("tcp://127.0.0.1:2375", &RUN));
     assert!(reason(&run, "a").contains("DOCKER_HOST is tcp://127.0.0.1:2375"), "{}", reason(&run, "a"));
-    expect(&with("unix:///nowhere/docker.sock", &["doctor"]), 0, &["docker", "no engine, and none is needed"]);
+    expect(
+        &with("unix:///nowhere/docker.sock", &["doctor"]),
+        0,
+        &["docker", "no engine, and none is needed"],
+    );
     expect(&with("tcp://x:1", &["doctor"]), 0, &["docker", "Unix sockets only"]);
 }
 
@@ -38,7 +46,12 @@ fn a_socket_for_others_is_said() {
     let dir = engine.socket().parent().unwrap().to_owned();
     std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o711)).unwrap();
     let run = |arguments: &[&str]| {
-        guest.command(guest.path("cullet")).args(arguments).env("DOCKER_HOST", engine.host()).output().unwrap()
+        guest
+            .command(guest.path("cullet"))
+            .args(arguments)
+            .env("DOCKER_HOST", engine.host())
+            .output()
+            .unwrap()
     };
     let refused = Outcome::of(&run(&RUN));
     assert_eq!(refused.exit_code, 3);

@@ -37,10 +37,14 @@ impl Container {
     /// Makes one that is not started.
     pub(super) async fn create(engine: &Engine, spec: Spec) -> Result<Self, EngineError> {
         let action = "make a container";
-        let made = match engine.ask(action, engine.client().create_container(None, spec.body(engine.sees_files()))).await {
+        let made = match engine
+            .ask(action, engine.client().create_container(None, spec.body(engine.sees_files())))
+            .await
+        {
             // It may be that it does not see this machine's files.
             Err(error) if error.is_refused() && engine.sees_files() && spec.shows_files() => {
-                let made = engine.ask(action, engine.client().create_container(None, spec.body(false))).await?;
+                let made =
+                    engine.ask(action, engine.client().create_container(None, spec.body(false))).await?;
                 engine.shared.apart.store(true, std::sync::atomic::Ordering::Relaxed);
                 made
             }
@@ -75,7 +79,8 @@ impl Container {
         let options = DownloadFromContainerOptionsBuilder::default().path("/workspace").build();
         let client = self.engine.patient_client();
         let archive = Box::pin(client.download_from_container(&self.id, Some(options)));
-        let reader = StreamReader::new(archive.map_err(|error| std::io::Error::other(super::error::said(&error))));
+        let reader =
+            StreamReader::new(archive.map_err(|error| std::io::Error::other(super::error::said(&error))));
         let reader = SyncIoBridge::new(reader);
         let place = target.clone();
         let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &target));
@@ -85,7 +90,9 @@ impl Container {
         };
         match unpacked {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(ExecuteError::NoSpace { path: place }),
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Err(ExecuteError::NoSpace { path: place })
+            }
             Err(error) => Err(setup("take the workspace from the container", error)),
         }
     }

@@ -80,7 +80,8 @@ impl Engine {
         let looked = std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                let runtime = runtime.map_err(|error| failed(address, "start a thread", None, error.to_string()))?;
+                let runtime =
+                    runtime.map_err(|error| failed(address, "start a thread", None, error.to_string()))?;
                 runtime.block_on(look(address, &process))
             });
             thread.join()
@@ -184,8 +185,7 @@ fn client(address: &Address, version: &ClientVersion) -> Result<Docker, EngineEr
 
 async fn look(address: &Address, process: &Process) -> Result<(Facts, ClientVersion), EngineError> {
     let silent = |_| silent(address, "say what it is", GREETING);
-    let (mut facts, version) =
-        tokio::time::timeout(GREETING, introduce(address)).await.map_err(silent)??;
+    let (mut facts, version) = tokio::time::timeout(GREETING, introduce(address)).await.map_err(silent)??;
     let client = client(address, &version)?;
     let removing = remove_left_over(&client, process, &mut facts.removed);
     // What stays is for the next one.
@@ -220,7 +220,11 @@ async fn introduce(address: &Address) -> Result<(Facts, ClientVersion), EngineEr
 }
 
 /// Removes containers whose processes are gone, and counts them.
-async fn remove_left_over(client: &Docker, process: &Process, removed: &mut usize) -> Result<(), ClientError> {
+async fn remove_left_over(
+    client: &Docker,
+    process: &Process,
+    removed: &mut usize,
+) -> Result<(), ClientError> {
     let filters: HashMap<String, Vec<String>> = [("label".to_owned(), vec![PROCESS.to_owned()])].into();
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     for container in client.list_containers(Some(options)).await? {

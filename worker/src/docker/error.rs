@@ -12,7 +12,9 @@ use crate::ExecuteError;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A `DOCKER_HOST` that is no Unix socket.
-    #[error("DOCKER_HOST is {text}: Cullet speaks to engines at Unix sockets only, such as unix:///var/run/docker.sock")]
+    #[error(
+        "DOCKER_HOST is {text}: Cullet speaks to engines at Unix sockets only, such as unix:///var/run/docker.sock"
+    )]
     Address {
         /// What it is.
         text: String,

@@ -124,13 +124,16 @@ fn is_directory(inputs: &Path, path: &str) -> bool {
     let Ok(root) = std::fs::File::open(inputs) else { return true };
     match crate::layers::open_dir(root.as_fd(), path.trim_matches('/').as_bytes()) {
         Ok(_) => true,
-        Err(error) => !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory),
+        Err(error) => {
+            !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+        }
     }
 }
 
 /// As the sandbox says that the step cannot start where it is to.
 async fn nowhere(launch: &Launch, mut log: Box<dyn LogSink>) -> Ended {
-    let line = format!("cullet: cannot run '/workspace/{}': No such file or directory\n", launch.working_directory);
+    let line =
+        format!("cullet: cannot run '/workspace/{}': No such file or directory\n", launch.working_directory);
     let written = tokio::task::spawn_blocking(move || log.write(Stream::Stderr, line.as_bytes()));
     // A sink that fails is as good as one that nobody reads.
     let _ = written.await;

@@ -53,10 +53,9 @@ pub(super) async fn follow(
     let duration = clock.elapsed();
     let usage = watching.seen();
     drop(watching);
-    let state = container.engine.ask(
-        "say how the container ended",
-        container.engine.client().inspect_container(&container.id, None),
-    );
+    let state = container
+        .engine
+        .ask("say how the container ended", container.engine.client().inspect_container(&container.id, None));
     let state = state.await?.state.unwrap_or_default();
     let code = i32::try_from(code).unwrap_or(i32::MAX);
     let heard = tokio::time::timeout(FAREWELL.max(duration), listening.finish(name, Exit::Code(code))).await;

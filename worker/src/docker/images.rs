@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use bollard::body_try_stream;
-use bollard::query_parameters::{ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{
+    ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+};
 use futures_util::StreamExt as _;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
@@ -48,7 +50,9 @@ impl Engine {
         let body = body_try_stream(ReaderStream::with_capacity(archive, CHUNK));
         let client = self.patient_client();
         let mut told = client.import_image(options, body, None);
-        while let Some(line) = self.ask_patiently("take an image", async { told.next().await.transpose() }).await? {
+        while let Some(line) =
+            self.ask_patiently("take an image", async { told.next().await.transpose() }).await?
+        {
             tracing::trace!(?line, "an engine takes an image");
         }
         Ok(())

@@ -67,7 +67,11 @@ impl Process {
     pub(super) fn may_remove(&self, found: Found<'_>, alive: impl Fn(&Self) -> bool) -> bool {
         let Some(process) = found.labels.get(PROCESS) else { return false };
         let Some(owner) = Self::read(process) else { return false };
-        let late = found.labels.get(UNTIL).and_then(|text| text.parse().ok()).is_some_and(|until: u64| now_s() > until);
+        let late = found
+            .labels
+            .get(UNTIL)
+            .and_then(|text| text.parse().ok())
+            .is_some_and(|until: u64| now_s() > until);
         if owner.boot == self.boot && owner.numbers == self.numbers {
             return !alive(&owner);
         }

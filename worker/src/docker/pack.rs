@@ -71,7 +71,11 @@ impl<W: Write> Packing<W> {
     fn link(&mut self, dir: &OwnedFd, file: &[u8], path: &[u8], stat: &Stat) -> io::Result<()> {
         let target = rustix::fs::readlinkat(dir, file, Vec::new())?;
         let mut header = self.header(EntryType::Symlink, stat);
-        self.tar.append_link(&mut header, name(path), Path::new(std::ffi::OsStr::from_bytes(target.as_bytes())))
+        self.tar.append_link(
+            &mut header,
+            name(path),
+            Path::new(std::ffi::OsStr::from_bytes(target.as_bytes())),
+        )
     }
 
     fn header(&self, kind: EntryType, stat: &Stat) -> Header {

@@ -166,8 +166,14 @@ mod tests {
         let err = |text: &str| vec![(Stream::Stderr, text.to_owned())];
         let missing = "[FATAL tini (7)] exec prog failed: No such file or directory\n";
         let (said, exit) = heard(&[(Stream::Stderr, missing)], 127);
-        assert_eq!((said, exit), (err("cullet: cannot run 'prog': No such file or directory\n"), Exit::Code(127)));
-        let parts = [(Stream::Stderr, "[FATAL ti"), (Stream::Stderr, "ni (7)] exec prog failed: Exec format error\n")];
+        assert_eq!(
+            (said, exit),
+            (err("cullet: cannot run 'prog': No such file or directory\n"), Exit::Code(127))
+        );
+        let parts = [
+            (Stream::Stderr, "[FATAL ti"),
+            (Stream::Stderr, "ni (7)] exec prog failed: Exec format error\n"),
+        ];
         let (said, exit) = heard(&parts, 1);
         assert_eq!((said, exit), (err("cullet: cannot run 'prog': Exec format error\n"), Exit::Code(126)));
     }
@@ -187,7 +193,8 @@ mod tests {
             let (said, exit) = heard(&[(Stream::Stderr, &text)], ended);
             assert_eq!((said, exit), (vec![(Stream::Stderr, text)], Exit::Code(ended)));
         }
-        let (said, _) = heard(&[(Stream::Stdout, missing), (Stream::Stderr, "a"), (Stream::Stdout, "b")], 127);
+        let (said, _) =
+            heard(&[(Stream::Stdout, missing), (Stream::Stderr, "a"), (Stream::Stdout, "b")], 127);
         let is = |stream, text: &str| (stream, text.to_owned());
         assert_eq!(said, [is(Stream::Stdout, missing), is(Stream::Stderr, "a"), is(Stream::Stdout, "b")]);
     }

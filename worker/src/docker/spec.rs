@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits,
 };
 
 use super::account::Account;
@@ -65,7 +66,10 @@ impl Spec {
     /// One that is never started.
     pub(super) fn to_look_into(image: &str, process: &Process) -> Self {
         let labels = Some(process.labels(Duration::ZERO));
-        Self { body: ContainerCreateBody { labels, cmd: Some(vec!["-".to_owned()]), ..bare(image) }, shown: Vec::new() }
+        Self {
+            body: ContainerCreateBody { labels, cmd: Some(vec!["-".to_owned()]), ..bare(image) },
+            shown: Vec::new(),
+        }
     }
 
     /// Whether it depends on the engine seeing files of this machine.
@@ -113,7 +117,8 @@ fn host_config(launch: &Launch, account: &Account, processors: u32) -> HostConfi
     let limits = &launch.limits;
     let memory = (limits.memory_bytes > 0).then(|| signed(limits.memory_bytes.max(LEAST_MEMORY)));
     let most_cpu = processors.saturating_mul(1000).max(LEAST_CPU);
-    let nano_cpus = (limits.cpu_millis > 0).then(|| i64::from(limits.cpu_millis.clamp(LEAST_CPU, most_cpu)) * 1_000_000);
+    let nano_cpus =
+        (limits.cpu_millis > 0).then(|| i64::from(limits.cpu_millis.clamp(LEAST_CPU, most_cpu)) * 1_000_000);
     let processes = if limits.processes == 0 { MOST_PROCESSES } else { limits.processes.min(MOST_PROCESSES) };
     // Empty at first, whatever the image has there; and gone with the container.
     let workspace = Mount {
@@ -188,7 +193,10 @@ mod tests {
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let none = body(&launch(&[], StepLimits::default()), true);
         assert_eq!(none.env.unwrap(), ["FROM_IMAGE=a=b", path, "HOME=/srv", "HOSTNAME"]);
-        assert_eq!((none.user.as_deref(), none.working_dir.as_deref()), (Some("5:6"), Some("/workspace/sub")));
+        assert_eq!(
+            (none.user.as_deref(), none.working_dir.as_deref()),
+            (Some("5:6"), Some("/workspace/sub"))
+        );
         let all = [("HOME", "/h"), ("HOSTNAME", "mine"), ("PATH", "/p"), ("FROM_IMAGE", "")];
         let declared = body(&launch(&all, StepLimits::default()), true);
         assert_eq!(declared.env.unwrap(), ["HOME=/h", "HOSTNAME=mine", "PATH=/p", "FROM_IMAGE="]);
@@ -197,7 +205,8 @@ mod tests {
     #[test]
     fn files_are_shown_where_they_are_seen() {
         let launch = launch(&[], StepLimits::default());
-        let mounts = |body: &ContainerCreateBody| body.host_config.as_ref().unwrap().mounts.as_ref().unwrap().len();
+        let mounts =
+            |body: &ContainerCreateBody| body.host_config.as_ref().unwrap().mounts.as_ref().unwrap().len();
         let (seen, apart) = (body(&launch, true), body(&launch, false));
         assert_eq!((mounts(&seen), mounts(&apart)), (2, 1));
         assert_eq!(apart.host_config.unwrap().extra_hosts.unwrap(), ["cullet:127.0.0.1"]);
@@ -209,11 +218,20 @@ mod tests {
     fn limits_are_within_what_engines_take() {
         let config = |limits| body(&launch(&[], limits), true).host_config.unwrap();
         let none = config(StepLimits::default());
-        assert_eq!((none.memory, none.memory_swap, none.nano_cpus, none.pids_limit), (None, None, None, Some(4097)));
+        assert_eq!(
+            (none.memory, none.memory_swap, none.nano_cpus, none.pids_limit),
+            (None, None, None, Some(4097))
+        );
         let small = config(StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 9 });
-        assert_eq!((small.memory, small.nano_cpus, small.pids_limit), (Some(6 << 20), Some(10_000_000), Some(10)));
+        assert_eq!(
+            (small.memory, small.nano_cpus, small.pids_limit),
+            (Some(6 << 20), Some(10_000_000), Some(10))
+        );
         assert_eq!(small.memory_swap, small.memory);
         let large = config(StepLimits { cpu_millis: 64_000, memory_bytes: u64::MAX, processes: u32::MAX });
-        assert_eq!((large.memory, large.nano_cpus, large.pids_limit), (Some(i64::MAX), Some(2_000_000_000), Some(4097)));
+        assert_eq!(
+            (large.memory, large.nano_cpus, large.pids_limit),
+            (Some(i64::MAX), Some(2_000_000_000), Some(4097))
+        );
     }
 }

@@ -44,7 +44,9 @@ impl Unpacking {
                 made(rustix::fs::symlinkat(&target[..], &dir, name))
             }
             EntryType::Link => self.hard_link(&entry, &dir, name),
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => self.file(&mut entry, &dir, name),
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                self.file(&mut entry, &dir, name)
+            }
             // Neither a pipe nor a device is data: an output that is one is refused as such.
             EntryType::Fifo | EntryType::Char | EntryType::Block => {
                 made(rustix::fs::mknodat(&dir, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0))
@@ -191,7 +193,11 @@ mod tests {
     #[test]
     fn what_is_no_data_is_seen_as_such() {
         let to = tempfile::tempdir().unwrap();
-        let entries = [(EntryType::Directory, "w/", ""), (EntryType::Fifo, "w/pipe", ""), (EntryType::Char, "w/dev", "")];
+        let entries = [
+            (EntryType::Directory, "w/", ""),
+            (EntryType::Fifo, "w/pipe", ""),
+            (EntryType::Char, "w/dev", ""),
+        ];
         unpack(&archive(&entries)[..], to.path()).unwrap();
         use std::os::unix::fs::FileTypeExt as _;
         for name in ["pipe", "dev"] {

@@ -53,9 +53,10 @@ fn take_in(usage: &mut Usage, now: &ContainerStatsResponse) {
     let peak = memory.and_then(|memory| memory.max_usage.max(memory.usage));
     let entries = now.blkio_stats.as_ref().and_then(|blocks| blocks.io_service_bytes_recursive.as_ref());
     let moved = |wanted: &str| -> u64 {
-        let of_kind = entries.into_iter().flatten().filter(|entry| {
-            entry.op.as_ref().is_some_and(|op| op.eq_ignore_ascii_case(wanted))
-        });
+        let of_kind = entries
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.op.as_ref().is_some_and(|op| op.eq_ignore_ascii_case(wanted)));
         of_kind.filter_map(|entry| entry.value).sum()
     };
     usage.cpu_ms = usage.cpu_ms.max(cpu.unwrap_or(0) / NANOS_PER_MS);

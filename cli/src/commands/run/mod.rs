@@ -3,8 +3,8 @@
 mod deliver;
 mod execute;
 pub(crate) mod followed;
-pub(crate) mod interrupt;
 mod in_force;
+pub(crate) mod interrupt;
 mod lazy_executor;
 mod local_workers;
 mod outputs;

@@ -75,10 +75,8 @@ impl Machine {
 
     /// What the machine is, in the terms in which steps ask for it.
     pub(super) fn labels(&self, settings: &WorkerSettings) -> BTreeMap<String, String> {
-        let own = [
-            ("Arch", std::env::consts::ARCH.to_owned()),
-            ("OSFamily", std::env::consts::OS.to_owned()),
-        ];
+        let own =
+            [("Arch", std::env::consts::ARCH.to_owned()), ("OSFamily", std::env::consts::OS.to_owned())];
         // No container has the machine's own software.
         let software = self.engine.is_none().then(|| ("image", format!("host:{}", self.fingerprint)));
         let own = own.into_iter().chain(software);
