@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should fail right there"
 )]
 
+mod cluster;
 mod engine;
 #[path = "../hostile/guest.rs"]
 mod guest;
@@ -16,6 +17,9 @@ mod left_over;
 mod made;
 mod same;
 mod steps;
+#[path = "../../../image/tests/images/stub.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod stub;
 #[path = "../hostile/support.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod support;

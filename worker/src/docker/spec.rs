@@ -179,6 +179,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             limits,
             image: Some(image),
+            visit: None,
         }
     }
 

@@ -68,6 +68,15 @@ struct Extras {
 }
 
 impl Extras {
+    /// What the executor cannot do.
+    fn refuse(&self, executor: Executor) -> Result<(), CliError> {
+        if executor == Executor::Docker && self.visiting.is_some() {
+            let hint = "leave out --executor docker, or name the sandbox (--executor sandbox)";
+            return Err(CliError::usage("a shell in a step needs the sandbox, not Docker").hint(hint));
+        }
+        Ok(())
+    }
+
     /// Changes the plan to what is wanted.
     fn arrange(&mut self, plan: &mut Plan, file: &Path) -> Result<(), CliError> {
         if let Some(visiting) = &mut self.visiting {
@@ -107,6 +116,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     // They hold the text, and the run is long.
     drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
+    extras.refuse(run_config.executor)?;
     extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
