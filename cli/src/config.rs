@@ -82,9 +82,13 @@ impl OtlpSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Executor {
-    /// In namespaces of their own
+    /// In the sandbox; or on Docker, where the machine allows no sandbox
     #[default]
+    Auto,
+    /// In namespaces of their own
     Sandbox,
+    /// In containers of a Docker engine, for steps with an image (docs/docker.md)
+    Docker,
     /// As plain processes that see the whole machine
     Plain,
 }
@@ -120,6 +124,8 @@ pub struct Config {
     pub registries: RegistrySettings,
     /// Where secrets come from.
     pub secrets: SecretSettings,
+    /// `DOCKER_HOST`: where a Docker engine listens, where that is not the usual place.
+    pub docker_host: Option<String>,
     /// `TRACEPARENT`: the trace that whoever runs this is part of (W3C Trace Context).
     pub traceparent: Option<String>,
     run: RunDefaults,
@@ -191,6 +197,7 @@ impl Config {
             secrets: SecretSettings::of(&env, file.secrets.clone(), path.as_deref()),
             log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),
             otlp: OtlpSettings::of(&env),
+            docker_host: env.text("DOCKER_HOST"),
             traceparent: env.text("TRACEPARENT"),
             run: RunDefaults {
                 progress: env.parsed("CULLET_PROGRESS", choice)?.or(file.progress),

@@ -45,7 +45,8 @@ pub(crate) fn completed(labels: impl IntoIterator<Item = (String, String)>) -> B
 }
 
 /// The kind of machine for a new run: the one with this fingerprint if a worker has it, or else the one that has most
-/// processors. None while there is no worker.
+/// processors. One without software for steps, whose workers run them in images only, is there for want of others. None
+/// while there is no worker.
 pub(crate) fn choose(state: &State, preferred: &str) -> Option<Machine> {
     let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
     for worker in state.workers().filter(|worker| !worker.draining) {
@@ -55,7 +56,10 @@ pub(crate) fn choose(state: &State, preferred: &str) -> Option<Machine> {
     }
     let liked = |kind: &Kind| !preferred.is_empty() && kind.host_image == preferred;
     // Of equals the first, so that all coordinators choose the same.
-    let best = kinds.into_iter().rev().max_by_key(|(kind, cpus)| (liked(kind), *cpus))?;
+    let best = kinds
+        .into_iter()
+        .rev()
+        .max_by_key(|(kind, cpus)| (liked(kind), !kind.host_image.is_empty(), *cpus))?;
     Some(best.0.machine())
 }
 
@@ -70,7 +74,10 @@ struct Kind {
 impl Kind {
     fn of(worker: &WorkerView<'_>) -> Option<Self> {
         let label = |name: &str| worker.spec.labels.get(name).map(|value| value.to_string());
-        let host_image = label(IMAGE)?.strip_prefix(HOST)?.to_owned();
+        let host_image = match label(IMAGE) {
+            Some(image) => image.strip_prefix(HOST)?.to_owned(),
+            None => label(LABEL.0).filter(|value| value == LABEL.1).map(|_| String::new())?,
+        };
         Some(Self { host_image, arch: label(ARCH)?, os: label(OS)?, executor: label(EXECUTOR)? })
     }
 
@@ -90,7 +97,8 @@ mod tests {
     fn state(workers: &[(&str, u32)]) -> State {
         let mut state = State::default();
         for (number, (image, cpu_millis)) in workers.iter().enumerate() {
-            let labels = [(ARCH, "x86_64"), (OS, "linux"), (IMAGE, image)];
+            let software = if image.is_empty() { LABEL } else { (IMAGE, *image) };
+            let labels = [(ARCH, "x86_64"), (OS, "linux"), software];
             let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let spec = WorkerSpec {
                 name: format!("w{number}").into(),
@@ -109,6 +117,16 @@ mod tests {
         let chosen = |preferred: &str| choose(&state, preferred).unwrap().host_image;
         assert_eq!((chosen("a"), chosen("x"), chosen("")), ("a".to_owned(), "b".to_owned(), "b".to_owned()));
         assert!(choose(&State::default(), "a").is_none());
+    }
+
+    #[test]
+    fn workers_that_run_images_only_are_a_kind_for_want_of_others() {
+        assert_eq!(choose(&state(&[("", 9000), ("host:a", 1000)]), "").unwrap().host_image, "a");
+        let state = state(&[("", 9000)]);
+        let machine = choose(&state, "a").unwrap();
+        let labels = &state.workers().next().unwrap().spec.labels;
+        let has = |required: Box<[Label]>| required.iter().all(|(name, value)| labels.get(name) == Some(value));
+        assert!(has(requirement_of_images(&machine)) && !has(requirement(&machine)));
     }
 
     #[test]

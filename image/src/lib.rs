@@ -27,5 +27,5 @@ pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
 pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, RegistryProblem};
 pub use resolve::{Layer, Resolved, resolve};
-pub use store::{Evicted, HeldImage, Progress, Store, StoreOptions, StoreStats, StoredLayer};
+pub use store::{EngineExport, Evicted, HeldImage, Progress, Store, StoreOptions, StoreStats, StoredLayer};
 pub use writer::{LayoutWriter, WrittenImage};

@@ -1,4 +1,4 @@
-//! How a step's process is run. One trait; the sandbox, a plain process and (later) Docker stand behind it.
+//! How a step's process is run. One trait; the sandbox, a plain process and Docker stand behind it.
 
 use std::fmt::Debug;
 use std::path::PathBuf;

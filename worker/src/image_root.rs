@@ -17,6 +17,8 @@ pub struct ImageRoot {
     pub env: Vec<(String, String)>,
     /// `USER`: `USER[:GROUP]`, names of the image's `/etc/passwd` and `/etc/group` or numbers. Empty for root.
     pub user: String,
+    /// What a container engine calls it, where that has it in place of layers here.
+    pub in_engine: Option<String>,
 }
 
 /// What a step changed of its image: an upper directory of overlayfs, in the step's scratch directory.

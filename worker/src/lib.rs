@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod cgroup;
 pub mod collect;
 pub mod conclusion;
+pub mod docker;
 pub mod executor;
 pub mod host;
 mod image_root;

@@ -60,7 +60,7 @@ pub struct RunArgs {
     /// Let steps use at most SIZE of memory at once [env: CULLET_MEMORY] [default: all]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub memory: Option<u64>,
-    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
     /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]

@@ -41,7 +41,7 @@ pub struct WorkerArgs {
     /// Let steps use at most SIZE of memory at once [env: CULLET_MEMORY] [default: all]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub memory: Option<u64>,
-    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
     /// Say what the worker is, so that steps can ask for it; may be repeated

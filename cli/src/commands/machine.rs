@@ -1,10 +1,11 @@
 //! What this machine gives to steps: a way to execute them, and room.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::session::Capacity;
+use cullet_worker::docker::{Address, DockerExecutor, Engine, EngineError};
 use cullet_worker::host::HostTools;
 use cullet_worker::plain::PlainExecutor;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, SandboxReport, Tier, probe};
@@ -18,6 +19,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// An executor that is ready.
 pub(super) struct Started {
     pub(super) executor: Box<dyn StepExecutor>,
+    /// Where it runs steps in containers: whose, and why, in a sentence.
+    pub(super) docker: Option<(Engine, String)>,
     /// In which way it is weaker than documented. It is used all the same, but not in silence.
     pub(super) weakness: Option<String>,
     /// Those of the limits asked for that it does not enforce here.
@@ -40,7 +43,7 @@ pub(super) fn unenforced(kinds: &[&str]) -> String {
 pub(super) fn start(
     choice: Executor,
     tools: HostTools,
-    cache: &Path,
+    config: &Config,
     limits: &StepLimits,
 ) -> Result<Started, ExecuteError> {
     let launcher = LauncherCommand::this_program();
@@ -48,15 +51,52 @@ pub(super) fn start(
         Executor::Plain => {
             let plain = PlainExecutor::start(launcher, tools, GRACE)?;
             let unenforced = plain.missing(limits);
-            Ok(Started { executor: Box::new(plain), weakness: None, unenforced })
+            Ok(Started { executor: Box::new(plain), docker: None, weakness: None, unenforced })
         }
         Executor::Sandbox => {
-            let sandbox = Sandbox::start(launcher, SandboxConfig::new(tools, vec![cache.to_owned()]))?;
+            let sandbox =
+                Sandbox::start(launcher, SandboxConfig::new(tools, vec![config.cache_dir.clone()]))?;
             let weakness = weakness(&sandbox.tier());
             let unenforced = sandbox.missing(limits);
-            Ok(Started { executor: Box::new(sandbox), weakness, unenforced })
+            Ok(Started { executor: Box::new(sandbox), docker: None, weakness, unenforced })
         }
+        Executor::Docker => {
+            let engine = engine(config).map_err(|error| ExecuteError::Unavailable(error.to_string()))?;
+            Ok(in_containers(engine, limits, None))
+        }
+        Executor::Auto => match start(Executor::Sandbox, tools, config, limits) {
+            Err(ExecuteError::Unavailable(reason)) => match engine(config) {
+                Ok(engine) => Ok(in_containers(engine, limits, Some(reason))),
+                Err(error) => Err(ExecuteError::Unavailable(format!("{reason}; and {error}"))),
+            },
+            started => started,
+        },
     }
+}
+
+/// The Docker engine of this machine; blocks for some milliseconds, or ten seconds where it does not answer.
+pub(super) fn engine(config: &Config) -> Result<Engine, EngineError> {
+    Engine::find(&Address::of(config.docker_host.as_deref())?)
+}
+
+fn in_containers(engine: Engine, limits: &StepLimits, no_sandbox: Option<String>) -> Started {
+    let unenforced = engine.missing(limits);
+    let executor = DockerExecutor::new(engine.clone(), GRACE);
+    let mut text = format!("steps run in containers of {}", about(&engine));
+    let executor = match no_sandbox {
+        None => executor,
+        Some(reason) => {
+            text = format!("{text}, as this machine allows no sandbox: {reason}");
+            executor.instead_of_a_sandbox(reason)
+        }
+    };
+    Started { executor: Box::new(executor), docker: Some((engine, text)), weakness: None, unenforced }
+}
+
+/// An engine, for people.
+pub(super) fn about(engine: &Engine) -> String {
+    let (facts, address) = (engine.facts(), engine.address());
+    format!("the Docker engine {} at {address} (API {})", facts.version, facts.api)
 }
 
 fn weakness(tier: &Tier) -> Option<String> {
@@ -68,7 +108,8 @@ fn weakness(tier: &Tier) -> Option<String> {
 pub(super) const fn name(choice: Executor) -> &'static str {
     match choice {
         Executor::Plain => "plain",
-        Executor::Sandbox => "sandbox",
+        Executor::Docker => "docker",
+        Executor::Auto | Executor::Sandbox => "sandbox",
     }
 }
 

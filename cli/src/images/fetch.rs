@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
-    Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Store, StoreOptions, resolve,
+    Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions,
+    resolve,
 };
 use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::error::unusable;
+use super::in_engine::Engines;
 use super::telling::Telling;
 use crate::commands::run::watchers::Watchers;
 use crate::config::{Config, RegistrySettings};
@@ -19,21 +21,23 @@ use crate::error::CliError;
 /// The images of a cache directory.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     settings: RegistrySettings,
     /// Who is told of images on their way.
     pub(super) watchers: Watchers,
     /// Opened for the first step that is executed in an image.
     store: OnceCell<Opened>,
+    /// The engine that has images in place of this store, and whoever puts one there.
+    pub(super) engines: Engines,
 }
 
 /// An image, while somebody wants it.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    digest: Digest,
+    pub(super) digest: Digest,
     /// What the pipeline calls it, and where it can be had by that; files and directories are absolute, registries are
     /// asked for the digest.
-    references: Vec<(String, Reference)>,
+    pub(super) references: Vec<(String, Reference)>,
     /// Held by whoever fetches it, with the failure of the last who did.
     fetching: Mutex<Option<ImageError>>,
     /// How often that was tried in vain.
@@ -48,7 +52,7 @@ struct Opened {
 
 /// Why an image cannot be the root directory of a step, where [`ImageError`] does not know.
 #[derive(Debug, thiserror::Error)]
-enum RootError {
+pub(super) enum RootError {
     /// The key is of another image than the one that is there now.
     #[error(
         "{reference} is the image {found} now, and the run was to have {pinned}, which has to be the digest of the manifest \
@@ -82,7 +86,13 @@ impl Fetcher {
     /// Nothing is looked at yet.
     pub(super) fn new(config: &Config) -> Self {
         let (dir, settings) = (config.images_dir(), config.registries.clone());
-        Self { dir, settings, watchers: Watchers::idle(), store: OnceCell::new() }
+        Self {
+            dir,
+            settings,
+            watchers: Watchers::idle(),
+            store: OnceCell::new(),
+            engines: Engines::default(),
+        }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -93,6 +103,7 @@ impl Fetcher {
         if self.store.initialized() {
             self.evict(bound)?;
         }
+        self.engines.settle(&self.dir, bound);
         Ok(())
     }
 
@@ -119,8 +130,14 @@ impl Fetcher {
             owned: *owned,
             env: image.config.env.clone(),
             user: image.config.user.clone().unwrap_or_default(),
+            in_engine: None,
         };
         Ok(HeldRoot { root, hold: Box::new(image) })
+    }
+
+    /// The images of this machine.
+    pub(super) async fn store(&self) -> Result<&Store, ImageFault> {
+        Ok(&self.store.get_or_try_init(|| self.open()).await?.store)
     }
 
     async fn open(&self) -> Result<Opened, ImageFault> {
@@ -187,7 +204,7 @@ impl Fetcher {
     }
 
     /// What is to be done is known of a full disk.
-    fn failure(&self, error: ImageError) -> ImageFault {
+    pub(super) fn failure(&self, error: ImageError) -> ImageFault {
         if error.is_no_space() {
             return fault(RootError::NoSpace { dir: self.dir.clone(), source: error });
         }
@@ -195,7 +212,7 @@ impl Fetcher {
     }
 
     /// A client costs more than a run that the cache answers.
-    fn registries(&self) -> Result<Registries, CliError> {
+    pub(super) fn registries(&self) -> Result<Registries, CliError> {
         Registries::new(self.settings.options()?).map_err(unusable)
     }
 }
@@ -212,14 +229,28 @@ async fn one(
     registries: &Registries,
     telling: &mut Telling<'_>,
 ) -> Result<Result<HeldImage, RootError>, ImageError> {
+    let image = match resolved(wanted, reference, registries, telling).await? {
+        Ok(image) => image,
+        Err(error) => return Ok(Err(error)),
+    };
+    telling.begins(store.progress(&image));
+    telling.during(store.take(&image), Some((store, &image))).await.map(Ok)
+}
+
+/// The image as it is there, if that is the one that is meant.
+pub(super) async fn resolved(
+    wanted: &Wanted,
+    reference: &Reference,
+    registries: &Registries,
+    telling: &mut Telling<'_>,
+) -> Result<Result<Resolved, RootError>, ImageError> {
     let image = telling.during(resolve(reference, &Platform::host(), registries), None).await?;
     let (found, pinned) = (image.manifest_digest, wanted.digest);
     if found != pinned {
         let reference = reference.to_string();
         return Ok(Err(RootError::Changed { reference, pinned, found }));
     }
-    telling.begins(store.progress(&image));
-    telling.during(store.take(&image), Some((store, &image))).await.map(Ok)
+    Ok(Ok(image))
 }
 
 /// Nobody knows of such an image.

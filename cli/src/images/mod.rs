@@ -6,6 +6,7 @@ mod error;
 mod fetch;
 mod file;
 mod find;
+mod in_engine;
 mod lock;
 mod on_worker;
 mod pinned;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use cullet_image::{ImageError, Reference};
+use cullet_worker::docker::Engine;
 use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
 
 use super::fetch::{Fetcher, Wanted, fault, unknown};
@@ -16,6 +17,8 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct WorkerImages {
     fetcher: Fetcher,
+    /// Where steps run in containers.
+    engine: OnceLock<Engine>,
     /// By digest and reference, while attempts wait for them: no more than attempts run at once.
     wanted: Mutex<HashMap<(String, String), Arc<Wanted>>>,
 }
@@ -28,7 +31,12 @@ struct Elsewhere(String);
 impl WorkerImages {
     /// Nothing is looked at yet.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { fetcher: Fetcher::new(config), wanted: Mutex::default() }
+        Self { fetcher: Fetcher::new(config), engine: OnceLock::new(), wanted: Mutex::default() }
+    }
+
+    /// From here on images are put into this engine. The first one counts.
+    pub(crate) fn are_in(&self, engine: Engine) {
+        let _ = self.engine.set(engine);
     }
 
     /// Brings the images below `bound` bytes, as far as no step is in one, and says whether any went; blocks.
@@ -36,6 +44,7 @@ impl WorkerImages {
     /// # Errors
     /// The store cannot be read or written.
     pub(crate) fn evict(&self, bound: u64) -> Result<bool, ImageError> {
+        self.fetcher.engines.settle(self.fetcher.dir.as_path(), bound);
         self.fetcher.evict(bound)
     }
 
@@ -65,7 +74,10 @@ impl ImageRoots for WorkerImages {
         let reference = reference.ok_or_else(|| unknown(manifest))?;
         let wanted = self.wanted(manifest, reference)?;
         let began = Instant::now();
-        let root = self.fetcher.root(&wanted).await;
+        let root = match self.engine.get() {
+            Some(engine) => self.fetcher.in_engine(&wanted, engine).await,
+            None => self.fetcher.root(&wanted).await,
+        };
         let took_ms = began.elapsed().as_millis();
         match &root {
             Ok(_) if took_ms < WORTH_TELLING_MS => {}

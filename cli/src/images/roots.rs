@@ -6,6 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use cullet_coordinator::images::Images;
 use cullet_image::{Digest, ImageError, Reference};
+use cullet_worker::docker::Engine;
 use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
 
 use super::fetch::{Fetcher, Wanted, unknown};
@@ -39,6 +40,15 @@ impl LocalImages {
     pub(crate) fn watched_by(mut self, watchers: Watchers) -> Self {
         self.fetcher.watchers = watchers;
         self
+    }
+
+    /// The image in an engine, put there if it is not.
+    ///
+    /// # Errors
+    /// It cannot be had, or the engine fails.
+    pub(crate) async fn in_engine(&self, manifest: &str, engine: &Engine) -> Result<HeldRoot, ImageFault> {
+        let wanted = self.wanted.get(manifest).ok_or_else(|| unknown(manifest))?;
+        self.fetcher.in_engine(wanted, engine).await
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod compression;
+mod content;
 mod error;
 mod limits;
 mod meta;
@@ -17,6 +18,7 @@ mod write;
 mod tests;
 
 pub use compression::Compression;
+pub(crate) use content::write_content;
 pub use error::LayerError;
 pub(crate) use error::shown;
 pub use limits::{Devices, Limits, Notes, OverlayForm, Owners};

@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// A document of the store; none where it is missing or damaged, for then it is fetched again.
-    fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ImageError> {
+    pub(super) fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ImageError> {
         let path = self.blob_path(digest);
         if !path.exists() {
             return Ok(None);
@@ -102,7 +102,7 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    fn config(
+    pub(super) fn config(
         &self,
         manifest: &Digest,
         read: &Manifest,

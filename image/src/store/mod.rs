@@ -17,6 +17,7 @@
 mod clean;
 mod durable;
 mod evict;
+mod export;
 mod flight;
 mod held;
 mod hold;
@@ -38,6 +39,7 @@ use crate::source::{Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
 pub use evict::{Evicted, StoreStats};
+pub use export::EngineExport;
 use flight::Flights;
 pub use held::HeldImage;
 pub use progress::Progress;

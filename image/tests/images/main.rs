@@ -3,6 +3,7 @@
 
 mod archives;
 mod eviction;
+mod export;
 mod faults;
 mod layouts;
 mod made;

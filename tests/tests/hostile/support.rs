@@ -79,7 +79,11 @@ impl Drop for Running {
 
 /// Starts the binary, with its output kept.
 pub(crate) fn start(user: &User, checkout: &Checkout, arguments: &[&str]) -> Running {
-    let mut command = user.command(checkout.path(), arguments.iter().copied());
+    start_command(&mut user.command(checkout.path(), arguments.iter().copied()))
+}
+
+/// Starts a command, with its output kept.
+pub(crate) fn start_command(command: &mut Command) -> Running {
     Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
 }
 

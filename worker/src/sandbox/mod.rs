@@ -19,6 +19,7 @@ mod tier;
 pub use config::{IMAGE_BLOCK, INSIDE_UID, LauncherCommand, SANDBOX_UID, SandboxConfig, ViewConfig};
 pub use executor::Sandbox;
 pub use launcher::launcher_main;
+pub(crate) use launcher::{Account, ETC_FILES, Wanted};
 pub use owner::sandbox_owner;
 pub use probe::{Fact, SandboxReport, probe};
 pub use tier::Tier;

@@ -1,6 +1,7 @@
 //! What is looked at.
 
 use cullet_coordinator::resolve::describe;
+use cullet_worker::docker::{Engine, EngineError};
 use cullet_worker::sandbox::Tier;
 
 use crate::commands::machine;
@@ -52,7 +53,10 @@ impl Check {
 
 /// Everything, in the order in which it is shown.
 pub(super) fn all(config: &Config) -> Vec<Check> {
-    let mut checks = vec![machine(), settings(config), sandbox(config), cache(config), space(config)];
+    let engine = machine::engine(config);
+    let sandbox = sandbox(config, engine.is_ok());
+    let mut checks =
+        vec![machine(), settings(config), sandbox, docker(engine), cache(config), space(config)];
     checks.extend(secrets(config));
     checks
 }
@@ -84,14 +88,33 @@ fn secrets(config: &Config) -> Option<Check> {
     }
 }
 
-fn sandbox(config: &Config) -> Check {
+fn sandbox(config: &Config, has_engine: bool) -> Check {
     let plain = "or run steps without one: cullet run --executor plain";
     match machine::sandbox(config).tier {
         Tier::Full => Check::good("sandbox", "full".to_owned()),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
+        Tier::Unavailable { reason } if has_engine => {
+            let docker = "steps with an image run on Docker instead, others do not run";
+            Check::not("sandbox", Verdict::Limited, reason, Some(format!("{docker}; {plain}")))
+        }
         Tier::Unavailable { reason } => {
             Check::not("sandbox", Verdict::Broken, reason, Some(plain.to_owned()))
         }
+    }
+}
+
+/// Nobody needs an engine who has the sandbox.
+fn docker(engine: Result<Engine, EngineError>) -> Check {
+    match engine {
+        Ok(engine) => {
+            let removed = match engine.facts().removed {
+                0 => String::new(),
+                count => format!("; removed {count} containers of processes that are gone"),
+            };
+            Check::good("docker", format!("{}{removed}", machine::about(&engine)))
+        }
+        Err(EngineError::Absent { .. }) => Check::good("docker", "no engine, and none is needed".to_owned()),
+        Err(error) => Check::not("docker", Verdict::Limited, error.to_string(), None),
     }
 }
 

@@ -16,12 +16,13 @@ use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::{ImageRoots, SecretValues, StepExecutor};
+use cullet_worker::SecretValues;
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
+use super::in_force::InForce;
 use super::interrupt;
-use super::lazy_executor::LazyExecutor;
+use super::lazy_executor::{LazyExecutor, Ready};
 use super::local_workers::{LocalWorkers, step_limits};
 use super::prepare::{FUNCTION, Prepared};
 use super::sources::SourceBlobs;
@@ -31,6 +32,7 @@ use super::watchers::Watchers;
 use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
+use crate::images::LocalImages;
 
 /// A run, ready to go.
 pub(super) struct Execution<'a> {
@@ -46,7 +48,7 @@ pub(super) struct Execution<'a> {
     /// Not even a lease could be written: the disk of the cache, where steps would work, is full.
     pub(super) full: bool,
     /// What steps with an image run in.
-    pub(super) images: Arc<dyn ImageRoots>,
+    pub(super) images: Arc<LocalImages>,
     /// Who looks into steps.
     pub(super) visits: Option<Visits>,
     /// Which steps are executed twice.
@@ -113,14 +115,15 @@ impl Execution<'_> {
     }
 
     fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {
+        let choice = self.run_config.executor;
+        let executor = executor(choice, &self.prepared.tools, self.config, self.limits, watchers);
+        let images = InForce { choice, executor: Arc::clone(&executor), images: Arc::clone(&self.images) };
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
-            images: Arc::clone(&self.images),
+            images: Arc::new(images),
             secrets: Arc::clone(&self.secrets),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
-        let executor =
-            executor(self.run_config.executor, &self.prepared.tools, self.config, self.limits, watchers);
         let (full, read_only) = (self.full, self.cache.disk.is_read_only());
         let cache_dir = self.config.cache_dir.clone();
         let make = move || {
@@ -158,16 +161,21 @@ fn executor(
     config: &Config,
     limits: Limits,
     watchers: Watchers,
-) -> Arc<dyn StepExecutor> {
-    let (tools, cache) = (tools.clone(), config.cache_dir.clone());
+) -> Arc<LazyExecutor> {
+    let (tools, config) = (tools.clone(), config.clone());
     let start = move || {
-        let started = machine::start(choice, tools.clone(), &cache, &step_limits(limits))?;
-        let unenforced = (!started.unenforced.is_empty()).then(|| machine::unenforced(&started.unenforced));
-        for text in started.weakness.into_iter().chain(unenforced) {
-            let level = "warning".to_owned();
+        let started = machine::start(choice, tools.clone(), &config, &step_limits(limits))?;
+        let say = |level: &str, text: String| {
+            let level = level.to_owned();
             watchers.clone().event(&Event::Note(Note { level, kind: None, step: None, text }));
-        }
-        Ok(started.executor)
+        };
+        let unenforced = (!started.unenforced.is_empty()).then(|| machine::unenforced(&started.unenforced));
+        started.weakness.into_iter().chain(unenforced).for_each(|text| say("warning", text));
+        let engine = started.docker.map(|(engine, text)| {
+            say("info", text);
+            engine
+        });
+        Ok(Ready { executor: started.executor, engine })
     };
     Arc::new(LazyExecutor::new(machine::name(choice), Box::new(start)))
 }

@@ -4,27 +4,39 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cullet_worker::docker::Engine;
 use cullet_worker::{ExecuteError, Execution, Launch, LogSink, StepExecutor};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 /// Makes an executor; blocks for some milliseconds.
-type Start = dyn Fn() -> Result<Box<dyn StepExecutor>, ExecuteError> + Send + Sync;
+type Start = dyn Fn() -> Result<Ready, ExecuteError> + Send + Sync;
+
+/// An executor, and the engine that it runs steps in, if it does.
+pub(super) struct Ready {
+    pub(super) executor: Box<dyn StepExecutor>,
+    pub(super) engine: Option<Engine>,
+}
 
 /// See the module.
 pub(super) struct LazyExecutor {
     name: &'static str,
     start: Arc<Start>,
-    executor: OnceCell<Box<dyn StepExecutor>>,
+    ready: OnceCell<Ready>,
 }
 
 impl LazyExecutor {
     pub(super) fn new(name: &'static str, start: Box<Start>) -> Self {
-        Self { name, start: start.into(), executor: OnceCell::new() }
+        Self { name, start: start.into(), ready: OnceCell::new() }
+    }
+
+    /// The engine that steps run in; none where that is the sandbox.
+    pub(super) async fn engine(&self) -> Result<Option<&Engine>, ExecuteError> {
+        Ok(self.ready.get_or_try_init(|| self.begin()).await?.engine.as_ref())
     }
 
     /// Off the async threads, which have other things to do meanwhile.
-    async fn begin(&self) -> Result<Box<dyn StepExecutor>, ExecuteError> {
+    async fn begin(&self) -> Result<Ready, ExecuteError> {
         let start = Arc::clone(&self.start);
         let started = tokio::task::spawn_blocking(move || start()).await;
         started.map_err(|error| ExecuteError::Setup {
@@ -52,7 +64,7 @@ impl StepExecutor for LazyExecutor {
         log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
-        let executor = self.executor.get_or_try_init(|| self.begin()).await?;
-        executor.execute(launch, log, cancel).await
+        let ready = self.ready.get_or_try_init(|| self.begin()).await?;
+        ready.executor.execute(launch, log, cancel).await
     }
 }

@@ -3,6 +3,7 @@
 mod deliver;
 mod execute;
 pub(crate) mod followed;
+mod in_force;
 pub(crate) mod interrupt;
 mod lazy_executor;
 mod local_workers;
@@ -26,7 +27,7 @@ use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::images::first_local;
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
-use cullet_pipeline::plan::Limits;
+use cullet_pipeline::plan::{Image, Limits};
 
 use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
@@ -68,6 +69,15 @@ struct Extras {
 }
 
 impl Extras {
+    /// What the executor cannot do.
+    fn refuse(&self, executor: Executor) -> Result<(), CliError> {
+        if executor == Executor::Docker && self.visiting.is_some() {
+            let hint = "leave out --executor docker, or name the sandbox (--executor sandbox)";
+            return Err(CliError::usage("a shell in a step needs the sandbox, not Docker").hint(hint));
+        }
+        Ok(())
+    }
+
     /// Changes the plan to what is wanted.
     fn arrange(&mut self, plan: &mut Plan, file: &Path) -> Result<(), CliError> {
         if let Some(visiting) = &mut self.visiting {
@@ -107,6 +117,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     // They hold the text, and the run is long.
     drop(warnings);
     refuse_unsupported(&plan, &args.pipeline.file)?;
+    extras.refuse(run_config.executor)?;
     extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
@@ -138,11 +149,22 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
             "steps with an image need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
              configuration file",
         ),
-        Executor::Sandbox => return Ok(()),
+        Executor::Docker => return refuse_host(plan, file),
+        Executor::Auto | Executor::Sandbox => return Ok(()),
     };
     let Some((reference, step)) = found else { return Ok(()) };
     let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
     Err(CliError::usage(format!("{place}: the image '{reference}' {problem}")).hint(hint))
+}
+
+/// Containers have no machine's software.
+fn refuse_host(plan: &Plan, file: &Path) -> Result<(), CliError> {
+    let host = plan.steps.iter().filter(|step| step.settings.image == Image::Host);
+    let Some(step) = host.min_by_key(|step| step.line) else { return Ok(()) };
+    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
+    let problem = "has no image, and Docker cannot run it: it would have the machine's own software";
+    let hint = "give it an `image:` that has what it needs, or run it in the sandbox (--executor sandbox)";
+    Err(CliError::usage(format!("{place} {problem}")).hint(hint))
 }
 
 /// Keys that are valid and that this version cannot execute are refused, never ignored.

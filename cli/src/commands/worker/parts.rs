@@ -9,6 +9,7 @@ use cullet_cache::{
 };
 use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
+use cullet_worker::docker::Engine;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 use cullet_worker::{NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
@@ -29,6 +30,8 @@ pub(super) struct Machine {
     images: bool,
     /// The digest of its software.
     fingerprint: String,
+    /// Where steps run in containers.
+    engine: Option<Engine>,
 }
 
 impl Machine {
@@ -37,42 +40,47 @@ impl Machine {
     pub(super) fn look(settings: &WorkerSettings) -> Result<Self, CliError> {
         let WorkerSettings { base, executor, .. } = settings;
         let (tools, fingerprint) = prepare::look(base);
-        let sandbox = (*executor == Executor::Sandbox).then(|| machine::sandbox(base));
-        if let Some(Tier::Unavailable { reason }) = sandbox.as_ref().map(|sandbox| &sandbox.tier) {
-            return Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
-                .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"));
-        }
+        let is_sandbox = matches!(executor, Executor::Auto | Executor::Sandbox);
+        let sandbox = is_sandbox.then(|| machine::sandbox(base));
+        let choice = match sandbox.as_ref().map(|sandbox| &sandbox.tier) {
+            Some(Tier::Unavailable { reason }) => instead_of_the_sandbox(*executor, reason)?,
+            Some(_) => Executor::Sandbox,
+            None => *executor,
+        };
         let no_images = sandbox.as_ref().and_then(SandboxReport::no_images);
-        if let Some(Fact { why, remedy, .. }) = no_images {
+        if let Some(Fact { why, remedy, .. }) = no_images.filter(|_| choice == Executor::Sandbox) {
             let remedy = remedy.as_deref().unwrap_or_default();
             tracing::warn!("takes no steps in images, which cannot run here: {why}. {remedy}");
         }
-        let started =
-            machine::start(*executor, tools, &base.cache_dir, &machine::ALL_LIMITS).map_err(|error| {
-                CliError::infra(format!("the {} executor cannot start", machine::name(*executor)))
-                    .because(error)
-            })?;
+        let started = machine::start(choice, tools, base, &machine::ALL_LIMITS).map_err(|error| {
+            CliError::infra(format!("the {} executor cannot start", machine::name(choice))).because(error)
+        })?;
         if let Some(weakness) = started.weakness {
             tracing::warn!("{weakness}");
         }
         if !started.unenforced.is_empty() {
             tracing::warn!("{}", machine::unenforced(&started.unenforced));
         }
+        let engine = started.docker.map(|(engine, text)| {
+            tracing::info!("{text}; takes steps in images only");
+            engine
+        });
         Ok(Self {
             capacity: machine::capacity(settings.cpu_millis, settings.memory_bytes),
             executor: started.executor.into(),
-            images: sandbox.is_some() && no_images.is_none(),
+            images: engine.is_some() || (sandbox.is_some() && no_images.is_none()),
             fingerprint,
+            engine,
         })
     }
 
     /// What the machine is, in the terms in which steps ask for it.
     pub(super) fn labels(&self, settings: &WorkerSettings) -> BTreeMap<String, String> {
-        let own = [
-            ("Arch", std::env::consts::ARCH.to_owned()),
-            ("OSFamily", std::env::consts::OS.to_owned()),
-            ("image", format!("host:{}", self.fingerprint)),
-        ];
+        let own =
+            [("Arch", std::env::consts::ARCH.to_owned()), ("OSFamily", std::env::consts::OS.to_owned())];
+        // No container has the machine's own software.
+        let software = self.engine.is_none().then(|| ("image", format!("host:{}", self.fingerprint)));
+        let own = own.into_iter().chain(software);
         let mut labels = settings.labels.clone();
         labels.extend(own.map(|(label, value)| (label.to_owned(), value)));
         if settings.executor == Executor::Plain {
@@ -93,6 +101,7 @@ impl Machine {
         address: &str,
         (room, images): (Room, Arc<WorkerImages>),
     ) -> Result<(DaemonParts, Tiers), CliError> {
+        self.engine.iter().for_each(|engine| images.are_in(engine.clone()));
         let spool = settings.base.cache_dir.join("spool");
         let shared = shared(settings, &spool).await?;
         let (options, runtime) = (TiersOptions::default(), Handle::current());
@@ -122,6 +131,15 @@ impl Machine {
         };
         Ok((parts, tiers))
     }
+}
+
+/// Where the machine allows no sandbox: Docker, if any way was asked for.
+fn instead_of_the_sandbox(asked: Executor, reason: &str) -> Result<Executor, CliError> {
+    if asked == Executor::Auto {
+        return Ok(Executor::Auto);
+    }
+    Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
+        .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"))
 }
 
 /// The shared store: at its location, or through the coordinators.

@@ -18,7 +18,7 @@ const GROUP: &str = "root:x:0:\ncullet:x:1000:\nnogroup:x:65534:\n";
 const HOSTS: &str = "127.0.0.1 localhost cullet\n::1 localhost ip6-localhost ip6-loopback\n";
 
 /// Name and contents. A host name, a machine id or a list of resolvers in a result would make it this machine's.
-const FILES: [(&str, &str); 6] = [
+pub(crate) const FILES: [(&str, &str); 6] = [
     ("passwd", PASSWD),
     ("group", GROUP),
     ("hostname", "cullet\n"),

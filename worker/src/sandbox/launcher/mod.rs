@@ -33,7 +33,9 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setsid};
 use seccompiler::BpfProgram;
 
+pub(crate) use self::etc::FILES as ETC_FILES;
 use self::footing::Standing;
+pub(crate) use self::image::{Account, Wanted};
 use self::init::StepFds;
 use self::proc::Masks;
 use self::sys::Cloned;

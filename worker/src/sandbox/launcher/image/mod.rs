@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use self::namespace::Namespace;
 pub(super) use self::places::skeletons;
-use self::user::{Account, Wanted};
+pub(crate) use self::user::{Account, Wanted};
 use super::super::config::IMAGE_BLOCK;
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};

@@ -8,7 +8,7 @@ use crate::image_root::IMAGE_IDS;
 
 /// `USER[:GROUP]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     user: Name,
     group: Option<Name>,
 }
@@ -22,12 +22,12 @@ enum Name {
 
 /// Who a step runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Further groups.
-    pub(super) groups: Vec<u32>,
-    pub(super) home: String,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) home: String,
 }
 
 impl Account {
@@ -71,7 +71,7 @@ impl Name {
 }
 
 impl Wanted {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
         let group = group.filter(|group| !group.is_empty()).map(Name::parse).transpose()?;
         Ok(Self { user: Name::parse(user)?, group })
@@ -87,7 +87,7 @@ impl Wanted {
     }
 
     /// Asks the image's `/etc/passwd` and `/etc/group`.
-    pub(super) fn look_up(&self, passwd: &str, group: &str) -> Result<Account, Fault> {
+    pub(crate) fn look_up(&self, passwd: &str, group: &str) -> Result<Account, Fault> {
         let user = passwd.lines().map(fields).find(|fields| self.user.is_meant(fields));
         let uid = match (&user, &self.user) {
             (Some(user), _) => number(user, 2).unwrap_or_default(),

@@ -1,0 +1,34 @@
+//! The images of steps, where the executor that is in force looks for them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
+
+use super::lazy_executor::LazyExecutor;
+use crate::config::Executor;
+use crate::images::LocalImages;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct InForce {
+    pub(super) choice: Executor,
+    pub(super) executor: Arc<LazyExecutor>,
+    pub(super) images: Arc<LocalImages>,
+}
+
+#[async_trait]
+impl ImageRoots for InForce {
+    async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault> {
+        let engine = match self.choice {
+            Executor::Sandbox | Executor::Plain => Ok(None),
+            Executor::Auto | Executor::Docker => self.executor.engine().await,
+        };
+        match engine {
+            Ok(Some(engine)) => self.images.in_engine(manifest, engine).await,
+            Err(error) if self.choice == Executor::Docker => Err(ImageFault(Box::new(error))),
+            // That there is no sandbox either is said when the step is to be executed.
+            Ok(None) | Err(_) => self.images.root(manifest, reference).await,
+        }
+    }
+}

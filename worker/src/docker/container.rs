@@ -1,0 +1,153 @@
+//! One container, from its making to its end.
+
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::body_try_stream;
+use bollard::container::AttachContainerResults;
+use futures_util::TryStreamExt as _;
+use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
+
+use super::engine::LONG_PATIENCE;
+use super::spec::Spec;
+use super::{Engine, EngineError, pack, unpack};
+use crate::ExecuteError;
+use crate::sandbox::runner::setup;
+
+/// A container that goes when this does.
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) engine: Engine,
+    pub(super) id: String,
+    is_gone: bool,
+}
+
+/// What is on its way between the engine and a thread: as much as hides that they take turns.
+const PIPE_BYTES: usize = 256 << 10;
+
+/// How often and how long removing a container is tried.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Container {
+    /// Makes one that is not started.
+    pub(super) async fn create(engine: &Engine, spec: Spec) -> Result<Self, EngineError> {
+        let action = "make a container";
+        let made = match engine
+            .ask(action, engine.client().create_container(None, spec.body(engine.sees_files())))
+            .await
+        {
+            // It may be that it does not see this machine's files.
+            Err(error) if error.is_refused() && engine.sees_files() && spec.shows_files() => {
+                let made =
+                    engine.ask(action, engine.client().create_container(None, spec.body(false))).await?;
+                engine.shared.apart.store(true, std::sync::atomic::Ordering::Relaxed);
+                made
+            }
+            made => made?,
+        };
+        Ok(Self { engine: engine.clone(), id: made.id, is_gone: false })
+    }
+
+    /// Puts a directory to where steps work, with all in it owned by that user and group.
+    pub(super) async fn put(&self, inputs: PathBuf, owner: (u32, u32)) -> Result<(), ExecuteError> {
+        let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
+        let writer = SyncIoBridge::new(writer);
+        let packing = tokio::task::spawn_blocking(move || pack::pack(&inputs, owner, writer));
+        let options = UploadToContainerOptionsBuilder::default().path("/").build();
+        let body = body_try_stream(ReaderStream::with_capacity(reader, PIPE_BYTES));
+        let client = self.engine.patient_client();
+        let put = client.upload_to_container(&self.id, Some(options), body);
+        let put = self.engine.ask_patiently("take the inputs", put).await;
+        // Its end of the pipe is gone by now.
+        let packed = packing.await.map_err(std::io::Error::other).and_then(|packed| packed);
+        match (put, packed) {
+            (Ok(()), Ok(())) => Ok(()),
+            // What the engine says matters more than that nobody read on.
+            (Err(error), Err(broken)) if broken.kind() == std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            (_, Err(error)) => Err(setup("read the inputs", error)),
+            (Err(error), Ok(())) => Err(error.into()),
+        }
+    }
+
+    /// Takes what is where steps work.
+    pub(super) async fn take(&self, target: PathBuf) -> Result<(), ExecuteError> {
+        let options = DownloadFromContainerOptionsBuilder::default().path("/workspace").build();
+        let client = self.engine.patient_client();
+        let archive = Box::pin(client.download_from_container(&self.id, Some(options)));
+        let reader =
+            StreamReader::new(archive.map_err(|error| std::io::Error::other(super::error::said(&error))));
+        let reader = SyncIoBridge::new(reader);
+        let place = target.clone();
+        let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &target));
+        let unpacked = match tokio::time::timeout(LONG_PATIENCE, unpacking).await {
+            Ok(ended) => ended.map_err(std::io::Error::other).and_then(|unpacked| unpacked),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        };
+        match unpacked {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Err(ExecuteError::NoSpace { path: place })
+            }
+            Err(error) => Err(setup("take the workspace from the container", error)),
+        }
+    }
+
+    /// What it is going to print.
+    pub(super) async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
+        let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+        let attached = self.engine.client().attach_container(&self.id, Some(options));
+        self.engine.ask("pass on what the step prints", attached).await
+    }
+
+    pub(super) async fn start(&self) -> Result<(), EngineError> {
+        self.engine.ask("start the container", self.engine.client().start_container(&self.id, None)).await
+    }
+
+    /// Sends a signal to its first process. That it has ended meanwhile is no error.
+    pub(super) async fn kill(&self, signal: &str) {
+        let options = KillContainerOptionsBuilder::default().signal(signal).build();
+        if let Err(error) = self.engine.client().kill_container(&self.id, Some(options)).await {
+            tracing::debug!(id = self.id, signal, %error, "a container was not sent a signal");
+        }
+    }
+
+    /// Removes it, with everything that is in it.
+    pub(super) async fn remove(mut self) -> Result<(), EngineError> {
+        let removed = remove(&self.engine, &self.id).await;
+        self.is_gone = removed.is_ok();
+        removed
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if self.is_gone {
+            return;
+        }
+        let (engine, id) = (self.engine.clone(), std::mem::take(&mut self.id));
+        // Where there is no runtime any more, this process ends, and the next one removes the container.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            for _ in 0..TRIES {
+                match remove(&engine, &id).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::warn!(id, %error, "a container is not removed"),
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+}
+
+async fn remove(engine: &Engine, id: &str) -> Result<(), EngineError> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match engine.ask("remove the container", engine.client().remove_container(id, Some(options))).await {
+        Err(error) if error.is_absent() => Ok(()),
+        removed => removed,
+    }
+}

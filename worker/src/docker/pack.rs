@@ -1,0 +1,95 @@
+//! Inputs as an archive for a container.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use tar::{Builder, EntryType, Header};
+
+use crate::layers::{join, open_dir};
+
+/// Where inputs are in containers, relative to the root directory.
+const PLACE: &[u8] = b"workspace";
+
+/// Writes everything in `dir`, with modes and times as they are, owned by one user and group. Directories come before
+/// what is in them. Blocks.
+pub(super) fn pack(dir: &Path, owner: (u32, u32), to: impl Write) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, dir, flags, Mode::empty())?;
+    let mut packing = Packing { tar: Builder::new(BufWriter::with_capacity(CHUNK, to)), owner, root };
+    packing.tree()?;
+    packing.tar.into_inner()?.flush()
+}
+
+const CHUNK: usize = 128 << 10;
+
+struct Packing<W: Write> {
+    tar: Builder<W>,
+    owner: (u32, u32),
+    root: OwnedFd,
+}
+
+impl<W: Write> Packing<W> {
+    fn tree(&mut self) -> io::Result<()> {
+        let mut pending = vec![Vec::new()];
+        while let Some(path) = pending.pop() {
+            let dir = open_dir(self.root.as_fd(), &path)?;
+            let mut header = self.header(EntryType::Directory, &rustix::fs::fstat(&dir)?);
+            self.tar.append_data(&mut header, name(&path), io::empty())?;
+            for entry in Dir::read_from(&dir)? {
+                let entry = entry?;
+                let file = entry.file_name().to_bytes();
+                if matches!(file, b"." | b"..") {
+                    continue;
+                }
+                let below = join(&path, file);
+                let stat = rustix::fs::statat(&dir, file, AtFlags::SYMLINK_NOFOLLOW)?;
+                match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::Directory => pending.push(below),
+                    FileType::RegularFile => self.file(&dir, file, &below, &stat)?,
+                    FileType::Symlink => self.link(&dir, file, &below, &stat)?,
+                    // Inputs consist of nothing else.
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, dir: &OwnedFd, file: &[u8], path: &[u8], stat: &Stat) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = File::from(rustix::fs::openat(dir, file, flags, Mode::empty())?);
+        let mut header = self.header(EntryType::Regular, stat);
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        header.set_size(size);
+        self.tar.append_data(&mut header, name(path), opened.take(size))
+    }
+
+    fn link(&mut self, dir: &OwnedFd, file: &[u8], path: &[u8], stat: &Stat) -> io::Result<()> {
+        let target = rustix::fs::readlinkat(dir, file, Vec::new())?;
+        let mut header = self.header(EntryType::Symlink, stat);
+        self.tar.append_link(
+            &mut header,
+            name(path),
+            Path::new(std::ffi::OsStr::from_bytes(target.as_bytes())),
+        )
+    }
+
+    fn header(&self, kind: EntryType, stat: &Stat) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(if kind == EntryType::Symlink { 0o777 } else { stat.st_mode & 0o777 });
+        header.set_uid(self.owner.0.into());
+        header.set_gid(self.owner.1.into());
+        header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+        header.set_size(0);
+        header
+    }
+}
+
+fn name(path: &[u8]) -> std::path::PathBuf {
+    Path::new(std::ffi::OsStr::from_bytes(&join(PLACE, path))).to_owned()
+}

@@ -1,0 +1,38 @@
+//! What steps can ask for that containers cannot do: refused, each with what to do instead. The one place for it.
+
+use crate::{ExecuteError, Launch, StepLimits};
+
+const NO_IMAGE: &str = "a step without an image runs with the machine's own software, which no container has: give it an \
+                        `image`, or run it in the sandbox";
+
+const NOT_HERE: &str = "the step's image is not in the Docker engine: this executor was put together without one";
+
+const NO_VISITS: &str = "a shell in a step needs the sandbox (--executor sandbox)";
+
+/// Refuses what cannot be done in a container with the same outcome as in the sandbox; otherwise, what the engine calls
+/// the step's image. `no_sandbox` is why there is no sandbox, which somebody asked for first.
+pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<String, ExecuteError> {
+    // All of them by name: whoever adds something to a launch has to say here what containers make of it.
+    let Launch {
+        image,
+        visit,
+        limits,
+        arguments: _,
+        env: _,
+        working_directory: _,
+        inputs: _,
+        scratch: _,
+        network: _,
+        timeout: _,
+    } = launch;
+    let StepLimits { cpu_millis: _, memory_bytes: _, processes: _ } = limits;
+    let refuse = |why: &str| {
+        let first = no_sandbox.map(|reason| format!("{reason}; and in a container, ")).unwrap_or_default();
+        ExecuteError::Unavailable(first + why)
+    };
+    if visit.is_some() {
+        return Err(refuse(NO_VISITS));
+    }
+    let Some(image) = image else { return Err(refuse(NO_IMAGE)) };
+    image.in_engine.clone().ok_or_else(|| refuse(NOT_HERE))
+}
