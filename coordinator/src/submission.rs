@@ -175,12 +175,10 @@ fn fingerprint(limits: Limits) -> u64 {
     if limits == Limits::default() {
         return 0;
     }
-    let Limits { cpu_millis, memory_bytes, processes } = limits;
-    let mut bytes = [0; 16];
-    bytes[..4].copy_from_slice(&cpu_millis.to_le_bytes());
-    bytes[4..8].copy_from_slice(&processes.to_le_bytes());
-    bytes[8..].copy_from_slice(&memory_bytes.to_le_bytes());
-    let hash = blake3::hash(&bytes);
+    let Limits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
+    let (cpu, processes) = (u64::from(cpu_millis), u64::from(processes));
+    let amounts = [cpu, processes, memory_bytes, disk_bytes, output_bytes, log_bytes];
+    let hash = blake3::hash(amounts.map(u64::to_le_bytes).as_flattened());
     hash.as_bytes()[..8].iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 

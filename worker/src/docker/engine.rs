@@ -111,6 +111,7 @@ impl Engine {
             ("memory", limits.memory_bytes > 0, facts.limits_memory),
             ("cpu", limits.cpu_millis > 0, facts.limits_cpu),
             ("processes", limits.processes > 0, facts.limits_processes),
+            ("disk", limits.disk_bytes > 0, false),
         ];
         asked.into_iter().filter(|(_, wanted, there)| *wanted && !there).map(|(name, ..)| name).collect()
     }

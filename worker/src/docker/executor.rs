@@ -148,5 +148,14 @@ fn unseen(exit: Exit) -> Ended {
 fn execution(ended: Ended, workspace: PathBuf) -> Execution {
     let Ended { exit, started_at, duration, usage, out_of_memory } = ended;
     let workspace = vec![workspace];
-    Execution { exit, started_at, duration, usage, out_of_memory, workspace, root_upper: None }
+    Execution {
+        exit,
+        started_at,
+        duration,
+        usage,
+        out_of_memory,
+        out_of_disk: 0,
+        workspace,
+        root_upper: None,
+    }
 }

@@ -5,7 +5,11 @@ use crate::{ExecuteError, Launch, StepLimits};
 const NO_IMAGE: &str = "a step without an image runs with the machine's own software, which no container has: give it an \
                         `image`, or run it in the sandbox";
 
-const NOT_HERE: &str = "the step's image is not in the Docker engine: this executor was put together without one";
+const NOT_HERE: &str =
+    "the step's image is not in the Docker engine: this executor was put together without one";
+
+const NO_SECRETS: &str = "whoever reaches the Docker engine can look into its containers: steps with secrets need the sandbox \
+                          (--executor sandbox)";
 
 const NO_VISITS: &str = "a shell in a step needs the sandbox (--executor sandbox)";
 
@@ -17,6 +21,7 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         image,
         visit,
         limits,
+        secrets,
         arguments: _,
         env: _,
         working_directory: _,
@@ -25,13 +30,25 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         network: _,
         timeout: _,
     } = launch;
-    let StepLimits { cpu_millis: _, memory_bytes: _, processes: _ } = limits;
+    // What cannot be kept is said when the engine is looked at (`Engine::missing`); outputs and logs are bounded by
+    // whoever collects them.
+    let StepLimits {
+        cpu_millis: _,
+        memory_bytes: _,
+        processes: _,
+        disk_bytes: _,
+        output_bytes: _,
+        log_bytes: _,
+    } = limits;
     let refuse = |why: &str| {
         let first = no_sandbox.map(|reason| format!("{reason}; and in a container, ")).unwrap_or_default();
         ExecuteError::Unavailable(first + why)
     };
     if visit.is_some() {
         return Err(refuse(NO_VISITS));
+    }
+    if !secrets.is_empty() {
+        return Err(refuse(NO_SECRETS));
     }
     let Some(image) = image else { return Err(refuse(NO_IMAGE)) };
     image.in_engine.clone().ok_or_else(|| refuse(NOT_HERE))

@@ -180,6 +180,7 @@ mod tests {
             limits,
             image: Some(image),
             visit: None,
+            secrets: Vec::new(),
         }
     }
 
@@ -223,13 +224,19 @@ mod tests {
             (none.memory, none.memory_swap, none.nano_cpus, none.pids_limit),
             (None, None, None, Some(4097))
         );
-        let small = config(StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 9 });
+        let small =
+            config(StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 9, ..StepLimits::default() });
         assert_eq!(
             (small.memory, small.nano_cpus, small.pids_limit),
             (Some(6 << 20), Some(10_000_000), Some(10))
         );
         assert_eq!(small.memory_swap, small.memory);
-        let large = config(StepLimits { cpu_millis: 64_000, memory_bytes: u64::MAX, processes: u32::MAX });
+        let large = config(StepLimits {
+            cpu_millis: 64_000,
+            memory_bytes: u64::MAX,
+            processes: u32::MAX,
+            ..StepLimits::default()
+        });
         assert_eq!(
             (large.memory, large.nano_cpus, large.pids_limit),
             (Some(i64::MAX), Some(2_000_000_000), Some(4097))

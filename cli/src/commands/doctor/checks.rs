@@ -55,8 +55,7 @@ impl Check {
 pub(super) fn all(config: &Config) -> Vec<Check> {
     let engine = machine::engine(config);
     let sandbox = sandbox(config, engine.is_ok());
-    let mut checks =
-        vec![machine(), settings(config), sandbox, docker(engine), cache(config), space(config)];
+    let mut checks = vec![machine(), settings(config), sandbox, docker(engine), cache(config), space(config)];
     checks.extend(secrets(config));
     checks
 }

@@ -14,9 +14,9 @@ use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
+use cullet_worker::SecretValues;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::SecretValues;
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
