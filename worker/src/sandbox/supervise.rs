@@ -86,7 +86,8 @@ impl From<Report> for Ended {
 
 /// Blocks until no process of the step is left.
 pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended, ExecuteError> {
-    let Supervised { connection, channel, mut pump, stop, timeout, host, grace, mut disk, is_namespace } = step;
+    let Supervised { connection, channel, mut pump, stop, timeout, host, grace, mut disk, is_namespace } =
+        step;
     let (began, clock) = (SystemTime::now(), Instant::now());
     let mut stopping = Stopping::new(clock, timeout, grace);
     let mut known = Known::default();
