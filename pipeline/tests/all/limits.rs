@@ -46,6 +46,9 @@ steps:
         r#"6:20: error: `-1` is not a number of processors; write it as 2, 0.5 or 500m
 6:32: error: it may take less memory than `resources` keeps free for it; raise one or lower the other
 6:49: error: `5000` is not a number from 1 to 4096
+6:61: error: expected a size such as 512MiB or 2GiB, found a number; say the unit: `7B` or `7MiB`
+6:72: error: `much` is not a size; write it as 512MiB, 2GiB or 1.5GB
+6:83: error: expected a size such as 512MiB or 2GiB, found a list
 "#,
     );
 }

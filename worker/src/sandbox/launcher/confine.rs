@@ -14,8 +14,9 @@ use super::super::fault::Fault;
 /// The newest version that was looked at; of an older kernel's, what there is.
 const VERSION: ABI = ABI::V7;
 
-/// Where a step that sees the machine's software may write. In `/proc` and `/dev`, mounts and owners say more.
-const WRITABLE: [&str; 6] = ["/workspace", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc"];
+/// Where a step that sees the machine's software may write. In `/proc` and `/dev`, mounts and owners say more;
+/// `/dev/shm` is below that one.
+const WRITABLE: [&str; 5] = ["/workspace", "/tmp", "/var/tmp", "/dev", "/proc"];
 
 /// How much of it there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
