@@ -125,7 +125,8 @@ mod tests {
         let state = state(&[("", 9000)]);
         let machine = choose(&state, "a").unwrap();
         let labels = &state.workers().next().unwrap().spec.labels;
-        let has = |required: Box<[Label]>| required.iter().all(|(name, value)| labels.get(name) == Some(value));
+        let has =
+            |required: Box<[Label]>| required.iter().all(|(name, value)| labels.get(name) == Some(value));
         assert!(has(requirement_of_images(&machine)) && !has(requirement(&machine)));
     }
 

@@ -5,7 +5,8 @@ use crate::{ExecuteError, Launch, StepLimits};
 const NO_IMAGE: &str = "a step without an image runs with the machine's own software, which no container has: give it an \
                         `image`, or run it in the sandbox";
 
-const NOT_HERE: &str = "the step's image is not in the Docker engine: this executor was put together without one";
+const NOT_HERE: &str =
+    "the step's image is not in the Docker engine: this executor was put together without one";
 
 const NO_VISITS: &str = "a shell in a step needs the sandbox (--executor sandbox)";
 
