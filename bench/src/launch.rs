@@ -31,6 +31,7 @@ pub(crate) async fn launch(sandbox: &Sandbox, dir: &Path, image: Option<ImageRoo
         limits: cullet_worker::StepLimits::default(),
         image,
         visit: None,
+        caches: Vec::new(),
     };
     std::fs::create_dir_all(&launch.inputs)?;
     std::fs::create_dir_all(&launch.scratch)?;

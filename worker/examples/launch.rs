@@ -33,6 +33,7 @@ fn launch(dir: &Path, image: Option<ImageRoot>) -> Launch {
         limits: cullet_worker::StepLimits::default(),
         image,
         visit: None,
+        caches: Vec::new(),
     }
 }
 

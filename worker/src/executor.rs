@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::image_root::{ImageRoot, RootUpper};
 pub use crate::visit::{TerminalHost, Visit};
+pub use crate::volumes::VolumeMount;
 
 /// A process to run, with everything around it decided.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Launch {
     pub image: Option<ImageRoot>,
     /// Somebody who looks into the step.
     pub visit: Option<Visit>,
+    /// Volumes, sorted by path, none in another.
+    pub caches: Vec<VolumeMount>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.

@@ -20,6 +20,7 @@ pub mod sandbox;
 pub mod space;
 mod stopping;
 mod visit;
+pub mod volumes;
 
 pub use attempt::{
     Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
@@ -34,3 +35,4 @@ pub use image_root::{ImageRoot, Owners, RootUpper};
 pub use images::{HeldRoot, ImageFault, ImageRoots, NoImages};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use space::{Room, SpaceWatching};
+pub use volumes::{VolumeEvents, VolumeMount, VolumeUse, Volumes, VolumesConfig};

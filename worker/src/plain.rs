@@ -63,6 +63,8 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         scratch: launch.scratch,
         network: launch.network,
         image: None,
+        // It has what the machine has there: whoever wires this says so.
+        caches: Vec::new(),
         processes: 0,
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),

@@ -184,6 +184,7 @@ mod tests {
             limits: crate::StepLimits::default(),
             image: None,
             visit: None,
+            caches: vec![],
         }
     }
 

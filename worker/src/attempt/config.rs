@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cullet_cache::{ActionCache, BlobStore};
 
 use super::{LocalFiles, SourceFiles};
-use crate::{ImageRoots, NoImages, OutputLimits};
+use crate::{ImageRoots, NoImages, OutputLimits, Volumes};
 
 /// Who a worker is and what it allows.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct WorkerConfig {
     pub log_bytes: u64,
     /// The images that steps run in.
     pub images: Arc<dyn ImageRoots>,
+    /// The volumes of this machine; without, steps have none.
+    pub volumes: Option<Volumes>,
 }
 
 impl WorkerConfig {
@@ -36,6 +38,7 @@ impl WorkerConfig {
             outputs: OutputLimits::default(),
             log_bytes: 64 << 20,
             images: Arc::new(NoImages),
+            volumes: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ViewConfig;
 use super::fault::Fault;
-use crate::{ImageRoot, Owners, Visit};
+use crate::{ImageRoot, Owners, Visit, VolumeMount};
 
 /// What the launcher is to prepare.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -99,6 +99,8 @@ pub(crate) struct StepRequest {
     pub(crate) network: bool,
     /// In place of the view of the machine. The environment is complete but for `HOME`.
     pub(crate) image: Option<ImageRoot>,
+    /// Volumes, sorted by path.
+    pub(crate) caches: Vec<VolumeMount>,
     /// Processes and threads at a time; 0 for as many as any step may have.
     pub(crate) processes: u32,
     /// Control groups that it has to enter: their descriptors come behind the other three.

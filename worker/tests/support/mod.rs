@@ -97,6 +97,7 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             limits: cullet_worker::StepLimits::default(),
             image: None,
             visit: None,
+            caches: Vec::new(),
         },
         dir,
         cancel: CancellationToken::new(),

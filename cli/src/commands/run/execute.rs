@@ -16,7 +16,7 @@ use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::{ImageRoots, StepExecutor};
+use cullet_worker::{ImageRoots, StepExecutor, VolumeEvents, Volumes};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
@@ -51,6 +51,8 @@ pub(super) struct Execution<'a> {
     pub(super) visits: Option<Visits>,
     /// Which steps are executed twice.
     pub(super) verifying: Option<Verifying>,
+    /// What steps find as others left it.
+    pub(super) volumes: Volumes,
 }
 
 impl Execution<'_> {
@@ -114,6 +116,7 @@ impl Execution<'_> {
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
             images: Arc::clone(&self.images),
+            volumes: (self.run_config.executor == Executor::Sandbox).then(|| self.volumes.clone()),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
         let executor =
@@ -129,7 +132,20 @@ impl Execution<'_> {
                 false => describe(&error),
             })
         };
-        LocalWorkers::new(make, blobs, WORKER, (self.visits.clone(), self.verifying.clone()))
+        let extras = (self.visits.clone(), self.verifying.clone());
+        LocalWorkers::new(make, blobs, (WORKER, &self.submission.spec.pipeline), extras)
+    }
+}
+
+/// Tells whoever watches the run what becomes of volumes.
+#[derive(Debug)]
+pub(super) struct CacheNotes(pub(super) Watchers);
+
+impl VolumeEvents for CacheNotes {
+    fn tell(&self, step: &str, is_warning: bool, text: String) {
+        let level = if is_warning { "warning" } else { "info" }.to_owned();
+        let (kind, step) = (Some(Note::CACHE.to_owned()), Some(step.to_owned()));
+        self.0.clone().event(&Event::Note(Note { level, kind, step, text }));
     }
 }
 

@@ -11,7 +11,9 @@ use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
-use cullet_worker::{NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
+use cullet_worker::{
+    NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, VolumeEvents, Volumes, Worker, WorkerConfig,
+};
 use tokio::runtime::Handle;
 
 use crate::commands::machine;
@@ -51,6 +53,9 @@ impl Machine {
                 CliError::infra(format!("the {} executor cannot start", machine::name(*executor)))
                     .because(error)
             })?;
+        if *executor == Executor::Plain {
+            tracing::warn!("{}", machine::NO_CACHES);
+        }
         if let Some(weakness) = started.weakness {
             tracing::warn!("{weakness}");
         }
@@ -90,7 +95,7 @@ impl Machine {
         settings: &WorkerSettings,
         cache: &LocalCache,
         address: &str,
-        (room, images): (Room, Arc<WorkerImages>),
+        (room, images, volumes): (Room, Arc<WorkerImages>, Volumes),
     ) -> Result<(DaemonParts, Tiers), CliError> {
         let spool = settings.base.cache_dir.join("spool");
         let shared = shared(settings, &spool).await?;
@@ -106,6 +111,7 @@ impl Machine {
         let config = WorkerConfig {
             owner: settings.base.step_owner(),
             images,
+            volumes: (settings.executor == Executor::Sandbox).then_some(volumes),
             ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
         };
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));
@@ -118,6 +124,25 @@ impl Machine {
             room,
         };
         Ok((parts, tiers))
+    }
+}
+
+/// The volumes of steps.
+pub(super) fn volumes(settings: &WorkerSettings) -> Volumes {
+    settings.base.volumes(Arc::new(Logged))
+}
+
+/// What becomes of volumes, in the log.
+#[derive(Debug)]
+struct Logged;
+
+impl VolumeEvents for Logged {
+    fn tell(&self, step: &str, is_warning: bool, text: String) {
+        if is_warning {
+            tracing::warn!(step, "{text}");
+        } else {
+            tracing::info!(step, "{text}");
+        }
     }
 }
 

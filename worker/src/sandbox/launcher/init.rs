@@ -22,7 +22,7 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
 use super::visit::Visitor;
-use super::{Launcher, Prepared, filter, image, plain, privileges, step_root, sys};
+use super::{Launcher, Prepared, caches, filter, image, plain, privileges, step_root, sys};
 use crate::Owners;
 
 /// The unit of the block counts of getrusage(2) on Linux.
@@ -154,10 +154,12 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
     }
     let machine = MachineProc::keep(prepared.own_proc)?;
     step_root::assemble(&prepared.view, &prepared.config, request, prepared.own_proc)?;
+    let volumes = caches::Mounting::begin(prepared.standing, &prepared.view, request)?;
     let most = most_processes(prepared.config.max_processes, request.processes);
     let mut world = World { workspace: PathBuf::from("/workspace"), ..World::default() };
     let kept = match &request.image {
         None => {
+            volumes.in_view();
             step_root::pivot(&prepared.view.root)?;
             step_root::silence_stdin()?;
             privileges::become_nobody(prepared.standing, &machine.path())?;
@@ -165,6 +167,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
         }
         Some(image) => {
             let root = image::Root::assemble(prepared.standing, &prepared.view, image, &request.scratch)?;
+            volumes.in_image();
             (world.owners, world.home) = (Some(root.owners()), Some(root.home()));
             step_root::pivot(&prepared.view.image)?;
             step_root::silence_stdin()?;
