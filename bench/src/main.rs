@@ -17,6 +17,7 @@ mod replay;
 mod scale;
 mod source_scan;
 mod step_overhead;
+mod volumes;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ const USAGE: &str = "\
 usage: cullet-bench BENCHMARK
   replay           every step is cached: time and memory from 1,000 to 100,000 steps
   step-overhead    a step that does nothing, against a bare sandbox launch
+  volumes          a step with a cache volume of 10,000 files, against the same step without
   source-scan      a source tree of 100,000 files against git status, 2 GiB against b3sum
   one-cached-step  the whole process for one cached step
   core             the decisions alone for 100,000 cached steps
@@ -69,6 +71,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["__scan", root, cache] => return source_scan::child(root.as_ref(), cache).map(|()| true),
         ["replay"] => replay::run(&full, &mut report)?,
         ["step-overhead"] => step_overhead::run(&full, &mut report)?,
+        ["volumes"] => volumes::run(&full, &mut report)?,
         ["source-scan"] => source_scan::run(&full, &mut report)?,
         ["one-cached-step"] => one_step::run(&full, &mut report)?,
         ["core"] => core_apply::run(&full, &mut report)?,
@@ -90,6 +93,7 @@ fn all(scale: &Scale, report: &mut Report) -> Result<()> {
     core_schedule::run(scale, report)?;
     one_step::run(scale, report)?;
     step_overhead::run(scale, report)?;
+    volumes::run(scale, report)?;
     replay::run(scale, report)?;
     source_scan::run(scale, report)
 }

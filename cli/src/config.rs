@@ -5,6 +5,7 @@ mod file;
 mod registries;
 mod secrets;
 mod store;
+mod volumes;
 mod worker;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::ui::{Terminal, size};
 pub use registries::{Registry, RegistrySettings};
 pub use secrets::{SecretSettings, environment};
 pub use store::StoreSettings;
+pub use volumes::VolumeSizes;
 pub use worker::WorkerSettings;
 
 /// When output is coloured.
@@ -100,6 +102,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// How large it may grow, in bytes; none for the cache's own default.
     pub cache_size: Option<u64>,
+    /// What cache volumes of steps may take.
+    pub volumes: VolumeSizes,
     /// When to colour.
     pub color: Color,
     /// The terminal.
@@ -186,6 +190,7 @@ impl Config {
                 env.parsed("CULLET_CACHE_SIZE", size::parse)?,
                 file.cache_size,
             ),
+            volumes: VolumeSizes::of(flags, &env, &file)?,
             color: flags.color.or(file.color).unwrap_or_default(),
             terminal: Terminal::detect(variable),
             path: env.text("PATH").unwrap_or_default(),

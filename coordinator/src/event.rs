@@ -153,7 +153,7 @@ pub struct TestSummary {
 pub struct Note {
     /// `info` or `warning`.
     pub level: String,
-    /// [`Note::RERUN`], [`Note::RETRY`] or [`Note::IMAGE`]; none for anything else.
+    /// [`Note::RERUN`], [`Note::RETRY`], [`Note::IMAGE`] or [`Note::CACHE`]; none for anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The step it is about, if any.
@@ -170,6 +170,8 @@ impl Note {
     pub const RETRY: &str = "retry";
     /// The kind of a note that says that an image is being fetched and unpacked, and how far that is.
     pub const IMAGE: &str = "image";
+    /// The kind of a note that says what became of a cache volume of a step.
+    pub const CACHE: &str = "cache";
 }
 
 /// See [`Event::RunFinished`].

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cullet_cache::Action;
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
-use cullet_pipeline::plan::{self, InputFrom, Limits, Plan};
+use cullet_pipeline::plan::{self, CacheVolume, InputFrom, Limits, Plan};
 
 use crate::images::Images;
 use crate::template::{Machine, Templates, action, output_paths_of, output_position};
@@ -95,6 +95,10 @@ impl Templates for PlanTemplates {
             plan::Image::Host => None,
             plan::Image::Reference(reference) => Some(reference),
         }
+    }
+
+    fn caches(&self, step: u32) -> &[CacheVolume] {
+        &self.steps[step as usize].settings.caches
     }
 
     fn deliverables(&self) -> Vec<(String, u32, u16)> {

@@ -3,7 +3,9 @@
 use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{Action, OutputPath, secret_properties};
 use cullet_digest::DigestFunction;
-use cullet_pipeline::plan::{self, Identity, Limits, Network, Output, OutputPattern, Settings};
+use cullet_pipeline::plan::{
+    self, CacheVolume, Identity, Limits, Network, Output, OutputPattern, Settings,
+};
 
 use crate::images::Images;
 
@@ -23,6 +25,9 @@ pub trait Templates: Send + Sync {
 
     /// The reference of the image that the step runs in, as the pipeline says it; none for the image `host`.
     fn image(&self, step: u32) -> Option<&str>;
+
+    /// The volumes that make the step faster.
+    fn caches(&self, step: u32) -> &[CacheVolume];
 
     /// What the run hands out: path, step, and the position of the output in [`Templates::outputs`].
     fn deliverables(&self) -> Vec<(String, u32, u16)>;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cullet_cache::{Action, ActionResult};
 use cullet_core::{AttemptId, AttemptOutcome, Epoch, StepId, WorkerId};
 use cullet_digest::{Digest, TreeRef};
-use cullet_pipeline::plan::Limits;
+use cullet_pipeline::plan::{CacheVolume, Limits};
 use tokio::sync::mpsc;
 
 use crate::event::TestSummary;
@@ -36,6 +36,8 @@ pub struct StartAttempt {
     pub reports: Vec<String>,
     /// What it may take.
     pub limits: Limits,
+    /// Volumes that make it faster.
+    pub caches: Vec<CacheVolume>,
 }
 
 /// What a worker says.

@@ -124,8 +124,21 @@ pub struct Settings {
     pub reports: Vec<Report>,
     /// What it gets that nobody else may see, sorted by name.
     pub secrets: Vec<Secret>,
+    /// Mutable volumes that make it faster, sorted by path; never part of the key.
+    pub caches: Vec<CacheVolume>,
     /// Keys that are valid but that this version cannot execute. `run` refuses the plan while any step has one.
     pub unsupported: Vec<Unsupported>,
+}
+
+/// A mutable volume that a step finds in its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheVolume {
+    /// Absolute, normalised; nothing of the sandbox's own is at it or below it.
+    pub path: String,
+    /// The name of the volume, unique among those of the pipeline's name.
+    pub volume: String,
+    /// Whether one attempt at a time has it, instead of the last to succeed having its way.
+    pub locked: bool,
 }
 
 /// What a step's root directory is made of.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::image_root::{ImageRoot, RootUpper};
 pub use crate::secrets::SecretFile;
 pub use crate::visit::{TerminalHost, Visit};
+pub use crate::volumes::VolumeMount;
 
 /// A process to run, with everything around it decided.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Launch {
     pub visit: Option<Visit>,
     /// What it finds in `/run/secrets`, in memory. An executor that cannot do that does not run it.
     pub secrets: Vec<SecretFile>,
+    /// Volumes, sorted by path, none in another.
+    pub caches: Vec<VolumeMount>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.

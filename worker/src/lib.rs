@@ -22,6 +22,7 @@ pub mod secrets;
 pub mod space;
 mod stopping;
 mod visit;
+pub mod volumes;
 
 pub use attempt::{
     Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
@@ -37,3 +38,4 @@ pub use images::{HeldRoot, ImageFault, ImageRoots, NoImages};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};
 pub use space::{Room, SpaceWatching};
+pub use volumes::{VolumeEvents, VolumeMount, VolumeUse, Volumes, VolumesConfig};

@@ -66,6 +66,8 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         scratch: launch.scratch,
         network: launch.network,
         image: None,
+        // It has what the machine has there: whoever wires this says so.
+        caches: Vec::new(),
         processes: 0,
         file_bytes: 0,
         groups: 0,

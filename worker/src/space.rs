@@ -186,6 +186,7 @@ mod tests {
             image: None,
             visit: None,
             secrets: Vec::new(),
+            caches: vec![],
         }
     }
 

@@ -56,6 +56,12 @@ pub struct GlobalArgs {
     /// Let the cache grow to SIZE [env: CULLET_CACHE_SIZE]
     #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, value_parser = size::parse)]
     pub cache_size: Option<u64>,
+    /// Let a cache volume of steps grow to SIZE [env: CULLET_VOLUME_SIZE] [default: half of --volumes-size]
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, value_parser = size::parse)]
+    pub volume_size: Option<u64>,
+    /// Let all cache volumes together grow to SIZE [env: CULLET_VOLUMES_SIZE] [default: as --cache-size]
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, value_parser = size::parse)]
+    pub volumes_size: Option<u64>,
     /// Colour the output [default: auto]
     #[arg(long, value_name = "WHEN", global = true, hide_short_help = true)]
     pub color: Option<Color>,
@@ -242,6 +248,18 @@ pub enum CacheCommand {
     },
     /// Read everything again and drop what is damaged
     Verify,
+    /// List the cache volumes of steps, or remove some
+    Volumes {
+        /// Remove those called NAME instead, of all pipelines
+        #[arg(long, value_name = "NAME", conflicts_with = "remove_all")]
+        remove: Option<String>,
+        /// Remove all instead
+        #[arg(long)]
+        remove_all: bool,
+        /// How to list; `json` is one object a line
+        #[arg(long, value_name = "FORMAT", default_value = "human")]
+        format: Format,
+    },
     /// Remove everything
     Clear {
         /// Even while other runs use it; they then execute again what they no longer find

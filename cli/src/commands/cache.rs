@@ -6,6 +6,7 @@ use cullet_cache::disk::{Damaged, Stats};
 use cullet_image::{Store, StoreStats};
 use serde_json::json;
 
+use super::volumes;
 use crate::args::{CacheArgs, CacheCommand, Format};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
@@ -20,15 +21,17 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
     let text = match &args.command {
         CacheCommand::Stats { format } => {
             let (stats, images) = (cache.stats()?, Store::stats(&config.images_dir()).map_err(images)?);
+            let volumes = volumes::bytes(&volumes::of(config))?;
             match format {
-                Format::Human => describe(config, &stats, &images),
-                Format::Json => object(config, &stats, &images),
+                Format::Human => describe(config, &stats, &images, volumes),
+                Format::Json => object(config, &stats, &images, volumes),
             }
         }
         CacheCommand::Gc { to } => {
             let bound = to.unwrap_or_else(|| cache.disk.bound());
             let report = cache.gc(bound)?;
             let layers = Store::evict(&config.images_dir(), bound).map_err(images)?;
+            volumes::of(config).evict(bound).map_err(volumes::failed)?;
             let freed = report.bytes_before.saturating_sub(report.bytes_after)
                 + layers.bytes_before.saturating_sub(layers.bytes_after);
             format!(
@@ -42,9 +45,14 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
             )
         }
         CacheCommand::Verify => verify(&cache)?,
+        CacheCommand::Volumes { remove: None, remove_all: false, format } => {
+            volumes::list(&volumes::of(config), *format)?
+        }
+        CacheCommand::Volumes { remove, .. } => volumes::remove(&volumes::of(config), remove.as_deref())?,
         CacheCommand::Clear { force } => {
             cache.clear(*force)?;
             Store::evict(&config.images_dir(), 0).map_err(images)?;
+            volumes::of(config).evict(0).map_err(volumes::failed)?;
             format!("the cache in {} is empty\n", config.cache_dir.display())
         }
     };
@@ -56,14 +64,14 @@ fn images(error: cullet_image::ImageError) -> CliError {
     CliError::infra("the images of the cache cannot be looked after").because(error)
 }
 
-fn describe(config: &Config, stats: &Stats, images: &StoreStats) -> String {
+fn describe(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, u64)) -> String {
     let used = stats.blob_bytes + stats.result_bytes;
     let share = used.saturating_mul(100).checked_div(stats.bound).unwrap_or(100);
     let oldest =
         stats.oldest_use_ms.map_or_else(|| "-".to_owned(), |at| duration::ago(at, duration::now_ms()));
     format!(
         "directory  {}\nused       {} of {} ({share} %)\nblobs      {} in {}\nresults    {} in {}\n\
-         images     {} layers and {} blobs in {}\nlive runs  {}\nlast use   of the oldest entry: {oldest}\n",
+         images     {} layers and {} blobs in {}\nvolumes    {} in {}\nlive runs  {}\nlast use   of the oldest entry: {oldest}\n",
         clean::line(&config.cache_dir.display().to_string()),
         size::human(used),
         size::human(stats.bound),
@@ -74,11 +82,13 @@ fn describe(config: &Config, stats: &Stats, images: &StoreStats) -> String {
         images.layers,
         images.blobs,
         size::human(images.bytes()),
+        volumes.0,
+        size::human(volumes.1),
         stats.live_runs,
     )
 }
 
-fn object(config: &Config, stats: &Stats, images: &StoreStats) -> String {
+fn object(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, u64)) -> String {
     let object = json!({
         "directory": config.cache_dir.display().to_string(),
         "bound_bytes": stats.bound,
@@ -89,6 +99,8 @@ fn object(config: &Config, stats: &Stats, images: &StoreStats) -> String {
         "image_layers": images.layers,
         "image_blobs": images.blobs,
         "image_bytes": images.bytes(),
+        "volumes": volumes.0,
+        "volume_bytes": volumes.1,
         "live_runs": stats.live_runs,
         "oldest_use_ms": stats.oldest_use_ms,
     });

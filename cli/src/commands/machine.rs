@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::session::Capacity;
+use cullet_pipeline::Plan;
 use cullet_worker::docker::{Address, DockerExecutor, Engine, EngineError};
 use cullet_worker::host::HostTools;
 use cullet_worker::plain::PlainExecutor;
@@ -30,6 +31,16 @@ pub(super) struct Started {
 /// Every kind of limit that a machine may be unable to enforce.
 pub(super) const ALL_LIMITS: StepLimits =
     StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1, disk_bytes: 1, output_bytes: 1, log_bytes: 1 };
+
+/// That steps have no volumes, in a sentence, where some step of the plan would have one.
+pub(super) fn caches_of_plain(choice: Executor, plan: &Plan) -> Option<String> {
+    let has = || plan.steps.iter().any(|step| !step.settings.caches.is_empty());
+    (choice == Executor::Plain && has()).then(|| NO_CACHES.to_owned())
+}
+
+/// Of the plain executor.
+pub(super) const NO_CACHES: &str =
+    "`caches` of steps are not mounted by the plain executor: steps have what the machine has there";
 
 /// That these limits are only planned with, in a sentence.
 pub(super) fn unenforced(kinds: &[&str]) -> String {

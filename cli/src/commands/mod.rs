@@ -19,6 +19,7 @@ mod runs;
 mod schema;
 mod status;
 mod validate;
+mod volumes;
 mod why;
 mod worker;
 

@@ -17,6 +17,10 @@ pub(super) struct File {
     pub(super) cache_dir: Option<PathBuf>,
     #[serde(deserialize_with = "bytes")]
     pub(super) cache_size: Option<u64>,
+    #[serde(deserialize_with = "bytes")]
+    pub(super) volume_size: Option<u64>,
+    #[serde(deserialize_with = "bytes")]
+    pub(super) volumes_size: Option<u64>,
     pub(super) color: Option<Color>,
     pub(super) progress: Option<Progress>,
     pub(super) executor: Option<Executor>,

@@ -6,7 +6,7 @@ use cullet_cache::EncodedAction;
 use cullet_cache::v1::{digest_to_wire, tree_to_wire};
 use cullet_core::{AttemptOutcome, LogCommand, Resolution, StepPhase, WorkerId};
 use cullet_digest::Digest;
-use cullet_pipeline::plan::Limits;
+use cullet_pipeline::plan::{CacheVolume, Limits};
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
@@ -69,9 +69,10 @@ impl Leading {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let question =
                 if current { Question::of(run, key.id.step, outputs, true)? } else { return None };
-            Some((step_name(Some(run), key.id.step), question, step.rewinds))
+            let scope = format!("{}/{}", run.spec().tenant, run.spec().pipeline);
+            Some((step_name(Some(run), key.id.step), question, step.rewinds, scope))
         });
-        let (name, question, rewinds) = read.ok_or(NoStart::Over)?;
+        let (name, question, rewinds, scope) = read.ok_or(NoStart::Over)?;
         let encoded = match self.actions.get(action) {
             Some(encoded) => encoded,
             None => Arc::new(make_again(&context, &question, action).await?),
@@ -93,6 +94,12 @@ impl Leading {
             reports: context.templates.reports(key.id.step),
             limits: Some(wire(context.templates.limits(key.id.step))),
             image_reference: context.templates.image(key.id.step).unwrap_or_default().to_owned(),
+            caches: context
+                .templates
+                .caches(key.id.step)
+                .iter()
+                .map(|cache| start_cache(cache, &scope))
+                .collect(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }
@@ -101,6 +108,12 @@ impl Leading {
 const fn wire(limits: Limits) -> v1::StepLimits {
     let Limits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
     v1::StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
+}
+
+/// Volumes of different tenants and of different pipelines are never the same.
+fn start_cache(cache: &CacheVolume, scope: &str) -> v1::StartCache {
+    let CacheVolume { path, volume, locked } = cache.clone();
+    v1::StartCache { path, volume, scope: scope.to_owned(), locked }
 }
 
 /// An action that an earlier leader made, or that this one has forgotten.

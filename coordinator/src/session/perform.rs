@@ -90,6 +90,7 @@ impl<D: Driver> Session<D> {
             inputs: self.core_run().and_then(|run| inputs_of(run, id.step)).unwrap_or_default(),
             reports: templates.reports(id.step),
             limits: templates.limits(id.step),
+            caches: templates.caches(id.step).to_vec(),
         };
         self.parts.workers.start(start, self.reports.clone()).await;
     }

@@ -75,6 +75,10 @@ impl Templates for TestTemplates {
         None
     }
 
+    fn caches(&self, _: u32) -> &[cullet_pipeline::plan::CacheVolume] {
+        &[]
+    }
+
     fn deliverables(&self) -> Vec<(String, u32, u16)> {
         let last = self.0.len() as u32 - 1;
         vec![("result".to_owned(), last, 0)]

@@ -1,6 +1,7 @@
 //! From the decoded file to a [`Plan`]: names are resolved, matrices expanded, expressions evaluated, steps
 //! ordered. Checking a file and planning it are the same pass; checking keeps nothing.
 
+mod caches;
 mod images;
 mod inputs;
 mod matrix;
@@ -52,6 +53,8 @@ struct Compiler<'a> {
     sources: Sources<'a>,
     steps: Steps<'a>,
     shared: Shared,
+    /// Whether the pipeline has a name of its own.
+    named: bool,
     /// Inputs and needs resolved so far; see [`inputs::MOST_EDGES`].
     edges: Cell<usize>,
     /// Memory that the texts of the steps take, so far.
@@ -72,8 +75,9 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let steps = Steps::new(cx, document.steps);
     let epoch = document.source_date_epoch.and_then(|field| field.value.get(cx, &params));
     let shared = Shared::new(epoch);
+    let named = document.name.is_some();
     let (edges, bytes) = (Cell::new(0), Cell::new(0));
-    let compiler = Compiler { cx, params, images, sources, steps, shared, edges, bytes };
+    let compiler = Compiler { cx, params, images, sources, steps, shared, named, edges, bytes };
     let roots = compiler.targets(request);
     let keep = matches!(request, Request::Plan { .. });
     let (mut plan, index_of) = compiler.order(&roots, keep);

@@ -13,9 +13,9 @@ use crate::scalar::{PathOrGlob, Pattern, RelativePath, check_name};
 pub(super) const MOST_OUTPUTS: usize = 1_000;
 
 /// Something at a path, for finding what lies in the same place.
-struct Placed {
-    path: String,
-    span: Span,
+pub(super) struct Placed {
+    pub(super) path: String,
+    pub(super) span: Span,
 }
 
 impl<'a> Compiler<'a> {
@@ -65,7 +65,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Reports things at the same path or one inside of the other.
-    fn overlaps(&self, mut placed: Vec<Placed>, what: &str) {
+    pub(super) fn overlaps(&self, mut placed: Vec<Placed>, what: &str) {
         // With `/` before every other character, what is inside of a directory follows it at once.
         placed.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')).then(a.span.cmp(&b.span)));
         let mut outer = 0;

@@ -37,6 +37,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     allow_failure: false,
     reports: Vec::new(),
     secrets: Vec::new(),
+    caches: Vec::new(),
     unsupported: Vec::new(),
 };
 
@@ -74,6 +75,7 @@ impl<'a> Compiler<'a> {
         if within && let Some(definition) = StepDef::decode(self.cx, named.body) {
             self.fill(&mut step, &at, &definition);
             self.settings(&mut settings, &at, &definition);
+            settings.caches = self.caches(&step, &at, definition.caches.as_ref());
             self.count_bytes(&step, &settings, named.key);
             step.settings = self.shared.settings(settings);
         }

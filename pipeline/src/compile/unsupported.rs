@@ -1,13 +1,10 @@
 //! Keys that are checked in full here and executed by a later version.
 
-use std::collections::HashMap;
-
 use super::Compiler;
 use super::inputs::Resolving;
 use crate::decode::{Field, Lazy, Named, Scalar};
-use crate::diag::Diagnostic;
 use crate::plan::{Settings, Unsupported};
-use crate::scalar::{AbsolutePath, check_name};
+use crate::scalar::check_name;
 use crate::syntax::{ServiceDef, StepDef};
 use crate::yaml::Node;
 
@@ -24,10 +21,6 @@ impl<'a> Compiler<'a> {
                 settings.image = image;
             }
         }
-        if let Some(caches) = &definition.caches {
-            self.caches(at, &caches.value);
-            settings.unsupported.push(unsupported(caches.key));
-        }
         if let Some(services) = &definition.services {
             self.services(at, &services.value);
             settings.unsupported.push(unsupported(services.key));
@@ -36,18 +29,6 @@ impl<'a> Compiler<'a> {
             settings.secrets = self.secrets(at, &secrets.value, &settings.env);
         }
         settings.unsupported.sort_by_key(|unsupported| (unsupported.line, unsupported.column));
-    }
-
-    fn caches<S: Scalar<Value = String>>(&self, at: &Resolving<'_, 'a>, defined: &Named<'a, Lazy<'a, S>>) {
-        let mut seen = HashMap::new();
-        for (key, volume) in &defined.0 {
-            volume.get(self.cx, &at.scope);
-            let Some(path) = Lazy::<AbsolutePath>::of(*key).get(self.cx, &at.scope) else { continue };
-            let message = format!("two caches are at `{path}`");
-            if let Some(first) = seen.insert(path, key.span()) {
-                self.cx.sink.push(Diagnostic::error(key.span(), message).label(first, "the other one"));
-            }
-        }
     }
 
     fn services(&self, at: &Resolving<'_, 'a>, defined: &Named<'a, ServiceDef<'a>>) {

@@ -62,6 +62,32 @@ impl Scalar for NetworkMode {
     }
 }
 
+/// `free` or `locked`: whether only one step at a time has a cache.
+pub(crate) struct Sharing;
+
+impl Scalar for Sharing {
+    type Value = bool;
+    const ACCEPTS: Accepts = Accepts::Text;
+    const EXPECTED: &'static str = "`free` or `locked`";
+
+    fn parse(text: &str) -> Result<bool, Complaint> {
+        match text {
+            "free" => Ok(false),
+            "locked" => Ok(true),
+            _ => Err(Complaint::new(format!("`{text}` is no way to share a cache"))
+                .help("it is `free` or `locked`".to_owned())),
+        }
+    }
+
+    fn hint(_: &str, _: Kind) -> Option<String> {
+        None
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": ["free", "locked"] })
+    }
+}
+
 /// The most retries; what fails ten times is broken.
 const MOST_RETRIES: u8 = 10;
 

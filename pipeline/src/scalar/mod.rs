@@ -9,7 +9,7 @@ mod path;
 mod text;
 
 pub(crate) use amount::{Cpu, Memory};
-pub(crate) use choice::{Count, Flag, NetworkMode, Port, Processes, Seconds};
+pub(crate) use choice::{Count, Flag, NetworkMode, Port, Processes, Seconds, Sharing};
 pub(crate) use duration::Period;
 pub(crate) use glob::{Glob, PathOrGlob, Pattern};
 pub(crate) use name::{check_name, is_name, is_name_byte};

@@ -1,6 +1,7 @@
 //! The language: its keys, their types and their descriptions. `docs/pipeline.md` explains the same at length, and
 //! a test keeps the two together.
 
+mod cache;
 mod deferred;
 mod document;
 mod image;
@@ -13,6 +14,7 @@ mod source;
 mod step;
 mod words;
 
+pub(crate) use cache::CacheDef;
 pub(crate) use deferred::Deferred;
 pub(crate) use document::Document;
 pub(crate) use image::{ImageDef, ImageSource};

@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::words::{Condition, ImageText, InputText, StepText, Volume};
-use super::{Deferred, MatrixDef, Run, SecretDef, ServiceDef};
+use super::words::{Condition, ImageText, InputText, StepText};
+use super::{CacheDef, Deferred, MatrixDef, Run, SecretDef, ServiceDef};
 use crate::decode::{Cx, Decode, Defs, Lazy, List, Named, OneOrMany, mismatch, object};
 use crate::scalar::{Count, Cpu, Flag, Memory, NetworkMode, PathOrGlob, Period, Processes, Text};
 use crate::yaml::{Kind, Node};
@@ -89,8 +89,9 @@ object! {
         run: Run<'a>,
         /// Its environment variables. Values are strings.
         env: Named<'a, Lazy<'a, Text>>,
-        /// Mutable volumes that make it faster: an absolute path, and the name of a volume. Never part of the key.
-        caches: Named<'a, Lazy<'a, Volume>>,
+        /// Mutable volumes that make it faster: an absolute path, and the name of a volume or a map
+        /// with `volume` and `shared`. Never part of the key.
+        caches: Named<'a, CacheDef<'a>>,
         /// What is kept of its workspace: a name, and a path, a glob or a list of them.
         outputs: Named<'a, OneOrMany<Lazy<'a, PathOrGlob>>>,
         /// What it takes of its worker while it runs.

@@ -101,7 +101,7 @@ impl Scalar for Condition {
     }
 }
 
-/// The name of a cache volume, shared by all steps that use it.
+/// The name of a cache volume, shared by all steps of the pipeline that use it.
 pub(crate) struct Volume;
 
 impl Scalar for Volume {

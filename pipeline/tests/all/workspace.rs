@@ -26,16 +26,63 @@ steps:
 fn caches() {
     check(
         r#"cullet: 1
+name: app
 steps:
   s:
     run: x
-    caches: { rel: a, /: b, /a/../b: c, /x: "sp ace", /y: v, /y/: w }
+    caches: { rel: a, /: b, /a/../b: c, /x: "sp ace", /y: v, /y/: w, /y/z: u, /k: { shared: locked }, /l: 1, /m: { volume: v, shared: often } }
 "#,
-        r#"5:15: error: `rel` is relative; this path must begin with `/`
-5:23: error: the path is empty; write `.` for the directory itself
-5:29: error: `a/../b` leaves the directory it is in; use no `..`
-5:45: error: `sp ace` cannot be the name of a cache; use letters, digits, `_` and `-`
-5:62: error: two caches are at `/y`
+        r#"6:15: error: `rel` is relative; this path must begin with `/`
+6:23: error: the path is empty; write `.` for the directory itself
+6:29: error: `a/../b` leaves the directory it is in; use no `..`
+6:45: error: `sp ace` cannot be the name of a cache; use letters, digits, `_` and `-`
+6:62: error: two caches are at `/y`
+6:70: error: the cache at `/y/z` is inside of another one at `/y`
+6:83: error: the key `volume` is missing
+6:107: error: expected the name of a cache or a map, found a number; write `/root/.cache: NAME` or `/root/.cache: { volume: NAME, shared: locked }`
+6:110: error: the volume `v` is at two places in one step
+6:135: error: `often` is no way to share a cache; it is `free` or `locked`
+"#,
+    );
+}
+
+#[test]
+fn caches_hide_nothing() {
+    check(
+        r#"cullet: 1
+sources: { src: . }
+steps:
+  s:
+    run: x
+    inputs: { .: src, deps/a: "src:a" }
+    outputs: { wheel: "dist/*.whl", bin: target/debug/app, other: "**" }
+    caches:
+      /proc: a
+      /dev/shm: b
+      /run: c
+      /run/secrets/x: d
+      /workspace: e
+      /var: f
+      /etc: g
+      /workspace/deps: h
+      /workspace/dist: i
+      /workspace/target: j
+      /workspace/node_modules: k
+      /tmp/x: l
+      /run/other: m
+      /workspace/targets: n
+"#,
+        r#"8:5: error: only a pipeline with a name has caches; write `name: …` at the top of the file: volumes belong to all pipelines of that name
+9:7: error: a cache at `/proc` would hide the sandbox's own `/proc`; give it a directory of its own
+10:7: error: a cache at `/dev/shm` would hide the sandbox's own `/dev`; give it a directory of its own
+11:7: error: a cache at `/run` would hide the sandbox's own `/run/secrets`; give it a directory of its own
+12:7: error: a cache at `/run/secrets/x` would hide the sandbox's own `/run/secrets`; give it a directory of its own
+13:7: error: a cache at `/workspace` would hide the sandbox's own `/workspace`; give it a directory of its own
+14:7: error: a cache at `/var` would hide the sandbox's own `/var/tmp`; give it a directory of its own
+15:7: error: a cache at `/etc` would hide the sandbox's own `/etc/hosts`; give it a directory of its own
+16:7: error: a cache at `/workspace/deps` would hide the input at `deps/a`
+17:7: error: the output `dist/*.whl` is in the cache at `/workspace/dist`; what is in a cache may be gone at any time: copy it out, or leave the cache away
+18:7: error: the output `target/debug/app` is in the cache at `/workspace/target`; what is in a cache may be gone at any time: copy it out, or leave the cache away
 "#,
     );
 }

@@ -7,6 +7,7 @@
 
 mod afterwards;
 mod bad_input;
+mod caches;
 mod click;
 mod csv;
 mod documents;

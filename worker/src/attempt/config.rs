@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cullet_cache::{ActionCache, BlobStore};
 
 use super::{LocalFiles, SourceFiles};
-use crate::{ImageRoots, NoImages, NoSecrets, OutputLimits, SecretValues};
+use crate::{ImageRoots, NoImages, NoSecrets, OutputLimits, SecretValues, Volumes};
 
 /// Who a worker is and what it allows.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct WorkerConfig {
     pub images: Arc<dyn ImageRoots>,
     /// The secrets that steps get.
     pub secrets: Arc<dyn SecretValues>,
+    /// The volumes of this machine; without, steps have none.
+    pub volumes: Option<Volumes>,
 }
 
 impl WorkerConfig {
@@ -39,6 +41,7 @@ impl WorkerConfig {
             log_bytes: 64 << 20,
             images: Arc::new(NoImages),
             secrets: Arc::new(NoSecrets),
+            volumes: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::images::{HeldRoot, ImageFault};
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 use crate::secrets::{Masks, SecretFault, StepSecrets};
+use crate::volumes::{AttemptVolumes, VolumeUse};
 
 /// Runs attempts, any number at a time: how many is the business of whoever assigns them.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Attempt {
     pub image: Option<String>,
     /// What it may take.
     pub limits: StepLimits,
+    /// Volumes that make it faster.
+    pub caches: Vec<VolumeUse>,
     /// Whether a success is recorded in the action cache.
     pub write_result: bool,
     /// Somebody who looks into the step.
@@ -173,18 +176,26 @@ impl Worker {
             Ok(scratch) => scratch,
             Err(error) => return infra(&WorkerError { path: self.config.work_dir.clone(), source: error }),
         };
+        let Some(volumes) = self.volumes(&attempt, &scratch, &cancel).await else {
+            return AttemptReport::Cancelled { result: None };
+        };
         let StepSecrets { files, masker, search } = secrets;
         let log_bytes = least(self.config.log_bytes, attempt.limits.log_bytes);
         let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
-        let launch = Launch { secrets: files, ..launch(&attempt, root, &inputs, &scratch) };
+        let plain = launch(&attempt, root, &inputs, &scratch);
+        let launch = Launch { secrets: files, caches: volumes.mounts(), ..plain };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
         drop(image);
         let execution = match executed {
             Ok(execution) => execution,
-            Err(error) => return infra(&error),
+            Err(error) => {
+                volumes.end(false, false).await;
+                return infra(&error);
+            }
         };
+        volumes.clear_workspace(&scratch.step().join("upper"), inputs.path());
         let ended = Ended { execution, recorder, inputs, scratch };
         let finisher = Finisher {
             config: Arc::clone(&self.config),
@@ -195,7 +206,26 @@ impl Worker {
         let runtime = Handle::current();
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
         let report = finished.unwrap_or_else(|error| infra(&error));
-        self.record(&attempt, report).await
+        let report = self.record(&attempt, report).await;
+        let succeeded = matches!(report, AttemptReport::Succeeded { .. });
+        // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
+        volumes.end(succeeded, attempt.action.requires(NETWORK)).await;
+        report
+    }
+
+    /// The volumes that it has. None when this is cancelled.
+    async fn volumes(
+        &self,
+        attempt: &Attempt,
+        scratch: &ScratchDir,
+        cancel: &CancellationToken,
+    ) -> Option<AttemptVolumes> {
+        match &self.config.volumes {
+            Some(volumes) if !attempt.caches.is_empty() => {
+                volumes.take(&attempt.label, &attempt.caches, &scratch.step(), cancel).await
+            }
+            _ => Some(AttemptVolumes::default()),
+        }
     }
 
     /// Puts a success into the action cache, if it belongs there.
@@ -229,6 +259,7 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         image,
         visit: attempt.visit.clone(),
         secrets: Vec::new(),
+        caches: Vec::new(),
     }
 }
 

@@ -73,6 +73,7 @@ async fn conclude(
         action: Arc::clone(&start.action),
         image: start.image.clone(),
         limits: start.limits,
+        caches: start.caches.clone(),
         write_result: false,
         visit: None,
         masks: Masks::default(),

@@ -10,7 +10,7 @@ use cullet_proto::v1;
 use prost::bytes::Bytes;
 
 use super::key::AttemptKey;
-use crate::{Declared, StepLimits};
+use crate::{Declared, StepLimits, VolumeUse};
 
 /// An attempt to start.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub(super) struct Start {
     /// Where the image of the action can be had.
     pub(super) image: Option<String>,
     pub(super) limits: StepLimits,
+    pub(super) caches: Vec<VolumeUse>,
     /// The step's span.
     pub(super) trace: Option<TraceContext>,
 }
@@ -81,11 +82,12 @@ impl Start {
             }
             inputs.push((path, tree));
         }
-        let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
+        let v1::Start { outputs, reports, traceparent, limits, image_reference, caches, .. } = start;
+        let caches = caches.into_iter().map(volume).collect();
         let image = Some(image_reference).filter(|reference| !reference.is_empty());
         let limits = step_limits(limits.unwrap_or_default());
         let trace = TraceContext::parse(&traceparent);
-        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, image, limits, trace })
+        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, image, limits, caches, trace })
     }
 
     pub(super) fn declared(&self) -> Declared<'_> {
@@ -96,6 +98,11 @@ impl Start {
 const fn step_limits(limits: v1::StepLimits) -> StepLimits {
     let v1::StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
     StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
+}
+
+fn volume(cache: v1::StartCache) -> VolumeUse {
+    let v1::StartCache { path, volume, scope, locked } = cache;
+    VolumeUse { scope, volume, path, locked }
 }
 
 /// The digest of an action. Its function is not sent: it is the one that gives this digest.

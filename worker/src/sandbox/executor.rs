@@ -82,6 +82,7 @@ fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<Step
         scratch: launch.scratch,
         network: launch.network,
         image: launch.image,
+        caches: launch.caches,
         processes: 0,
         file_bytes: 0,
         groups: 0,

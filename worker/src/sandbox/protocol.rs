@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ViewConfig;
 use super::fault::Fault;
-use crate::{ImageRoot, Owners, SecretFile, Visit};
+use crate::{ImageRoot, Owners, SecretFile, Visit, VolumeMount};
 
 /// What the launcher is to prepare.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,6 +101,8 @@ pub(crate) struct StepRequest {
     pub(crate) network: bool,
     /// In place of the view of the machine. The environment is complete but for `HOME`.
     pub(crate) image: Option<ImageRoot>,
+    /// Volumes, sorted by path.
+    pub(crate) caches: Vec<VolumeMount>,
     /// Processes and threads at a time; 0 for as many as any step may have.
     pub(crate) processes: u32,
     /// The largest file that it may write, in bytes; 0 for any.

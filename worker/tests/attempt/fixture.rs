@@ -276,6 +276,7 @@ pub(crate) fn attempt(action: Action) -> Attempt {
         action: Arc::new(action),
         image: None,
         limits: cullet_worker::StepLimits::default(),
+        caches: Vec::new(),
         write_result: true,
         visit: None,
         masks: cullet_worker::Masks::default(),

@@ -98,6 +98,7 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             image: None,
             visit: None,
             secrets: Vec::new(),
+            caches: Vec::new(),
         },
         dir,
         cancel: CancellationToken::new(),

@@ -17,6 +17,7 @@ use cullet_pipeline::plan::Limits;
 use cullet_worker::SecretValues;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
+use cullet_worker::{VolumeEvents, Volumes};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
@@ -55,6 +56,8 @@ pub(super) struct Execution<'a> {
     pub(super) verifying: Option<Verifying>,
     /// What steps get that nobody else may see.
     pub(super) secrets: Arc<dyn SecretValues>,
+    /// What steps find as others left it.
+    pub(super) volumes: Volumes,
 }
 
 impl Execution<'_> {
@@ -122,6 +125,7 @@ impl Execution<'_> {
             owner: self.config.step_owner(),
             images: Arc::new(images),
             secrets: Arc::clone(&self.secrets),
+            volumes: choice.has_volumes().then(|| self.volumes.clone()),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
         let (full, read_only) = (self.full, self.cache.disk.is_read_only());
@@ -135,7 +139,20 @@ impl Execution<'_> {
                 false => describe(&error),
             })
         };
-        LocalWorkers::new(make, blobs, WORKER, (self.visits.clone(), self.verifying.clone()))
+        let extras = (self.visits.clone(), self.verifying.clone());
+        LocalWorkers::new(make, blobs, (WORKER, &self.submission.spec.pipeline), extras)
+    }
+}
+
+/// Tells whoever watches the run what becomes of volumes.
+#[derive(Debug)]
+pub(super) struct CacheNotes(pub(super) Watchers);
+
+impl VolumeEvents for CacheNotes {
+    fn tell(&self, step: &str, is_warning: bool, text: String) {
+        let level = if is_warning { "warning" } else { "info" }.to_owned();
+        let (kind, step) = (Some(Note::CACHE.to_owned()), Some(step.to_owned()));
+        self.0.clone().event(&Event::Note(Note { level, kind, step, text }));
     }
 }
 

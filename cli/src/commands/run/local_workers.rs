@@ -8,11 +8,11 @@ use cullet_cache::BlobStore;
 use cullet_coordinator::event;
 use cullet_coordinator::workers::{Finished, Report, StartAttempt, Workers};
 use cullet_core::{AttemptId, AttemptOutcome, StepId, WorkerId};
-use cullet_pipeline::plan::Limits;
+use cullet_pipeline::plan::{CacheVolume, Limits};
 use cullet_worker::attempt::{Attempt, Worker};
 use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Visit};
+use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Visit, VolumeUse};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,8 @@ pub(super) struct LocalWorkers {
     name: &'static str,
     visits: Option<Visits>,
     verifying: Option<Verifying>,
+    /// Whose the volumes of steps are: the pipeline's.
+    scope: Arc<str>,
 }
 
 type Made = Result<Arc<Worker>, String>;
@@ -41,11 +43,11 @@ impl LocalWorkers {
     pub(super) fn new(
         make: impl FnOnce() -> Result<Worker, String> + Send + 'static,
         blobs: Arc<dyn BlobStore>,
-        name: &'static str,
+        (name, scope): (&'static str, &str),
         (visits, verifying): (Option<Visits>, Option<Verifying>),
     ) -> Self {
         let worker = LazyLock::new(Box::new(|| make().map(Arc::new)) as Make);
-        Self { worker, blobs, running: Running::default(), name, visits, verifying }
+        Self { worker, blobs, running: Running::default(), name, visits, verifying, scope: scope.into() }
     }
 }
 
@@ -59,9 +61,12 @@ impl Workers for LocalWorkers {
         let worker = (*self.worker).clone();
         let visit = self.visits.as_ref().and_then(|visits| visits.to(&start.name));
         let extras = (visit, self.verifying.clone());
+        let scope = Arc::clone(&self.scope);
         tokio::spawn(async move {
             let finished = match worker {
-                Ok(worker) => execute(&worker, &*blobs, start, extras, sender.clone(), cancel).await,
+                Ok(worker) => {
+                    execute(&worker, &*blobs, (start, &scope), extras, sender.clone(), cancel).await
+                }
                 Err(reason) => refused(&start, reason),
             };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
@@ -105,7 +110,7 @@ fn refused(start: &StartAttempt, reason: String) -> Finished {
 async fn execute(
     worker: &Arc<Worker>,
     blobs: &dyn BlobStore,
-    start: StartAttempt,
+    (start, scope): (StartAttempt, &str),
     (visit, verifying): (Option<(Visit, Arc<Guest>)>, Option<Verifying>),
     sender: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -116,6 +121,7 @@ async fn execute(
         action_digest: start.digest,
         image: None,
         limits: step_limits(start.limits),
+        caches: start.caches.iter().map(|cache| volume(cache, scope)).collect(),
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
         visit,
@@ -142,6 +148,11 @@ async fn execute(
         let _ = sender.send(Report::Note { id: start.id, text: text.clone() }).await;
     }
     Finished { recorded, ..finished(&start, conclusion) }
+}
+
+fn volume(cache: &CacheVolume, scope: &str) -> VolumeUse {
+    let CacheVolume { path, volume, locked } = cache.clone();
+    VolumeUse { scope: scope.to_owned(), volume, path, locked }
 }
 
 pub(super) const fn step_limits(limits: Limits) -> StepLimits {

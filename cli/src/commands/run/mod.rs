@@ -28,6 +28,7 @@ use cullet_coordinator::images::first_local;
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
 use cullet_pipeline::plan::{Image, Limits};
+use cullet_worker::Volumes;
 
 use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
@@ -40,7 +41,7 @@ use crate::images::{LocalImages, Pinned};
 use crate::secrets;
 use crate::ui::Closing;
 use deliver::Written;
-use execute::Execution;
+use execute::{CacheNotes, Execution};
 use shell::Visiting;
 use verify::Verifying;
 use watchers::Audience;
@@ -131,7 +132,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
 }
 
 /// What a later version says of keys that this one cannot execute.
-const LATER: &str = "`cullet validate` accepts it; services and caches come with a later version";
+const LATER: &str = "`cullet validate` accepts it; services come with a later version";
 
 /// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
 fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
@@ -205,6 +206,7 @@ fn execute_plan(
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
     let roots = LocalImages::of(&images, config, &base);
+    let plain_caches = machine::caches_of_plain(run_config.executor, &plan);
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
@@ -214,7 +216,7 @@ fn execute_plan(
     let Extras { visiting, verifying, .. } = extras;
     let visits = visiting.map(|visiting| visiting.to_visits(config, &watchers));
     let seat = visits.as_ref().map(|visits| Arc::clone(&visits.seat));
-    for text in prepared.sources.warnings() {
+    for text in prepared.sources.warnings().into_iter().chain(plain_caches) {
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
@@ -222,6 +224,7 @@ fn execute_plan(
     let full = live.is_none();
     let roots = Arc::new(roots.watched_by(watchers.clone()));
     let images = Arc::clone(&roots);
+    let volumes = config.volumes(Arc::new(CacheNotes(watchers.clone())));
     let execution = Execution {
         config,
         run_config,
@@ -236,14 +239,20 @@ fn execute_plan(
         visits,
         verifying,
         secrets: Arc::new(secrets),
+        volumes: volumes.clone(),
     };
     let end = execution.execute(written.clone(), watchers.clone());
     seat.inspect(|seat| seat.clear());
     let end = end?;
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });
-    // Over its bound, the cache is brought back below it now that nobody waits. The run is over: what fails
-    // here cannot change how it ended.
+    settle(&cache, &roots, &volumes);
+    Ok(exit_status(&end))
+}
+
+/// Over its bound, the cache is brought back below it now that nobody waits, and what steps left for others is written to
+/// the disk. The run is over: what fails here cannot change how it ended.
+fn settle(cache: &LocalCache, roots: &LocalImages, volumes: &Volumes) {
     if let Err(error) = cache.maybe_gc() {
         diagnostics::report(&format!("warning: the cache could not be brought below its bound: {error}\n"));
     }
@@ -252,7 +261,9 @@ fn execute_plan(
             "warning: the images could not be brought below their bound: {error}\n"
         ));
     }
-    Ok(exit_status(&end))
+    if let Err(error) = volumes.settle() {
+        diagnostics::report(&format!("warning: cache volumes could not be written to the disk: {error}\n"));
+    }
 }
 
 /// Protects what the run uses from being evicted. On a full disk that cannot be written down; the cache may still

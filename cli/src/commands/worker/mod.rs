@@ -55,7 +55,8 @@ pub(super) fn worker(args: &WorkerArgs, config: &Config) -> Result<ExitStatus, C
 async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStatus, CliError> {
     let room = Room::default();
     let images = Arc::new(WorkerImages::new(&settings.base));
-    let upkeep = Upkeep::new(cache.clone(), Arc::clone(&images), room.clone())?;
+    let volumes = parts::volumes(settings);
+    let upkeep = Upkeep::new(cache.clone(), Arc::clone(&images), volumes.clone(), room.clone())?;
     let machine = Machine::look(settings)?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", settings.listen))
@@ -66,7 +67,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let (parts, tiers) = machine.parts(settings, cache, &address, (room, images)).await?;
+    let (parts, tiers) = machine.parts(settings, cache, &address, (room, images, volumes)).await?;
     let daemon = Daemon::new(identity(settings, &machine, &address), parts);
     let telemetry = Telemetry::start(&settings.base, "worker")?;
     let daemon = daemon.map_err(|error| CliError::usage(error.to_string()))?;

@@ -12,7 +12,9 @@ use cullet_coordinator::session::Capacity;
 use cullet_worker::docker::Engine;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
-use cullet_worker::{NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, Worker, WorkerConfig};
+use cullet_worker::{
+    NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, VolumeEvents, Volumes, Worker, WorkerConfig,
+};
 use tokio::runtime::Handle;
 
 use crate::commands::machine;
@@ -55,6 +57,9 @@ impl Machine {
         let started = machine::start(choice, tools, base, &machine::ALL_LIMITS).map_err(|error| {
             CliError::infra(format!("the {} executor cannot start", machine::name(choice))).because(error)
         })?;
+        if choice == Executor::Plain {
+            tracing::warn!("{}", machine::NO_CACHES);
+        }
         if let Some(weakness) = started.weakness {
             tracing::warn!("{weakness}");
         }
@@ -99,7 +104,7 @@ impl Machine {
         settings: &WorkerSettings,
         cache: &LocalCache,
         address: &str,
-        (room, images): (Room, Arc<WorkerImages>),
+        (room, images, volumes): (Room, Arc<WorkerImages>, Volumes),
     ) -> Result<(DaemonParts, Tiers), CliError> {
         self.engine.iter().for_each(|engine| images.are_in(engine.clone()));
         let spool = settings.base.cache_dir.join("spool");
@@ -118,6 +123,7 @@ impl Machine {
             owner: settings.base.step_owner(),
             images,
             secrets: Arc::new(secrets),
+            volumes: settings.executor.has_volumes().then_some(volumes),
             ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
         };
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));
@@ -140,6 +146,25 @@ fn instead_of_the_sandbox(asked: Executor, reason: &str) -> Result<Executor, Cli
     }
     Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
         .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"))
+}
+
+/// The volumes of steps.
+pub(super) fn volumes(settings: &WorkerSettings) -> Volumes {
+    settings.base.volumes(Arc::new(Logged))
+}
+
+/// What becomes of volumes, in the log.
+#[derive(Debug)]
+struct Logged;
+
+impl VolumeEvents for Logged {
+    fn tell(&self, step: &str, is_warning: bool, text: String) {
+        if is_warning {
+            tracing::warn!(step, "{text}");
+        } else {
+            tracing::info!(step, "{text}");
+        }
+    }
 }
 
 /// The shared store: at its location, or through the coordinators.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::{LiveRun, LocalCache, StoreError};
-use cullet_worker::{Room, space};
+use cullet_worker::{Room, Volumes, space};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,6 +30,8 @@ pub(super) struct Upkeep {
     cache: LocalCache,
     /// They may have as many bytes as the cache.
     images: Arc<WorkerImages>,
+    /// Of the steps that it runs.
+    volumes: Volumes,
     room: Room,
     now: LiveRun,
     before: Option<LiveRun>,
@@ -37,9 +39,14 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Protects what is used from now on.
-    pub(super) fn new(cache: LocalCache, images: Arc<WorkerImages>, room: Room) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        cache: LocalCache,
+        images: Arc<WorkerImages>,
+        volumes: Volumes,
+        room: Room,
+    ) -> Result<Self, StoreError> {
         let now = cache.live_run()?;
-        Ok(Self { cache, images, room, now, before: None })
+        Ok(Self { cache, images, volumes, room, now, before: None })
     }
 
     /// Keeps the cache within its bound, for ever. A worker without space takes no steps: it would only fail what others
@@ -62,6 +69,7 @@ impl Upkeep {
             if look.is_multiple_of(COLLECT) {
                 self.collect().await;
                 self.settle_images().await;
+                self.settle_volumes().await;
             }
             if look.is_multiple_of(PROTECT) {
                 self.protect();
@@ -71,10 +79,13 @@ impl Upkeep {
 
     /// Looks, and evicts where that might help.
     async fn has_room(&self) -> bool {
-        let (cache, images) = (self.cache.clone(), Arc::clone(&self.images));
+        let (cache, images, volumes) = (self.cache.clone(), Arc::clone(&self.images), self.volumes.clone());
         let looked = spawn_blocking(move || {
             let dir = cache.disk.dir();
-            !space::is_full(dir) || give_up(&images, dir) || make_room(&cache, dir)
+            !space::is_full(dir)
+                || give_up_volumes(&volumes, dir)
+                || give_up(&images, dir)
+                || make_room(&cache, dir)
         });
         looked.await.unwrap_or(true)
     }
@@ -96,12 +107,35 @@ impl Upkeep {
         }
     }
 
+    /// Volumes that steps have changed are to be there after a power cut.
+    async fn settle_volumes(&self) {
+        let volumes = self.volumes.clone();
+        if let Ok(Err(error)) = spawn_blocking(move || volumes.settle()).await {
+            tracing::warn!(%error, "cache volumes could not be written to the disk");
+        }
+    }
+
     /// Lets go of what was used last before the time before.
     fn protect(&mut self) {
         match self.cache.live_run() {
             Ok(next) => self.before = Some(std::mem::replace(&mut self.now, next)),
             // The old one stays, and protects more.
             Err(error) => tracing::warn!(%error, "what is used cannot be announced anew"),
+        }
+    }
+}
+
+/// Removes the volumes that no step has, which steps can do without; whether there is space then.
+fn give_up_volumes(volumes: &Volumes, dir: &Path) -> bool {
+    match volumes.evict(0) {
+        Ok(evicted) if evicted.volumes > 0 => {
+            tracing::warn!("the disk is full: removed the cache volumes that no step has");
+            !space::is_full(dir)
+        }
+        Ok(_) => false,
+        Err(error) => {
+            tracing::debug!(%error, "the disk is full and cache volumes cannot be removed");
+            false
         }
     }
 }

@@ -37,6 +37,7 @@ fn start(step: u32, epoch: u64) -> Start {
         reports,
         image: None,
         limits: StepLimits::default(),
+        caches: vec![],
         trace: None,
     }
 }

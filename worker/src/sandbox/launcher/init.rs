@@ -20,7 +20,9 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
 use super::visit::Visitor;
-use super::{Launcher, Prepared, confine, filter, image, plain, privileges, secrets, step_root, sys};
+use super::{
+    Launcher, Prepared, caches, confine, filter, image, plain, privileges, secrets, step_root, sys,
+};
 use crate::Owners;
 
 /// The unit of the block counts of getrusage(2) on Linux.
@@ -155,11 +157,13 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
         sys::loopback_up().during("start the loopback interface")?;
     }
     let proc = step_root::assemble(prepared, request)?;
+    let volumes = caches::Mounting::begin(prepared.standing, &prepared.view, request)?;
     let most = most_processes(prepared.config.max_processes, request.processes);
     let mut world = World { workspace: PathBuf::from("/workspace"), ..World::default() };
     let kept = match &request.image {
         None => {
             secrets::show(&prepared.view, &request.secrets, prepared.standing.owner())?;
+            volumes.in_view();
             step_root::pivot(&prepared.view.root)?;
             step_root::silence_stdin()?;
             privileges::become_nobody(prepared.standing, &proc)?;
@@ -168,6 +172,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
         Some(image) => {
             let root = image::Root::assemble(prepared.standing, &prepared.view, image, &request.scratch)?;
             root.show_secrets(&prepared.view, &request.secrets)?;
+            volumes.in_image();
             (world.owners, world.home) = (Some(root.owners()), Some(root.home()));
             step_root::pivot(&prepared.view.image)?;
             step_root::silence_stdin()?;

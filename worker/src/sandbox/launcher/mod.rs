@@ -4,6 +4,7 @@
 //! So cullet starts itself once more with a hidden argument; that process prepares what all steps share (its
 //! right to mount, the view of the machine's root) and forks once per step.
 
+mod caches;
 mod confine;
 mod dev;
 mod etc;

@@ -10,6 +10,7 @@ use nix::mount::MsFlags;
 use nix::unistd::chdir;
 
 use super::super::super::fault::{During, Fault};
+use super::super::caches;
 use super::super::footing::Standing;
 use super::super::mounts;
 use super::super::step_root::open_dir;
@@ -48,6 +49,9 @@ pub(super) fn mount(
     let mut shown = Vec::with_capacity(layers.len() + 1);
     if let Some(path) = skeleton {
         shown.push(open_dir(path)?.into());
+    }
+    if let Some(places) = caches::places(view).filter(|_| layers.len() + shown.len() < MOST_LAYERS) {
+        shown.push(open_dir(&places)?.into());
     }
     for layer in layers {
         shown.push(match namespace {

@@ -16,7 +16,7 @@ use rustix::fs::{FileType, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use self::namespace::Namespace;
-pub(super) use self::places::skeletons;
+pub(super) use self::places::{open, skeletons};
 pub(crate) use self::user::{Account, Wanted};
 use super::super::config::IMAGE_BLOCK;
 use super::super::fault::{During, Fault};
@@ -126,7 +126,7 @@ fn look_up(wanted: &Wanted, root: &File) -> Result<Account, Fault> {
 fn text(root: &File, path: &str) -> Result<String, Fault> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-    let file = match places::open(root, path, flags, within) {
+    let file = match open(root, path, flags, within) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(String::new()),
         Err(error) => return Err(std::io::Error::from(error)).during(format!("read /{path} of the image")),

@@ -104,7 +104,7 @@ const WITHIN: ResolveFlags =
 const TRIES: usize = 1000;
 
 /// openat2(2), until nothing comes between.
-pub(super) fn open(
+pub(in super::super) fn open(
     dir: impl AsFd,
     path: &str,
     flags: OFlags,

@@ -1,0 +1,43 @@
+//! Cache volumes.
+
+use serde_json::{Value as Json, json};
+
+use super::words::Volume;
+use crate::decode::{Cx, Decode, Defs, Lazy, mismatch, object};
+use crate::scalar::Sharing;
+use crate::yaml::{Kind, Node};
+
+object! {
+    /// A cache volume, and how steps share it.
+    pub(crate) struct CacheMap requires ["volume"] {
+        /// Its name.
+        volume: Lazy<'a, Volume>,
+        /// `free`: every step has a copy of its own, and the last one to succeed is kept. `locked`: one step at a time has
+        /// it. Default: `free`.
+        shared: Lazy<'a, Sharing>,
+    }
+}
+
+/// A cache: the name of a volume, or a [`CacheMap`].
+pub(crate) enum CacheDef<'a> {
+    Volume(Lazy<'a, Volume>),
+    Full(CacheMap<'a>),
+}
+
+impl<'a> Decode<'a> for CacheDef<'a> {
+    fn decode(cx: Cx<'a>, node: Node<'a>) -> Option<Self> {
+        match node.kind() {
+            Kind::Map => CacheMap::decode(cx, node).map(CacheDef::Full),
+            Kind::Str => Lazy::decode(cx, node).map(CacheDef::Volume),
+            _ => {
+                let help = "write `/root/.cache: NAME` or `/root/.cache: { volume: NAME, shared: locked }`";
+                mismatch(cx, node, "the name of a cache or a map", help.to_owned());
+                None
+            }
+        }
+    }
+
+    fn schema(defs: &mut Defs) -> Json {
+        json!({ "anyOf": [Lazy::<Volume>::schema(defs), CacheMap::schema(defs)] })
+    }
+}

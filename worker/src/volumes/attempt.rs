@@ -1,0 +1,178 @@
+//! The volumes of one attempt.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::copy::{Copy, Draft};
+use super::place::{About, Held, Place};
+use super::publish::unmounted;
+use super::store::Inner;
+use super::{VolumeError, VolumeMount, VolumeUse, Volumes};
+use crate::attempt::sentence;
+
+/// Where the workspace is for a step.
+const WORKSPACE: &str = "/workspace/";
+
+/// Volumes that a step has, for as long as it has them. What it wrote is thrown away unless it is published.
+#[derive(Debug, Default)]
+pub(crate) struct AttemptVolumes {
+    inner: Option<Arc<Inner>>,
+    step: String,
+    volumes: Vec<Volume>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Volume {
+    wanted: VolumeUse,
+    had: Had,
+}
+
+#[derive(Debug)]
+enum Had {
+    /// A copy of a volume, and the turn where there are turns.
+    Copy(Box<Copy>, Option<Held>),
+    /// An empty directory in its place.
+    Substitute(Draft),
+}
+
+impl Volumes {
+    /// Copies of the volumes for an attempt, which works in `scratch`. Nothing when this is cancelled.
+    pub(crate) async fn take(
+        &self,
+        step: &str,
+        wanted: &[VolumeUse],
+        scratch: &Path,
+        cancel: &CancellationToken,
+    ) -> Option<AttemptVolumes> {
+        let mut taken =
+            AttemptVolumes { inner: Some(Arc::clone(&self.0)), step: step.to_owned(), volumes: Vec::new() };
+        let mut wanted: Vec<(Place, About, &VolumeUse)> = wanted
+            .iter()
+            .map(|wanted| {
+                let (place, about) = self.0.place(wanted);
+                (place, about, wanted)
+            })
+            .collect();
+        // Two that wait for each other's would wait for long.
+        wanted.sort_by(|a, b| a.0.cmp(&b.0));
+        for (number, (place, about, wanted)) in wanted.into_iter().enumerate() {
+            let turn = match wanted.locked {
+                true => self.0.turn(step, (&place, &about), cancel).await.transpose()?.map(Some),
+                false => Ok(None),
+            };
+            let had = match turn {
+                Ok(turn) => copied(&self.0, &place, &about).await.map(|copy| Had::Copy(copy.into(), turn)),
+                Err(error) => Err(error),
+            };
+            let had = match had {
+                Ok(had) => had,
+                Err(error) => {
+                    let text = format!("has an empty directory in place of the cache '{}'", wanted.volume);
+                    self.0.warn(step, &text, &error);
+                    let path = scratch.join(format!("volume-{number}"));
+                    let Ok(draft) = Draft::make(path, self.0.config.owner) else { continue };
+                    Had::Substitute(draft)
+                }
+            };
+            taken.volumes.push(Volume { wanted: wanted.clone(), had });
+        }
+        Some(taken)
+    }
+}
+
+async fn copied(inner: &Arc<Inner>, place: &Place, about: &About) -> Result<Copy, VolumeError> {
+    let (inner, place, about) = (Arc::clone(inner), place.clone(), about.clone());
+    let path = place.dir().to_owned();
+    let copied = spawn_blocking(move || inner.copy(&place, &about)).await;
+    copied.unwrap_or_else(|error| {
+        Err(VolumeError::Io { action: "copy", path, source: std::io::Error::other(error) })
+    })
+}
+
+impl AttemptVolumes {
+    /// For the executor, sorted by path.
+    pub(crate) fn mounts(&self) -> Vec<VolumeMount> {
+        let mount = |volume: &Volume| {
+            let (layers, draft) = match &volume.had {
+                Had::Copy(copy, _) => (copy.layers(), &copy.draft),
+                Had::Substitute(draft) => (Vec::new(), draft),
+            };
+            VolumeMount { path: volume.wanted.path.clone(), layers, draft: draft.path().to_owned() }
+        };
+        let mut mounts: Vec<VolumeMount> = self.volumes.iter().map(mount).collect();
+        mounts.sort_by(|a, b| a.path.cmp(&b.path));
+        mounts
+    }
+
+    /// Removes the places of volumes from what the step left of its workspace: they are none of its files. Of the
+    /// directories on the way, those go that the inputs do not have.
+    pub(crate) fn clear_workspace(&self, upper: &Path, inputs: &Path) {
+        for volume in &self.volumes {
+            let Some(place) = volume.wanted.path.strip_prefix(WORKSPACE) else { continue };
+            let mut here = Some(Path::new(place));
+            while let Some(path) = here.filter(|path| !path.as_os_str().is_empty()) {
+                if inputs.join(path).symlink_metadata().is_ok() || fs::remove_dir(upper.join(path)).is_err() {
+                    break;
+                }
+                here = path.parent();
+            }
+        }
+    }
+
+    /// The attempt has ended. What it wrote is kept if it has succeeded; `reachable` says whether somebody may still hold
+    /// it open.
+    pub(crate) async fn end(self, succeeded: bool, reachable: bool) {
+        if self.volumes.is_empty() {
+            return;
+        }
+        // Removing what a step wrote takes as long as it takes.
+        let _ = spawn_blocking(move || {
+            let Self { inner, step, volumes } = self;
+            let Some(inner) = inner else { return };
+            for volume in volumes {
+                let Had::Copy(mut copy, turn) = volume.had else { continue };
+                let kept = match succeeded {
+                    true => inner.publish(&mut copy, reachable),
+                    false => unmounted(&copy).map(|()| false),
+                };
+                inner.say(&step, &volume.wanted, &copy, kept);
+                drop(copy);
+                drop(turn);
+            }
+        })
+        .await;
+    }
+}
+
+impl Inner {
+    fn say(&self, step: &str, wanted: &VolumeUse, copy: &Copy, kept: Result<bool, VolumeError>) {
+        match kept {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Err(error) = self.evict(self.config.total_bytes) {
+                    let text = "the caches of steps could not be brought below their bound";
+                    self.warn(step, text, &error);
+                }
+            }
+            Err(error) => {
+                let what = match &error {
+                    VolumeError::TooLarge(_) => "large",
+                    _ => "trouble",
+                };
+                if self.is_news(&copy.place, what) {
+                    let text = format!("what it wrote to the cache '{}' is not kept", wanted.volume);
+                    self.warn(step, &text, &error);
+                }
+            }
+        }
+    }
+
+    fn warn(&self, step: &str, text: &str, error: &VolumeError) {
+        self.config.events.tell(step, true, format!("{text}: {}", sentence(error)));
+    }
+}
