@@ -95,6 +95,13 @@ pub enum Executor {
     Plain,
 }
 
+impl Executor {
+    /// Whether steps may have cache volumes.
+    pub const fn has_volumes(self) -> bool {
+        matches!(self, Self::Auto | Self::Sandbox)
+    }
+}
+
 /// What every command needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -3,9 +3,7 @@
 use cullet_cache::action::{NETWORK, PLAIN};
 use cullet_cache::{Action, OutputPath, secret_properties};
 use cullet_digest::DigestFunction;
-use cullet_pipeline::plan::{
-    self, CacheVolume, Identity, Limits, Network, Output, OutputPattern, Settings,
-};
+use cullet_pipeline::plan::{self, CacheVolume, Identity, Limits, Network, Output, OutputPattern, Settings};
 
 use crate::images::Images;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cullet_worker::StepLimits;
@@ -15,8 +15,12 @@ use cullet_worker::sandbox::{LauncherCommand, Sandbox, probe};
 use support::image::{Image, is_root, link};
 use support::{Outcome, Step, command, config, launcher, run_in};
 
-/// The program. A plain user cannot reach where it was built.
-const PROBE: &[u8] = include_bytes!(env!("CARGO_BIN_EXE_cullet-escapes"));
+/// The program. A plain user cannot reach where it was built, and has a copy beside that of the launcher.
+fn program() -> PathBuf {
+    let launcher = std::env::var_os(support::plain_user::LAUNCHER).map(PathBuf::from);
+    let copy = launcher.map(|launcher| launcher.with_file_name(support::plain_user::ESCAPES));
+    copy.unwrap_or_else(|| env!("CARGO_BIN_EXE_cullet-escapes").into())
+}
 
 /// What it may do: launches, a colon, what it says.
 const LIST: &str = include_str!("escapes/allowed.txt");
@@ -47,10 +51,7 @@ fn without_mounts() -> LauncherCommand {
 
 /// A program that another process wrote: one that is open for writing anywhere cannot be executed.
 fn install(at: &Path) {
-    let draft = at.with_extension("draft");
-    fs::write(&draft, PROBE).unwrap();
-    assert!(Command::new("cp").arg(&draft).arg(at).status().unwrap().success());
-    fs::remove_file(draft).unwrap();
+    assert!(Command::new("cp").arg(program()).arg(at).status().unwrap().success());
     fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 }
 

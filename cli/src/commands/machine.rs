@@ -33,10 +33,18 @@ pub(super) const ALL_LIMITS: StepLimits =
     StepLimits { cpu_millis: 1, memory_bytes: 1, processes: 1, disk_bytes: 1, output_bytes: 1, log_bytes: 1 };
 
 /// That steps have no volumes, in a sentence, where some step of the plan would have one.
-pub(super) fn caches_of_plain(choice: Executor, plan: &Plan) -> Option<String> {
+pub(super) fn without_caches(choice: Executor, plan: &Plan) -> Option<String> {
     let has = || plan.steps.iter().any(|step| !step.settings.caches.is_empty());
-    (choice == Executor::Plain && has()).then(|| NO_CACHES.to_owned())
+    match choice {
+        Executor::Plain if has() => Some(NO_CACHES.to_owned()),
+        Executor::Docker if has() => Some(NONE_IN_CONTAINERS.to_owned()),
+        Executor::Plain | Executor::Docker | Executor::Auto | Executor::Sandbox => None,
+    }
 }
+
+/// Of Docker.
+const NONE_IN_CONTAINERS: &str =
+    "`caches` of steps are not mounted in containers: steps have what their image has there";
 
 /// Of the plain executor.
 pub(super) const NO_CACHES: &str =

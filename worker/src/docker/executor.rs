@@ -16,10 +16,13 @@ use super::follow::{Bounds, Ended, follow};
 use super::spec::Spec;
 use super::{Engine, files, refusal};
 use crate::sandbox::runner::setup;
-use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream, Usage};
+use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream, Usage, VolumeMount};
 
 /// Containers at a time; more wait. An engine takes longer for each the more there are, and needs some 10 MiB for it.
 const MAX_IN_FLIGHT: usize = 64;
+
+/// Why a step has no cache volumes.
+const NO_VOLUMES: &str = "containers of Docker have none";
 
 /// What a shell answers for a program that cannot be run.
 const NOT_EXECUTABLE: i32 = 126;
@@ -100,6 +103,10 @@ impl StepExecutor for DockerExecutor {
         let image = refusal::image_of(&launch, self.no_sandbox.as_deref())?;
         let room = Arc::clone(&self.room).acquire_owned().await;
         let _room = room.map_err(|_| setup("wait for room", std::io::ErrorKind::Other.into()))?;
+        for volume in &launch.caches {
+            // Whoever made the draft looks there.
+            let _ = std::fs::write(volume.draft.join(VolumeMount::FAILED), NO_VOLUMES);
+        }
         let workspace = launch.scratch.join("workspace");
         DirBuilder::new()
             .mode(0o755)

@@ -22,6 +22,7 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         visit,
         limits,
         secrets,
+        caches: _,
         arguments: _,
         env: _,
         working_directory: _,

@@ -181,6 +181,7 @@ mod tests {
             image: Some(image),
             visit: None,
             secrets: Vec::new(),
+            caches: Vec::new(),
         }
     }
 

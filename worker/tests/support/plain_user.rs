@@ -9,6 +9,9 @@ use std::process::Command;
 /// Names the launcher that the plain user may execute; its presence also marks the second run.
 pub(crate) const LAUNCHER: &str = "CULLET_TEST_LAUNCHER";
 
+/// The program that tries to leave the sandbox, beside that launcher.
+pub(crate) const ESCAPES: &str = "escapes";
+
 /// A user that owns nothing.
 const UID: u32 = 54_321;
 
@@ -34,6 +37,7 @@ fn again(test: &str) {
     };
     let program = copy(std::env::current_exe().unwrap(), "test");
     let launcher = copy(env!("CARGO_BIN_EXE_cullet-launcher").into(), "launcher");
+    copy(env!("CARGO_BIN_EXE_cullet-escapes").into(), ESCAPES);
     let mut command = Command::new(program);
     command.args([test, "--exact", "--nocapture"]).env(LAUNCHER, launcher).env("HOME", "/nonexistent");
     command.current_dir("/").uid(UID).gid(UID);

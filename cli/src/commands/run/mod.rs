@@ -206,7 +206,7 @@ fn execute_plan(
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
     let roots = LocalImages::of(&images, config, &base);
-    let plain_caches = machine::caches_of_plain(run_config.executor, &plan);
+    let plain_caches = machine::without_caches(run_config.executor, &plan);
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();

@@ -20,9 +20,7 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
 use super::program::Program;
 use super::visit::Visitor;
-use super::{
-    Launcher, Prepared, caches, confine, filter, image, plain, privileges, secrets, step_root, sys,
-};
+use super::{Launcher, Prepared, caches, confine, filter, image, plain, privileges, secrets, step_root, sys};
 use crate::Owners;
 
 /// The unit of the block counts of getrusage(2) on Linux.
