@@ -180,7 +180,7 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
     privileges::drop_all(most, &proc, kept)?;
     // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
-    confine::confine(request.image.is_some())?;
+    confine::confine(request.image.is_some(), &[])?;
     filter::install(&prepared.filter)?;
     Ok(world)
 }
