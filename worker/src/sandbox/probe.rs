@@ -38,6 +38,11 @@ pub struct Fact {
 }
 
 impl SandboxReport {
+    /// What is missing of Landlock, which is used where the kernel has it.
+    pub fn no_landlock(&self) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.name == LANDLOCK && !fact.ok)
+    }
+
     /// Why steps cannot run in images, where they can run otherwise.
     pub fn no_images(&self) -> Option<&Fact> {
         self.facts.iter().find(|fact| fact.name == IMAGES && !fact.ok)

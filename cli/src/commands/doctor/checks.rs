@@ -89,8 +89,11 @@ fn secrets(config: &Config) -> Option<Check> {
 
 fn sandbox(config: &Config, has_engine: bool) -> Check {
     let plain = "or run steps without one: cullet run --executor plain";
-    match machine::sandbox(config).tier {
-        Tier::Full => Check::good("sandbox", "full".to_owned()),
+    let report = machine::sandbox(config);
+    let landlock =
+        report.no_landlock().map(|fact| format!("full, but without all of Landlock: {}", fact.why));
+    match report.tier {
+        Tier::Full => Check::good("sandbox", landlock.unwrap_or_else(|| "full".to_owned())),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
         Tier::Unavailable { reason } if has_engine => {
             let docker = "steps with an image run on Docker instead, others do not run";

@@ -4,6 +4,8 @@
 //! It is also the only thing between a step that has the machine's network and the abstract sockets of the machine's
 //! processes (Linux 6.12).
 
+use std::path::Path;
+
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus,
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -29,8 +31,9 @@ pub(super) enum Confined {
 
 /// Confines this process and all it starts; `no_new_privs` is set. `owns_root` is for a step in an image, whose root
 /// directory is its own.
-pub(super) fn confine(owns_root: bool) -> Result<Confined, Fault> {
-    let status = restrict(owns_root).map_err(|error| {
+/// `further` places are mounted for this step to write to, besides those that every step has.
+pub(super) fn confine(owns_root: bool, further: &[&Path]) -> Result<Confined, Fault> {
+    let status = restrict(owns_root, further).map_err(|error| {
         let errno = std::error::Error::source(&error)
             .and_then(|source| source.downcast_ref::<std::io::Error>()?.raw_os_error());
         Fault::new(format!("confine the step with Landlock ({error})"), errno.unwrap_or(libc::EINVAL))
@@ -42,7 +45,7 @@ pub(super) fn confine(owns_root: bool) -> Result<Confined, Fault> {
     })
 }
 
-fn restrict(owns_root: bool) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(owns_root: bool, further: &[&Path]) -> Result<RestrictionStatus, RulesetError> {
     let all = AccessFs::from_all(VERSION);
     let devices = AccessFs::MakeBlock | AccessFs::MakeChar;
     let mut rules = Ruleset::default()
@@ -51,16 +54,16 @@ fn restrict(owns_root: bool) -> Result<RestrictionStatus, RulesetError> {
         .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?
         .no_new_privs(false);
-    let mut allow = |path: &str, access: BitFlags<AccessFs>| {
+    let mut allow = |path: &Path, access: BitFlags<AccessFs>| {
         // What is not there is in nobody's reach.
         let Ok(place) = PathFd::new(path) else { return Ok(()) };
         (&mut rules).add_rule(PathBeneath::new(place, access)).map(drop)
     };
     if owns_root {
-        allow("/", all & !devices)?;
+        allow(Path::new("/"), all & !devices)?;
     } else {
-        allow("/", AccessFs::from_read(VERSION))?;
-        for path in WRITABLE {
+        allow(Path::new("/"), AccessFs::from_read(VERSION))?;
+        for path in WRITABLE.iter().map(Path::new).chain(further.iter().copied()) {
             allow(path, all & !devices)?;
         }
     }

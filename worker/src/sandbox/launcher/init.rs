@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -180,7 +180,8 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
     privileges::drop_all(most, &proc, kept)?;
     // Changing user clears this, so it comes last; the caller sees whether the launcher was gone before.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).during("die with the launcher")?;
-    confine::confine(request.image.is_some())?;
+    let volumes: Vec<&Path> = request.caches.iter().map(|volume| Path::new(&volume.path)).collect();
+    confine::confine(request.image.is_some(), &volumes)?;
     filter::install(&prepared.filter)?;
     Ok(world)
 }

@@ -77,7 +77,7 @@ fn images(grounds: &Grounds) -> Result<(), Fault> {
 
 fn landlock() -> Result<(), Fault> {
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).during("set no_new_privs")?;
-    match confine::confine(false)? {
+    match confine::confine(false, &[])? {
         Confined::Wholly => Ok(()),
         Confined::InPart => Err(Fault::new("keep a step from the machine's abstract sockets", libc::ENOSYS)),
         Confined::Not => Err(Fault::new("find Landlock in the kernel", libc::ENOSYS)),
