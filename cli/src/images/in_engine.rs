@@ -91,9 +91,7 @@ impl Fetcher {
             telling.begins(store.progress(&image));
             let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
             let writer = SyncIoBridge::new(writer);
-            let both = async {
-                futures_util::future::join(store.export(&image, &export, writer), engine.load(reader)).await
-            };
+            let both = futures_util::future::join(store.export(&image, &export, writer), engine.load(reader));
             let (exported, loaded) = telling.during(both, Some((store, &image))).await;
             self.outcome(exported, loaded)?;
             store.keep_documents(&image).await.map_err(|error| self.failure(error))?;

@@ -44,7 +44,7 @@ fn what_is_printed_arrives_in_order_and_whole() {
     run.assert_success();
     let said = log(&run, "a");
     let numbers: String = (0..3000).map(|number| format!("{number}\n")).collect();
-    assert!(said.starts_with(&numbers), "{:.200}", said);
+    assert!(said.starts_with(&numbers), "{said:.200}");
     assert_eq!(said.matches('x').count(), 300_000);
 }
 

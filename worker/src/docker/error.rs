@@ -90,7 +90,8 @@ pub(super) fn said(error: &ClientError) -> String {
     while let Some(cause) = next {
         let cause_text = cause.to_string();
         if !text.ends_with(&cause_text) {
-            text = text + ": " + &cause_text;
+            text.push_str(": ");
+            text.push_str(&cause_text);
         }
         next = cause.source();
     }
