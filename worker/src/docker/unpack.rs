@@ -145,10 +145,12 @@ mod tests {
         assert_eq!(fs::read_to_string(to.path().join("a/link/file")).unwrap(), "text");
         let zeros = fs::metadata(to.path().join("zeros")).unwrap();
         assert_eq!(zeros.len(), 3 * CHUNK as u64 + 7);
-        assert!(zeros.blocks() < 16, "no hole: {}", zeros.blocks());
+        // All but the ends of what comes in pieces.
+        assert!(zeros.blocks() < 100, "no hole: {}", zeros.blocks());
         let modes = ["run", "zeros"].map(|name| fs::metadata(to.path().join(name)).unwrap().mode() & 0o777);
         assert_eq!(modes, [0o755, 0o644]);
-        assert!(unpack(&archive[..archive.len() / 2], to.path()).is_err(), "cut off");
+        let cut = tempfile::tempdir().unwrap();
+        assert!(unpack(&archive[..archive.len() / 2], cut.path()).is_err(), "cut off");
     }
 
     fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
