@@ -216,7 +216,7 @@ fn execute_plan(
     let Extras { visiting, verifying, .. } = extras;
     let visits = visiting.map(|visiting| visiting.to_visits(config, &watchers));
     let seat = visits.as_ref().map(|visits| Arc::clone(&visits.seat));
-    for text in prepared.sources.warnings().into_iter().chain(plain_caches) {
+    for text in prepared.sources.warnings().chain(plain_caches) {
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
