@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
+use super::capture::{Capture, Size};
 use super::compression::{Compression, Encoder};
 use super::path::{LayerPath, OPAQUE, WHITEOUT};
 use super::root::{Root, failed};
 use super::stream::MeasuredWriter;
 use super::whiteout::{self, Markers};
 use super::{Devices, LayerError, LayerId, Notes, Owners, attributes};
-use crate::tarball::{Entry, Kind, TarWriter, Time};
+use crate::tarball::{Entry, Kind, TarWriter, Time, Xattrs};
 
 /// How a layer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,16 @@ pub struct Written {
 /// upper directory that was mounted with `redirect_dir` or `metacopy`. [`LayerError::Io`] where the directory cannot
 /// be read or `to` not be written.
 pub fn write_layer(dir: &Path, to: impl Write, options: &WriteOptions) -> Result<Written, LayerError> {
+    write(dir, to, options, None)
+}
+
+/// The same, or by the rules of a capture.
+pub(super) fn write(
+    dir: &Path,
+    to: impl Write,
+    options: &WriteOptions,
+    capture: Option<&Capture<'_>>,
+) -> Result<Written, LayerError> {
     let fail = |error| LayerError::io("write the layer of", dir, error);
     let compressed = Encoder::new(options.compression, MeasuredWriter::new(to)).map_err(fail)?;
     let root = open_root(dir)?;
@@ -67,6 +78,8 @@ pub fn write_layer(dir: &Path, to: impl Write, options: &WriteOptions) -> Result
         root,
         tar: TarWriter::new(MeasuredWriter::new(compressed)),
         options: *options,
+        capture,
+        size: Size::default(),
         linked: HashMap::new(),
         notes: Notes::default(),
         buffer: vec![0; CHUNK],
@@ -85,17 +98,19 @@ fn open_root(dir: &Path) -> Result<Root, LayerError> {
     Root::new(dir, Markers::for_reading())
 }
 
-struct Writing<W: Write> {
+struct Writing<'c, W: Write> {
     root: Root,
     tar: TarWriter<W>,
     options: WriteOptions,
+    capture: Option<&'c Capture<'c>>,
+    size: Size,
     /// Files with several names by device and inode, with the first name.
     linked: HashMap<(u64, u64), Vec<u8>>,
     notes: Notes,
     buffer: Vec<u8>,
 }
 
-impl<W: Write> Writing<W> {
+impl<W: Write> Writing<'_, W> {
     /// Every directory before what is in it. Directories are opened one at a time, however deep they are.
     fn tree(&mut self) -> Result<(), LayerError> {
         let top = LayerPath::default();
@@ -131,6 +146,9 @@ impl<W: Write> Writing<W> {
 
     /// Writes an entry; whether it is a directory.
     fn entry(&mut self, parent: &LayerPath, name: &[u8], path: &LayerPath) -> Result<bool, LayerError> {
+        if self.capture.is_some_and(|capture| capture.leaves_out(path)) {
+            return Ok(false);
+        }
         if name.starts_with(WHITEOUT) {
             return Err(LayerError::entry(path.bytes(), "begins with `.wh.`, which layers cannot hold"));
         }
@@ -143,6 +161,10 @@ impl<W: Write> Writing<W> {
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
+                if let Some(capture) = self.capture {
+                    let unlocked = capture.unlock(&dir, name, &stat);
+                    unlocked.map_err(|error| failed("enter", path, error))?;
+                }
                 self.directory(path, &stat)?;
                 return Ok(true);
             }
@@ -162,7 +184,7 @@ impl<W: Write> Writing<W> {
         let fd = self.root.open(path).map_err(|error| failed("open", path, error))?;
         let mut entry = self.describe(path, Kind::Directory, stat);
         entry.path.push(b'/');
-        entry.xattrs = attributes::read(path, fd.as_fd())?;
+        entry.xattrs = self.attributes(path, fd.as_fd())?;
         self.header(&entry, path)?;
         self.marks(path)
     }
@@ -212,14 +234,18 @@ impl<W: Write> Writing<W> {
             }
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(dir, name, flags, Mode::empty())
-            .map_err(|error| failed("open", path, error))?;
+        let open = || rustix::fs::openat(dir, name, flags, Mode::empty());
+        let opened = match self.capture {
+            Some(capture) => capture.open(dir, name, stat, open),
+            None => open(),
+        };
+        let fd = opened.map_err(|error| failed("open", path, error))?;
         if whiteout::attribute(&fd, "metacopy").map_err(|error| failed("look at", path, error))?.is_some() {
             let problem = "has its content in a lower layer: mount the overlay with metacopy=off";
             return Err(LayerError::entry(path.bytes(), problem));
         }
         let size = stat.st_size as u64;
-        let xattrs = attributes::read(path, fd.as_fd())?;
+        let xattrs = self.attributes(path, fd.as_fd())?;
         self.header(&Entry { size, xattrs, ..self.describe(path, Kind::File, stat) }, path)?;
         self.content(File::from(fd), size, path)
     }
@@ -256,13 +282,27 @@ impl<W: Write> Writing<W> {
         }
     }
 
+    fn attributes(&self, path: &LayerPath, file: BorrowedFd<'_>) -> Result<Xattrs, LayerError> {
+        let mut xattrs = attributes::read(path, file)?;
+        if let Some(capture) = self.capture {
+            capture.attributes(&mut xattrs);
+        }
+        Ok(xattrs)
+    }
+
     fn header(&mut self, entry: &Entry, path: &LayerPath) -> Result<(), LayerError> {
+        if let Some(capture) = self.capture {
+            self.size.add(&capture.limits, entry.size)?;
+        }
         self.tar.entry(entry).map_err(|error| failed("write", path, error))
     }
 
     fn describe(&self, path: &LayerPath, kind: Kind, stat: &Stat) -> Entry {
         let (uid, gid) = match self.options.owners {
-            Owners::Kept => (stat.st_uid, stat.st_gid),
+            Owners::Kept => match self.capture {
+                Some(capture) => (capture.owners)(stat.st_uid, stat.st_gid),
+                None => (stat.st_uid, stat.st_gid),
+            },
             Owners::Unpacker => (0, 0),
         };
         // Links have no permissions of their own; every system says something else.
