@@ -15,7 +15,7 @@ for name in bin sbin lib lib64; do ln -s usr/$name tree/$name; done
 mkdir -p tree/var/lib/dpkg/info tree/var/lib/dpkg/updates tree/var/lib/dpkg/triggers
 : > tree/var/lib/dpkg/status; echo 1 > tree/var/lib/dpkg/info/format
 printf 'root:x:0:0::/root:/bin/sh\n' > tree/etc/passwd; printf 'root:x:0:\n' > tree/etc/group
-for program in sh dpkg dpkg-deb dpkg-split tar rm cat chmod mkdir grep test ldconfig start-stop-daemon; do
+for program in sh dpkg dpkg-deb dpkg-split tar rm cat chmod mkdir grep test diff ldconfig start-stop-daemon; do
     path=$(PATH=$PATH:/sbin:/usr/sbin command -v $program || true)
     case $path in /*) ;; *) path=/usr/bin/$program ;; esac
     cp -L $path tree/usr/bin/$program
@@ -64,7 +64,7 @@ steps:
     run: mkdir /opt/app; hello > /opt/app/greeting; cat number >> /opt/app/greeting
   test:
     from: build
-    run: grep -q configured /opt/app/greeting; dpkg --status hello | grep -q 'Status. install ok installed'
+    run: grep -q configured /opt/app/greeting; grep -q 'install ok installed' /var/lib/dpkg/status
 ";
 
 fn prepare(dir: &Path) {
