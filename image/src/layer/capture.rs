@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, Stat};
 
 use super::path::LayerPath;
-use super::{Compression, Devices, LayerError, Limits, Owners, WriteOptions, Written};
+use super::{Compression, Devices, LayerError, Limits, Notes, Owners, WriteOptions};
 use crate::tarball::Xattrs;
 
 /// User and group of the image for those that a file has on this machine.
@@ -35,19 +35,21 @@ impl fmt::Debug for Capture<'_> {
 }
 
 /// Writes what was changed as an uncompressed layer, the same for the same changes whoever mounted the overlay. Devices,
-/// named pipes and sockets are left out. Files that their owner may not read are made readable: nobody may use the
+/// named pipes and sockets are left out, and counted. Files that their owner may not read are made readable: nobody may use the
 /// directory for anything else. Blocking.
 ///
 /// # Errors
 /// [`LayerError::Limit`] and [`LayerError::Entry`] for what no layer can hold, [`LayerError::Io`] for everything else.
-pub fn capture_layer(dir: &Path, to: impl Write, capture: &Capture<'_>) -> Result<Written, LayerError> {
+pub fn capture_layer(dir: &Path, to: impl Write, capture: &Capture<'_>) -> Result<Notes, LayerError> {
     let options = WriteOptions {
         compression: Compression::None,
         mtime_s: capture.mtime_s,
         owners: Owners::Kept,
         devices: Devices::Skip,
     };
-    super::write::write(dir, to, &options, Some(capture))
+    let (mut to, notes) = super::write::write_content(dir, to, &options, Some(capture))?;
+    to.flush().map_err(|error| LayerError::io("write the layer of", dir, error))?;
+    Ok(notes)
 }
 
 /// What was written so far, against the limits.

@@ -61,22 +61,26 @@ pub struct Written {
 /// upper directory that was mounted with `redirect_dir` or `metacopy`. [`LayerError::Io`] where the directory cannot
 /// be read or `to` not be written.
 pub fn write_layer(dir: &Path, to: impl Write, options: &WriteOptions) -> Result<Written, LayerError> {
-    write(dir, to, options, None)
-}
-
-/// The same, or by the rules of a capture.
-pub(super) fn write(
-    dir: &Path,
-    to: impl Write,
-    options: &WriteOptions,
-    capture: Option<&Capture<'_>>,
-) -> Result<Written, LayerError> {
     let fail = |error| LayerError::io("write the layer of", dir, error);
     let compressed = Encoder::new(options.compression, MeasuredWriter::new(to)).map_err(fail)?;
-    let root = open_root(dir)?;
+    let (content, notes) = write_content(dir, MeasuredWriter::new(compressed), options, None)?;
+    let (bytes, diff_id, compressed) = content.finish();
+    let (size, digest, mut to) = compressed.finish().map_err(fail)?.finish();
+    to.flush().map_err(fail)?;
+    Ok(Written { id: LayerId { digest, size, diff_id }, bytes, notes })
+}
+
+/// The archive alone, of all of the directory or by the rules of a capture.
+pub(super) fn write_content<W: Write>(
+    dir: &Path,
+    to: W,
+    options: &WriteOptions,
+    capture: Option<&Capture<'_>>,
+) -> Result<(W, Notes), LayerError> {
     let mut writing = Writing {
-        root,
-        tar: TarWriter::new(MeasuredWriter::new(compressed)),
+        root: open_root(dir)?,
+        here: None,
+        tar: TarWriter::new(to),
         options: *options,
         capture,
         size: Size::default(),
@@ -85,11 +89,8 @@ pub(super) fn write(
         buffer: vec![0; CHUNK],
     };
     writing.tree()?;
-    let content = writing.tar.finish().map_err(fail)?;
-    let (bytes, diff_id, compressed) = content.finish();
-    let (size, digest, mut to) = compressed.finish().map_err(fail)?.finish();
-    to.flush().map_err(fail)?;
-    Ok(Written { id: LayerId { digest, size, diff_id }, bytes, notes: writing.notes })
+    let to = writing.tar.finish().map_err(|error| LayerError::io("write the layer of", dir, error))?;
+    Ok((to, writing.notes))
 }
 
 const CHUNK: usize = 128 << 10;
@@ -100,6 +101,8 @@ fn open_root(dir: &Path) -> Result<Root, LayerError> {
 
 struct Writing<'c, W: Write> {
     root: Root,
+    /// The directory whose entries are written, opened once for all of them.
+    here: Option<(LayerPath, OwnedFd)>,
     tar: TarWriter<W>,
     options: WriteOptions,
     capture: Option<&'c Capture<'c>>,
@@ -149,11 +152,29 @@ impl<W: Write> Writing<'_, W> {
         if self.capture.is_some_and(|capture| capture.leaves_out(path)) {
             return Ok(false);
         }
+        let here = match self.here.take() {
+            Some(here) if here.0 == *parent => here,
+            _ => {
+                let dir = self.root.open(parent).map_err(|error| failed("open", parent, error))?;
+                (parent.clone(), dir)
+            }
+        };
+        let is_directory = self.entry_in(&here.1, parent, name, path);
+        self.here = Some(here);
+        is_directory
+    }
+
+    fn entry_in(
+        &mut self,
+        dir: &OwnedFd,
+        parent: &LayerPath,
+        name: &[u8],
+        path: &LayerPath,
+    ) -> Result<bool, LayerError> {
         if name.starts_with(WHITEOUT) {
             return Err(LayerError::entry(path.bytes(), "begins with `.wh.`, which layers cannot hold"));
         }
-        let dir = self.root.open(parent).map_err(|error| failed("open", parent, error))?;
-        let stat = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| failed("look at", path, error))?;
         if whiteout::is(dir.as_fd(), name, &stat).map_err(|error| failed("look at", path, error))? {
             self.whiteout(parent, name)?;
@@ -162,15 +183,15 @@ impl<W: Write> Writing<'_, W> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 if let Some(capture) = self.capture {
-                    let unlocked = capture.unlock(&dir, name, &stat);
+                    let unlocked = capture.unlock(dir, name, &stat);
                     unlocked.map_err(|error| failed("enter", path, error))?;
                 }
                 self.directory(path, &stat)?;
                 return Ok(true);
             }
-            FileType::RegularFile => self.file(&dir, name, path, &stat)?,
+            FileType::RegularFile => self.file(dir, name, path, &stat)?,
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(&dir, name, Vec::new())
+                let target = rustix::fs::readlinkat(dir, name, Vec::new())
                     .map_err(|error| failed("read the link", path, error))?;
                 let link = target.into_bytes();
                 self.header(&Entry { link, ..self.describe(path, Kind::Symlink, &stat) }, path)?;
