@@ -186,7 +186,7 @@ impl<'a> Compiler<'a> {
                     let path = below(&path, suffix);
                     placed.push(Placed { path: path.clone(), span: key.span() });
                     let step = index_of.get(from.step as usize).copied().flatten()?;
-                    let image = is_root.then(|| form.unwrap_or(ImageFormat::default()));
+                    let image = is_root.then(|| form.unwrap_or_default());
                     Some(RunOutput { path, from: OutputRef { step, ..from }, image })
                 })),
                 Err(complaint) => self.cx.error(lazy.node, complaint),

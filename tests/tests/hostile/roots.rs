@@ -13,7 +13,7 @@ use super::support::{expect, expect_right_cache, shell, skip, start, until};
 const CHANGES: &str = "busybox mkdir -p /opt/a /opt/b; echo one > /opt/a/one; busybox ln /opt/a/one /opt/b/also; \
                        busybox rm /layer; busybox ln -s nowhere /opt/link; busybox chmod 700 /opt/b; \
                        echo s > /opt/secret; busybox chmod 4000 /opt/secret; busybox chmod 511 /opt/a; \
-                       busybox mkfifo /opt/pipe; busybox rm -r /srv; busybox mkdir /srv; echo x > /srv/x; \
+                       busybox mkfifo /opt/pipe; busybox mkdir /srv; echo x > /srv/x; \
                        echo e >> /etc/passwd";
 
 fn pipeline(changes: &str) -> String {
@@ -31,7 +31,7 @@ fn manifest(dir: &Path) -> String {
     index["manifests"][0]["digest"].as_str().unwrap().to_owned()
 }
 
-/// Places for the sandbox's own mounts that are links: what it makes of them is not the step's.
+/// An image with a shell.
 fn base(dir: &Path) {
     Image::default().layout(dir);
 }
