@@ -7,7 +7,7 @@ use super::roots::names_root;
 use crate::decode::{Lazy, Named, OneOrMany};
 use crate::diag::{Diagnostic, Span};
 use crate::expr::Complaint;
-use crate::plan::{ImageFormat, Output, OutputPattern, OutputRef, Report, ReportFormat, RunOutput};
+use crate::plan::{Output, OutputPattern, OutputRef, Report, ReportFormat, RunOutput};
 use crate::scalar::{PathOrGlob, Pattern, ROOTFS, RelativePath, check_name};
 use crate::syntax::RunOutputDef;
 
