@@ -27,6 +27,10 @@ pub(super) enum RootError {
     Lost(LostInputs),
     #[error("a layer of the step's root cannot be had")]
     Layer(#[source] LayerFault),
+    #[error(
+        "the step continues a root or leaves one, which takes the sandbox: in containers of Docker it is not possible yet"
+    )]
+    Engine,
     #[error("the step continues a root, and is in no image")]
     NoImage,
 }
@@ -47,6 +51,10 @@ pub(super) async fn layered(
     image: Option<HeldRoot>,
 ) -> Result<Option<HeldRoot>, RootError> {
     let layers = action.root_layers()?;
+    let is_in_engine = image.as_ref().is_some_and(|image| image.root.in_engine.is_some());
+    if is_in_engine && (action.leaves_root() || !layers.is_empty()) {
+        return Err(RootError::Engine);
+    }
     if layers.is_empty() {
         return Ok(image);
     }
