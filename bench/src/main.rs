@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
 
+mod capture;
 mod check;
 mod cluster;
 mod core_apply;
@@ -34,6 +35,7 @@ usage: cullet-bench BENCHMARK
   replay           every step is cached: time and memory from 1,000 to 100,000 steps
   step-overhead    a step that does nothing, against a bare sandbox launch
   volumes          a step with a cache volume of 10,000 files, against the same step without
+  capture          the root of a step that wrote 10,000 small files, against tar
   source-scan      a source tree of 100,000 files against git status, 2 GiB against b3sum
   one-cached-step  the whole process for one cached step
   core             the decisions alone for 100,000 cached steps
@@ -72,6 +74,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["replay"] => replay::run(&full, &mut report)?,
         ["step-overhead"] => step_overhead::run(&full, &mut report)?,
         ["volumes"] => volumes::run(&full, &mut report)?,
+        ["capture"] => capture::run(&full, &mut report)?,
         ["source-scan"] => source_scan::run(&full, &mut report)?,
         ["one-cached-step"] => one_step::run(&full, &mut report)?,
         ["core"] => core_apply::run(&full, &mut report)?,
@@ -94,6 +97,7 @@ fn all(scale: &Scale, report: &mut Report) -> Result<()> {
     one_step::run(scale, report)?;
     step_overhead::run(scale, report)?;
     volumes::run(scale, report)?;
+    capture::run(scale, report)?;
     replay::run(scale, report)?;
     source_scan::run(scale, report)
 }

@@ -25,6 +25,12 @@ const IMAGE: &str = "image";
 /// What stands in front of the fingerprint of a machine's own software in [`IMAGE`].
 const HOST: &str = "host";
 
+/// The output path that stands for what a process changed of its root directory, as a layer of an image: a tar archive.
+pub const ROOT_OUTPUT: &str = ".cullet/root.tar";
+/// The platform property of a process whose root directory has such layers above its image: their digests, the lowest
+/// first, with commas between them.
+pub const ROOT_LAYERS: &str = "rootLayers";
+
 /// A process, its inputs, and the machine it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -121,6 +127,31 @@ impl Action {
         let image = self.platform.iter().find(|(name, _)| name == IMAGE)?;
         let is_host = image.1.split(':').next() == Some(HOST);
         (!is_host).then_some(&*image.1)
+    }
+
+    /// Whether what it changed of its root directory is one of its outputs.
+    pub fn leaves_root(&self) -> bool {
+        self.outputs.iter().any(|output| output.path == ROOT_OUTPUT && !output.globs)
+    }
+
+    /// The layers above its image, the lowest first.
+    ///
+    /// # Errors
+    /// [`ActionError::Digest`].
+    pub fn root_layers(&self) -> Result<Vec<Digest>, ActionError> {
+        let function = self.input_root.function();
+        let layers = self.platform.iter().filter(|(name, _)| name == ROOT_LAYERS);
+        let digests = layers.flat_map(|(_, value)| value.split(','));
+        digests.map(|text| Ok(Digest::parse(function, text)?)).collect()
+    }
+
+    /// Puts layers above its image, the lowest first.
+    pub fn set_root_layers(&mut self, layers: &[Digest]) {
+        self.platform.retain(|(name, _)| name != ROOT_LAYERS);
+        if !layers.is_empty() {
+            let digests: Vec<String> = layers.iter().map(ToString::to_string).collect();
+            self.platform.push((ROOT_LAYERS.to_owned(), digests.join(",")));
+        }
     }
 
     fn command(&self) -> reapi::Command {
@@ -265,6 +296,28 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn layers_of_the_root_are_part_of_the_key_in_their_order() {
+        let [one, two] = ["one", "two"].map(|text| DigestFunction::Blake3.digest(text.as_bytes()));
+        let key = |layers: &[Digest]| {
+            let mut action = action();
+            action.set_root_layers(layers);
+            let encoded = action.encode(DigestFunction::Blake3);
+            let read = Action::decode(DigestFunction::Blake3, &encoded.action, &encoded.command).unwrap();
+            assert_eq!(read.root_layers().unwrap(), layers);
+            encoded.digest
+        };
+        assert_ne!(key(&[one, two]), key(&[two, one]));
+        assert_eq!(key(&[]), action().encode(DigestFunction::Blake3).digest);
+        let mut wrong = action();
+        wrong.platform.push((ROOT_LAYERS.to_owned(), "x".to_owned()));
+        assert!(matches!(wrong.root_layers(), Err(ActionError::Digest(_))));
+        let mut leaves = action();
+        assert!(!leaves.leaves_root());
+        leaves.outputs.push(OutputPath { path: ROOT_OUTPUT.to_owned(), globs: false, optional: false });
+        assert!(leaves.leaves_root());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod attempts;
 mod blocking;
 pub mod cluster;
+pub mod deliverable;
 pub mod driver;
 pub mod engine;
 pub mod event;

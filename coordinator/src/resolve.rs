@@ -9,6 +9,7 @@ use cullet_core::{Resolution, Run, StepIndex};
 use cullet_digest::{
     AssembleError, Assembled, Digest, DigestFunction, Directory, DirectoryError, Mount, TreeRef, assemble,
 };
+use cullet_pipeline::plan::ROOT_LAYERS;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::template::Templates;
@@ -158,13 +159,18 @@ impl Resolver {
         let assembled = self.input_root(question).await?;
         let mut action = self.templates.template(question.step);
         action.input_root = assembled.root;
+        action.set_root_layers(&root_layers(question)?);
         let encoded = action.encode(self.function);
         Ok(Made { action, encoded, assembled })
     }
 
     async fn input_root(&self, question: &Question) -> Result<Assembled, Resolution> {
-        let mounts: Vec<Mount<'_>> =
-            question.inputs.iter().map(|(path, tree)| Mount { path, tree: *tree }).collect();
+        let mounts: Vec<Mount<'_>> = question
+            .inputs
+            .iter()
+            .filter(|(path, _)| !path.starts_with(ROOT_LAYERS))
+            .map(|(path, tree)| Mount { path, tree: *tree })
+            .collect();
         // What `assemble` asks for is fetched between its attempts: it is pure and must not wait.
         let mut fetched: Vec<(Digest, Arc<Directory>)> = Vec::new();
         loop {
@@ -221,6 +227,18 @@ impl Resolver {
             .map(|(digest, bytes)| async move { self.blobs.put(&digest, Blob::from(bytes)).await });
         futures_util::stream::iter(puts).buffer_unordered(DIRECTORIES).try_collect().await
     }
+}
+
+/// The layers of the root directory among the inputs, the lowest first.
+fn root_layers(question: &Question) -> Result<Vec<Digest>, Resolution> {
+    let layers = question.inputs.iter().filter(|(path, _)| path.starts_with(ROOT_LAYERS));
+    let digest = |(path, tree): &(Box<str>, TreeRef)| match tree {
+        TreeRef::File { digest, .. } => Ok(*digest),
+        TreeRef::Directory(_) => {
+            Err(Resolution::Impossible { reason: format!("{path} is a directory, and no layer").into() })
+        }
+    };
+    layers.map(digest).collect()
 }
 
 /// Directories of an input root that are stored at once.

@@ -62,7 +62,7 @@ pub struct SessionParts<D> {
 /// A message from a task of this session to itself.
 enum Message {
     Answers(Vec<(StepIndex, Answer)>),
-    Delivered(Result<Vec<usize>, String>),
+    Delivered(Result<Vec<StepIndex>, String>),
 }
 
 /// One run.

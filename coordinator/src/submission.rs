@@ -8,6 +8,7 @@ use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
 use cullet_pipeline::plan::{self, CacheVolume, InputFrom, Limits, Plan};
 
+use crate::deliverable::{Deliverable, ImageExport};
 use crate::images::Images;
 use crate::template::{Machine, Templates, action, output_paths_of, output_position};
 
@@ -51,6 +52,8 @@ struct StepTemplate {
     run: plan::Run,
     outputs: Arc<[plan::Output]>,
     settings: Arc<plan::Settings>,
+    /// The layers of its root above the image, the lowest first.
+    below: Box<[plan::OutputRef]>,
 }
 
 impl PlanTemplates {
@@ -64,6 +67,24 @@ impl PlanTemplates {
         self.steps
             .get(step)
             .map(|step| step.action(&self.machine, &self.images).encode(function).command_digest)
+    }
+}
+
+impl PlanTemplates {
+    /// A tree, or for an image the layers of which its root is made.
+    fn deliverable(&self, output: &plan::RunOutput) -> Deliverable<u16> {
+        let part = |from: &plan::OutputRef| {
+            (from.step, output_position(&self.steps[from.step as usize].outputs, from.output))
+        };
+        let template = &self.steps[output.from.step as usize];
+        let below = output.image.map_or(&[][..], |_| &template.below);
+        let parts = below.iter().chain([&output.from]).map(part).collect();
+        let image = output.image.and_then(|format| {
+            let plan::Image::Reference(reference) = &template.settings.image else { return None };
+            let manifest = self.images.digest(reference)?.to_owned();
+            Some(ImageExport { reference: reference.clone(), manifest, format })
+        });
+        Deliverable { path: output.path.clone(), parts, image }
     }
 }
 
@@ -101,12 +122,8 @@ impl Templates for PlanTemplates {
         &self.steps[step as usize].settings.caches
     }
 
-    fn deliverables(&self) -> Vec<(String, u32, u16)> {
-        let deliverable = |output: &plan::RunOutput| {
-            let plan::OutputRef { step, output: position } = output.from;
-            (output.path.clone(), step, output_position(&self.steps[step as usize].outputs, position))
-        };
-        self.outputs.iter().map(deliverable).collect()
+    fn deliverables(&self) -> Vec<Deliverable<u16>> {
+        self.outputs.iter().map(|output| self.deliverable(output)).collect()
     }
 }
 
@@ -125,7 +142,10 @@ pub fn submission<E>(
 ) -> Result<Submission, E> {
     let mut deliver: Vec<u32> = Vec::new();
     if options.deliver {
-        deliver.extend(plan.outputs.iter().map(|output| output.from.step));
+        deliver.extend(plan.outputs.iter().flat_map(|output| {
+            let layers = output.image.map_or(&[][..], |_| &plan.steps[output.from.step as usize].inputs);
+            [output.from.step].into_iter().chain(root_layers(layers).map(|from| from.step))
+        }));
         deliver.sort_unstable();
         deliver.dedup();
     }
@@ -145,6 +165,16 @@ pub fn submission<E>(
     let Dividing { machine, images, templates, .. } = dividing;
     let templates = PlanTemplates { steps: templates, outputs: plan.outputs, machine, images };
     Ok(Submission { spec, templates })
+}
+
+/// The inputs that are layers of a root directory, the lowest first.
+fn root_layers(inputs: &[plan::Input]) -> impl Iterator<Item = plan::OutputRef> {
+    inputs.iter().filter(|input| input.path.starts_with(plan::ROOT_LAYERS)).filter_map(|input| {
+        match input.from {
+            InputFrom::Output(from) => Some(from),
+            InputFrom::Source { .. } => None,
+        }
+    })
 }
 
 /// How many parts of sources are remembered; most pipelines have a dozen.
@@ -198,6 +228,7 @@ struct Dividing<F> {
 
 impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
     fn step(&mut self, step: plan::Step) -> Result<StepSpec, E> {
+        let below = root_layers(&step.inputs).collect();
         let mut inputs = Vec::with_capacity(step.inputs.len());
         for input in step.inputs {
             let source = match input.from {
@@ -209,7 +240,7 @@ impl<E, F: FnMut(u32, &str) -> Result<TreeRef, E>> Dividing<F> {
             };
             inputs.push(InputSpec { path: input.path, source });
         }
-        let template = StepTemplate { run: step.run, outputs: step.outputs, settings: step.settings };
+        let template = StepTemplate { run: step.run, outputs: step.outputs, settings: step.settings, below };
         let settings = &template.settings;
         let spec = StepSpec {
             name: step.name,

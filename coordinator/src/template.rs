@@ -1,10 +1,11 @@
 //! From a step of a plan to the action it will be, but for its input root.
 
-use cullet_cache::action::{NETWORK, PLAIN};
+use cullet_cache::action::{NETWORK, PLAIN, ROOT_OUTPUT};
 use cullet_cache::{Action, OutputPath, secret_properties};
 use cullet_digest::DigestFunction;
 use cullet_pipeline::plan::{self, CacheVolume, Identity, Limits, Network, Output, OutputPattern, Settings};
 
+use crate::deliverable::Deliverable;
 use crate::images::Images;
 
 /// What only executing a run needs to know of its steps. Called often and from several tasks at once.
@@ -27,8 +28,8 @@ pub trait Templates: Send + Sync {
     /// The volumes that make the step faster.
     fn caches(&self, step: u32) -> &[CacheVolume];
 
-    /// What the run hands out: path, step, and the position of the output in [`Templates::outputs`].
-    fn deliverables(&self) -> Vec<(String, u32, u16)>;
+    /// What the run hands out, of parts that are positions in [`Templates::outputs`].
+    fn deliverables(&self) -> Vec<Deliverable<u16>>;
 }
 
 /// What the machine is that executes, as far as it is part of a key.
@@ -101,6 +102,7 @@ pub fn output_path(output: &plan::Output) -> String {
     match &output.pattern {
         OutputPattern::Path(path) => path.clone(),
         OutputPattern::Globs(globs) => globs.join("\n"),
+        OutputPattern::Root => ROOT_OUTPUT.to_owned(),
     }
 }
 

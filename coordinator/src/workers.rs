@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cullet_cache::{Action, ActionResult};
-use cullet_core::{AttemptId, AttemptOutcome, Epoch, StepId, WorkerId};
+use cullet_core::{AttemptId, AttemptOutcome, Epoch, StepId, StepIndex, WorkerId};
 use cullet_digest::{Digest, TreeRef};
 use cullet_pipeline::plan::{CacheVolume, Limits};
 use tokio::sync::mpsc;
 
+use crate::deliverable::Deliverable;
 use crate::event::TestSummary;
 
 /// An attempt to start.
@@ -104,7 +105,6 @@ pub trait Workers: Send + Sync {
 /// Writes what a run hands out.
 #[async_trait]
 pub trait Delivery: Send + Sync {
-    /// Writes all of `outputs` (path, tree, and the position the caller knows it by) and gives the positions of
-    /// those whose content can no longer be read.
-    async fn deliver(&self, outputs: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String>;
+    /// Writes all of `outputs` and gives the steps whose part in them can no longer be read.
+    async fn deliver(&self, outputs: Vec<Deliverable<TreeRef>>) -> Result<Vec<StepIndex>, String>;
 }

@@ -5,6 +5,7 @@
 //! Whatever comes from outside is checked against its digest before anything is made of it, and everything is
 //! bounded. No code of an image is ever run here.
 
+mod compose;
 mod config;
 mod digest;
 mod error;
@@ -19,6 +20,7 @@ mod store;
 mod tarball;
 mod writer;
 
+pub use compose::Composed;
 pub use config::ImageConfig;
 pub use digest::{Digest, DigestError};
 pub use error::ImageError;
@@ -27,5 +29,8 @@ pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
 pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, RegistryProblem};
 pub use resolve::{Layer, Resolved, resolve};
-pub use store::{EngineExport, Evicted, HeldImage, Progress, Store, StoreOptions, StoreStats, StoredLayer};
+pub use store::{
+    Archive, EngineExport, Evicted, HeldImage, LayerHold, MadeLayer, Progress, Store, StoreOptions,
+    StoreStats, StoredLayer,
+};
 pub use writer::{LayoutWriter, WrittenImage};

@@ -83,8 +83,18 @@ impl LayoutWriter {
         layers: &[Layer],
         name: Option<&str>,
     ) -> Result<WrittenImage, ImageError> {
-        let config_json = config.json(layers);
-        let config_blob = self.add_blob(OCI_CONFIG, &config_json)?;
+        self.add_documents(&config.json(layers), config, layers, name)
+    }
+
+    /// The same with a configuration that was made elsewhere, which is that of these layers.
+    pub(crate) fn add_documents(
+        &self,
+        config_json: &[u8],
+        config: &ImageConfig,
+        layers: &[Layer],
+        name: Option<&str>,
+    ) -> Result<WrittenImage, ImageError> {
+        let config_blob = self.add_blob(OCI_CONFIG, config_json)?;
         let blobs: Vec<Blob> = layers.iter().map(|layer| layer.blob.clone()).collect();
         let manifest = Manifest::new(config_blob.clone(), blobs.clone());
         let bytes = manifest.bytes();
@@ -108,6 +118,21 @@ impl LayoutWriter {
         file.write_all(bytes).map_err(|error| ImageError::io("write", file.path(), error))?;
         keep(file, &self.path(&digest))?;
         Ok(Blob { media_type: media_type.to_owned(), digest, size: bytes.len() as u64 })
+    }
+
+    /// A blob of this digest, unless it is there; `fill` writes it, and sees to it that it is that one.
+    pub(crate) fn add_file(
+        &self,
+        digest: &Digest,
+        fill: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let path = self.path(digest);
+        if path.exists() {
+            return Ok(());
+        }
+        let mut file = self.temporary()?;
+        fill(&mut file)?;
+        keep(file, &path)
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

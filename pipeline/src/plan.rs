@@ -198,6 +198,22 @@ pub enum OutputPattern {
     Path(String),
     /// Everything that matches, as one directory that keeps the paths; at least one file must match.
     Globs(Vec<String>),
+    /// What it changed of its root directory, which is that of an image. A step has at most one of these.
+    Root,
+}
+
+/// The name of the root of a step that another one continues, where it has no other. No name of a pipeline has a `~`,
+/// and all of them sort before it.
+pub const CONTINUED: &str = "~root";
+
+/// What stands in front of the paths of inputs that are no part of the workspace but layers of the root directory. No
+/// path of a pipeline begins like this.
+pub const ROOT_LAYERS: &str = "//root/";
+
+/// The path of the input that is such a layer; the lowest has the number 0. Sorted as texts, they are in order.
+#[must_use]
+pub fn root_layer_path(number: usize) -> String {
+    format!("{ROOT_LAYERS}{number:03}")
 }
 
 /// What a step takes of its worker.
@@ -294,4 +310,16 @@ pub struct RunOutput {
     pub path: String,
     /// What is written there.
     pub from: OutputRef,
+    /// How, where that is a root directory: as an image.
+    pub image: Option<ImageFormat>,
+}
+
+/// How an image is written to a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// A directory in the form of the OCI image layout.
+    #[default]
+    OciLayout,
+    /// A file as `docker save` writes it and `docker load` reads it.
+    DockerArchive,
 }

@@ -30,6 +30,13 @@ pub struct RootUpper {
     pub owners: Owners,
 }
 
+impl RootUpper {
+    /// Paths in it that are the sandbox's: it mounts something there, and makes the place where the image has none.
+    /// While a step runs, it can neither change nor replace them.
+    pub const MOUNTED: [&str; 9] =
+        ["proc", "dev", "tmp", "var/tmp", "workspace", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
+}
+
 /// How the user and group ids of a step in an image are those of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owners {

@@ -3,10 +3,14 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ImageRoot;
+use cullet_digest::Digest;
+
+use crate::{ImageRoot, LocalFiles, RootUpper};
 
 /// Finds images, fetched and unpacked as needed. Asked for each attempt, many at a time.
 #[async_trait]
@@ -17,6 +21,63 @@ pub trait ImageRoots: fmt::Debug + Send + Sync {
     /// # Errors
     /// It cannot be had, or not as a root directory for steps here.
     async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault>;
+
+    /// A layer that a step left of its root, as [`Self::capture`] wrote it, for above an image of [`Self::root`]. Its
+    /// archive is a blob of `files`. Dropping the future gives it up.
+    ///
+    /// # Errors
+    /// The blob is lost, or it cannot be had as a directory here.
+    async fn layer(&self, _layer: &Digest, _files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
+        Err(LayerFault::Machine(NO_ROOTS.into()))
+    }
+
+    /// Writes what a step changed of its root as a layer to a new file: the same bytes for the same changes, on every
+    /// machine. Blocks.
+    ///
+    /// # Errors
+    /// It can be no layer, or not be written.
+    fn capture(&self, _upper: &RootUpper, _to: &Path) -> Result<(), CaptureFault> {
+        Err(CaptureFault::Machine(NO_ROOTS.into()))
+    }
+}
+
+/// Of those that do not.
+const NO_ROOTS: &str = "this worker keeps no root directories of steps";
+
+/// A layer that stays where it is while this lives.
+pub struct HeldLayer {
+    /// A lower directory for overlayfs; never written to.
+    pub tree: PathBuf,
+    /// Whatever keeps it from being removed.
+    pub hold: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for HeldLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldLayer").field("tree", &self.tree).finish_non_exhaustive()
+    }
+}
+
+/// Why a layer of a step's root cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerFault {
+    /// Its archive is nowhere any more: whoever made it has to make it again.
+    #[error("a layer of the step's root is no longer in the cache")]
+    Lost,
+    /// This machine.
+    #[error("a layer of the step's root cannot be had")]
+    Machine(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why a root is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureFault {
+    /// The step's own fault: nothing can hold what it left.
+    #[error("{0}")]
+    Step(String),
+    /// This machine.
+    #[error("the step's root cannot be kept")]
+    Machine(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// An image that stays where it is while this lives.

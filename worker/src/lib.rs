@@ -34,7 +34,7 @@ pub use executor::{
     Visit,
 };
 pub use image_root::{ImageRoot, Owners, RootUpper};
-pub use images::{HeldRoot, ImageFault, ImageRoots, NoImages};
+pub use images::{CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, NoImages};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};
 pub use space::{Room, SpaceWatching};

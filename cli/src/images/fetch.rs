@@ -135,7 +135,10 @@ impl Fetcher {
         Ok(HeldRoot { root, hold: Box::new(image) })
     }
 
-    /// The images of this machine.
+    /// The store, opened if nobody has done so.
+    ///
+    /// # Errors
+    /// It cannot be opened.
     pub(super) async fn store(&self) -> Result<&Store, ImageFault> {
         Ok(&self.store.get_or_try_init(|| self.open()).await?.store)
     }
@@ -197,7 +200,7 @@ impl Fetcher {
     }
 
     /// Removes every image that nobody uses; says whether there was one.
-    async fn make_room(&self) -> bool {
+    pub(super) async fn make_room(&self) -> bool {
         let dir = self.dir.clone();
         let evicted = tokio::task::spawn_blocking(move || evict(&dir, 0)).await;
         matches!(evicted, Ok(Ok(true)))
@@ -263,7 +266,7 @@ pub(super) fn fault(error: impl std::error::Error + Send + Sync + 'static) -> Im
 }
 
 /// A tag may have moved since it was pinned; the digest says which image is meant.
-fn pinned_reference(reference: Reference, digest: Digest) -> Reference {
+pub(super) fn pinned_reference(reference: Reference, digest: Digest) -> Reference {
     match reference {
         Reference::Registry(mut image) => {
             image.which = Pick::Digest(digest);

@@ -3,16 +3,19 @@
 //! fetched.
 
 mod error;
+mod export;
 mod fetch;
 mod file;
 mod find;
 mod in_engine;
+mod layers;
 mod lock;
 mod on_worker;
 mod pinned;
 mod roots;
 mod telling;
 
+pub(crate) use export::Exporter;
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};
 pub(crate) use lock::Lock;

@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use cullet_digest::Digest;
 use cullet_image::{ImageError, Reference};
 use cullet_worker::docker::Engine;
-use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
+use cullet_worker::{
+    CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, LocalFiles, RootUpper,
+};
 
 use super::fetch::{Fetcher, Wanted, fault, unknown};
+use super::layers::capture;
 use crate::config::Config;
 
 /// The images of a worker, which learns with each step where that one's can be had.
@@ -88,6 +92,14 @@ impl ImageRoots for WorkerImages {
             }
         }
         root
+    }
+
+    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
+        self.fetcher.made_layer(layer, files).await
+    }
+
+    fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
+        capture(upper, to)
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cullet_coordinator::images::Images;
-use cullet_image::{Digest, ImageError, Reference};
+use cullet_digest::Digest;
+use cullet_image::{ImageError, Reference};
 use cullet_worker::docker::Engine;
-use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
+use cullet_worker::{
+    CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, LocalFiles, RootUpper,
+};
 
 use super::fetch::{Fetcher, Wanted, unknown};
+use super::layers::capture;
 use crate::commands::run::watchers::Watchers;
 use crate::config::Config;
 
@@ -27,7 +32,9 @@ impl LocalImages {
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         for (reference, digest) in images.iter() {
             // Both were read before, or they would not be here.
-            let (Ok(name), Ok(pinned)) = (reference.parse::<Reference>(), digest.parse::<Digest>()) else {
+            let (Ok(name), Ok(pinned)) =
+                (reference.parse::<Reference>(), digest.parse::<cullet_image::Digest>())
+            else {
                 continue;
             };
             let entry = wanted.entry(digest.to_owned()).or_insert_with(|| Wanted::new(pinned));
@@ -65,5 +72,13 @@ impl ImageRoots for LocalImages {
     async fn root(&self, manifest: &str, _: Option<&str>) -> Result<HeldRoot, ImageFault> {
         let wanted = self.wanted.get(manifest).ok_or_else(|| unknown(manifest))?;
         self.fetcher.root(wanted).await
+    }
+
+    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
+        self.fetcher.made_layer(layer, files).await
+    }
+
+    fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
+        capture(upper, to)
     }
 }

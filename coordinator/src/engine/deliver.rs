@@ -7,10 +7,12 @@ use backon::{ExponentialBuilder, Retryable as _};
 use cullet_cache::v1::tree_to_wire;
 use cullet_core::{LogCommand, RunId, StepIndex};
 use cullet_digest::TreeRef;
+use cullet_pipeline::plan::ImageFormat;
 use cullet_proto::v1;
 
 use super::Leading;
 use super::contexts::Context;
+use crate::deliverable::Deliverable;
 use crate::template::Templates as _;
 
 /// How often the store is asked that does not answer, for about ten seconds in all.
@@ -39,14 +41,13 @@ impl Leading {
     pub(crate) async fn outputs(&self, run: RunId) -> Result<Vec<v1::RunOutput>, String> {
         let context = self.context(run).await?;
         let wanted = self.read(|state| deliverables(state.run(run), &context));
-        let wire = |(path, _, tree)| v1::RunOutput { path, tree: Some(tree_to_wire(&tree)) };
-        Ok(wanted.into_iter().map(wire).collect())
+        Ok(wanted.into_iter().map(to_wire).collect())
     }
 
     async fn lost(&self, run: RunId, context: &Context) -> Vec<StepIndex> {
         let wanted = self.read(|state| deliverables(state.run(run), context));
         let mut lost = BTreeSet::new();
-        for (_, step, tree) in wanted {
+        for (step, tree) in wanted.into_iter().flat_map(|wanted| wanted.parts) {
             let look = || self.parts.completeness.is_whole([tree]);
             let waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_times(RETRIES);
             match look.retry(waits).await {
@@ -60,11 +61,23 @@ impl Leading {
 }
 
 /// What a run hands out: where, of which step, and what. Outputs of steps that did not succeed are left out.
-fn deliverables(run: Option<&cullet_core::Run>, context: &Context) -> Vec<(String, StepIndex, TreeRef)> {
+fn deliverables(run: Option<&cullet_core::Run>, context: &Context) -> Vec<Deliverable<TreeRef>> {
     let Some(run) = run else { return Vec::new() };
-    let found = context.templates.deliverables().into_iter().filter_map(|(path, step, output)| {
-        let tree = run.step(step)?.outputs.get(usize::from(output)).copied()?;
-        Some((path, step, tree))
+    let tree = |step, output: &u16| run.step(step)?.outputs.get(usize::from(*output)).copied();
+    context.templates.deliverables().into_iter().filter_map(|wanted| wanted.find(tree).ok()).collect()
+}
+
+/// Of an image, the tree is its uppermost layer.
+fn to_wire(output: Deliverable<TreeRef>) -> v1::RunOutput {
+    let tree = output.parts.last().map(|(_, tree)| tree_to_wire(tree));
+    let image = output.image.map(|image| v1::ExportedImage {
+        reference: image.reference,
+        manifest: image.manifest,
+        format: match image.format {
+            ImageFormat::OciLayout => v1::exported_image::Format::OciLayout.into(),
+            ImageFormat::DockerArchive => v1::exported_image::Format::DockerArchive.into(),
+        },
+        layers: output.parts.iter().map(|(_, tree)| tree_to_wire(tree)).collect(),
     });
-    found.collect()
+    v1::RunOutput { path: output.path, tree, image }
 }

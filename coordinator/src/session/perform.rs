@@ -4,6 +4,7 @@ use cullet_core::{AttemptId, AttemptOutcome, Effect, Epoch, StepId, StepIndex, S
 use cullet_digest::{Digest, TreeRef};
 
 use super::{LOOKUPS, Message, Session};
+use crate::deliverable::Deliverable;
 use crate::driver::Driver;
 use crate::event::{Event, Note, StepStart};
 use crate::notes;
@@ -161,13 +162,15 @@ impl<D: Driver> Session<D> {
 
     /// What the run hands out, with the producing step as the number it is known by. An output of a step that
     /// did not run is left out, and that is said.
-    fn deliverables(&mut self) -> Vec<(String, TreeRef, usize)> {
+    fn deliverables(&mut self) -> Vec<Deliverable<TreeRef>> {
         let mut found = Vec::new();
-        for (path, step, output) in self.parts.templates.deliverables() {
-            let view = self.core_run().and_then(|run| run.step(step));
-            match view.and_then(|view| view.outputs.get(usize::from(output)).copied()) {
-                Some(tree) => found.push((path, tree, step as usize)),
-                None => {
+        for wanted in self.parts.templates.deliverables() {
+            let run = self.core_run();
+            let path = wanted.path.clone();
+            let tree = |step, output: &u16| run?.step(step)?.outputs.get(usize::from(*output)).copied();
+            match wanted.find(tree) {
+                Ok(tree) => found.push(tree),
+                Err(step) => {
                     let name = self.step_name(step);
                     let text = format!("the output '{path}' is not written: {name} did not succeed");
                     self.warn(None, Some(name), text);

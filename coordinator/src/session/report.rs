@@ -37,12 +37,11 @@ impl<D: Driver> Session<D> {
         self.warn(kind.as_deref(), of, text);
     }
 
-    fn delivered(&mut self, lost: Result<Vec<usize>, String>) -> LogCommand {
+    fn delivered(&mut self, lost: Result<Vec<StepIndex>, String>) -> LogCommand {
         let lost = lost.unwrap_or_else(|error| {
             self.delivery_error = Some(error);
             Vec::new()
         });
-        let lost = lost.into_iter().map(|step| step as u32).collect();
         LogCommand::Delivered { run: self.run, lost, at: now() }
     }
 

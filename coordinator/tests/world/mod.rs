@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_cache::{Action, ActionResult, LogStream, Output, OutputKind, OutputPath};
+use cullet_coordinator::deliverable::Deliverable;
 use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::{Event, EventSink, RunEnd, StepEnd};
 use cullet_coordinator::resolve::Resolver;
@@ -16,7 +17,7 @@ use cullet_coordinator::session::{self, Capacity, SessionParts};
 use cullet_coordinator::template::Templates;
 use cullet_coordinator::workers::{Delivery, Finished, Report, StartAttempt, Workers};
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
-use cullet_core::{AttemptId, AttemptOutcome, RunId, StepId, WorkerId};
+use cullet_core::{AttemptId, AttemptOutcome, RunId, StepId, StepIndex, WorkerId};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -79,9 +80,9 @@ impl Templates for TestTemplates {
         &[]
     }
 
-    fn deliverables(&self) -> Vec<(String, u32, u16)> {
+    fn deliverables(&self) -> Vec<Deliverable<u16>> {
         let last = self.0.len() as u32 - 1;
-        vec![("result".to_owned(), last, 0)]
+        vec![Deliverable::tree("result", last, 0)]
     }
 }
 
@@ -199,13 +200,13 @@ pub(crate) struct FakeDelivery {
 
 #[async_trait]
 impl Delivery for FakeDelivery {
-    async fn deliver(&self, outputs: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
+    async fn deliver(&self, outputs: Vec<Deliverable<TreeRef>>) -> Result<Vec<StepIndex>, String> {
         let mut lose = self.lose.lock().unwrap();
         if *lose > 0 {
             *lose -= 1;
-            return Ok(outputs.into_iter().map(|(_, _, step)| step).collect());
+            return Ok(outputs.into_iter().flat_map(|output| output.parts).map(|(step, _)| step).collect());
         }
-        self.delivered.lock().unwrap().extend(outputs.into_iter().map(|(path, _, _)| path));
+        self.delivered.lock().unwrap().extend(outputs.into_iter().map(|output| output.path));
         Ok(Vec::new())
     }
 }

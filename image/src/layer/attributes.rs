@@ -23,18 +23,31 @@ pub(super) fn allowed(name: &[u8]) -> bool {
 const OF_THE_MACHINE: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
 /// What Linux allows for all names, and for one value, in bytes.
 const LONGEST: usize = 64 << 10;
+/// Enough for the names that a file mostly has.
+const MOSTLY: usize = 256;
 
 /// The attributes of a file that a layer is made of, by name.
 pub(super) fn read(path: &LayerPath, file: BorrowedFd<'_>) -> Result<Xattrs, LayerError> {
-    let mut buffer = vec![0; LONGEST];
-    let length = match rustix::fs::flistxattr(file, &mut buffer) {
-        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-        length => length.map_err(|error| failed("list attributes of", path, error))?,
+    let list = |buffer: &mut [u8]| {
+        let length = rustix::fs::flistxattr(file, &mut *buffer)?;
+        let names = buffer[..length].split(|byte| *byte == 0);
+        let ours = |name: &&[u8]| allowed(name) && !OF_THE_MACHINE.contains(name);
+        Ok(names.filter(ours).map(<[u8]>::to_vec).collect::<Vec<_>>())
     };
-    let mut names: Vec<Vec<u8>> = buffer[..length].split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
-    names.retain(|name| allowed(name) && !OF_THE_MACHINE.contains(&&name[..]));
+    // Most files have none.
+    let listed = match list(&mut [0; MOSTLY]) {
+        Err(Errno::RANGE) => list(&mut vec![0; LONGEST]),
+        listed => listed,
+    };
+    let mut names = match listed {
+        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        names => names.map_err(|error| failed("list attributes of", path, error))?,
+    };
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     names.sort_unstable();
-    let mut attributes = Vec::new();
+    let (mut attributes, mut buffer) = (Vec::new(), vec![0; LONGEST]);
     for name in names {
         match rustix::fs::fgetxattr(file, &name[..], &mut buffer) {
             Ok(length) => attributes.push((name, buffer[..length].to_vec())),

@@ -1,6 +1,7 @@
 //! Layers: archives that become directories for overlayfs, and the other way round.
 
 mod attributes;
+mod capture;
 mod compression;
 mod content;
 mod error;
@@ -17,12 +18,14 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use capture::{Capture, OwnersOf, capture_layer};
 pub use compression::Compression;
 pub(crate) use content::write_content;
 pub use error::LayerError;
 pub(crate) use error::shown;
 pub use limits::{Devices, Limits, Notes, OverlayForm, Owners};
 pub use options::UnpackOptions;
+pub(crate) use unpack::unpack_made;
 pub use unpack::{Unpacked, unpack_layer};
 pub use write::{WriteOptions, Written, write_layer};
 

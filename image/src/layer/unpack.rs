@@ -47,6 +47,33 @@ pub fn unpack_layer(
     options: &UnpackOptions,
     cancelled: &AtomicBool,
 ) -> Result<Unpacked, LayerError> {
+    let (content, notes, entries) = unpack(source, into, id, options, cancelled)?;
+    check(content, id).map(|bytes| Unpacked { bytes, entries, notes })
+}
+
+/// The same for an archive of this size of which somebody else knows that it is what it should be.
+pub(crate) fn unpack_made(
+    source: impl Read,
+    into: &Path,
+    size: u64,
+    options: &UnpackOptions,
+    cancelled: &AtomicBool,
+) -> Result<Unpacked, LayerError> {
+    // Of these, only the size is looked at.
+    let digest = crate::Digest::of(b"");
+    let id = LayerId { digest, size, diff_id: digest };
+    let (content, notes, entries) = unpack(source, into, &id, options, cancelled)?;
+    Ok(Unpacked { bytes: content.size(), entries, notes })
+}
+
+/// Unpacks all of it, of which nothing is compared yet but the limits.
+fn unpack<R: Read>(
+    source: R,
+    into: &Path,
+    id: &LayerId,
+    options: &UnpackOptions,
+    cancelled: &AtomicBool,
+) -> Result<(Content<R>, Notes, u64), LayerError> {
     let mut compressed = BufReader::with_capacity(CHUNK, Measured::new(source, id.size));
     if let Err(error) = compressed.fill_buf() {
         let (source, size) = (error.into(), compressed.get_ref().size());
@@ -65,7 +92,7 @@ pub fn unpack_layer(
         return Err(longer(content, id).unwrap_or(error));
     }
     content.drain().map_err(|error| if content.exceeded { over(&options.limits) } else { error })?;
-    check(content, id).map(|bytes| Unpacked { bytes, entries, notes })
+    Ok((content, notes, entries))
 }
 
 type Content<R> = Measured<Decoder<BufReader<Measured<R>>>>;

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
+use super::capture::{Capture, Size};
 use super::compression::{Compression, Encoder};
 use super::path::{LayerPath, OPAQUE, WHITEOUT};
 use super::root::{Root, failed};
 use super::stream::MeasuredWriter;
 use super::whiteout::{self, Markers};
 use super::{Devices, LayerError, LayerId, Notes, Owners, attributes};
-use crate::tarball::{Entry, Kind, TarWriter, Time};
+use crate::tarball::{Entry, Kind, TarWriter, Time, Xattrs};
 
 /// How a layer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,21 +63,34 @@ pub struct Written {
 pub fn write_layer(dir: &Path, to: impl Write, options: &WriteOptions) -> Result<Written, LayerError> {
     let fail = |error| LayerError::io("write the layer of", dir, error);
     let compressed = Encoder::new(options.compression, MeasuredWriter::new(to)).map_err(fail)?;
-    let root = open_root(dir)?;
+    let (content, notes) = write_content(dir, MeasuredWriter::new(compressed), options, None)?;
+    let (bytes, diff_id, compressed) = content.finish();
+    let (size, digest, mut to) = compressed.finish().map_err(fail)?.finish();
+    to.flush().map_err(fail)?;
+    Ok(Written { id: LayerId { digest, size, diff_id }, bytes, notes })
+}
+
+/// The archive alone, of all of the directory or by the rules of a capture.
+pub(super) fn write_content<W: Write>(
+    dir: &Path,
+    to: W,
+    options: &WriteOptions,
+    capture: Option<&Capture<'_>>,
+) -> Result<(W, Notes), LayerError> {
     let mut writing = Writing {
-        root,
-        tar: TarWriter::new(MeasuredWriter::new(compressed)),
+        root: open_root(dir)?,
+        here: None,
+        tar: TarWriter::new(to),
         options: *options,
+        capture,
+        size: Size::default(),
         linked: HashMap::new(),
         notes: Notes::default(),
         buffer: vec![0; CHUNK],
     };
     writing.tree()?;
-    let content = writing.tar.finish().map_err(fail)?;
-    let (bytes, diff_id, compressed) = content.finish();
-    let (size, digest, mut to) = compressed.finish().map_err(fail)?.finish();
-    to.flush().map_err(fail)?;
-    Ok(Written { id: LayerId { digest, size, diff_id }, bytes, notes: writing.notes })
+    let to = writing.tar.finish().map_err(|error| LayerError::io("write the layer of", dir, error))?;
+    Ok((to, writing.notes))
 }
 
 const CHUNK: usize = 128 << 10;
@@ -85,17 +99,21 @@ fn open_root(dir: &Path) -> Result<Root, LayerError> {
     Root::new(dir, Markers::for_reading())
 }
 
-struct Writing<W: Write> {
+struct Writing<'c, W: Write> {
     root: Root,
+    /// The directory whose entries are written, opened once for all of them.
+    here: Option<(LayerPath, OwnedFd)>,
     tar: TarWriter<W>,
     options: WriteOptions,
+    capture: Option<&'c Capture<'c>>,
+    size: Size,
     /// Files with several names by device and inode, with the first name.
     linked: HashMap<(u64, u64), Vec<u8>>,
     notes: Notes,
     buffer: Vec<u8>,
 }
 
-impl<W: Write> Writing<W> {
+impl<W: Write> Writing<'_, W> {
     /// Every directory before what is in it. Directories are opened one at a time, however deep they are.
     fn tree(&mut self) -> Result<(), LayerError> {
         let top = LayerPath::default();
@@ -131,11 +149,32 @@ impl<W: Write> Writing<W> {
 
     /// Writes an entry; whether it is a directory.
     fn entry(&mut self, parent: &LayerPath, name: &[u8], path: &LayerPath) -> Result<bool, LayerError> {
+        if self.capture.is_some_and(|capture| capture.leaves_out(path)) {
+            return Ok(false);
+        }
+        let here = match self.here.take() {
+            Some(here) if here.0 == *parent => here,
+            _ => {
+                let dir = self.root.open(parent).map_err(|error| failed("open", parent, error))?;
+                (parent.clone(), dir)
+            }
+        };
+        let is_directory = self.entry_in(&here.1, parent, name, path);
+        self.here = Some(here);
+        is_directory
+    }
+
+    fn entry_in(
+        &mut self,
+        dir: &OwnedFd,
+        parent: &LayerPath,
+        name: &[u8],
+        path: &LayerPath,
+    ) -> Result<bool, LayerError> {
         if name.starts_with(WHITEOUT) {
             return Err(LayerError::entry(path.bytes(), "begins with `.wh.`, which layers cannot hold"));
         }
-        let dir = self.root.open(parent).map_err(|error| failed("open", parent, error))?;
-        let stat = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| failed("look at", path, error))?;
         if whiteout::is(dir.as_fd(), name, &stat).map_err(|error| failed("look at", path, error))? {
             self.whiteout(parent, name)?;
@@ -143,12 +182,16 @@ impl<W: Write> Writing<W> {
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
+                if let Some(capture) = self.capture {
+                    let unlocked = capture.unlock(dir, name, &stat);
+                    unlocked.map_err(|error| failed("enter", path, error))?;
+                }
                 self.directory(path, &stat)?;
                 return Ok(true);
             }
-            FileType::RegularFile => self.file(&dir, name, path, &stat)?,
+            FileType::RegularFile => self.file(dir, name, path, &stat)?,
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(&dir, name, Vec::new())
+                let target = rustix::fs::readlinkat(dir, name, Vec::new())
                     .map_err(|error| failed("read the link", path, error))?;
                 let link = target.into_bytes();
                 self.header(&Entry { link, ..self.describe(path, Kind::Symlink, &stat) }, path)?;
@@ -162,7 +205,7 @@ impl<W: Write> Writing<W> {
         let fd = self.root.open(path).map_err(|error| failed("open", path, error))?;
         let mut entry = self.describe(path, Kind::Directory, stat);
         entry.path.push(b'/');
-        entry.xattrs = attributes::read(path, fd.as_fd())?;
+        entry.xattrs = self.attributes(path, fd.as_fd())?;
         self.header(&entry, path)?;
         self.marks(path)
     }
@@ -212,14 +255,18 @@ impl<W: Write> Writing<W> {
             }
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(dir, name, flags, Mode::empty())
-            .map_err(|error| failed("open", path, error))?;
+        let open = || rustix::fs::openat(dir, name, flags, Mode::empty());
+        let opened = match self.capture {
+            Some(capture) => capture.open(dir, name, stat, open),
+            None => open(),
+        };
+        let fd = opened.map_err(|error| failed("open", path, error))?;
         if whiteout::attribute(&fd, "metacopy").map_err(|error| failed("look at", path, error))?.is_some() {
             let problem = "has its content in a lower layer: mount the overlay with metacopy=off";
             return Err(LayerError::entry(path.bytes(), problem));
         }
         let size = stat.st_size as u64;
-        let xattrs = attributes::read(path, fd.as_fd())?;
+        let xattrs = self.attributes(path, fd.as_fd())?;
         self.header(&Entry { size, xattrs, ..self.describe(path, Kind::File, stat) }, path)?;
         self.content(File::from(fd), size, path)
     }
@@ -256,13 +303,27 @@ impl<W: Write> Writing<W> {
         }
     }
 
+    fn attributes(&self, path: &LayerPath, file: BorrowedFd<'_>) -> Result<Xattrs, LayerError> {
+        let mut xattrs = attributes::read(path, file)?;
+        if let Some(capture) = self.capture {
+            capture.attributes(&mut xattrs);
+        }
+        Ok(xattrs)
+    }
+
     fn header(&mut self, entry: &Entry, path: &LayerPath) -> Result<(), LayerError> {
+        if let Some(capture) = self.capture {
+            self.size.add(&capture.limits, entry.size)?;
+        }
         self.tar.entry(entry).map_err(|error| failed("write", path, error))
     }
 
     fn describe(&self, path: &LayerPath, kind: Kind, stat: &Stat) -> Entry {
         let (uid, gid) = match self.options.owners {
-            Owners::Kept => (stat.st_uid, stat.st_gid),
+            Owners::Kept => match self.capture {
+                Some(capture) => (capture.owners)(stat.st_uid, stat.st_gid),
+                None => (stat.st_uid, stat.st_gid),
+            },
             Owners::Unpacker => (0, 0),
         };
         // Links have no permissions of their own; every system says something else.

@@ -139,7 +139,7 @@ impl Store {
 }
 
 impl Shared {
-    fn hold(&self, name: &str) -> Result<Arc<Hold>, ImageError> {
+    pub(super) fn hold(&self, name: &str) -> Result<Arc<Hold>, ImageError> {
         self.holds.take(&self.dir.join("locks"), name)
     }
 

@@ -4,6 +4,7 @@
 //! blobs/sha256/HEX        as registries send them
 //! layers/FORM/HEX/tree    an unpacked layer, by the digest of its content: a lower directory for overlayfs
 //! layers/FORM/HEX/notes   what is not in it as the archive has it, and in which boot of the machine it was made
+//! layers/FORM/made-NAME   the same for a layer that is known by another name than the digest of its content
 //! layers/FORM/HEX/synced  when all of it is on the disk
 //! partial/HEX             a blob that is being fetched, or was when a process ended
 //! unpacking/FORM-HEX      a layer that is being unpacked, or was
@@ -22,6 +23,7 @@ mod flight;
 mod held;
 mod hold;
 mod lock;
+mod made;
 mod progress;
 mod tree;
 
@@ -42,6 +44,7 @@ pub use evict::{Evicted, StoreStats};
 pub use export::EngineExport;
 use flight::Flights;
 pub use held::HeldImage;
+pub use made::{Archive, LayerHold, MadeLayer};
 pub use progress::Progress;
 
 /// Settings of a store.
@@ -88,6 +91,7 @@ struct Shared {
     unpacks: Semaphore,
     blobs: Flights<PathBuf>,
     layers: Flights<StoredLayer>,
+    made: Flights<Option<PathBuf>>,
     syncing: Arc<durable::Syncing>,
     holds: hold::Holds,
 }
@@ -127,6 +131,7 @@ impl Store {
             unpacks: Semaphore::new(options.unpacks.max(1)),
             blobs: Flights::default(),
             layers: Flights::default(),
+            made: Flights::default(),
             syncing: Arc::default(),
             holds: hold::Holds::default(),
             options,

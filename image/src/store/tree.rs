@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clean::remove;
 use super::{Shared, StoredLayer, durable};
-use crate::layer::{LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, unpack_layer};
+use crate::layer::{LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, Unpacked, unpack_layer};
 use crate::source::{Place, offload};
 use crate::{Digest, ImageError, Layer};
 
@@ -24,7 +24,7 @@ pub(super) fn form_name(options: &UnpackOptions) -> &'static str {
     }
 }
 
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 const NOTES: &str = "notes";
 
 /// What is known of a layer beside its files.
@@ -51,6 +51,12 @@ pub(super) fn bytes(path: &Path) -> u64 {
 
 /// The layer of that name, if it is there and whole. Blocking.
 pub(super) fn read(path: &Path, diff_id: Digest) -> Result<Option<StoredLayer>, ImageError> {
+    let found = look(path)?;
+    Ok(found.map(|notes| StoredLayer { diff_id, tree: path.join(TREE), notes }))
+}
+
+/// What is known of a layer, if it is there and whole. Blocking.
+pub(super) fn look(path: &Path) -> Result<Option<Notes>, ImageError> {
     let notes = match fs::read(path.join(NOTES)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         notes => notes.map_err(|error| ImageError::io("read", path.join(NOTES), error))?,
@@ -60,11 +66,11 @@ pub(super) fn read(path: &Path, diff_id: Digest) -> Result<Option<StoredLayer>, 
     if !durable::is_whole(path, about.boot.as_deref()) {
         return Ok(None);
     }
-    Ok(Some(StoredLayer { diff_id, tree: path.join(TREE), notes: about.notes }))
+    Ok(Some(about.notes))
 }
 
 /// Tells the thread that unpacks when nobody waits for it any more.
-struct GiveUp(Arc<AtomicBool>);
+pub(super) struct GiveUp(pub(super) Arc<AtomicBool>);
 
 impl Drop for GiveUp {
     fn drop(&mut self) {
@@ -127,6 +133,11 @@ fn make(
         }
         ImageError::Layer { image: image.to_owned(), layer: layer.diff_id, source: Box::new(source) }
     })?;
+    describe(working, unpacked)
+}
+
+/// Writes down what is known of a layer, which is whole then.
+pub(super) fn describe(working: &Path, unpacked: Unpacked) -> Result<Notes, ImageError> {
     let about = About { notes: unpacked.notes, boot: durable::boot(), bytes: unpacked.bytes };
     let path = working.join(NOTES);
     let json = serde_json::to_vec(&about).unwrap_or_default();
@@ -135,7 +146,7 @@ fn make(
 }
 
 /// Gives the layer its name.
-fn publish(working: &Path, path: &Path) -> Result<(), ImageError> {
+pub(super) fn publish(working: &Path, path: &Path) -> Result<(), ImageError> {
     let fail = |error| ImageError::io("keep", path, error);
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(fail)?;

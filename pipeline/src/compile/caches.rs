@@ -108,6 +108,7 @@ fn check_workspace(step: &Step, path: &str) -> Result<(), Complaint> {
     let patterns = step.outputs.iter().flat_map(|output| match &output.pattern {
         OutputPattern::Path(path) => std::slice::from_ref(path),
         OutputPattern::Globs(globs) => globs,
+        OutputPattern::Root => &[],
     });
     let mut bases = patterns.map(|pattern| (pattern, base(pattern)));
     if let Some((pattern, _)) = bases.find(|(_, base)| is_in(base, place)) {

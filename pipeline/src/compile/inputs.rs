@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use super::reference::{self, InputRef, StepRef};
+use super::roots::names_root;
 use super::steps::{InstanceScope, NamedStep};
 use crate::decode::{Lazy, List, Named, Scalar};
 use crate::diag::{Diagnostic, Span};
@@ -63,6 +64,7 @@ impl<'a> Compiler<'a> {
             InputRef::Output { step, output } => {
                 self.not_itself(user, &step)?;
                 let outputs = self.output_refs(&step, output)?;
+                self.no_root(&step, output)?;
                 let input = |(suffix, from)| {
                     let path = self.shared.text(&below(path, suffix));
                     Input { path, from: InputFrom::Output(from) }
@@ -70,6 +72,16 @@ impl<'a> Compiler<'a> {
                 Ok(outputs.into_iter().map(input).collect())
             }
         }
+    }
+
+    /// A root is no part of a workspace.
+    fn no_root(&self, step: &StepRef<'_>, output: &str) -> Result<(), Complaint> {
+        if !names_root(self.steps.find(self.cx, step.step)?.body, output) {
+            return Ok(());
+        }
+        let message =
+            format!("the output `{output}` of `{}` is its root directory, which is no input", step.step);
+        Err(Complaint::new(message).help(format!("continue it: `from: {}`", step.step)))
     }
 
     fn source(&self, name: &str, subdir: Option<&str>) -> Result<InputFrom, Complaint> {
@@ -96,7 +108,7 @@ impl<'a> Compiler<'a> {
         }))
     }
 
-    fn not_itself(&self, user: &NamedStep<'a>, used: &StepRef<'_>) -> Result<(), Complaint> {
+    pub(super) fn not_itself(&self, user: &NamedStep<'a>, used: &StepRef<'_>) -> Result<(), Complaint> {
         if user.key.text() == used.step {
             return Err(Complaint::new(format!("the step `{}` cannot need itself", used.step)));
         }
@@ -174,7 +186,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn count_edges(&self, node: Node<'a>, more: usize) {
+    pub(super) fn count_edges(&self, node: Node<'a>, more: usize) {
         let before = self.edges.get();
         self.edges.set(before + more);
         if before <= MOST_EDGES && before + more > MOST_EDGES {
@@ -193,13 +205,13 @@ pub(super) fn below(path: &str, suffix: Option<&str>) -> String {
     }
 }
 
-fn outputs_of(body: Node<'_>) -> impl Iterator<Item = (Node<'_>, Node<'_>)> {
+pub(super) fn outputs_of(body: Node<'_>) -> impl Iterator<Item = (Node<'_>, Node<'_>)> {
     let outputs = if body.kind() == Kind::Map { body.get("outputs") } else { None };
     outputs.into_iter().flat_map(Node::pairs)
 }
 
 /// The place that an output will have among the step's, which are sorted by name.
-fn place_of(body: Node<'_>, output: &str) -> Option<u32> {
+pub(super) fn place_of(body: Node<'_>, output: &str) -> Option<u32> {
     let mut known = false;
     let mut before = 0;
     for (key, _) in outputs_of(body).take(super::outputs::MOST_OUTPUTS) {

@@ -9,6 +9,7 @@ mod order;
 mod outputs;
 mod params;
 mod reference;
+mod roots;
 mod secrets;
 mod shared;
 mod sources;
@@ -28,6 +29,7 @@ use crate::yaml::{Kind, Node};
 
 use images::Images;
 use params::Params;
+use roots::Roots;
 use shared::Shared;
 use sources::Sources;
 use steps::Steps;
@@ -52,6 +54,7 @@ struct Compiler<'a> {
     images: Images<'a>,
     sources: Sources<'a>,
     steps: Steps<'a>,
+    roots: Roots<'a>,
     shared: Shared,
     /// Whether the pipeline has a name of its own.
     named: bool,
@@ -74,13 +77,13 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let sources = Sources::new(cx, document.sources, &params);
     let steps = Steps::new(cx, document.steps);
     let epoch = document.source_date_epoch.and_then(|field| field.value.get(cx, &params));
-    let shared = Shared::new(epoch);
+    let (roots, shared) = (Roots::new(&steps), Shared::new(epoch));
     let named = document.name.is_some();
     let (edges, bytes) = (Cell::new(0), Cell::new(0));
-    let compiler = Compiler { cx, params, images, sources, steps, shared, named, edges, bytes };
-    let roots = compiler.targets(request);
+    let compiler = Compiler { cx, params, images, sources, steps, roots, shared, named, edges, bytes };
+    let targets = compiler.targets(request);
     let keep = matches!(request, Request::Plan { .. });
-    let (mut plan, index_of) = compiler.order(&roots, keep);
+    let (mut plan, index_of) = compiler.order(&targets, keep);
     if let Some(name) = document.name {
         plan.name = name.value.get(cx, &compiler.params).unwrap_or_default();
     }

@@ -3,14 +3,19 @@
 use super::Compiler;
 use super::inputs::{Resolving, below};
 use super::reference;
-use crate::decode::{Lazy, Named, OneOrMany, Scalar};
+use super::roots::names_root;
+use crate::decode::{Lazy, Named, OneOrMany};
 use crate::diag::{Diagnostic, Span};
 use crate::expr::Complaint;
 use crate::plan::{Output, OutputPattern, OutputRef, Report, ReportFormat, RunOutput};
-use crate::scalar::{PathOrGlob, Pattern, RelativePath, check_name};
+use crate::scalar::{PathOrGlob, Pattern, ROOTFS, RelativePath, check_name};
+use crate::syntax::RunOutputDef;
 
 /// The most outputs of one step. References look through all of them, and a directory holds any number of files.
 pub(super) const MOST_OUTPUTS: usize = 1_000;
+
+/// The directory of the workspace that outputs cannot be in.
+const RESERVED: &str = ".cullet";
 
 /// Something at a path, for finding what lies in the same place.
 pub(super) struct Placed {
@@ -44,14 +49,57 @@ impl<'a> Compiler<'a> {
                 .collect();
             placed.extend(found.iter().filter_map(|(pattern, span)| match pattern {
                 Pattern::Path(path) => Some(Placed { path: path.clone(), span: *span }),
-                Pattern::Glob(_) => None,
+                Pattern::Glob(_) | Pattern::Root => None,
             }));
+            self.roots_alone(patterns, &found);
             self.same_globs(&found);
             outputs.push(Output { name: key.text().to_owned(), pattern: pattern(found) });
         }
+        self.reserved(&placed);
+        self.one_root(defined, &outputs);
         self.overlaps(placed, "output");
         outputs.sort_by(|a, b| a.name.cmp(&b.name));
         outputs
+    }
+
+    /// The root is an output of its own, and whether a step has it must be seen without knowing any parameter.
+    fn roots_alone(&self, patterns: &[Lazy<'a, PathOrGlob>], found: &[(Pattern, Span)]) {
+        if !found.iter().any(|(pattern, _)| *pattern == Pattern::Root) {
+            return;
+        }
+        for lazy in patterns {
+            if lazy.node.text().contains("${{") {
+                let complaint = Complaint::new(format!("`{ROOTFS}` cannot come from an expression"));
+                self.cx.error(
+                    lazy.node,
+                    complaint.help(format!("write `{ROOTFS}`, or `./{ROOTFS}` for a file")),
+                );
+            } else if patterns.len() > 1 && lazy.node.text() == ROOTFS {
+                let complaint = Complaint::new(format!("`{ROOTFS}` is an output of its own"));
+                self.cx
+                    .error(lazy.node, complaint.help(format!("write `./{ROOTFS}` for a file of that name")));
+            }
+        }
+    }
+
+    fn one_root(&self, defined: &Named<'a, OneOrMany<Lazy<'a, PathOrGlob>>>, outputs: &[Output]) {
+        let mut roots =
+            defined.0.iter().zip(outputs).filter(|(_, output)| output.pattern == OutputPattern::Root);
+        let Some(((first, _), _)) = roots.next() else { return };
+        for ((second, _), _) in roots {
+            let problem = Diagnostic::error(second.span(), "the step's root is two outputs");
+            self.cx.sink.push(problem.label(first.span(), "the other one"));
+        }
+    }
+
+    /// Where a step's result has its root.
+    fn reserved(&self, placed: &[Placed]) {
+        for output in placed.iter().filter(|output| output.path.split('/').next() == Some(RESERVED)) {
+            let problem = Diagnostic::error(output.span, format!("`{RESERVED}` is no place for outputs"));
+            self.cx
+                .sink
+                .push(problem.help("outputs of Cullet's own are there; choose another name".to_owned()));
+        }
     }
 
     fn same_globs(&self, found: &[(Pattern, Span)]) {
@@ -95,29 +143,51 @@ impl<'a> Compiler<'a> {
         let paths = defined.iter().filter_map(|lazy| lazy.get(self.cx, &at.scope));
         let report = |pattern| match pattern {
             Pattern::Path(path) | Pattern::Glob(path) => Report { format: ReportFormat::Junit, path },
+            Pattern::Root => Report { format: ReportFormat::Junit, path: ROOTFS.to_owned() },
         };
         paths.map(report).collect()
     }
 
     /// What `--output` writes, of the steps that are in the plan: those with a place in `index_of`.
-    pub(super) fn run_outputs<S: Scalar<Value = String>>(
+    pub(super) fn run_outputs(
         &self,
-        defined: &Named<'a, Lazy<'a, S>>,
+        defined: &Named<'a, RunOutputDef<'a>>,
         index_of: &[Option<u32>],
     ) -> Vec<RunOutput> {
         let mut outputs = Vec::new();
         let mut placed = Vec::new();
-        for (key, lazy) in &defined.0 {
+        for (key, definition) in &defined.0 {
+            let (lazy, format) = match definition {
+                RunOutputDef::Reference(lazy) => (lazy, None),
+                RunOutputDef::Full(map) => match &map.from {
+                    Some(from) => (&from.value, map.format.as_ref()),
+                    None => continue,
+                },
+            };
             let path = Lazy::<RelativePath>::of(*key).get(self.cx, &self.params);
             let text = lazy.get(self.cx, &self.params);
             let (Some(path), Some(text)) = (path, text) else { continue };
-            let refs = reference::output(&text).and_then(|(step, output)| self.output_refs(&step, output));
-            match refs {
-                Ok(refs) => outputs.extend(refs.into_iter().filter_map(|(suffix, from)| {
+            let form = format.and_then(|format| format.value.get(self.cx, &self.params));
+            let found = reference::output(&text).and_then(|(step, output)| {
+                let is_root = names_root(self.steps.find(self.cx, step.step)?.body, output);
+                Ok((self.output_refs(&step, output)?, is_root))
+            });
+            if let (Ok((_, false)), Some(format)) = (&found, format) {
+                let complaint = Complaint::new(format!("`format` is for images, and `{text}` is none"));
+                self.cx
+                    .error(format.key, complaint.help(format!("an image is an output that is `{ROOTFS}`")));
+            }
+            if let (Ok((_, true)), true) = (&found, path.is_empty()) {
+                let complaint = Complaint::new("an image cannot be the whole directory of `--output`");
+                self.cx.error(*key, complaint.help("give it a name, such as `image`".to_owned()));
+            }
+            match found {
+                Ok((refs, is_root)) => outputs.extend(refs.into_iter().filter_map(|(suffix, from)| {
                     let path = below(&path, suffix);
                     placed.push(Placed { path: path.clone(), span: key.span() });
                     let step = index_of.get(from.step as usize).copied().flatten()?;
-                    Some(RunOutput { path, from: OutputRef { step, ..from } })
+                    let image = is_root.then(|| form.unwrap_or_default());
+                    Some(RunOutput { path, from: OutputRef { step, ..from }, image })
                 })),
                 Err(complaint) => self.cx.error(lazy.node, complaint),
             }
@@ -145,6 +215,9 @@ fn pattern(found: Vec<(Pattern, Span)>) -> OutputPattern {
     for (pattern, _) in found {
         match pattern {
             Pattern::Path(path) if single => return OutputPattern::Path(path),
+            Pattern::Root if single => return OutputPattern::Root,
+            // Reported where it stands with others.
+            Pattern::Root => {}
             Pattern::Path(text) | Pattern::Glob(text) => texts.push(text),
         }
     }

@@ -76,6 +76,7 @@ impl<'a> Compiler<'a> {
             self.fill(&mut step, &at, &definition);
             self.settings(&mut settings, &at, &definition);
             settings.caches = self.caches(&step, &at, definition.caches.as_ref());
+            self.root((&mut step, &mut settings), &at, instance, &definition);
             self.count_bytes(&step, &settings, named.key);
             step.settings = self.shared.settings(settings);
         }

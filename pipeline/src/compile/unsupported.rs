@@ -15,12 +15,6 @@ impl<'a> Compiler<'a> {
         at: &Resolving<'_, 'a>,
         definition: &StepDef<'a>,
     ) {
-        if let Some(image) = &definition.image {
-            let text = image.value.get(self.cx, &at.scope);
-            if let Some(image) = text.and_then(|text| self.image(image.value.node, &text)) {
-                settings.image = image;
-            }
-        }
         if let Some(services) = &definition.services {
             self.services(at, &services.value);
             settings.unsupported.push(unsupported(services.key));

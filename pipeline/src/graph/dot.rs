@@ -22,6 +22,7 @@ pub fn dot(plan: &Plan) -> String {
         }
         for edge in edges(plan, step) {
             let _ = match edge {
+                Edge::Root(from) => writeln!(out, "  step{from} -> step{index} [style=bold];"),
                 Edge::Output(from, output) => {
                     writeln!(out, "  step{from} -> step{index} [label={}];", quoted(output))
                 }

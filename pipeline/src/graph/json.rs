@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Edge, edges, sources};
-use crate::plan::{OutputRef, Plan};
+use crate::plan::{CONTINUED, OutputRef, Plan};
 
-/// `{name, sources: [{name, path}], steps: [{name, line, after: [{step, output?}], sources, outputs, skip?}],
+/// `{name, sources: [{name, path}], steps: [{name, line, after: [{step, output?, root?}], sources, outputs, skip?}],
 /// outputs: [{path, step, output}]}`, indented. Steps and sources are named, and stand in the plan's order.
 #[must_use]
 pub fn json(plan: &Plan) -> String {
@@ -15,6 +15,7 @@ pub fn json(plan: &Plan) -> String {
         .map(|step| {
             let after: Vec<Value> = edges(plan, step)
                 .map(|edge| match edge {
+                    Edge::Root(from) => json!({ "step": name(plan, from), "root": true }),
                     Edge::Output(from, output) => json!({ "step": name(plan, from), "output": output }),
                     Edge::Needs(from) => json!({ "step": name(plan, from) }),
                 })
@@ -24,7 +25,12 @@ pub fn json(plan: &Plan) -> String {
                 .filter_map(|source| plan.sources.get(source as usize))
                 .map(|source| source.name.as_str())
                 .collect();
-            let outputs: Vec<&str> = step.outputs.iter().map(|output| output.name.as_str()).collect();
+            let outputs: Vec<&str> = step
+                .outputs
+                .iter()
+                .map(|output| output.name.as_str())
+                .filter(|name| *name != CONTINUED)
+                .collect();
             let mut value = json!({
                 "name": step.name, "line": step.line, "after": after, "sources": sources, "outputs": outputs,
             });

@@ -21,6 +21,7 @@ pub fn mermaid(plan: &Plan) -> String {
         }
         for edge in edges(plan, step) {
             let _ = match edge {
+                Edge::Root(from) => writeln!(out, "  step{from} ==> step{index}"),
                 Edge::Output(from, output) => writeln!(out, "  step{from} -->|{output}| step{index}"),
                 Edge::Needs(from) => writeln!(out, "  step{from} -.-> step{index}"),
             };

@@ -10,10 +10,12 @@ pub use json::json;
 pub use mermaid::mermaid;
 pub use text::text;
 
-use crate::plan::{InputFrom, Plan, Step};
+use crate::plan::{InputFrom, Plan, ROOT_LAYERS, Step};
 
 /// Why a step comes after another one.
 enum Edge<'p> {
+    /// It continues its root directory.
+    Root(u32),
     /// It takes this output of it.
     Output(u32, &'p str),
     /// It only waits for it.
@@ -22,7 +24,13 @@ enum Edge<'p> {
 
 /// What a step comes after, in the order of its inputs.
 fn edges<'p>(plan: &'p Plan, step: &'p Step) -> impl Iterator<Item = Edge<'p>> {
-    let inputs = step.inputs.iter().filter_map(|input| match &input.from {
+    let roots = step.inputs.iter().filter(|input| input.path.starts_with(ROOT_LAYERS));
+    let uppermost = roots.last().map(|input| &input.path);
+    let inputs = step.inputs.iter().filter_map(move |input| match &input.from {
+        // It continues the uppermost; that one has the others.
+        InputFrom::Output(from) if input.path.starts_with(ROOT_LAYERS) => {
+            (Some(&input.path) == uppermost).then_some(Edge::Root(from.step))
+        }
         InputFrom::Output(from) => {
             let producer = plan.steps.get(from.step as usize)?;
             Some(Edge::Output(from.step, producer.outputs.get(from.output as usize)?.name.as_str()))

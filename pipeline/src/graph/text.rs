@@ -72,12 +72,13 @@ fn tree(plan: &Plan, root: u32, drawn: &mut [bool], roots: &mut Vec<u32>, out: &
 
 fn target(edge: &Edge<'_>) -> u32 {
     match edge {
-        Edge::Output(step, _) | Edge::Needs(step) => *step,
+        Edge::Root(step) | Edge::Output(step, _) | Edge::Needs(step) => *step,
     }
 }
 
 fn why(edge: &Edge<'_>) -> String {
     match edge {
+        Edge::Root(_) => " (its root)".to_owned(),
         Edge::Output(_, output) => format!(".{output}"),
         Edge::Needs(_) => " (order only)".to_owned(),
     }

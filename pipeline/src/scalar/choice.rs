@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::decode::{Accepts, Scalar};
 use crate::expr::Complaint;
-use crate::plan::Network;
+use crate::plan::{ImageFormat, Network};
 use crate::yaml::Kind;
 
 /// `true` or `false`.
@@ -85,6 +85,28 @@ impl Scalar for Sharing {
 
     fn schema() -> Json {
         json!({ "enum": ["free", "locked"] })
+    }
+}
+
+/// `oci-layout` or `docker-archive`.
+pub(crate) struct ImageForm;
+
+impl Scalar for ImageForm {
+    type Value = ImageFormat;
+    const ACCEPTS: Accepts = Accepts::Text;
+    const EXPECTED: &'static str = "`oci-layout` or `docker-archive`";
+
+    fn parse(text: &str) -> Result<ImageFormat, Complaint> {
+        match text {
+            "oci-layout" => Ok(ImageFormat::OciLayout),
+            "docker-archive" => Ok(ImageFormat::DockerArchive),
+            _ => Err(Complaint::new(format!("`{}` is no format of images", text.escape_debug()))
+                .help("it is `oci-layout` or `docker-archive`".to_owned())),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": ["oci-layout", "docker-archive"] })
     }
 }
 

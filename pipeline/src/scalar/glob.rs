@@ -25,6 +25,9 @@ impl Scalar for Glob {
     }
 }
 
+/// The word for a step's root directory among its outputs. A file of that name is `./rootfs`.
+pub(crate) const ROOTFS: &str = "rootfs";
+
 /// What an output or a report is: a path, or a glob where it has one of `*?[{`.
 pub(crate) struct PathOrGlob;
 
@@ -35,6 +38,8 @@ pub(crate) enum Pattern {
     Path(String),
     /// As written.
     Glob(String),
+    /// [`ROOTFS`].
+    Root,
 }
 
 impl Scalar for PathOrGlob {
@@ -49,6 +54,9 @@ impl Scalar for PathOrGlob {
             }
             check(text, text)?;
             return Ok(Pattern::Glob(text.strip_prefix("./").unwrap_or(text).to_owned()));
+        }
+        if text == ROOTFS {
+            return Ok(Pattern::Root);
         }
         match RelativePath::parse(text)? {
             path if path.is_empty() => Err(Complaint::new("the whole workspace is no output")

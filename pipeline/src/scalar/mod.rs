@@ -9,9 +9,9 @@ mod path;
 mod text;
 
 pub(crate) use amount::{Cpu, Memory};
-pub(crate) use choice::{Count, Flag, NetworkMode, Port, Processes, Seconds, Sharing};
+pub(crate) use choice::{Count, Flag, ImageForm, NetworkMode, Port, Processes, Seconds, Sharing};
 pub(crate) use duration::Period;
-pub(crate) use glob::{Glob, PathOrGlob, Pattern};
+pub(crate) use glob::{Glob, PathOrGlob, Pattern, ROOTFS};
 pub(crate) use name::{check_name, is_name, is_name_byte};
 pub(crate) use path::{AbsolutePath, RelativePath, normalise};
 pub(crate) use text::{Argument, Text, VariableName};

@@ -1,7 +1,7 @@
 //! The file itself.
 
-use super::words::{OutputText, Title};
-use super::{Deferred, ImageDef, ParamDef, SourceDef, StepDef, Version};
+use super::words::Title;
+use super::{Deferred, ImageDef, ParamDef, RunOutputDef, SourceDef, StepDef, Version};
 use crate::decode::{Lazy, Named, object};
 use crate::scalar::Seconds;
 
@@ -23,7 +23,8 @@ object! {
         source_date_epoch: Lazy<'a, Seconds>,
         /// The steps by name.
         steps: Named<'a, Deferred<'a, StepDef<'a>>>,
-        /// What `--output DIR` writes after the run: a path relative to DIR, and STEP.OUTPUT.
-        outputs: Named<'a, Lazy<'a, OutputText>>,
+        /// What `--output DIR` writes after the run: a path relative to DIR, and STEP.OUTPUT, or a map
+        /// with `from` and `format`.
+        outputs: Named<'a, RunOutputDef<'a>>,
     }
 }

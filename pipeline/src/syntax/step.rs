@@ -83,6 +83,8 @@ object! {
         /// What its root directory is made of: `host`, a name in `images`, a registry reference, `oci-layout:DIR` or
         /// `docker-archive:FILE`. Default: `host`.
         image: Lazy<'a, ImageText>,
+        /// The step whose root directory it continues, as `STEP` or `STEP[AXIS=VALUE]`; then it has no `image`.
+        from: Lazy<'a, StepText>,
         /// What is in its workspace: a path under `/workspace`, and SRC, SRC:SUBDIR or STEP.OUTPUT.
         inputs: Named<'a, Lazy<'a, InputText>>,
         /// What it executes: a script for `/bin/sh -eu -c`, or a list of arguments.
@@ -92,7 +94,8 @@ object! {
         /// Mutable volumes that make it faster: an absolute path, and the name of a volume or a map
         /// with `volume` and `shared`. Never part of the key.
         caches: Named<'a, CacheDef<'a>>,
-        /// What is kept of its workspace: a name, and a path, a glob or a list of them.
+        /// What is kept of its workspace: a name, and a path, a glob or a list of them, or `rootfs` for its root
+        /// directory as an image.
         outputs: Named<'a, OneOrMany<Lazy<'a, PathOrGlob>>>,
         /// What it takes of its worker while it runs.
         resources: ResourcesDef<'a>,

@@ -237,7 +237,7 @@ fn step_that_is_a_string() {
     check(
         r#"cullet: 1
 steps: { a: make }"#,
-        r#"2:13: error: expected a map, found a string; its keys are image, inputs, run, env, caches, outputs, resources, limits, timeout, needs, matrix, network, services, secrets, reports, retries, if, effects, allow_failure
+        r#"2:13: error: expected a map, found a string; its keys are image, from, inputs, run, env, caches, outputs, resources, limits, timeout, needs, matrix, network, services, secrets, reports, retries, if, effects, allow_failure
 "#,
     );
 }

@@ -12,6 +12,7 @@ mod planning;
 mod positions;
 mod properties;
 mod references;
+mod roots;
 mod showing;
 mod steps;
 mod support;

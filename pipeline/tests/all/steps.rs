@@ -35,7 +35,7 @@ steps:
     run: x
     colour: red
 "#,
-        r#"5:5: error: unknown key `colour`; the keys here are image, inputs, run, env, caches, outputs, resources, limits, timeout, needs, matrix, network, services, secrets, reports, retries, if, effects, allow_failure
+        r#"5:5: error: unknown key `colour`; the keys here are image, from, inputs, run, env, caches, outputs, resources, limits, timeout, needs, matrix, network, services, secrets, reports, retries, if, effects, allow_failure
 "#,
     );
 }

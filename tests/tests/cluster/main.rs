@@ -15,6 +15,7 @@ mod losing;
 mod made;
 mod membership;
 mod metrics;
+mod roots;
 mod running;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]

@@ -15,6 +15,7 @@ mod failing;
 mod images;
 mod interrupt;
 mod repair;
+mod roots;
 mod rules;
 mod sandbox;
 mod shell;

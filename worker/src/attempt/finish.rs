@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::{killed_by, out_of_disk, out_of_memory, sentence, too_large};
+use super::root::{in_workspace, keep_root};
 use super::worker::{exit_code, least};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
 use crate::collect::{CollectError, Collector, Left, OutputFault};
@@ -42,7 +43,7 @@ impl Finisher {
         let logs = keep_logs(&*self.stores.files, &recorder, self.attempt.action_digest.function());
         let outputs = match execution.exit {
             Exit::Cancelled => Ok(Vec::new()),
-            _ => self.collect(&execution, &inputs, runtime),
+            _ => self.collect(&execution, &inputs, &scratch, runtime),
         };
         scratch.recycle();
         self.report(&execution, outputs, logs)
@@ -52,16 +53,18 @@ impl Finisher {
         &self,
         execution: &Execution,
         inputs: &InputRoot,
+        scratch: &ScratchDir,
         runtime: Handle,
     ) -> Result<Vec<Output>, CollectError> {
         let Stores { blobs, files, .. } = &self.stores;
         let action = &self.attempt.action;
+        let declared = in_workspace(action);
         let left = Left {
             layers: &execution.workspace,
             inputs: inputs.path(),
             input_root: action.input_root,
             working_directory: &action.working_directory,
-            outputs: &action.outputs,
+            outputs: &declared,
             // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
             // A plain process shares the machine with whoever it hands a descriptor to.
             reachable: action.requires(NETWORK) || action.requires(PLAIN),
@@ -70,7 +73,20 @@ impl Finisher {
         let mut limits = self.config.outputs;
         limits.bytes = least(limits.bytes, self.attempt.limits.output_bytes);
         let secrets = self.secrets.as_deref();
-        Collector { files: &**files, blobs: &**blobs, runtime, limits, secrets }.collect(&left)
+        let collector = Collector { files: &**files, blobs: &**blobs, runtime, limits, secrets };
+        let mut outputs = collector.collect(&left)?;
+        if action.leaves_root() && execution.exit == Exit::Code(0) {
+            let kept = keep_root(
+                &self.config,
+                &**files,
+                (execution, scratch),
+                action.input_root.function(),
+                secrets,
+            )?;
+            outputs.push(kept);
+            outputs.sort_by(|one, two| one.path.cmp(&two.path));
+        }
+        Ok(outputs)
     }
 
     /// What it had too much of, if that may be why it failed.

@@ -10,6 +10,7 @@ mod reason;
 mod record;
 mod remove;
 mod report;
+mod root;
 mod session;
 mod worker;
 

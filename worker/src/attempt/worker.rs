@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
+use super::root::{RootError, layered};
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
 use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
-use crate::images::{HeldRoot, ImageFault};
+use crate::images::HeldRoot;
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 use crate::secrets::{Masks, SecretFault, StepSecrets};
@@ -103,6 +104,7 @@ impl Worker {
         let image = match self.image(&attempt, &cancel).await {
             Ok(Some(image)) => image,
             Ok(None) => return AttemptReport::Cancelled { result: None },
+            Err(RootError::Lost(lost)) => return AttemptReport::InputLost(lost),
             Err(error) => return infra(&error),
         };
         match self.prepare(attempt.action.input_root, &cancel).await {
@@ -132,12 +134,16 @@ impl Worker {
         &self,
         attempt: &Attempt,
         cancel: &CancellationToken,
-    ) -> Result<Option<Option<HeldRoot>>, ImageFault> {
+    ) -> Result<Option<Option<HeldRoot>>, RootError> {
         let Some(digest) = attempt.action.image() else { return Ok(Some(None)) };
+        let root = async {
+            let image = self.config.images.root(digest, attempt.image.as_deref()).await?;
+            layered(&self.config, &self.stores, &attempt.action, Some(image)).await
+        };
         tokio::select! {
             biased;
             () = cancel.cancelled() => Ok(None),
-            image = self.config.images.root(digest, attempt.image.as_deref()) => image.map(|image| Some(Some(image))),
+            root = root => root.map(Some),
         }
     }
 

@@ -108,6 +108,12 @@ pub enum OutputFault {
         /// How many may be.
         limit: u64,
     },
+    /// What the step left of its root can be no layer of an image.
+    #[error("the step's root cannot be kept: {why}")]
+    Root {
+        /// Why not.
+        why: String,
+    },
     /// A pattern that cannot be used.
     #[error("output '{output}' is not a usable glob: {why}")]
     Glob {
@@ -135,6 +141,9 @@ pub enum CollectError {
         /// Why not.
         source: std::io::Error,
     },
+    /// What the step left of its root cannot be kept here.
+    #[error("cannot keep the step's root directory")]
+    Root(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A directory of the inputs, part of an output, is no longer in the cache.
     #[error("directory '{path}' of the inputs is no longer in the cache")]
     InputLost {

@@ -13,8 +13,8 @@ use cullet_digest::{
 };
 use cullet_worker::logs::NoEvents;
 use cullet_worker::{
-    Attempt, AttemptReport, ExecuteError, Execution, Exit, Launch, LogSink, SourceFiles, StepExecutor,
-    Stores, Worker, WorkerConfig,
+    Attempt, AttemptReport, ExecuteError, Execution, Exit, Launch, LogSink, Owners, RootUpper, SourceFiles,
+    StepExecutor, Stores, Worker, WorkerConfig,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,9 @@ impl Sight<'_> {
         std::os::unix::fs::symlink(target, path).unwrap();
     }
 }
+
+/// Of whoever runs the tests.
+const OWNERS: Owners = Owners { uid: 0, gid: 0, own: None, block: None };
 
 /// A process that ends with this one has run out of memory.
 pub(crate) const OUT_OF_MEMORY: i32 = 137;
@@ -81,7 +84,7 @@ impl StepExecutor for Closure {
             out_of_disk: 0,
             out_of_memory: u64::from(exit == Exit::Code(OUT_OF_MEMORY)),
             workspace: vec![upper, launch.inputs],
-            root_upper: None,
+            root_upper: launch.image.map(|_| RootUpper { path: launch.scratch.join("root"), owners: OWNERS }),
         })
     }
 }

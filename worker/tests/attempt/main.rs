@@ -15,4 +15,5 @@ mod inputs;
 mod limits;
 mod logs;
 mod outputs;
+mod roots;
 mod sandboxed;

@@ -1,5 +1,6 @@
 //! The run's outputs, written where the user wants them.
 
+mod image;
 mod ledger;
 
 use std::os::unix::fs::symlink;
@@ -10,10 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use cullet_cache::disk::DiskStore;
 use cullet_cache::{BlobStore, StoreError};
+use cullet_coordinator::deliverable::Deliverable;
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::workers::Delivery;
+use cullet_core::StepIndex;
 use cullet_digest::{Digest, Directory, TreeRef};
 
+use crate::images::Exporter;
 use ledger::Ledger;
 
 /// Writes outputs below a directory, as copies: what is written is the user's to change.
@@ -22,6 +26,8 @@ pub(super) struct OutputDir {
     pub(super) written: Written,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) disk: Arc<DiskStore>,
+    /// What makes images of layers.
+    pub(super) images: Exporter,
 }
 
 /// Where outputs go, and how many were written there.
@@ -47,21 +53,26 @@ pub(super) struct NoDelivery;
 
 #[async_trait]
 impl Delivery for NoDelivery {
-    async fn deliver(&self, _: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
+    async fn deliver(&self, _: Vec<Deliverable<TreeRef>>) -> Result<Vec<StepIndex>, String> {
         Ok(Vec::new())
     }
 }
 
 #[async_trait]
 impl Delivery for OutputDir {
-    async fn deliver(&self, outputs: Vec<(String, TreeRef, usize)>) -> Result<Vec<usize>, String> {
+    async fn deliver(&self, outputs: Vec<Deliverable<TreeRef>>) -> Result<Vec<StepIndex>, String> {
         let mut lost = Vec::new();
         self.written.count.store(0, Ordering::Relaxed);
-        for (path, tree, step) in outputs {
-            match self.write(&path, tree).await {
+        for Deliverable { path, parts, image } in outputs {
+            let written = match (&image, parts.last()) {
+                (Some(image), _) => self.write_image(&path, &parts, image).await,
+                (None, Some((step, tree))) => self.write(&path, *tree).await.map_err(|error| (error, *step)),
+                (None, None) => Ok(()),
+            };
+            match written {
                 Ok(()) => drop(self.written.count.fetch_add(1, Ordering::Relaxed)),
-                Err(WriteError::Lost) => lost.push(step),
-                Err(WriteError::Failed(reason)) => {
+                Err((WriteError::Lost, step)) => lost.push(step),
+                Err((WriteError::Failed(reason), _)) => {
                     let dir = self.written.dir.display();
                     return Err(format!("cannot write the output '{path}' into {dir}: {reason}"));
                 }
@@ -112,6 +123,10 @@ struct Copy {
 }
 
 impl OutputDir {
+    fn dir(&self) -> &Path {
+        &self.written.dir
+    }
+
     async fn write(&self, path: &str, tree: TreeRef) -> Result<(), WriteError> {
         match tree {
             TreeRef::File { digest, executable } => self.write_file(path, digest, executable).await,

@@ -1,6 +1,7 @@
 //! The session of a run, wired to this machine.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cullet_cache::{BlobStore, LocalCache, StoreError};
@@ -33,12 +34,14 @@ use super::watchers::Watchers;
 use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
-use crate::images::LocalImages;
+use crate::images::{Exporter, LocalImages};
 
 /// A run, ready to go.
 pub(super) struct Execution<'a> {
     pub(super) config: &'a Config,
     pub(super) run_config: &'a RunConfig,
+    /// What the pipeline's files and directories are relative to.
+    pub(super) base: &'a Path,
     pub(super) cache: &'a LocalCache,
     pub(super) prepared: Prepared,
     pub(super) run: RunId,
@@ -98,7 +101,11 @@ impl Execution<'_> {
             sources: Arc::new(sources),
         };
         let delivery: Arc<dyn Delivery> = match output {
-            Some(written) => Arc::new(OutputDir { written, blobs: blobs.clone(), disk: cache.disk.clone() }),
+            Some(written) => {
+                let images = Exporter::new(self.config, self.base, watchers.clone());
+                let (blobs, disk) = (blobs.clone(), cache.disk.clone());
+                Arc::new(OutputDir { written, blobs, disk, images })
+            }
             None => Arc::new(NoDelivery),
         };
         let workers = self.workers(stores, blobs.clone(), watchers.clone());

@@ -40,7 +40,7 @@ impl Followed<'_> {
         let Ended { mut end, at_ms } = ended.map_err(|error| lost(error, self.run))?;
         let mut written = None;
         if let Some(dir) = self.output.filter(|_| end.status == "succeeded") {
-            match outputs::bring(self.config, self.cluster, self.run, dir).await {
+            match outputs::bring(self.config, self.cluster, self.run, dir, watchers).await {
                 Ok(outputs) => written = Some(outputs),
                 // As on one machine: what was asked for is not there.
                 Err(why) => (end.status, end.reason) = ("infra_failed".to_owned(), Some(why)),

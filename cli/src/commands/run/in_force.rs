@@ -1,9 +1,13 @@
 //! The images of steps, where the executor that is in force looks for them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cullet_worker::{HeldRoot, ImageFault, ImageRoots};
+use cullet_digest::Digest;
+use cullet_worker::{
+    CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, LocalFiles, RootUpper,
+};
 
 use super::lazy_executor::LazyExecutor;
 use crate::config::Executor;
@@ -30,5 +34,13 @@ impl ImageRoots for InForce {
             // That there is no sandbox either is said when the step is to be executed.
             Ok(None) | Err(_) => self.images.root(manifest, reference).await,
         }
+    }
+
+    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
+        self.images.layer(layer, files).await
+    }
+
+    fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
+        self.images.capture(upper, to)
     }
 }

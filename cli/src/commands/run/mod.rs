@@ -228,6 +228,7 @@ fn execute_plan(
     let execution = Execution {
         config,
         run_config,
+        base: &base,
         cache: &cache,
         prepared,
         run,

@@ -1,5 +1,6 @@
 //! Two actions, compared.
 
+use cullet_cache::action::ROOT_LAYERS;
 use cullet_cache::{Action, BlobStore};
 use cullet_coordinator::resolve::describe;
 use cullet_digest::Digest;
@@ -135,9 +136,27 @@ fn platform(config: &Config, old: &Action, new: &Action, lines: &mut Vec<String>
         _ => image(old, new, lines),
     }
     let others = |action: &Action| -> Vec<(String, String)> {
-        action.platform.iter().filter(|(name, _)| name != "image").cloned().collect()
+        let apart = |name: &str| name == "image" || name == ROOT_LAYERS;
+        action.platform.iter().filter(|(name, _)| !apart(name)).cloned().collect()
     };
+    roots(old, new, lines);
     pairs("platform property", &others(old), &others(new), lines);
+}
+
+/// One line for another root that is continued: which of its layers is the first that is not as it was.
+fn roots(old: &Action, new: &Action, lines: &mut Vec<String>) {
+    let layers = |action: &Action| action.root_layers().unwrap_or_default();
+    let (old, new) = (layers(old), layers(new));
+    if old == new {
+        return;
+    }
+    let first = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let shown = |layers: &[Digest]| layers.get(first).map_or_else(|| "none".to_owned(), Digest::short);
+    let (number, count) = (first + 1, old.len().max(new.len()));
+    let change = format!("{} -> {}", shown(&old), shown(&new));
+    lines.push(format!(
+        "the root that it continues changed: layer {number} of {count} above the image, {change}"
+    ));
 }
 
 /// One line for another image, whether a reference or what it means changed. Which machine's `host` it was says nothing

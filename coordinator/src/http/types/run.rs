@@ -109,9 +109,10 @@ struct Step {
 struct Output {
     /// Where the pipeline wants it.
     path: String,
-    /// `file`, `executable` or `directory`.
+    /// `file`, `executable` or `directory`; `image` for what `cullet attach --output` makes an image of.
     kind: &'static str,
-    /// Of the content, as `hash/size`; for a directory that of its encoded REAPI Directory.
+    /// Of the content, as `hash/size`; for a directory that of its encoded REAPI Directory, for an
+    /// image that of its uppermost layer.
     digest: Option<String>,
 }
 
@@ -180,6 +181,7 @@ impl From<v1::RunOutput> for Output {
     fn from(output: v1::RunOutput) -> Self {
         let tree = output.tree.unwrap_or_default();
         let kind = match tree.kind() {
+            _ if output.image.is_some() => "image",
             v1::tree::Kind::Executable => "executable",
             v1::tree::Kind::Directory => "directory",
             v1::tree::Kind::File | v1::tree::Kind::Unspecified => "file",

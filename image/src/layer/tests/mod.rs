@@ -1,5 +1,6 @@
 //! Layers crafted by hand.
 
+mod capture;
 mod hostile;
 mod limits;
 mod mounted;

@@ -16,6 +16,8 @@ use super::super::footing::Standing;
 use super::super::mounts;
 use super::super::view::{View, make_dirs};
 use crate::Owners;
+#[cfg(test)]
+use crate::RootUpper;
 
 /// Moved over from the step's copy of the view, with all that is mounted below.
 const MOVED: [&str; 5] = ["proc", "dev", "tmp", "var/tmp", "workspace"];
@@ -168,4 +170,10 @@ impl Places<'_> {
         }
         Ok(made)
     }
+}
+
+#[test]
+fn what_is_mounted_on_is_known_to_whoever_keeps_roots() {
+    let ours: Vec<&str> = MOVED.iter().chain(&["sys"]).chain(&FILES).copied().collect();
+    assert_eq!(ours, RootUpper::MOUNTED);
 }
