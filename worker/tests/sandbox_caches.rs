@@ -64,7 +64,7 @@ both_users! {
     fn a_volume_is_wherever_a_step_wants_it() {
         let sandbox = sandbox();
         let before = run_in(&sandbox, &step("ls -A / /root /home /opt /var /usr")).ok().to_owned();
-        let paths = ["/root/.cargo/registry", "/cache", "/home/x/.cache/pip", "/tmp/a/b", "/var/tmp/v", "/workspace/target",
+        let paths = ["/root/.cargo/registry", "/cache", "/home/user/.cache/pip", "/tmp/a/b", "/var/tmp/v", "/workspace/target",
                      "/workspace/in/deep/er", "/mnt", "/opt/tool/cache", "/var/cache/mine", "/usr/local/mine/cache"];
         for path in paths {
             let mut used = step(&USE.replace("$1", path)).input(sandbox.owner(), "in/file", "input\n");
