@@ -32,6 +32,7 @@ pub(crate) async fn launch(sandbox: &Sandbox, dir: &Path, image: Option<ImageRoo
         image,
         secrets: Vec::new(),
         visit: None,
+        services: Vec::new(),
     };
     std::fs::create_dir_all(&launch.inputs)?;
     std::fs::create_dir_all(&launch.scratch)?;

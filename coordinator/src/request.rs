@@ -310,17 +310,13 @@ impl Submitted {
         divided.spec.tenant = self.request.tenant.as_str().into();
         divided.spec.priority = self.request.priority;
         divided.spec.journal = true;
-        let mut requirements = vec![crate::machines::requirement(&self.machine)];
+        let mut requirements = crate::machines::Requirements::new(&self.machine);
         let Submission { spec, templates } = &mut divided;
         for (position, step) in (0..).zip(&mut spec.steps) {
-            if templates.image(position).is_some() {
-                step.requires = 1;
-            }
+            let in_image = templates.image(position).is_some();
+            step.requires = requirements.of(in_image, templates.has_services(position));
         }
-        if spec.steps.iter().any(|step| step.requires == 1) {
-            requirements.push(crate::machines::requirement_of_images(&self.machine));
-        }
-        spec.requirements = requirements.into();
+        spec.requirements = requirements.finish();
         Ok(divided)
     }
 

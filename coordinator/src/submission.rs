@@ -54,6 +54,11 @@ struct StepTemplate {
 }
 
 impl PlanTemplates {
+    /// Whether something runs beside a step.
+    pub(crate) fn has_services(&self, step: u32) -> bool {
+        !self.steps[step as usize].settings.services.is_empty()
+    }
+
     /// How many steps there are.
     pub(crate) fn len(&self) -> usize {
         self.steps.len()
@@ -95,6 +100,11 @@ impl Templates for PlanTemplates {
             plan::Image::Host => None,
             plan::Image::Reference(reference) => Some(reference),
         }
+    }
+
+    fn service_images(&self, step: u32) -> Vec<(String, String)> {
+        let services = self.steps[step as usize].settings.services.iter();
+        services.map(|service| (service.name.clone(), service.image.clone())).collect()
     }
 
     fn deliverables(&self) -> Vec<(String, u32, u16)> {

@@ -24,6 +24,9 @@ pub trait Templates: Send + Sync {
     /// The reference of the image that the step runs in, as the pipeline says it; none for the image `host`.
     fn image(&self, step: u32) -> Option<&str>;
 
+    /// The references of the images of its services, by their names.
+    fn service_images(&self, step: u32) -> Vec<(String, String)>;
+
     /// What the run hands out: path, step, and the position of the output in [`Templates::outputs`].
     fn deliverables(&self) -> Vec<(String, u32, u16)>;
 }
@@ -152,5 +155,6 @@ fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(Str
         };
         properties.extend(secret_properties(name, &source.text(), *in_env, identity));
     }
+    properties.extend(crate::beside::property(settings, images));
     properties
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod service;
+
 pub use crate::plan_secret::{Identity, Secret, SecretSource};
+pub use service::{Check, Ready, Service};
 
 /// The position of a step in [`Plan::steps`]. A step's dependencies always have a smaller one.
 pub type StepIndex = u32;
@@ -27,16 +30,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The image references that the steps have, and the first step that has each.
+    /// The image references that the steps and their services have, and the first step that has each.
     #[must_use]
     pub fn step_images(&self) -> BTreeMap<&str, &Step> {
         let mut found = BTreeMap::new();
-        let mut last = None;
+        let mut last: Option<&Arc<Settings>> = None;
         for step in &self.steps {
-            let Image::Reference(reference) = &step.settings.image else { continue };
             // Instances of a step come together and mostly have the same.
-            if last.replace(reference) != Some(reference) {
-                found.entry(reference.as_str()).or_insert(step);
+            if last.replace(&step.settings).is_some_and(|last| Arc::ptr_eq(last, &step.settings)) {
+                continue;
+            }
+            for reference in step.settings.images() {
+                found.entry(reference).or_insert(step);
             }
         }
         found
@@ -124,8 +129,21 @@ pub struct Settings {
     pub reports: Vec<Report>,
     /// What it gets that nobody else may see, sorted by name.
     pub secrets: Vec<Secret>,
+    /// What runs beside it, sorted by name.
+    pub services: Vec<Service>,
     /// Keys that are valid but that this version cannot execute. `run` refuses the plan while any step has one.
     pub unsupported: Vec<Unsupported>,
+}
+
+impl Settings {
+    /// The image references of the step and of its services.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        let own = match &self.image {
+            Image::Host => None,
+            Image::Reference(reference) => Some(reference.as_str()),
+        };
+        own.into_iter().chain(self.services.iter().map(|service| service.image.as_str()))
+    }
 }
 
 /// What a step's root directory is made of.

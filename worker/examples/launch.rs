@@ -34,6 +34,7 @@ fn launch(dir: &Path, image: Option<ImageRoot>) -> Launch {
         image,
         visit: None,
         secrets: Vec::new(),
+        services: Vec::new(),
     }
 }
 

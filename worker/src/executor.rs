@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::image_root::{ImageRoot, RootUpper};
 pub use crate::secrets::SecretFile;
+pub use crate::service::ServiceLaunch;
 pub use crate::visit::{TerminalHost, Visit};
 
 /// A process to run, with everything around it decided.
@@ -38,6 +39,8 @@ pub struct Launch {
     pub visit: Option<Visit>,
     /// What it finds in `/run/secrets`, in memory. An executor that cannot do that does not run it.
     pub secrets: Vec<SecretFile>,
+    /// What runs beside it. Nothing of the step runs before all of them are ready, and they end with it.
+    pub services: Vec<ServiceLaunch>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.
@@ -78,6 +81,8 @@ pub struct Execution {
     pub workspace: Vec<PathBuf>,
     /// What it changed of its root directory, where that was an image and its main process ended by itself.
     pub root_upper: Option<RootUpper>,
+    /// What is to be said of its services, in sentences: one that never became ready, or did not last as long as the step.
+    pub services: Vec<String>,
 }
 
 /// How a process ended.

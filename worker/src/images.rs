@@ -6,7 +6,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::ImageRoot;
+use crate::{ImageProgram, ImageRoot};
 
 /// Finds images, fetched and unpacked as needed. Asked for each attempt, many at a time.
 #[async_trait]
@@ -23,6 +23,8 @@ pub trait ImageRoots: fmt::Debug + Send + Sync {
 pub struct HeldRoot {
     /// The image.
     pub root: ImageRoot,
+    /// What a service in it runs where nobody says anything else.
+    pub program: ImageProgram,
     /// Whatever keeps it from being removed.
     pub hold: Box<dyn Any + Send + Sync>,
 }

@@ -163,6 +163,7 @@ mod tests {
                 out_of_disk: 0,
                 workspace: vec![],
                 root_upper: None,
+                services: Vec::new(),
             })
         }
     }
@@ -186,6 +187,7 @@ mod tests {
             image: None,
             visit: None,
             secrets: Vec::new(),
+            services: Vec::new(),
         }
     }
 

@@ -93,6 +93,7 @@ impl Leading {
             reports: context.templates.reports(key.id.step),
             limits: Some(wire(context.templates.limits(key.id.step))),
             image_reference: context.templates.image(key.id.step).unwrap_or_default().to_owned(),
+            services: context.templates.service_images(key.id.step).into_iter().map(service).collect(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }
@@ -101,6 +102,10 @@ impl Leading {
 const fn wire(limits: Limits) -> v1::StepLimits {
     let Limits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes } = limits;
     v1::StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
+}
+
+fn service((name, image_reference): (String, String)) -> v1::StartService {
+    v1::StartService { name, image_reference }
 }
 
 /// An action that an earlier leader made, or that this one has forgotten.

@@ -9,6 +9,7 @@ mod outputs;
 mod params;
 mod reference;
 mod secrets;
+mod services;
 mod shared;
 mod sources;
 mod step;

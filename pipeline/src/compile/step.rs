@@ -37,6 +37,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     allow_failure: false,
     reports: Vec::new(),
     secrets: Vec::new(),
+    services: Vec::new(),
     unsupported: Vec::new(),
 };
 
@@ -97,7 +98,9 @@ impl<'a> Compiler<'a> {
         let outputs = step.outputs.iter().map(|output| output.name.as_str());
         let secrets: usize = settings.secrets.iter().map(|secret| secret.source.text().len() + 256).sum();
         // Beside its characters, a string takes its place in a list and in the heap.
-        let bytes: usize = env.chain(inputs).chain(outputs).map(|text| text.len() + 64).sum();
+        let beside = settings.services.iter().flat_map(plan::Service::texts);
+        let texts = env.chain(inputs).chain(outputs).chain(beside);
+        let bytes: usize = texts.map(|text| text.len() + 64).sum();
         let bytes = bytes + script + secrets;
         let before = self.bytes.get();
         self.bytes.set(before + bytes);

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::Compiler;
 use super::inputs::Resolving;
-use crate::decode::{Field, Lazy, Named, Scalar};
+use crate::decode::{Lazy, Named, Scalar};
 use crate::diag::Diagnostic;
 use crate::plan::{Settings, Unsupported};
-use crate::scalar::{AbsolutePath, check_name};
-use crate::syntax::{ServiceDef, StepDef};
+use crate::scalar::AbsolutePath;
+use crate::syntax::StepDef;
 use crate::yaml::Node;
 
 impl<'a> Compiler<'a> {
@@ -29,8 +29,7 @@ impl<'a> Compiler<'a> {
             settings.unsupported.push(unsupported(caches.key));
         }
         if let Some(services) = &definition.services {
-            self.services(at, &services.value);
-            settings.unsupported.push(unsupported(services.key));
+            settings.services = self.services(at, services, settings.network);
         }
         if let Some(secrets) = &definition.secrets {
             settings.secrets = self.secrets(at, &secrets.value, &settings.env);
@@ -47,35 +46,6 @@ impl<'a> Compiler<'a> {
             if let Some(first) = seen.insert(path, key.span()) {
                 self.cx.sink.push(Diagnostic::error(key.span(), message).label(first, "the other one"));
             }
-        }
-    }
-
-    fn services(&self, at: &Resolving<'_, 'a>, defined: &Named<'a, ServiceDef<'a>>) {
-        for (key, service) in &defined.0 {
-            if let Err(complaint) = check_name("service", key.text()) {
-                self.cx.error(*key, complaint);
-            }
-            if let Some(image) = &service.image
-                && let Some(text) = image.value.get(self.cx, &at.scope)
-            {
-                self.image(image.value.node, &text);
-            }
-            if let Some(run) = &service.run {
-                self.run(at, &run.value);
-            }
-            if let Some(env) = &service.env {
-                self.env(at, &env.value);
-            }
-            if let Some(ready) = &service.ready {
-                self.check(at, ready.value.tcp.as_ref());
-                self.check(at, ready.value.timeout.as_ref());
-            }
-        }
-    }
-
-    fn check<S: Scalar>(&self, at: &Resolving<'_, 'a>, field: Option<&Field<'a, Lazy<'a, S>>>) {
-        if let Some(field) = field {
-            field.value.get(self.cx, &at.scope);
         }
     }
 }

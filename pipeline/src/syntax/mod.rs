@@ -20,7 +20,7 @@ pub(crate) use matrix::MatrixDef;
 pub(crate) use param::{Literal, ParamDef};
 pub(crate) use run::Run;
 pub(crate) use secret::{SecretDef, SecretSource};
-pub(crate) use service::ServiceDef;
+pub(crate) use service::{ReadyDef, ServiceDef};
 pub(crate) use source::SourceDef;
 pub(crate) use step::{RetriesDef, StepDef};
 pub(crate) use words::Version;

@@ -15,6 +15,7 @@ mod made;
 mod membership;
 mod metrics;
 mod running;
+mod services;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod stub;

@@ -16,6 +16,7 @@ mod interrupt;
 mod repair;
 mod rules;
 mod sandbox;
+mod services;
 mod shell;
 mod verify;
 mod zlib;

@@ -21,6 +21,7 @@ mod memory;
 mod outputs;
 mod pipeline_files;
 mod rules;
+mod services;
 mod settings;
 mod sharing;
 mod sources;

@@ -1,5 +1,6 @@
 //! The worker: what it takes an attempt to run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +12,13 @@ use cullet_digest::Digest;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::beside::{Beside, NoImage};
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
 use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
-use crate::images::{HeldRoot, ImageFault};
+use crate::images::HeldRoot;
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 use crate::secrets::{Masks, SecretFault, StepSecrets};
@@ -42,6 +44,8 @@ pub struct Attempt {
     pub action: Arc<Action>,
     /// Where the image can be had that the action names, if that is not known anyway.
     pub image: Option<String>,
+    /// The same for its services, by their names.
+    pub service_images: BTreeMap<String, String>,
     /// What it may take.
     pub limits: StepLimits,
     /// Whether a success is recorded in the action cache.
@@ -97,13 +101,17 @@ impl Worker {
             Err(fault) => return without_secrets(&fault, &self.config.name),
         };
         attempt.masks.set(&secrets.masker);
-        let image = match self.image(&attempt, &cancel).await {
-            Ok(Some(image)) => image,
-            Ok(None) => return AttemptReport::Cancelled { result: None },
+        let image = self.image(&attempt, &cancel);
+        let beside = Beside::prepare(&attempt, &*self.config.images, &cancel);
+        let (image, beside) = match futures_util::future::try_join(image, beside).await {
+            Ok((Some(image), Some(beside))) => (image, beside),
+            Ok(_) => return AttemptReport::Cancelled { result: None },
             Err(error) => return infra(&error),
         };
         match self.prepare(attempt.action.input_root, &cancel).await {
-            Ok(inputs) => self.execute(attempt, (image, secrets), inputs, Box::new(events), cancel).await,
+            Ok(inputs) => {
+                self.execute(attempt, (image, beside, secrets), inputs, Box::new(events), cancel).await
+            }
             Err(InputError::Stopped) => AttemptReport::Cancelled { result: None },
             Err(InputError::Lost(lost)) => AttemptReport::InputLost(lost),
             Err(error) => infra(&error),
@@ -129,12 +137,12 @@ impl Worker {
         &self,
         attempt: &Attempt,
         cancel: &CancellationToken,
-    ) -> Result<Option<Option<HeldRoot>>, ImageFault> {
+    ) -> Result<Option<Option<HeldRoot>>, NoImage> {
         let Some(digest) = attempt.action.image() else { return Ok(Some(None)) };
         tokio::select! {
             biased;
             () = cancel.cancelled() => Ok(None),
-            image = self.config.images.root(digest, attempt.image.as_deref()) => image.map(|image| Some(Some(image))),
+            image = self.config.images.root(digest, attempt.image.as_deref()) => Ok(Some(Some(image?))),
         }
     }
 
@@ -164,7 +172,7 @@ impl Worker {
     async fn execute(
         &self,
         attempt: Attempt,
-        (image, secrets): (Option<HeldRoot>, StepSecrets),
+        (image, beside, secrets): (Option<HeldRoot>, Beside, StepSecrets),
         inputs: InputRoot,
         events: Box<dyn LogEvents>,
         cancel: CancellationToken,
@@ -177,10 +185,11 @@ impl Worker {
         let log_bytes = least(self.config.log_bytes, attempt.limits.log_bytes);
         let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
-        let launch = Launch { secrets: files, ..launch(&attempt, root, &inputs, &scratch) };
+        let services = beside.launches();
+        let launch = Launch { secrets: files, services, ..launch(&attempt, root, &inputs, &scratch) };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
-        drop(image);
+        drop((image, beside));
         let execution = match executed {
             Ok(execution) => execution,
             Err(error) => return infra(&error),
@@ -229,6 +238,7 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         image,
         visit: attempt.visit.clone(),
         secrets: Vec::new(),
+        services: Vec::new(),
     }
 }
 

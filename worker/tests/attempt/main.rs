@@ -16,3 +16,4 @@ mod limits;
 mod logs;
 mod outputs;
 mod sandboxed;
+mod services;

@@ -196,6 +196,7 @@ pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, 
         reports: vec![],
         limits: Default::default(),
         image_reference: String::new(),
+        services: Vec::new(),
         traceparent: String::new(),
     }
 }

@@ -131,7 +131,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
 }
 
 /// What a later version says of keys that this one cannot execute.
-const LATER: &str = "`cullet validate` accepts it; services and caches come with a later version";
+const LATER: &str = "`cullet validate` accepts it; caches come with a later version";
 
 /// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
 fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
@@ -145,8 +145,8 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
         ),
         Executor::Plain => (
             first(),
-            "cannot be executed by the plain executor: its steps have the machine's files",
-            "steps with an image need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
+            "cannot be used by the plain executor: its steps have the machine's files and no services",
+            "images and services need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
              configuration file",
         ),
         Executor::Docker => return refuse_host(plan, file),
