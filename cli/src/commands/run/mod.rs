@@ -159,6 +159,12 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
 
 /// Containers have no machine's software.
 fn refuse_host(plan: &Plan, file: &Path) -> Result<(), CliError> {
+    let mut beside = plan.steps.iter().filter(|step| !step.settings.services.is_empty());
+    if let Some(step) = beside.next() {
+        let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
+        return Err(CliError::usage(format!("{place} has services, which do not run on Docker"))
+            .hint("run it in the sandbox (--executor sandbox)"));
+    }
     let host = plan.steps.iter().filter(|step| step.settings.image == Image::Host);
     let Some(step) = host.min_by_key(|step| step.line) else { return Ok(()) };
     let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
