@@ -33,6 +33,7 @@ pub(crate) async fn launch(sandbox: &Sandbox, dir: &Path, image: Option<ImageRoo
         secrets: Vec::new(),
         visit: None,
         caches: Vec::new(),
+        services: Vec::new(),
     };
     std::fs::create_dir_all(&launch.inputs)?;
     std::fs::create_dir_all(&launch.scratch)?;

@@ -28,6 +28,7 @@ mod offload;
 pub mod origin;
 mod pause;
 mod receive;
+pub mod services;
 pub mod shared;
 mod single_flight;
 mod spool;

@@ -2,6 +2,7 @@
 //! opens no file: workers, caches and whoever watches stand behind traits.
 
 mod attempts;
+mod beside;
 mod blocking;
 pub mod cluster;
 pub mod deliverable;

@@ -31,9 +31,50 @@ pub(crate) fn requirement(machine: &Machine) -> Box<[Label]> {
 
 /// The labels that a worker must have for those steps of a run that have an image. What is installed on the machine does not
 /// matter to them.
-pub(crate) fn requirement_of_images(machine: &Machine) -> Box<[Label]> {
+fn requirement_of_images(machine: &Machine) -> Box<[Label]> {
     let labels = [(ARCH, &*machine.arch), (OS, &*machine.os), (EXECUTOR, SANDBOX), LABEL];
     labels.map(|(name, value)| (name.into(), value.into())).into()
+}
+
+/// The same for steps on the machine's own root that have services, which run in images.
+fn requirement_with_services(machine: &Machine) -> Box<[Label]> {
+    let mut labels = requirement(machine).into_vec();
+    labels.push((LABEL.0.into(), LABEL.1.into()));
+    labels.into()
+}
+
+/// What the steps of a run require, each set once.
+pub(crate) struct Requirements<'a> {
+    machine: &'a Machine,
+    sets: Vec<Box<[Label]>>,
+    /// Where the sets are that not every run has.
+    images: Option<u16>,
+    services: Option<u16>,
+}
+
+impl<'a> Requirements<'a> {
+    pub(crate) fn new(machine: &'a Machine) -> Self {
+        Self { machine, sets: vec![requirement(machine)], images: None, services: None }
+    }
+
+    /// Which set it is for a step.
+    pub(crate) fn of(&mut self, in_image: bool, has_services: bool) -> u16 {
+        let (place, make) = match (in_image, has_services) {
+            (true, _) => (&mut self.images, requirement_of_images as fn(&Machine) -> Box<[Label]>),
+            (false, true) => (&mut self.services, requirement_with_services as _),
+            (false, false) => return 0,
+        };
+        *place.get_or_insert_with(|| {
+            self.sets.push(make(self.machine));
+            // There are three at most.
+            (self.sets.len() - 1) as u16
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn finish(self) -> Box<[Box<[Label]>]> {
+        self.sets.into()
+    }
 }
 
 /// The labels of a worker, completed by what goes without saying.

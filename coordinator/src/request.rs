@@ -198,20 +198,12 @@ impl Request {
     /// What the pipeline asks for.
     ///
     /// # Errors
-    /// All its problems, images that nobody resolved, and keys that this version cannot execute.
+    /// All its problems, images that nobody resolved, and what a cluster does not do.
     pub fn plan(&self) -> Result<Plan, BadRequest> {
         let wrong = |problems: cullet_pipeline::Diagnostics| BadRequest::Pipeline(problems.render(false));
         let pipeline = cullet_pipeline::load(&self.file, &self.pipeline).map_err(wrong)?;
         let plan = pipeline.plan(&self.params, &self.targets).map_err(wrong)?;
-        let unsupported = plan.steps.iter().flat_map(|step| &step.settings.unsupported).next();
-        match unsupported {
-            None => self.images.check(&plan)?,
-            Some(found) => {
-                let place = format!("{}:{}:{}", self.file, found.line, found.column);
-                let problem = format!("{place}: this version cannot execute `{}` yet", found.key);
-                return Err(BadRequest::Pipeline(problem));
-            }
-        }
+        self.images.check(&plan)?;
         if let Some(wanted) = crate::secrets::first_identity(&plan) {
             let place = format!("{}:{}:{}", self.file, wanted.line, wanted.column);
             return Err(BadRequest::Pipeline(format!("{place}: {}", crate::secrets::no_identity(wanted))));
@@ -310,17 +302,13 @@ impl Submitted {
         divided.spec.tenant = self.request.tenant.as_str().into();
         divided.spec.priority = self.request.priority;
         divided.spec.journal = true;
-        let mut requirements = vec![crate::machines::requirement(&self.machine)];
+        let mut requirements = crate::machines::Requirements::new(&self.machine);
         let Submission { spec, templates } = &mut divided;
         for (position, step) in (0..).zip(&mut spec.steps) {
-            if templates.image(position).is_some() {
-                step.requires = 1;
-            }
+            let in_image = templates.image(position).is_some();
+            step.requires = requirements.of(in_image, templates.has_services(position));
         }
-        if spec.steps.iter().any(|step| step.requires == 1) {
-            requirements.push(crate::machines::requirement_of_images(&self.machine));
-        }
-        spec.requirements = requirements.into();
+        spec.requirements = requirements.finish();
         Ok(divided)
     }
 

@@ -57,6 +57,11 @@ struct StepTemplate {
 }
 
 impl PlanTemplates {
+    /// Whether something runs beside a step.
+    pub(crate) fn has_services(&self, step: u32) -> bool {
+        !self.steps[step as usize].settings.services.is_empty()
+    }
+
     /// How many steps there are.
     pub(crate) fn len(&self) -> usize {
         self.steps.len()
@@ -116,6 +121,11 @@ impl Templates for PlanTemplates {
             plan::Image::Host => None,
             plan::Image::Reference(reference) => Some(reference),
         }
+    }
+
+    fn service_images(&self, step: u32) -> Vec<(String, String)> {
+        let services = self.steps[step as usize].settings.services.iter();
+        services.map(|service| (service.name.clone(), service.image.clone())).collect()
     }
 
     fn caches(&self, step: u32) -> &[CacheVolume] {

@@ -25,6 +25,9 @@ pub trait Templates: Send + Sync {
     /// The reference of the image that the step runs in, as the pipeline says it; none for the image `host`.
     fn image(&self, step: u32) -> Option<&str>;
 
+    /// The references of the images of its services, by their names.
+    fn service_images(&self, step: u32) -> Vec<(String, String)>;
+
     /// The volumes that make the step faster.
     fn caches(&self, step: u32) -> &[CacheVolume];
 
@@ -157,5 +160,6 @@ fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(Str
         };
         properties.extend(secret_properties(name, &source.text(), *in_env, identity));
     }
+    properties.extend(crate::beside::property(settings, images));
     properties
 }

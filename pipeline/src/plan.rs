@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod service;
+
 pub use crate::plan_secret::{Identity, Secret, SecretSource};
+pub use service::{Check, Ready, Service};
 
 /// The position of a step in [`Plan::steps`]. A step's dependencies always have a smaller one.
 pub type StepIndex = u32;
@@ -27,16 +30,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The image references that the steps have, and the first step that has each.
+    /// The image references that the steps and their services have, and the first step that has each.
     #[must_use]
     pub fn step_images(&self) -> BTreeMap<&str, &Step> {
         let mut found = BTreeMap::new();
-        let mut last = None;
+        let mut last: Option<&Arc<Settings>> = None;
         for step in &self.steps {
-            let Image::Reference(reference) = &step.settings.image else { continue };
             // Instances of a step come together and mostly have the same.
-            if last.replace(reference) != Some(reference) {
-                found.entry(reference.as_str()).or_insert(step);
+            if last.replace(&step.settings).is_some_and(|last| Arc::ptr_eq(last, &step.settings)) {
+                continue;
+            }
+            for reference in step.settings.images() {
+                found.entry(reference).or_insert(step);
             }
         }
         found
@@ -126,8 +131,8 @@ pub struct Settings {
     pub secrets: Vec<Secret>,
     /// Mutable volumes that make it faster, sorted by path; never part of the key.
     pub caches: Vec<CacheVolume>,
-    /// Keys that are valid but that this version cannot execute. `run` refuses the plan while any step has one.
-    pub unsupported: Vec<Unsupported>,
+    /// What runs beside it, sorted by name.
+    pub services: Vec<Service>,
 }
 
 /// A mutable volume that a step finds in its root.
@@ -139,6 +144,17 @@ pub struct CacheVolume {
     pub volume: String,
     /// Whether one attempt at a time has it, instead of the last to succeed having its way.
     pub locked: bool,
+}
+
+impl Settings {
+    /// The image references of the step and of its services.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        let own = match &self.image {
+            Image::Host => None,
+            Image::Reference(reference) => Some(reference.as_str()),
+        };
+        own.into_iter().chain(self.services.iter().map(|service| service.image.as_str()))
+    }
 }
 
 /// What a step's root directory is made of.
@@ -290,17 +306,6 @@ pub struct Report {
 pub enum ReportFormat {
     /// JUnit's XML.
     Junit,
-}
-
-/// Something valid that this version cannot execute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsupported {
-    /// The key, such as `services`.
-    pub key: String,
-    /// Where it stands, from 1.
-    pub line: u32,
-    /// From 1.
-    pub column: u32,
 }
 
 /// A file or tree that the run hands out.

@@ -35,6 +35,7 @@ fn launch(dir: &Path, image: Option<ImageRoot>) -> Launch {
         visit: None,
         secrets: Vec::new(),
         caches: Vec::new(),
+        services: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::image_root::{ImageRoot, RootUpper};
 pub use crate::secrets::SecretFile;
+pub use crate::service::ServiceLaunch;
 pub use crate::visit::{TerminalHost, Visit};
 pub use crate::volumes::VolumeMount;
 
@@ -41,6 +42,8 @@ pub struct Launch {
     pub secrets: Vec<SecretFile>,
     /// Volumes, sorted by path, none in another.
     pub caches: Vec<VolumeMount>,
+    /// What runs beside it. Nothing of the step runs before all of them are ready, and they end with it.
+    pub services: Vec<ServiceLaunch>,
 }
 
 /// What all processes of a step together may take. 0 is what is there.
@@ -81,6 +84,8 @@ pub struct Execution {
     pub workspace: Vec<PathBuf>,
     /// What it changed of its root directory, where that was an image and its main process ended by itself.
     pub root_upper: Option<RootUpper>,
+    /// What is to be said of its services, in sentences: one that never became ready, or did not last as long as the step.
+    pub services: Vec<String>,
 }
 
 /// How a process ended.

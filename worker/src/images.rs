@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use cullet_digest::Digest;
 
-use crate::{ImageRoot, LocalFiles, RootUpper};
+use crate::{ImageProgram, ImageRoot, LocalFiles, RootUpper};
 
 /// Finds images, fetched and unpacked as needed. Asked for each attempt, many at a time.
 #[async_trait]
@@ -84,6 +84,8 @@ pub enum CaptureFault {
 pub struct HeldRoot {
     /// The image.
     pub root: ImageRoot,
+    /// What a service in it runs where nobody says anything else.
+    pub program: ImageProgram,
     /// Whatever keeps it from being removed.
     pub hold: Box<dyn Any + Send + Sync>,
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::host::{HostTools, complete_env};
 use crate::sandbox::LauncherCommand;
-use crate::sandbox::protocol::{Mode, StepRequest, VisitRequest};
+use crate::sandbox::protocol::{Company, Mode, StepRequest, VisitRequest};
 use crate::sandbox::runner::{Bounds, Runner, setup};
 use crate::{ExecuteError, Execution, Launch, LogSink, StepExecutor, StepLimits};
 
@@ -29,6 +29,7 @@ const NO_IMAGES: &str = "a plain process runs with the machine's files: steps wi
 
 const NO_SECRETS: &str =
     "a plain process has no place that others cannot see: steps with secrets need the sandbox";
+const NO_SERVICES: &str = "a plain process has the machine's network: steps with services need the sandbox";
 
 /// Runs steps as plain processes.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ fn prepare(launch: Launch, tools: &HostTools) -> Result<StepRequest, ExecuteErro
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),
         secrets: Vec::new(),
+        company: Company::default(),
     })
 }
 
@@ -115,6 +117,9 @@ impl StepExecutor for PlainExecutor {
         }
         if !launch.secrets.is_empty() {
             return Err(ExecuteError::Unavailable(NO_SECRETS.to_owned()));
+        }
+        if !launch.services.is_empty() {
+            return Err(ExecuteError::Unavailable(NO_SERVICES.to_owned()));
         }
         let workspace = vec![launch.scratch.join("workspace")];
         let bounds = Bounds::of(&launch);

@@ -163,6 +163,7 @@ mod tests {
                 out_of_disk: 0,
                 workspace: vec![],
                 root_upper: None,
+                services: Vec::new(),
             })
         }
     }
@@ -187,6 +188,7 @@ mod tests {
             visit: None,
             secrets: Vec::new(),
             caches: vec![],
+            services: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use cullet_image::{
     Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions,
     resolve,
 };
-use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
+use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::error::unusable;
@@ -132,7 +132,11 @@ impl Fetcher {
             user: image.config.user.clone().unwrap_or_default(),
             in_engine: None,
         };
-        Ok(HeldRoot { root, hold: Box::new(image) })
+        let program = ImageProgram {
+            arguments: image.config.entrypoint.iter().chain(&image.config.cmd).cloned().collect(),
+            working_directory: image.config.working_dir.clone().unwrap_or_default(),
+        };
+        Ok(HeldRoot { root, program, hold: Box::new(image) })
     }
 
     /// The store, opened if nobody has done so.

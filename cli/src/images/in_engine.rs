@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use cullet_image::{EngineExport, ImageConfig, ImageError, Platform, Store};
 use cullet_worker::docker::{Engine, EngineError, EngineImage};
-use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
+use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot};
 use tokio_util::io::SyncIoBridge;
 
 use super::fetch::{Fetcher, Wanted, fault, resolved, unknown};
@@ -67,7 +67,8 @@ impl Fetcher {
             in_engine: Some(id),
             ..ImageRoot::default()
         };
-        HeldRoot { root, hold: Box::new(()) }
+        // Services, which alone need it, are refused there.
+        HeldRoot { root, program: ImageProgram::default(), hold: Box::new(()) }
     }
 
     async fn load(&self, wanted: &Wanted, store: &Store, engine: &Engine) -> Result<HeldRoot, ImageFault> {

@@ -100,6 +100,7 @@ impl Leading {
                 .iter()
                 .map(|cache| start_cache(cache, &scope))
                 .collect(),
+            services: context.templates.service_images(key.id.step).into_iter().map(service).collect(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
         })
     }
@@ -114,6 +115,10 @@ const fn wire(limits: Limits) -> v1::StepLimits {
 fn start_cache(cache: &CacheVolume, scope: &str) -> v1::StartCache {
     let CacheVolume { path, volume, locked } = cache.clone();
     v1::StartCache { path, volume, scope: scope.to_owned(), locked }
+}
+
+fn service((name, image_reference): (String, String)) -> v1::StartService {
+    v1::StartService { name, image_reference }
 }
 
 /// An action that an earlier leader made, or that this one has forgotten.

@@ -72,6 +72,10 @@ impl Templates for TestTemplates {
         cullet_pipeline::plan::Limits::default()
     }
 
+    fn service_images(&self, _: u32) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     fn image(&self, _: u32) -> Option<&str> {
         None
     }

@@ -11,12 +11,12 @@ mod params;
 mod reference;
 mod roots;
 mod secrets;
+mod services;
 mod shared;
 mod sources;
 mod step;
 mod steps;
 mod targets;
-mod unsupported;
 mod unused;
 
 use std::cell::Cell;

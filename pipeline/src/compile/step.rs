@@ -38,7 +38,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     reports: Vec::new(),
     secrets: Vec::new(),
     caches: Vec::new(),
-    unsupported: Vec::new(),
+    services: Vec::new(),
 };
 
 /// How long a step may take unless it says otherwise.
@@ -100,7 +100,9 @@ impl<'a> Compiler<'a> {
         let outputs = step.outputs.iter().map(|output| output.name.as_str());
         let secrets: usize = settings.secrets.iter().map(|secret| secret.source.text().len() + 256).sum();
         // Beside its characters, a string takes its place in a list and in the heap.
-        let bytes: usize = env.chain(inputs).chain(outputs).map(|text| text.len() + 64).sum();
+        let beside = settings.services.iter().flat_map(plan::Service::texts);
+        let texts = env.chain(inputs).chain(outputs).chain(beside);
+        let bytes: usize = texts.map(|text| text.len() + 64).sum();
         let bytes = bytes + script + secrets;
         let before = self.bytes.get();
         self.bytes.set(before + bytes);
@@ -152,7 +154,12 @@ impl<'a> Compiler<'a> {
         self.demands(settings, at, definition);
         self.limits(settings, at, definition);
         self.effects(settings, definition);
-        self.unsupported(settings, at, definition);
+        if let Some(services) = &definition.services {
+            settings.services = self.services(at, services, settings.network);
+        }
+        if let Some(secrets) = &definition.secrets {
+            settings.secrets = self.secrets(at, &secrets.value, &settings.env);
+        }
     }
 
     fn limits(&self, settings: &mut Settings, at: &Resolving<'_, 'a>, definition: &StepDef<'a>) {

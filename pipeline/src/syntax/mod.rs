@@ -24,7 +24,7 @@ pub(crate) use output::RunOutputDef;
 pub(crate) use param::{Literal, ParamDef};
 pub(crate) use run::Run;
 pub(crate) use secret::{SecretDef, SecretSource};
-pub(crate) use service::ServiceDef;
+pub(crate) use service::{ReadyDef, ServiceDef};
 pub(crate) use source::SourceDef;
 pub(crate) use step::{RetriesDef, StepDef};
 pub(crate) use words::{ImageText, StepText, Version};

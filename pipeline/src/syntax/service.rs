@@ -1,17 +1,35 @@
-//! Services: checked here, executed by a later version.
+//! Services.
 
 use super::Run;
 use super::words::ImageText;
 use crate::decode::{Lazy, Named, object};
-use crate::scalar::{Period, Port, Text};
+use crate::scalar::{Period, Port, Status, Text, UrlPath};
 
 object! {
-    /// How a service says that it is ready.
-    pub(crate) struct Ready requires ["tcp"] {
+    /// How a service says that it is ready: one of `tcp`, `http` and `exec`.
+    pub(crate) struct ReadyDef requires [] {
         /// It accepts connections at this port.
         tcp: Lazy<'a, Port>,
+        /// It answers a GET.
+        http: HttpDef<'a>,
+        /// A script, or a program and its arguments, that exits 0 in its container.
+        exec: Run<'a>,
         /// How long it may take. Default: `1m`.
         timeout: Lazy<'a, Period>,
+        /// How long to wait after a check that has failed. Default: `200ms`.
+        interval: Lazy<'a, Period>,
+    }
+}
+
+object! {
+    /// What a service answers.
+    pub(crate) struct HttpDef requires ["port"] {
+        /// Where it listens.
+        port: Lazy<'a, Port>,
+        /// What is asked for. Default: `/`.
+        path: Lazy<'a, UrlPath>,
+        /// The status that it has to answer. Default: any from 200 to 399.
+        status: Lazy<'a, Status>,
     }
 }
 
@@ -25,6 +43,6 @@ object! {
         /// Its environment variables.
         env: Named<'a, Lazy<'a, Text>>,
         /// When it is ready. Default: as soon as it has started.
-        ready: Ready<'a>,
+        ready: ReadyDef<'a>,
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cullet_pipeline::plan::{
-    Identity, Image, InputFrom, Limits, Network, OutputPattern, OutputRef, Plan, ReportFormat, Resources,
-    Retries, Step,
+    Check, Identity, Image, InputFrom, Limits, Network, OutputPattern, OutputRef, Plan, Ready, ReportFormat,
+    Resources, Retries, Run, Step,
 };
 
 use crate::support::{lines, plan, planned};
@@ -109,7 +109,6 @@ fn every_key_arrives() {
     let caches: Vec<(&str, &str, bool)> =
         build.settings.caches.iter().map(|c| (c.path.as_str(), c.volume.as_str(), c.locked)).collect();
     assert_eq!(caches, [("/b", "b", false), ("/c", "c-4", true), ("/root/.cargo", "cargo", false)]);
-    assert_eq!(build.settings.unsupported, []);
     assert_eq!(plan.images, ["docker.io/library/rust:1"]);
     let test = step(&plan, "test[shard=2,os=mac]");
     assert_eq!(test.run.arguments(), ["bin/app", "2", "5", "1.10", "true"]);
@@ -131,14 +130,44 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(lint.settings.timeout, Duration::from_secs(3600));
     assert_eq!(lint.settings.retries, Retries { failure: 0, infra: 3 });
     assert_eq!(lint.settings.network, Network::None);
-    assert!(
-        !lint.settings.effects
-            && !lint.settings.allow_failure
-            && lint.skip.is_none()
-            && lint.settings.unsupported.is_empty()
-    );
+    assert!(!lint.settings.effects && !lint.settings.allow_failure && lint.skip.is_none());
     assert!(lint.settings.env.is_empty() && lint.outputs.is_empty() && lint.needs.is_empty());
     assert!(plan.outputs.is_empty());
+}
+
+#[test]
+fn services_arrive_with_their_defaults() {
+    let yaml = r#"
+cullet: 1
+params: { port: 5432 }
+images: { db: "a/db:1" }
+steps:
+  s:
+    run: x
+    services:
+      web: { image: a/web, run: [serve, 80], ready: { http: { port: 80, path: /up, status: 204 }, interval: 1s } }
+      db: { image: db, env: { B: "2", A: "1" }, ready: { tcp: "${{ params.port }}", timeout: 30s } }
+      cache: { image: a/cache, run: go }
+      queue: { image: a/queue, ready: { exec: [ping, q] } }
+"#;
+    let plan = plan(yaml, &[], &[]);
+    let [step] = plan.steps.as_slice() else { panic!("{:?}", names(&plan)) };
+    let [cache, db, queue, web] = &step.settings.services[..] else { panic!("{step:?}") };
+    let minute = Duration::from_secs(60);
+    let ready =
+        |check, timeout, interval| Some(Ready { check, timeout, interval: Duration::from_millis(interval) });
+    assert_eq!((cache.name.as_str(), cache.image.as_str(), &cache.ready), ("cache", "a/cache", &None));
+    assert_eq!(cache.run.as_ref().map(Run::arguments).unwrap()[3], "go");
+    assert_eq!((db.image.as_str(), &db.run), ("a/db:1", &None));
+    assert_eq!(db.env, [("A", "1"), ("B", "2")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(db.ready, ready(Check::Tcp(5432), Duration::from_secs(30), 200));
+    let ping = Run::Arguments(["ping", "q"].map(Into::into).into());
+    assert_eq!(queue.ready, ready(Check::Exec(ping), minute, 200));
+    assert_eq!(web.run.as_ref().map(Run::arguments).unwrap(), ["serve", "80"]);
+    let http = Check::Http { port: 80, path: "/up".to_owned(), status: Some(204) };
+    assert_eq!(web.ready, ready(http, minute, 1000));
+    let images: Vec<&str> = step.settings.images().collect();
+    assert_eq!(images, ["a/cache", "a/db:1", "a/queue", "a/web"]);
 }
 
 #[test]
@@ -157,7 +186,7 @@ steps:
     assert_eq!(whole.images, ["a/b:1", "a/b:2", "a/beside", "a/db:1", "a/unused:7"]);
     let of_steps: Vec<(&str, &str)> =
         whole.step_images().into_iter().map(|(image, step)| (image, &*step.name)).collect();
-    assert_eq!(of_steps, [("a/b:1", "a[n=1]"), ("a/b:2", "a[n=2]"), ("a/db:1", "c")]);
+    assert_eq!(of_steps, [("a/b:1", "a[n=1]"), ("a/b:2", "a[n=2]"), ("a/beside", "c"), ("a/db:1", "c")]);
     assert_eq!(plan(yaml, &[], &["d"]).images, ["a/db:1", "a/unused:1"]);
 }
 
@@ -343,5 +372,4 @@ steps:
         (name.to_owned(), source.to_owned(), in_env, wanted, line)
     });
     assert_eq!(found, expected);
-    assert!(plan.steps[0].settings.unsupported.is_empty());
 }

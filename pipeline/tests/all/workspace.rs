@@ -94,7 +94,7 @@ fn services() {
 steps:
   s:
     run: x
-    services: { db: { run: x }, "q q": { image: nope }, c: { image: a/b, ready: { tcp: 0, timeout: 0s }, env: { A: 1 }, prots: 1 }, d: x }
+    services: { db: { run: x }, "q q": { image: nope }, c: { image: a/b, ready: { tcp: 0, timeout: 0s }, env: { A: 1 }, prots: 1 }, d: x, e: { image: host } }
 "#,
         r#"5:21: error: the key `image` is missing
 5:33: error: `q q` cannot be the name of a service; use letters, digits, `_` and `-`
@@ -104,6 +104,36 @@ steps:
 5:116: error: expected a string, found a number; quote it: "1"
 5:121: error: unknown key `prots`; the keys here are image, run, env, ready
 5:136: error: expected a map, found a string; its keys are image, run, env, ready
+5:151: error: a service runs in an image, not on the machine's own root; name one in `images:`, or write a full reference
+"#,
+    );
+}
+
+#[test]
+fn readiness() {
+    check(
+        r#"cullet: 1
+steps:
+  s:
+    run: x
+    network: full
+    services:
+      a: { image: a/b, ready: {} }
+      b: { image: a/b, ready: { tcp: 1, exec: x } }
+      c: { image: a/b, ready: { http: { path: x, status: 20 }, interval: 9ms } }
+      d: { image: a/b, ready: { exec: [] } }
+      e: { image: a/b, ready: { htpp: { port: 1 } } }
+"#,
+        r#"6:5: error: a step with services cannot have `network: full`; their ports would be those of the machine, where something else may listen: leave one of the two out
+7:24: error: a service is ready in exactly one way; give one of `tcp`, `http` and `exec`
+8:24: error: a service is ready in exactly one way; give one of `tcp`, `http` and `exec`
+9:39: error: the key `port` is missing
+9:47: error: `x` is not a path such as `/healthz`; it begins with `/`; anything but plain characters is written as `%` and hexadecimal digits
+9:58: error: `20` is not a status from 100 to 599
+9:74: error: an interval is at least 10ms
+10:39: error: there is no program to run
+11:24: error: a service is ready in exactly one way; give one of `tcp`, `http` and `exec`
+11:33: error: unknown key `htpp`; did you mean `http`?
 "#,
     );
 }

@@ -21,15 +21,15 @@ fn pipeline(cluster: &Cluster, image: &str) -> PathBuf {
 }
 
 /// A registry with an image.
-struct Registry {
+pub(super) struct Registry {
     stub: Stub,
     /// How a pipeline names the image.
-    reference: String,
+    pub(super) reference: String,
     layers: Vec<String>,
 }
 
 /// `script` is asked for requests of layers: clients ask for the rest to know what the image is.
-fn registry(dir: &Path, script: impl Fn() -> Fault + Send + Sync + 'static) -> Registry {
+pub(super) fn registry(dir: &Path, script: impl Fn() -> Fault + Send + Sync + 'static) -> Registry {
     let layout = dir.join("layout");
     let digest = Image::default().layout(&layout);
     let manifest = std::fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
@@ -52,11 +52,11 @@ impl Registry {
     }
 }
 
-fn keys(outcome: &Outcome) -> Vec<(String, Option<String>)> {
+pub(super) fn keys(outcome: &Outcome) -> Vec<(String, Option<String>)> {
     outcome.steps.iter().map(|(name, step)| (name.clone(), step.action_digest.clone())).collect()
 }
 
-fn log(outcome: &Outcome, step: &str) -> Vec<String> {
+pub(super) fn log(outcome: &Outcome, step: &str) -> Vec<String> {
     let lines = outcome.events.iter().filter(|event| event["event"] == "step_log" && event["step"] == step);
     lines.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
 }

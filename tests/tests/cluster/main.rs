@@ -17,6 +17,7 @@ mod membership;
 mod metrics;
 mod roots;
 mod running;
+mod services;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod stub;

@@ -18,6 +18,7 @@ mod repair;
 mod roots;
 mod rules;
 mod sandbox;
+mod services;
 mod shell;
 mod verify;
 mod zlib;

@@ -23,6 +23,7 @@ mod packages;
 mod pipeline_files;
 mod roots;
 mod rules;
+mod services;
 mod settings;
 mod sharing;
 mod sources;

@@ -2,7 +2,7 @@
 
 use cullet_tests::{Checkout, Outcome, User};
 
-use super::support::{alive, expect, nap};
+use super::support::{alive, nap};
 
 const RULES: &str = r#"
 cullet: 1
@@ -69,19 +69,6 @@ fn failing_fast_starts_nothing_more_and_keeping_going_does() {
     checkout.edit("cullet.yaml", &nap(11), "0.1");
     let run = user.run_with(&checkout, ["--jobs", "2", "--keep-going"]);
     assert_eq!((status(&run, "slow"), status(&run, "late")), ("succeeded", "succeeded"));
-}
-
-#[test]
-fn what_later_versions_execute_is_valid_and_refused() {
-    for key in ["services: { db: { image: 'postgres:1' } }", "secrets: { T: env }"] {
-        let text = format!("cullet: 1\nsteps:\n  a: {{ run: 'true', {key} }}\n  b: {{ run: 'true' }}\n");
-        let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
-        expect(&user.cullet(&checkout, ["validate"]), 0, &["no errors"]);
-        let name = key.split(':').next().unwrap();
-        let words = ["cullet.yaml:3:", "this version cannot execute", name, "later version"];
-        expect(&user.cullet(&checkout, ["run"]), 2, &words);
-        expect(&user.cullet(&checkout, ["run", "b"]), 0, &["succeeded"]);
-    }
 }
 
 #[test]

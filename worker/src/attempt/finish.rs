@@ -9,6 +9,7 @@ use cullet_digest::Digest;
 use cullet_secrets::Search;
 use tokio::runtime::Handle;
 
+use super::beside;
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::{killed_by, out_of_disk, out_of_memory, sentence, too_large};
 use super::root::{in_workspace, keep_root};
@@ -136,7 +137,8 @@ impl Finisher {
         };
         let acts_outside = self.attempt.action.do_not_cache;
         let trouble = trouble.map(|error| final_if(acts_outside, error));
-        judge(exit, result, trouble, ran_out, logs.warnings)
+        let why = ran_out.or_else(|| beside::sentence(&execution.services));
+        judge(exit, result, trouble, why, logs.warnings)
     }
 }
 
@@ -164,13 +166,14 @@ fn judge(
     exit: Exit,
     result: ActionResult,
     trouble: Option<Trouble>,
-    ran_out: Option<String>,
+    why: Option<String>,
     mut warnings: Vec<String>,
 ) -> AttemptReport {
     match (exit, trouble) {
         (Exit::Cancelled, _) => AttemptReport::Cancelled { result: Some(result) },
         (Exit::Code(0), None) => AttemptReport::Succeeded { result, warnings },
         (Exit::Code(0), Some(Trouble::Output(fault))) => {
+            warnings.extend(why);
             AttemptReport::Failed { result, reason: Some(fault.to_string()), warnings }
         }
         (Exit::Code(0), Some(Trouble::InputLost { path, digest })) => {
@@ -185,12 +188,15 @@ fn judge(
             // It failed by itself; that its leftovers could not be kept does not change that.
             warnings.extend(trouble.map(Trouble::into_sentence));
             match exit {
-                Exit::TimedOut => AttemptReport::TimedOut { result, warnings },
+                Exit::TimedOut => {
+                    warnings.extend(why);
+                    AttemptReport::TimedOut { result, warnings }
+                }
                 Exit::Signal(signal) => {
-                    let reason = ran_out.unwrap_or_else(|| killed_by(signal));
+                    let reason = why.unwrap_or_else(|| killed_by(signal));
                     AttemptReport::Failed { result, reason: Some(reason), warnings }
                 }
-                _ => AttemptReport::Failed { result, reason: ran_out, warnings },
+                _ => AttemptReport::Failed { result, reason: why, warnings },
             }
         }
     }

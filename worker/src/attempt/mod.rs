@@ -1,5 +1,6 @@
 //! One attempt at a step, from its inputs to its result.
 
+mod beside;
 mod config;
 mod finish;
 mod keep_logs;

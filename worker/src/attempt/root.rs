@@ -10,6 +10,7 @@ use cullet_digest::{Digest, DigestFunction, TreeRef};
 use cullet_pipeline::plan::root_layer_path;
 use cullet_secrets::Search;
 
+use super::beside::NoServices;
 use super::{ScratchDir, Stores, WorkerConfig, report};
 use crate::collect::{CollectError, OutputFault};
 use crate::executor::Execution;
@@ -33,6 +34,8 @@ pub(super) enum RootError {
     Engine,
     #[error("the step continues a root, and is in no image")]
     NoImage,
+    #[error(transparent)]
+    Beside(#[from] NoServices),
 }
 
 /// The outputs that are in the workspace.
@@ -58,7 +61,7 @@ pub(super) async fn layered(
     if layers.is_empty() {
         return Ok(image);
     }
-    let HeldRoot { mut root, hold } = image.ok_or(RootError::NoImage)?;
+    let HeldRoot { mut root, program, hold } = image.ok_or(RootError::NoImage)?;
     let (mut holds, mut lost) = (vec![hold], LostInputs::default());
     for (number, layer) in layers.iter().enumerate() {
         match config.images.layer(layer, Arc::clone(&stores.files)).await {
@@ -74,7 +77,7 @@ pub(super) async fn layered(
         return Err(RootError::Lost(lost));
     }
     root.layers = once_each(root.layers);
-    Ok(Some(HeldRoot { root, hold: Box::new(holds) }))
+    Ok(Some(HeldRoot { root, program, hold: Box::new(holds) }))
 }
 
 /// Overlayfs takes no directory twice. Two steps that change the same in the same way leave one layer, which hides at its

@@ -1,5 +1,6 @@
 //! The worker: what it takes an attempt to run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use cullet_digest::Digest;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::beside::Beside;
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
@@ -44,6 +46,8 @@ pub struct Attempt {
     pub action: Arc<Action>,
     /// Where the image can be had that the action names, if that is not known anyway.
     pub image: Option<String>,
+    /// The same for its services, by their names.
+    pub service_images: BTreeMap<String, String>,
     /// What it may take.
     pub limits: StepLimits,
     /// Volumes that make it faster.
@@ -101,14 +105,19 @@ impl Worker {
             Err(fault) => return without_secrets(&fault, &self.config.name),
         };
         attempt.masks.set(&secrets.masker);
-        let image = match self.image(&attempt, &cancel).await {
-            Ok(Some(image)) => image,
-            Ok(None) => return AttemptReport::Cancelled { result: None },
+        let image = self.image(&attempt, &cancel);
+        let beside = Beside::prepare(&attempt, &*self.config.images, &cancel);
+        let beside = async { beside.await.map_err(RootError::from) };
+        let (image, beside) = match futures_util::future::try_join(image, beside).await {
+            Ok((Some(image), Some(beside))) => (image, beside),
+            Ok(_) => return AttemptReport::Cancelled { result: None },
             Err(RootError::Lost(lost)) => return AttemptReport::InputLost(lost),
             Err(error) => return infra(&error),
         };
         match self.prepare(attempt.action.input_root, &cancel).await {
-            Ok(inputs) => self.execute(attempt, (image, secrets), inputs, Box::new(events), cancel).await,
+            Ok(inputs) => {
+                self.execute(attempt, (image, beside, secrets), inputs, Box::new(events), cancel).await
+            }
             Err(InputError::Stopped) => AttemptReport::Cancelled { result: None },
             Err(InputError::Lost(lost)) => AttemptReport::InputLost(lost),
             Err(error) => infra(&error),
@@ -173,7 +182,7 @@ impl Worker {
     async fn execute(
         &self,
         attempt: Attempt,
-        (image, secrets): (Option<HeldRoot>, StepSecrets),
+        (image, beside, secrets): (Option<HeldRoot>, Beside, StepSecrets),
         inputs: InputRoot,
         events: Box<dyn LogEvents>,
         cancel: CancellationToken,
@@ -190,10 +199,11 @@ impl Worker {
         let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
         let plain = launch(&attempt, root, &inputs, &scratch);
-        let launch = Launch { secrets: files, caches: volumes.mounts(), ..plain };
+        let services = beside.launches();
+        let launch = Launch { secrets: files, caches: volumes.mounts(), services, ..plain };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
-        drop(image);
+        drop((image, beside));
         let execution = match executed {
             Ok(execution) => execution,
             Err(error) => {
@@ -266,6 +276,7 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         visit: attempt.visit.clone(),
         secrets: Vec::new(),
         caches: Vec::new(),
+        services: Vec::new(),
     }
 }
 

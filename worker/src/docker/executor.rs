@@ -164,5 +164,6 @@ fn execution(ended: Ended, workspace: PathBuf) -> Execution {
         out_of_disk: 0,
         workspace,
         root_upper: None,
+        services: Vec::new(),
     }
 }

@@ -11,6 +11,8 @@ const NOT_HERE: &str =
 const NO_SECRETS: &str = "whoever reaches the Docker engine can look into its containers: steps with secrets need the sandbox \
                           (--executor sandbox)";
 
+const NO_SERVICES: &str = "services beside a step need the sandbox (--executor sandbox)";
+
 const NO_VISITS: &str = "a shell in a step needs the sandbox (--executor sandbox)";
 
 /// Refuses what cannot be done in a container with the same outcome as in the sandbox; otherwise, what the engine calls
@@ -23,6 +25,7 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         limits,
         secrets,
         caches: _,
+        services,
         arguments: _,
         env: _,
         working_directory: _,
@@ -50,6 +53,9 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
     }
     if !secrets.is_empty() {
         return Err(refuse(NO_SECRETS));
+    }
+    if !services.is_empty() {
+        return Err(refuse(NO_SERVICES));
     }
     let Some(image) = image else { return Err(refuse(NO_IMAGE)) };
     image.in_engine.clone().ok_or_else(|| refuse(NOT_HERE))

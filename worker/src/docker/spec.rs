@@ -182,6 +182,7 @@ mod tests {
             visit: None,
             secrets: Vec::new(),
             caches: Vec::new(),
+            services: Vec::new(),
         }
     }
 

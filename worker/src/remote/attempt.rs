@@ -72,6 +72,7 @@ async fn conclude(
         action_digest: start.digest,
         action: Arc::clone(&start.action),
         image: start.image.clone(),
+        service_images: start.service_images.clone(),
         limits: start.limits,
         caches: start.caches.clone(),
         write_result: false,

@@ -1,5 +1,6 @@
 //! What a coordinator wants to have started, checked.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cullet_cache::v1::{TreeError, tree_from_wire};
@@ -26,6 +27,8 @@ pub(super) struct Start {
     pub(super) reports: Vec<String>,
     /// Where the image of the action can be had.
     pub(super) image: Option<String>,
+    /// The same for its services, by their names.
+    pub(super) service_images: BTreeMap<String, String>,
     pub(super) limits: StepLimits,
     pub(super) caches: Vec<VolumeUse>,
     /// The step's span.
@@ -82,12 +85,29 @@ impl Start {
             }
             inputs.push((path, tree));
         }
-        let v1::Start { outputs, reports, traceparent, limits, image_reference, caches, .. } = start;
+        let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
+        let v1::Start { caches, services, .. } = start;
         let caches = caches.into_iter().map(volume).collect();
         let image = Some(image_reference).filter(|reference| !reference.is_empty());
         let limits = step_limits(limits.unwrap_or_default());
+        let services = services.into_iter().map(|service| (service.name, service.image_reference));
+        let service_images = services.collect();
         let trace = TraceContext::parse(&traceparent);
-        Ok(Self { key, name, digest, action, outputs, inputs, held, reports, image, limits, caches, trace })
+        Ok(Self {
+            key,
+            name,
+            digest,
+            action,
+            outputs,
+            inputs,
+            held,
+            reports,
+            image,
+            service_images,
+            limits,
+            caches,
+            trace,
+        })
     }
 
     pub(super) fn declared(&self) -> Declared<'_> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::config::LauncherCommand;
 use super::fault::Fault;
 use super::frame::{recv_frame, send_frame};
-use super::protocol::{Footing, Mode, StepRequest, Trial, Welcome};
+use super::protocol::{Footing, Mode, Request, Trial, Welcome};
 use super::runner::setup;
 use crate::ExecuteError;
 
@@ -51,9 +51,9 @@ impl Connection {
         }
     }
 
-    /// Hands a step to the launcher. What becomes of it is told on the step's own socket. A launcher that does
-    /// not take it within ten seconds is ended, with all its steps.
-    pub(super) fn send(&self, request: &StepRequest, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Hands a step to the launcher, or another request. What becomes of it is told on the socket that goes with it. A
+    /// launcher that does not take it within ten seconds is ended, with all its steps.
+    pub(super) fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = send_frame(&stream, request, fds);
         match &sent {

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{LauncherCommand, SandboxConfig};
-use super::protocol::{Mode, StepRequest, VisitRequest};
+use super::protocol::{Company, Mode, StepRequest, VisitRequest};
 use super::runner::{Bounds, Runner, setup};
+use super::services::{self, Party};
 use super::tier::Tier;
 use crate::host::{HostTools, complete_env, complete_image_env};
 use crate::{ExecuteError, Execution, Launch, LogSink, RootUpper, StepExecutor, StepLimits};
@@ -88,6 +89,7 @@ fn prepare(launch: Launch, tools: &HostTools, owner: Option<u32>) -> Result<Step
         groups: 0,
         visit: launch.visit.as_ref().map(VisitRequest::of),
         secrets: launch.secrets,
+        company: Company::default(),
     })
 }
 
@@ -96,12 +98,12 @@ fn upper(scratch: &Path) -> PathBuf {
 }
 
 /// Of the overlay that is the root directory of a step in an image; its first process makes it.
-fn root_scratch(scratch: &Path) -> PathBuf {
+pub(super) fn root_scratch(scratch: &Path) -> PathBuf {
     scratch.join("root")
 }
 
 /// Makes the overlay's two directories; the upper one is what the step sees as its workspace.
-fn prepare_scratch(scratch: &Path, owner: Option<u32>) -> io::Result<()> {
+pub(super) fn prepare_scratch(scratch: &Path, owner: Option<u32>) -> io::Result<()> {
     for dir in [upper(scratch), scratch.join("work")] {
         DirBuilder::new().mode(0o755).create(&dir)?;
         // Whatever the umask of cullet is, every step finds the same workspace.
@@ -133,24 +135,32 @@ impl StepExecutor for Sandbox {
 
     async fn execute(
         &self,
-        launch: Launch,
+        mut launch: Launch,
         log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
-        if launch.image.as_ref().is_some_and(|image| image.owned != self.takes_owned_layers()) {
+        let mut images = launch.image.iter().chain(launch.services.iter().map(|service| &service.image));
+        if images.any(|image| image.owned != self.takes_owned_layers()) {
             return Err(ExecuteError::Unavailable(OTHER_FORM.to_owned()));
         }
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
         let (bounds, scratch) = (Bounds::of(&launch), launch.scratch.clone());
         let (tools, owner, in_image) = (Arc::clone(&self.tools), self.owner(), launch.image.is_some());
+        let beside = std::mem::take(&mut launch.services);
         let prepare = move || prepare(launch, &tools, owner);
-        let ran = self.runner.run(prepare, bounds, log, cancel).await?;
+        let (ran, said) = if beside.is_empty() {
+            (self.runner.run(prepare, bounds, log, cancel).await?, Vec::new())
+        } else {
+            let party =
+                Party { runner: Arc::clone(&self.runner), scratch: scratch.clone(), services: beside };
+            services::run(party, prepare, bounds, log, cancel).await?
+        };
         open_overlay_work(&scratch);
         if in_image && owner.is_none() {
             open_overlay_work(&root_scratch(&scratch));
         }
         let path = upper(&root_scratch(&scratch));
         let root_upper = ran.ended.owners.map(|owners| RootUpper { path, owners });
-        Ok(Execution { root_upper, ..ran.execution(workspace) })
+        Ok(Execution { root_upper, services: said, ..ran.execution(workspace) })
     }
 }

@@ -15,8 +15,9 @@ const MAX_FRAME_BYTES: usize = 16 << 20;
 const USUAL_FRAME_BYTES: usize = crate::MOST_SECRET_BYTES + (64 << 10);
 /// The largest message on a step's own socket: one error text or one exit status.
 const MAX_PACKET_BYTES: usize = 16 << 10;
-/// The most descriptors any message carries: standard output, standard error, the step's socket, and two control groups.
-const MAX_FDS: usize = 5;
+/// The most descriptors any message carries: standard output, standard error, the step's socket, its network, and two
+/// control groups.
+const MAX_FDS: usize = 6;
 
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)

@@ -13,6 +13,7 @@ mod owner;
 mod probe;
 pub(crate) mod protocol;
 pub(crate) mod runner;
+mod services;
 mod supervise;
 mod tier;
 

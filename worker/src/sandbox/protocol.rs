@@ -1,8 +1,8 @@
 //! What cullet, the launcher and the first process of a step say to each other.
 //!
-//! cullet → launcher, a stream: [`Mode`], then [`StepRequest`]s, each with three descriptors (standard output,
-//! standard error, the step's own socket) and those by which its first process enters its control groups. The stream's
-//! end means that cullet is gone.
+//! cullet → launcher, a stream: [`Mode`], then [`Request`]s. A step's has three descriptors (standard output, standard
+//! error, the step's own socket), that of a network if it joins one, and those by which its first process enters its
+//! control groups. The stream's end means that cullet is gone.
 //! launcher → cullet: one [`Welcome`].
 //! On the step's own socket: [`StepReport`]s to cullet, [`Order`]s to the step's first process.
 
@@ -88,7 +88,30 @@ pub(crate) struct Footing {
     pub(crate) owned_layers: bool,
 }
 
-/// One step to start.
+/// What the launcher is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    Step(Box<StepRequest>),
+    /// A network for a step and its services, with the socket on which whoever holds it answers: once with
+    /// `Result<(), Fault>` and the descriptor of the namespace, then with the same and a socket in it for each [`Family`].
+    Network,
+}
+
+/// The kind of a socket, one of `AF_*`.
+pub(crate) type Family = i32;
+
+/// What a step or a service of it has to do with those beside it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Company {
+    /// Whether it is in a network with others.
+    pub(crate) joins: bool,
+    /// Names that lead to its own network.
+    pub(crate) names: Vec<String>,
+    /// What finds out whether a service is ready: a program and its arguments.
+    pub(crate) check: Vec<String>,
+}
+
+/// One step to start, or a service of one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StepRequest {
     pub(crate) arguments: Vec<String>,
@@ -107,12 +130,13 @@ pub(crate) struct StepRequest {
     pub(crate) processes: u32,
     /// The largest file that it may write, in bytes; 0 for any.
     pub(crate) file_bytes: u64,
-    /// Control groups that it has to enter: their descriptors come behind the other three.
+    /// Control groups that it has to enter: their descriptors come last.
     pub(crate) groups: usize,
     /// The first process puts them where the step finds them, and forgets them.
     pub(crate) secrets: Vec<SecretFile>,
     /// Somebody who looks into the step.
     pub(crate) visit: Option<VisitRequest>,
+    pub(crate) company: Company,
 }
 
 /// A program that gets a terminal where the step runs.
@@ -181,4 +205,7 @@ pub(crate) enum Order {
     Terminate,
     /// End every process of the step. Only a plain step needs the order; a namespace ends with its process 1.
     Kill,
+    /// Run the check of [`Company`], with two descriptors: a socket for its [`Ending`], and what it prints to. Without a
+    /// check the answer says that the program was started. Closing the socket ends the check.
+    Check,
 }

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, fchown};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::config::LauncherCommand;
 use super::connection::Connection;
 use super::descriptors::{raise_limit, room};
 use super::disk::DiskWatch;
-use super::protocol::{Footing, Mode, StepRequest, Taken};
+use super::protocol::{Footing, Mode, Request, StepRequest, Taken};
+use super::services::Network;
 use super::supervise::{Ended, Supervised, supervise};
 use crate::cgroup::{Cgroups, Group, Seen};
 use crate::pump::Pump;
@@ -31,20 +32,44 @@ pub(crate) struct Runner {
     grace: Duration,
     connection: RwLock<Arc<Connection>>,
     room: Arc<Semaphore>,
+    /// How many places there are in all.
+    places: usize,
     cgroups: Cgroups,
 }
 
 /// How long a step may run, with what, and who may look into it.
 pub(crate) struct Bounds {
     timeout: Duration,
-    limits: StepLimits,
+    pub(super) limits: StepLimits,
     host: Option<Arc<dyn TerminalHost>>,
 }
 
 impl Bounds {
+    /// For what ends with the step.
+    pub(super) fn of_service() -> Self {
+        Self { timeout: Duration::MAX, limits: StepLimits::default(), host: None }
+    }
+
     pub(crate) fn of(launch: &Launch) -> Self {
         let host = launch.visit.as_ref().map(|visit| Arc::clone(&visit.host));
         Self { timeout: launch.timeout, limits: launch.limits, host }
+    }
+}
+
+/// What a step shares with its services: their room, their control group and their network.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    // Taken until the descriptors are closed, even when nobody waits for the step any more.
+    _room: OwnedSemaphorePermit,
+    limits: StepLimits,
+    group: Option<Group>,
+    pub(super) network: Option<Network>,
+}
+
+impl Ground {
+    /// What the control group saw of all that ran.
+    pub(super) fn seen(&self) -> Seen {
+        self.group.as_ref().map(Group::seen).unwrap_or_default()
     }
 }
 
@@ -71,6 +96,7 @@ impl Ran {
             out_of_disk,
             workspace,
             root_upper: None,
+            services: Vec::new(),
         }
     }
 }
@@ -89,6 +115,7 @@ impl Runner {
         let connection = Connection::open(&command, &mode)?;
         Ok(Arc::new(Self {
             room: Arc::new(Semaphore::new(room)),
+            places: room,
             cgroups,
             connection: RwLock::new(Arc::new(connection)),
             command,
@@ -133,44 +160,76 @@ impl Runner {
         self: &Arc<Self>,
         prepare: impl FnOnce() -> Result<StepRequest, ExecuteError> + Send + 'static,
         bounds: Bounds,
+        log: Box<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> Result<Ran, ExecuteError> {
+        let room = self.room(1).await?;
+        let (runner, limits) = (Arc::clone(self), bounds.limits);
+        let ready = move || Ok((prepare()?, Arc::new(runner.ground(room, limits)?)));
+        self.follow(ready, bounds, log, cancel).await
+    }
+
+    /// Runs one step to its end, on a thread that follows it. What comes first may block.
+    pub(super) async fn follow(
+        self: &Arc<Self>,
+        ready: impl FnOnce() -> Result<(StepRequest, Arc<Ground>), ExecuteError> + Send + 'static,
+        bounds: Bounds,
         mut log: Box<dyn LogSink>,
         cancel: CancellationToken,
     ) -> Result<Ran, ExecuteError> {
-        let room = Arc::clone(&self.room).acquire_owned().await;
-        let room = room.map_err(|_| setup("wait for room", io::ErrorKind::Other.into()))?;
         let (handle, stop) = stop_signal().map_err(|source| setup("create a pipe", source))?;
         let runner = Arc::clone(self);
         let follow = tokio::task::spawn_blocking(move || {
-            // Taken until the step's descriptors are closed, even when nobody waits for the step any more.
-            let _room = room;
-            let mut request = prepare()?;
-            let Bounds { limits, .. } = bounds;
-            let group =
-                runner.cgroups.group(&limits).map_err(|source| setup("make a control group", source))?;
-            request.processes = limits.processes;
-            request.file_bytes = limits.disk_bytes;
-            let disk = DiskWatch::new(&request.scratch, limits.disk_bytes);
-            let entrances = group.as_ref().map(Group::entrances).transpose();
-            let entrances =
-                entrances.map_err(|source| setup("open a control group", source))?.unwrap_or_default();
-            request.groups = entrances.len();
-            let mut step = runner.begin(&request, &entrances, bounds, stop)?;
+            let (mut request, ground) = ready()?;
+            request.file_bytes = ground.limits.disk_bytes;
+            let disk = DiskWatch::new(&request.scratch, ground.limits.disk_bytes);
+            let mut step = runner.begin(request, &ground, bounds, stop)?;
             step.disk = disk;
             // The executor's end ends its launcher, and must not wait for this step.
             drop(runner);
             let ended = supervise(step, log.as_mut());
-            conclude(ended, group.as_ref().map(Group::seen).unwrap_or_default())
+            conclude(ended, ground.seen())
         });
         until_ended(follow, handle, cancel).await
     }
 
-    fn begin(
+    /// Waits for so many places, or for all there are.
+    pub(super) async fn room(&self, places: usize) -> Result<OwnedSemaphorePermit, ExecuteError> {
+        let places = u32::try_from(places.min(self.places)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(places).await;
+        room.map_err(|_| setup("wait for room", io::ErrorKind::Other.into()))
+    }
+
+    /// With a control group, if there is something to limit. Blocks.
+    pub(super) fn ground(
         &self,
-        request: &StepRequest,
-        entrances: &[File],
+        room: OwnedSemaphorePermit,
+        limits: StepLimits,
+    ) -> Result<Ground, ExecuteError> {
+        let group = self.cgroups.group(&limits).map_err(|source| setup("make a control group", source))?;
+        Ok(Ground { _room: room, limits, group, network: None })
+    }
+
+    /// A network for a step and its services. Blocks.
+    pub(super) fn network(&self) -> Result<Network, ExecuteError> {
+        let connection = self.living_connection()?;
+        Network::make(|socket| connection.send(&Request::Network, &[socket]))
+    }
+
+    /// Hands a step, or a service of one, to the launcher.
+    pub(super) fn begin(
+        &self,
+        mut request: StepRequest,
+        ground: &Ground,
         Bounds { timeout, host, .. }: Bounds,
         stop: StopSignal,
     ) -> Result<Supervised, ExecuteError> {
+        let entrances = ground.group.as_ref().map(Group::entrances).transpose();
+        let entrances =
+            entrances.map_err(|source| setup("open a control group", source))?.unwrap_or_default();
+        (request.groups, request.processes) = (entrances.len(), ground.limits.processes);
+        let network = ground.network.as_ref().map(Network::namespace);
+        request.company.joins = network.is_some();
         let (pump, stdout, stderr) =
             Pump::new().map_err(|source| setup("create the output pipes", source))?;
         let connection = self.living_connection()?;
@@ -179,8 +238,11 @@ impl Runner {
             .map_err(|source| setup("hand over the output pipes", source))?;
         let (channel, theirs) = step_socket().map_err(|source| setup("create a socket", source))?;
         let mut fds = vec![stdout.as_fd(), stderr.as_fd(), theirs.as_fd()];
+        fds.extend(network);
         fds.extend(entrances.iter().map(File::as_fd));
-        connection.send(request, &fds).map_err(|source| setup("hand over to the launcher", source))?;
+        connection
+            .send(&Request::Step(Box::new(request)), &fds)
+            .map_err(|source| setup("hand over to the launcher", source))?;
         Ok(Supervised {
             connection: Arc::downgrade(&connection),
             channel,
@@ -196,7 +258,7 @@ impl Runner {
 }
 
 /// Where the first process itself was killed, and others for want of memory, that is why.
-fn conclude(ended: Result<Ended, ExecuteError>, seen: Seen) -> Result<Ran, ExecuteError> {
+pub(super) fn conclude(ended: Result<Ended, ExecuteError>, seen: Seen) -> Result<Ran, ExecuteError> {
     match ended {
         Ok(ended) => Ok(Ran { ended, seen }),
         Err(ExecuteError::Lost { started_at, duration }) if seen.killed > 0 => {
@@ -210,7 +272,7 @@ pub(crate) fn setup(action: &str, source: io::Error) -> ExecuteError {
     ExecuteError::Setup { action: action.to_owned(), source }
 }
 
-fn step_socket() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn step_socket() -> io::Result<(OwnedFd, OwnedFd)> {
     let ends = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     Ok(ends)
 }

@@ -211,6 +211,8 @@ impl Known {
                 Ok(Some((StepReport::Failed(fault), _))) => self.fault = Some(fault),
                 Ok(Some((StepReport::Terminal, fds))) => self.terminal = fds.into_iter().next(),
                 Ok(Some((StepReport::Ended(report), _))) => self.ended = Some(report),
+                // An order that came too late to be read. What was told before it is still there.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 Ok(None) | Err(_) => self.silent = true,
             }
         }

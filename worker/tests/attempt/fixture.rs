@@ -83,8 +83,13 @@ impl StepExecutor for Closure {
             usage: cullet_worker::Usage { cpu_ms: 2, peak_memory_bytes: 3 << 20, ..Default::default() },
             out_of_disk: 0,
             out_of_memory: u64::from(exit == Exit::Code(OUT_OF_MEMORY)),
-            workspace: vec![upper, launch.inputs],
-            root_upper: launch.image.map(|_| RootUpper { path: launch.scratch.join("root"), owners: OWNERS }),
+            workspace: vec![upper, launch.inputs.clone()],
+            root_upper: launch
+                .image
+                .as_ref()
+                .map(|_| RootUpper { path: launch.scratch.join("root"), owners: OWNERS }),
+            // None of them lasts.
+            services: launch.services.iter().map(|beside| format!("'{}' has gone", beside.name)).collect(),
         })
     }
 }
@@ -278,6 +283,7 @@ pub(crate) fn attempt(action: Action) -> Attempt {
         action_digest: action.encode(FUNCTION).digest,
         action: Arc::new(action),
         image: None,
+        service_images: Default::default(),
         limits: cullet_worker::StepLimits::default(),
         caches: Vec::new(),
         write_result: true,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cullet_cache::Action;
 use cullet_worker::attempt::{AttemptReport, Worker, WorkerConfig};
 use cullet_worker::logs::NoEvents;
-use cullet_worker::{Exit, HeldRoot, ImageFault, ImageRoot, ImageRoots};
+use cullet_worker::{Exit, HeldRoot, ImageFault, ImageProgram, ImageRoot, ImageRoots};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, action, attempt, run, succeeded};
@@ -36,7 +36,11 @@ impl ImageRoots for One {
             KNOWN => {
                 self.0.fetch_add(1, Ordering::SeqCst);
                 let root = ImageRoot { user: "app".to_owned(), ..ImageRoot::default() };
-                Ok(HeldRoot { root, hold: Box::new(Hold(Arc::clone(&self.0))) })
+                Ok(HeldRoot {
+                    root,
+                    program: ImageProgram::default(),
+                    hold: Box::new(Hold(Arc::clone(&self.0))),
+                })
             }
             SLOW => std::future::pending().await,
             other => Err(ImageFault(format!("there is no {other}").into())),

@@ -17,3 +17,4 @@ mod logs;
 mod outputs;
 mod roots;
 mod sandboxed;
+mod services;

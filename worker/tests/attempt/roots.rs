@@ -24,7 +24,7 @@ struct Plain;
 impl ImageRoots for Plain {
     async fn root(&self, _: &str, _: Option<&str>) -> Result<HeldRoot, ImageFault> {
         let root = ImageRoot { layers: vec!["/base".into()], ..ImageRoot::default() };
-        Ok(HeldRoot { root, hold: Box::new(()) })
+        Ok(HeldRoot { root, program: cullet_worker::ImageProgram::default(), hold: Box::new(()) })
     }
 
     async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {

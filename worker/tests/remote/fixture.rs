@@ -197,6 +197,7 @@ pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, 
         limits: Default::default(),
         image_reference: String::new(),
         caches: vec![],
+        services: Vec::new(),
         traceparent: String::new(),
     }
 }

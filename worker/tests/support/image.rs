@@ -60,6 +60,10 @@ impl Image {
         self
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub(crate) fn user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.root.user);
         self

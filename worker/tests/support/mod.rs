@@ -3,6 +3,7 @@
 
 pub(crate) mod image;
 pub(crate) mod plain_user;
+pub(crate) mod service;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use cullet_worker::host::HostTools;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
-use cullet_worker::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
+use cullet_worker::{ExecuteError, Execution, Exit, Launch, LogSink, ServiceLaunch, StepExecutor, Stream};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +100,7 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             visit: None,
             secrets: Vec::new(),
             caches: Vec::new(),
+            services: Vec::new(),
         },
         dir,
         cancel: CancellationToken::new(),
@@ -114,6 +116,12 @@ impl Step {
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.launch.timeout = timeout;
+        self
+    }
+
+    /// With services.
+    pub(crate) fn beside(mut self, services: impl Into<Vec<ServiceLaunch>>) -> Self {
+        self.launch.services = services.into();
         self
     }
 

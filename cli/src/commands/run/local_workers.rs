@@ -119,7 +119,9 @@ async fn execute(
     let attempt = Attempt {
         label: start.name.clone(),
         action_digest: start.digest,
+        // Whoever finds images here knows where they are.
         image: None,
+        service_images: Default::default(),
         limits: step_limits(start.limits),
         caches: start.caches.iter().map(|cache| volume(cache, scope)).collect(),
         write_result: !start.action.do_not_cache,

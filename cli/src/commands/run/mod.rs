@@ -117,7 +117,6 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     diagnostics::report(&warnings.render(color));
     // They hold the text, and the run is long.
     drop(warnings);
-    refuse_unsupported(&plan, &args.pipeline.file)?;
     extras.refuse(run_config.executor)?;
     extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
@@ -131,9 +130,6 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     execute_plan(args, config, &run_config, planned, extras)
 }
 
-/// What a later version says of keys that this one cannot execute.
-const LATER: &str = "`cullet validate` accepts it; services come with a later version";
-
 /// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
 fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
     let first = || plan.step_images().into_iter().min_by_key(|(_, step)| step.line);
@@ -146,8 +142,8 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
         ),
         Executor::Plain => (
             first(),
-            "cannot be executed by the plain executor: its steps have the machine's files",
-            "steps with an image need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
+            "cannot be used by the plain executor: its steps have the machine's files and no services",
+            "images and services need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
              configuration file",
         ),
         Executor::Docker => return refuse_host(plan, file),
@@ -160,25 +156,18 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
 
 /// Containers have no machine's software.
 fn refuse_host(plan: &Plan, file: &Path) -> Result<(), CliError> {
+    let mut beside = plan.steps.iter().filter(|step| !step.settings.services.is_empty());
+    if let Some(step) = beside.next() {
+        let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
+        return Err(CliError::usage(format!("{place} has services, which do not run on Docker"))
+            .hint("run it in the sandbox (--executor sandbox)"));
+    }
     let host = plan.steps.iter().filter(|step| step.settings.image == Image::Host);
     let Some(step) = host.min_by_key(|step| step.line) else { return Ok(()) };
     let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
     let problem = "has no image, and Docker cannot run it: it would have the machine's own software";
     let hint = "give it an `image:` that has what it needs, or run it in the sandbox (--executor sandbox)";
     Err(CliError::usage(format!("{place} {problem}")).hint(hint))
-}
-
-/// Keys that are valid and that this version cannot execute are refused, never ignored.
-fn refuse_unsupported(plan: &Plan, file: &Path) -> Result<(), CliError> {
-    let mut found = plan.steps.iter().flat_map(|step| &step.settings.unsupported);
-    let Some(first) = found.next() else { return Ok(()) };
-    let place = format!("{}:{}:{}", file.display(), first.line, first.column);
-    let more = match found.count() {
-        0 => String::new(),
-        more => format!(" (and {more} more like it)"),
-    };
-    Err(CliError::usage(format!("{place}: this version cannot execute `{}` yet{more}", first.key))
-        .hint(LATER))
 }
 
 fn execute_plan(

@@ -5,7 +5,7 @@ use cullet_cache::{Action, BlobStore};
 use cullet_coordinator::resolve::describe;
 use cullet_digest::Digest;
 
-use super::trees;
+use super::{beside, trees};
 use crate::commands::run::prepare;
 use crate::config::Config;
 use crate::ui::clean;
@@ -135,12 +135,17 @@ fn platform(config: &Config, old: &Action, new: &Action, lines: &mut Vec<String>
         (Some(_), Some(_)) => {}
         _ => image(old, new, lines),
     }
+    let beside = beside::facts(old).zip(beside::facts(new));
+    let is_told = |name: &str| name == "image" || (name == "services" && beside.is_some());
     let others = |action: &Action| -> Vec<(String, String)> {
-        let apart = |name: &str| name == "image" || name == ROOT_LAYERS;
+        let apart = |name: &str| is_told(name) || name == ROOT_LAYERS;
         action.platform.iter().filter(|(name, _)| !apart(name)).cloned().collect()
     };
     roots(old, new, lines);
     pairs("platform property", &others(old), &others(new), lines);
+    if let Some((old, new)) = beside {
+        pairs("service", &old, &new, lines);
+    }
 }
 
 /// One line for another root that is continued: which of its layers is the first that is not as it was.
@@ -281,6 +286,28 @@ mod tests {
         let mut lines = Vec::new();
         platform(&config, &action("sha256:00", "x"), &action("sha256:11", "x"), &mut lines);
         assert_eq!(lines, ["image changed: sha256:00 -> sha256:11"]);
+    }
+
+    #[test]
+    fn what_changed_of_a_service_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let variable = |name: &str| (name == "CULLET_CACHE_DIR").then(|| dir.path().display().to_string());
+        let config = Config::from_sources(&crate::args::GlobalArgs::default(), &variable).unwrap();
+        let with = |services: &str| {
+            let mut action = action("host:old", "x");
+            action.platform.push(("services".to_owned(), services.to_owned()));
+            action
+        };
+        let (old, new) = (
+            with(r#"[{"name":"db","image":"a"}]"#),
+            with(r#"[{"name":"db","image":"b"},{"name":"x","image":"c"}]"#),
+        );
+        let mut lines = Vec::new();
+        platform(&config, &old, &new, &mut lines);
+        assert_eq!(lines, ["service 'db': image changed: 'a' -> 'b'", "service 'x': image is new: 'c'"]);
+        lines.clear();
+        platform(&config, &with("?"), &new, &mut lines);
+        assert!(lines[0].starts_with("platform property services changed: '?' -> "), "{lines:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `cullet why`: why a step ran, or why it did not.
 
+mod beside;
 mod compare;
 mod explain;
 mod facts;

@@ -127,10 +127,7 @@ fn a_run_that_is_to_be_locked_asks_for_nothing() {
     assert_says(&project.says(&["run", "--locked"], 2), " of oci-layout:app\n");
     project.pipeline(&["registry.invalid/app:1"]);
     let said = project.says(&["run", "--locked", "--executor", "plain"], 2);
-    assert_says(
-        &said,
-        "step 's0': the image 'registry.invalid/app:1' cannot be executed by the plain executor",
-    );
+    assert_says(&said, "step 's0': the image 'registry.invalid/app:1' cannot be used by the plain executor");
     assert_says(&project.says(&["lock", "--check"], 0), "1 image, everything is locked");
     project.says(&["run", "--locked", "h", "--executor", "plain"], 0);
 }

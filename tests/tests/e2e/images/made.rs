@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How an image is to be; the defaults run a shell on this machine.
 pub(crate) struct Image<'a> {
@@ -45,26 +45,33 @@ impl Image<'_> {
         let above = |text: &&str| layer(dir, &|tree| fs::write(tree.join("layer"), text).unwrap());
         let layers: Vec<(String, u64)> =
             std::iter::once(shell).chain(self.layers.iter().map(above)).collect();
-        let config = json!({
-            "os": "linux",
-            "architecture": self.architecture,
-            "config": { "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "User": self.user, "WorkingDir": "/srv" },
-            "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| &layer.0).collect::<Vec<_>>() },
-        });
-        let config = blob(dir, config.to_string().as_bytes());
-        let describe = |media: &str, (digest, size): &(String, u64)| json!({ "mediaType": format!("application/vnd.oci.image.{media}"), "digest": digest, "size": size });
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": describe("config.v1+json", &config),
-            "layers": layers.iter().map(|layer| describe("layer.v1.tar", layer)).collect::<Vec<_>>(),
-        });
-        let manifest = blob(dir, manifest.to_string().as_bytes());
-        let index = json!({ "schemaVersion": 2, "manifests": [describe("manifest.v1+json", &manifest)] });
-        fs::write(dir.join("index.json"), index.to_string()).unwrap();
-        fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-        manifest.0
+        let config =
+            json!({ "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "User": self.user, "WorkingDir": "/srv" });
+        image(dir, self.architecture, &config, &layers)
     }
+}
+
+/// Writes an image of these layers into the layout `dir`, and gives the digest of its manifest.
+pub(crate) fn image(dir: &Path, architecture: &str, config: &Value, layers: &[(String, u64)]) -> String {
+    let config = json!({
+        "os": "linux",
+        "architecture": architecture,
+        "config": config,
+        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| &layer.0).collect::<Vec<_>>() },
+    });
+    let config = blob(dir, config.to_string().as_bytes());
+    let describe = |media: &str, (digest, size): &(String, u64)| json!({ "mediaType": format!("application/vnd.oci.image.{media}"), "digest": digest, "size": size });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": describe("config.v1+json", &config),
+        "layers": layers.iter().map(|layer| describe("layer.v1.tar", layer)).collect::<Vec<_>>(),
+    });
+    let manifest = blob(dir, manifest.to_string().as_bytes());
+    let index = json!({ "schemaVersion": 2, "manifests": [describe("manifest.v1+json", &manifest)] });
+    fs::write(dir.join("index.json"), index.to_string()).unwrap();
+    fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    manifest.0
 }
 
 /// The blobs of a layout that are layers with more than a shell, which are the smaller ones.
@@ -80,9 +87,14 @@ pub(crate) fn small_layers(dir: &Path) -> Vec<PathBuf> {
 fn layer(dir: &Path, fill: &dyn Fn(&Path)) -> (String, u64) {
     let tree = tempfile::tempdir().unwrap();
     fill(tree.path());
+    layer_of(dir, tree.path())
+}
+
+/// A directory as a layer of the layout `dir`; everything in it belongs to root.
+pub(crate) fn layer_of(dir: &Path, tree: &Path) -> (String, u64) {
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-c", "-C"]);
-    let made = tar.arg(tree.path()).arg(".").output().unwrap();
+    let made = tar.arg(tree).arg(".").output().unwrap();
     assert!(made.status.success(), "{made:?}");
     blob(dir, &made.stdout)
 }

@@ -36,6 +36,7 @@ fn start(step: u32, epoch: u64) -> Start {
         held,
         reports,
         image: None,
+        service_images: Default::default(),
         limits: StepLimits::default(),
         caches: vec![],
         trace: None,

@@ -15,7 +15,7 @@ const PASSWD: &str = "root:x:0:0:root:/tmp:/bin/sh\n\
     cullet:x:1000:1000:cullet:/tmp:/bin/sh\n\
     nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\ncullet:x:1000:\nnogroup:x:65534:\n";
-const HOSTS: &str = "127.0.0.1 localhost cullet\n::1 localhost ip6-localhost ip6-loopback\n";
+pub(super) const HOSTS: &str = "127.0.0.1 localhost cullet\n::1 localhost ip6-localhost ip6-loopback\n";
 
 /// Name and contents. A host name, a machine id or a list of resolvers in a result would make it this machine's.
 pub(crate) const FILES: [(&str, &str); 6] = [

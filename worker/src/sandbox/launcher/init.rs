@@ -1,6 +1,7 @@
 //! The first process of a step's pid namespace: builds the step's world, starts its program, waits for it.
 //! When it ends, the kernel kills whatever else the step started, wherever it hid.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -8,23 +9,22 @@ use std::time::{Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, sethostname};
 
 use super::super::fault::{During, Fault};
 use super::super::frame::{recv_packet, send_packet};
-use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest, Taken};
+use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest};
+use super::checks::Checks;
 use super::program::Program;
 use super::visit::Visitor;
-use super::{Launcher, Prepared, caches, confine, filter, image, plain, privileges, secrets, step_root, sys};
+use super::{
+    Launcher, Prepared, caches, confine, filter, image, network, plain, privileges, secrets, step_root, sys,
+    taken,
+};
 use crate::Owners;
-
-/// The unit of the block counts of getrusage(2) on Linux.
-const RUSAGE_BLOCK_BYTES: u64 = 512;
 
 /// The descriptors that come with a request.
 pub(super) struct StepFds {
@@ -32,6 +32,8 @@ pub(super) struct StepFds {
     pub(super) stderr: OwnedFd,
     /// To cullet; its other end closing means that nobody wants the step any more.
     pub(super) channel: OwnedFd,
+    /// The network that it shares with others.
+    pub(super) network: Option<OwnedFd>,
     /// Of the step's control groups: `cgroup.procs` of each.
     pub(super) entrances: Vec<OwnedFd>,
 }
@@ -52,6 +54,7 @@ pub(super) fn main(launcher: &Launcher, request: StepRequest, fds: StepFds) -> !
     let entered = fds.entrances.iter().try_for_each(|entrance| {
         nix::unistd::write(entrance, b"0").during("enter the step's control group").map(drop)
     });
+    let entered = entered.and_then(|()| network::join(fds.network.as_ref()));
     let Ok((channel, alive)) = keep_only(&fds, launcher.alive()) else {
         // Without its socket this process cannot even say what is wrong; cullet sees it end.
         sys::exit_now(1);
@@ -77,7 +80,10 @@ fn run(
     channel: BorrowedFd<'_>,
     launcher: &Launcher,
 ) -> Result<StepReport, Fault> {
-    let wait = |program: &Program| Ok(start(program, channel, world.owners)?.wait(channel, launcher));
+    // Whoever visits a step that has ended needs none.
+    let checks = Cell::new(Checks::new(&request, world)?);
+    let wait =
+        |program: &Program| Ok(start(program, checks.take(), channel, world.owners)?.wait(channel, launcher));
     let (visitor, program) = (Visitor::of(&request, world)?, Program::new(&request, world)?);
     // The step's secrets are where it finds them.
     drop(request);
@@ -147,14 +153,16 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWCGROUP;
-    namespaces.set(CloneFlags::CLONE_NEWNET, !request.network);
+    let own_network = !request.network && !request.company.joins;
+    namespaces.set(CloneFlags::CLONE_NEWNET, own_network);
     unshare(namespaces).during("create the step's namespaces")?;
     sethostname("cullet").during("set the host name")?;
     sys::leave_keyring();
-    if !request.network {
+    if own_network {
         sys::loopback_up().during("start the loopback interface")?;
     }
     let proc = step_root::assemble(prepared, request)?;
+    network::show_names(&prepared.view, &request.company)?;
     let volumes = caches::Mounting::begin(prepared.standing, &prepared.view, request)?;
     let most = most_processes(prepared.config.max_processes, request.processes);
     let mut world = World { workspace: PathBuf::from("/workspace"), ..World::default() };
@@ -198,9 +206,15 @@ struct Running {
     started_at: SystemTime,
     clock: Instant,
     owners: Option<Owners>,
+    checks: Checks,
 }
 
-fn start(program: &Program, channel: BorrowedFd<'_>, owners: Option<Owners>) -> Result<Running, Fault> {
+fn start(
+    program: &Program,
+    checks: Checks,
+    channel: BorrowedFd<'_>,
+    owners: Option<Owners>,
+) -> Result<Running, Fault> {
     sys::notice_children();
     let mut chld = SigSet::empty();
     chld.add(Signal::SIGCHLD);
@@ -214,11 +228,13 @@ fn start(program: &Program, channel: BorrowedFd<'_>, owners: Option<Owners>) -> 
     // SAFETY: this process has one thread, so the child may run any code.
     match unsafe { fork() }.during("fork")? {
         ForkResult::Child => program.run(),
-        ForkResult::Parent { child } => Ok(Running { pid: child, children, started_at, clock, owners }),
+        ForkResult::Parent { child } => {
+            Ok(Running { pid: child, children, started_at, clock, owners, checks })
+        }
     }
 }
 
-fn has_ended(process: BorrowedFd<'_>) -> bool {
+pub(super) fn has_ended(process: BorrowedFd<'_>) -> bool {
     let mut watched = [PollFd::new(process, PollFlags::POLLIN)];
     poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
@@ -230,36 +246,46 @@ fn is_closed(channel: BorrowedFd<'_>) -> bool {
 
 impl Running {
     /// Until the program ends. Follows orders meanwhile, and ends the step when cullet is gone.
-    fn wait(&self, channel: BorrowedFd<'_>, launcher: &Launcher) -> StepReport {
+    fn wait(&mut self, channel: BorrowedFd<'_>, launcher: &Launcher) -> StepReport {
         loop {
             if let Some(ending) = self.reap() {
                 return StepReport::Ended(Report {
                     ending,
                     started_at: self.started_at,
                     duration: self.clock.elapsed(),
-                    taken: taken(),
+                    taken: taken::taken(),
                     owners: self.owners,
                 });
             }
-            let mut watched = [
+            let mut watched = vec![
                 PollFd::new(self.children.as_fd(), PollFlags::POLLIN),
                 PollFd::new(channel, PollFlags::POLLIN),
             ];
+            watched.extend(self.checks.awaited().map(|answer| PollFd::new(answer, PollFlags::POLLIN)));
             match poll(&mut watched, PollTimeout::NONE) {
                 Ok(_) | Err(nix::Error::EINTR) => {}
                 // The step took this process's descriptors away (prlimit), and with them all means to wait:
                 // asking again would never end.
                 Err(_) => end_step(launcher),
             }
-            if watched[1].revents().is_some_and(|events| !events.is_empty()) {
-                obey(recv_packet::<Order>(channel), launcher);
+            let happened =
+                |at: usize| watched.get(at)?.revents().filter(|events| !events.is_empty()).map(drop);
+            let (ordered, given_up) = (happened(1).is_some(), happened(2).is_some());
+            if given_up {
+                self.checks.end();
+            }
+            if ordered {
+                match recv_packet::<Order>(channel) {
+                    Ok(Some((Order::Check, fds))) => self.checks.begin(fds),
+                    order => obey(order, launcher),
+                }
             }
             let _ = self.children.read_signal();
         }
     }
 
     /// Buries every dead child; the program's end is the answer.
-    fn reap(&self) -> Option<Ending> {
+    fn reap(&mut self) -> Option<Ending> {
         loop {
             match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) if pid == self.pid => return Some(Ending::Code(code)),
@@ -267,22 +293,9 @@ impl Running {
                     return Some(Ending::Signal(signal as i32));
                 }
                 Ok(WaitStatus::StillAlive) | Err(_) => return None,
-                Ok(_) => {}
+                Ok(other) => self.checks.buried(other),
             }
         }
-    }
-}
-
-/// What all children took that are buried, and theirs.
-fn taken() -> Taken {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Taken::default() };
-    let millis = |time: TimeVal| u64::try_from(time.num_milliseconds()).unwrap_or(0);
-    let number = |value: i64| u64::try_from(value).unwrap_or(0);
-    Taken {
-        cpu_ms: millis(usage.user_time() + usage.system_time()),
-        peak_bytes: number(usage.max_rss()) * 1024,
-        read_bytes: number(usage.block_reads()) * RUSAGE_BLOCK_BYTES,
-        written_bytes: number(usage.block_writes()) * RUSAGE_BLOCK_BYTES,
     }
 }
 

@@ -5,6 +5,7 @@
 //! right to mount, the view of the machine's root) and forks once per step.
 
 mod caches;
+mod checks;
 mod confine;
 mod dev;
 mod etc;
@@ -13,6 +14,7 @@ mod footing;
 mod image;
 mod init;
 mod mounts;
+mod network;
 mod plain;
 mod privileges;
 mod proc;
@@ -20,6 +22,7 @@ mod program;
 mod secrets;
 mod step_root;
 mod sys;
+mod taken;
 mod trials;
 mod view;
 mod visit;
@@ -44,7 +47,7 @@ use self::view::View;
 use super::config::ViewConfig;
 use super::fault::{During, Fault};
 use super::frame::{recv_frame, send_frame, send_packet};
-use super::protocol::{Footing, Mode, StepReport, StepRequest, Welcome};
+use super::protocol::{Footing, Mode, Request, StepReport, StepRequest, Welcome};
 
 /// How this launcher runs steps.
 enum Launcher {
@@ -102,8 +105,9 @@ fn serve() -> Result<(), Fault> {
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.during("ignore SIGCHLD")?;
     loop {
-        match recv_frame::<StepRequest>(&stream) {
-            Ok(Some((request, fds))) => launcher.start(request, fds),
+        match recv_frame::<Request>(&stream) {
+            Ok(Some((Request::Step(request), fds))) => launcher.start(*request, fds),
+            Ok(Some((Request::Network, fds))) => network::hold(launcher.alive(), fds),
             Ok(None) => return Ok(()),
             // Its descriptors are closed, which ends that step for cullet; the others go on.
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {}
@@ -171,13 +175,14 @@ impl Launcher {
             // cullet, too; other steps go on.
             return;
         };
+        let network = if request.company.joins { fds.next() } else { None };
         let entrances: Vec<OwnedFd> = fds.collect();
-        if entrances.len() < request.groups {
+        if entrances.len() < request.groups || network.is_some() != request.company.joins {
             return;
         }
         match sys::clone_process(self.namespaces()) {
             Ok(Cloned::Child) => {
-                let fds = StepFds { stdout, stderr, channel, entrances };
+                let fds = StepFds { stdout, stderr, channel, network, entrances };
                 init::main(self, request, fds)
             }
             Ok(Cloned::Parent(pidfd, pid)) => {

@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
+use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
@@ -33,6 +35,8 @@ pub(super) struct Program {
     terminal: Option<OwnedFd>,
     /// The largest file that it may write; 0 for any.
     file_bytes: u64,
+    /// Where an image says that its programs start, which need not be there.
+    made: Option<PathBuf>,
 }
 
 impl Program {
@@ -50,6 +54,7 @@ impl Program {
         world: &World,
     ) -> Result<Self, Fault> {
         let directory = world.workspace.join(&request.working_directory);
+        let made = Path::new(&request.working_directory).is_absolute().then(|| directory.clone());
         let name = arguments.first().cloned().unwrap_or_default();
         let exposed =
             |wanted: &str| request.secrets.iter().any(|secret| secret.in_env && secret.name == wanted);
@@ -66,6 +71,7 @@ impl Program {
                 .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
             file_bytes: 0,
             name,
+            made,
             terminal: None,
         })
     }
@@ -86,6 +92,8 @@ impl Program {
         let _ = sys::close_from(3);
         // Not for the first process, which writes no files.
         let _ = super::privileges::limit_files(self.file_bytes);
+        // As container engines do.
+        let _ = self.made.as_ref().map(fs::create_dir_all);
         if let Err(errno) = chdir(self.directory.as_c_str()) {
             complain(&self.directory.to_string_lossy(), errno);
             sys::exit_now(NOT_EXECUTABLE);

@@ -1,0 +1,220 @@
+//! One service, from its start to its end.
+
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cullet_cache::services::{Check, Ready};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::super::executor::{open_overlay_work, prepare_scratch, root_scratch};
+use super::super::protocol::{Company, StepRequest};
+use super::super::runner::{Bounds, Ground, Runner, conclude, setup};
+use super::super::supervise::supervise;
+use super::NoStep;
+use super::checks::{ONE_CHECK, Probe};
+use super::log::{ServiceLog, SharedLog};
+use super::told::{self, LastLines};
+use crate::host::complete_image_env;
+use crate::stopping::{StopHandle, StopSignal, stop_signal};
+use crate::{ExecuteError, Exit, ServiceLaunch};
+
+/// A service that was started. Dropping it stops it, without waiting for that.
+pub(super) struct Beside {
+    name: String,
+    ready: Option<Ready>,
+    ground: Arc<Ground>,
+    stop: StopHandle,
+    /// Of its first process, once the launcher has it.
+    channel: Option<oneshot::Receiver<OwnedFd>>,
+    /// It ends when nothing of the service is left.
+    following: JoinHandle<Result<Exit, ExecuteError>>,
+    ended: Option<Result<Exit, ExecuteError>>,
+    last: Arc<Mutex<LastLines>>,
+    began: Instant,
+}
+
+/// When nobody says how long a service may take: as in the language. Nothing but a start is waited for then.
+const STARTING: Duration = Duration::from_secs(60);
+
+impl Beside {
+    pub(super) fn start(
+        runner: &Arc<Runner>,
+        ground: &Arc<Ground>,
+        launch: ServiceLaunch,
+        names: &[String],
+        scratch: PathBuf,
+        log: &SharedLog,
+    ) -> Result<Self, ExecuteError> {
+        let (stop, signal) = stop_signal().map_err(|source| setup("create a pipe", source))?;
+        let (name, ready, began) = (launch.name.clone(), launch.ready.clone(), Instant::now());
+        let (log, last) = log.of_service(&name);
+        let (tell, channel) = oneshot::channel();
+        let names = names.to_vec();
+        let (runner, on) = (Arc::clone(runner), Arc::clone(ground));
+        let following = tokio::task::spawn_blocking(move || {
+            let request = prepare(launch, names, &scratch, runner.footing().owner)?;
+            let ended = follow(runner, &on, request, signal, tell, log);
+            for scratch in [root_scratch(&scratch), scratch] {
+                open_overlay_work(&scratch);
+            }
+            ended
+        });
+        let (ground, channel) = (Arc::clone(ground), Some(channel));
+        Ok(Self { name, ready, ground, stop, channel, following, ended: None, last, began })
+    }
+
+    /// What ends when it is ready, with a sentence where it is not in time; and what ends when it ends.
+    pub(super) fn watch(
+        &mut self,
+    ) -> (impl Future<Output = Result<(), String>> + use<>, impl Future<Output = NoStep> + use<'_>) {
+        let (channel, ready) = (self.channel.take(), self.ready.clone());
+        let (name, ground, last) = (self.name.clone(), Arc::clone(&self.ground), Arc::clone(&self.last));
+        let until_ready = async move {
+            let Some(Ok(channel)) = async { Some(channel?.await) }.await else {
+                // It has ended, which is seen by the other.
+                return std::future::pending().await;
+            };
+            let (timeout, interval) = ready
+                .as_ref()
+                .map_or((STARTING, Duration::ZERO), |ready| (ready.timeout(), ready.interval()));
+            let probe = Probe { check: ready.map(|ready| ready.check), name, ground, channel };
+            until_ready(Arc::new(probe), timeout, interval, &last).await
+        };
+        let until_ended = async {
+            let ended = joined((&mut self.following).await);
+            let why = match &ended {
+                Ok(exit) => {
+                    let how = told::by_itself(*exit).unwrap_or_else(|| "was stopped".to_owned());
+                    NoStep::NotReady(told::early(&self.name, &how, self.began.elapsed(), &lock(&self.last)))
+                }
+                Err(error) => NoStep::Trouble(of_service(&self.name, error)),
+            };
+            self.ended = Some(ended);
+            why
+        };
+        (until_ready, until_ended)
+    }
+
+    /// Asks it to end, and has it killed soon after.
+    pub(super) fn stop(&self) {
+        self.stop.raise();
+    }
+
+    /// Until nothing of it is left. A sentence where it had ended before it was asked to.
+    pub(super) async fn end(self) -> Option<String> {
+        let ended = match self.ended {
+            Some(ended) => ended,
+            None => joined(self.following.await),
+        };
+        let how = match ended {
+            Ok(exit) => told::by_itself(exit)?,
+            Err(error) => format!("was lost ({error})"),
+        };
+        Some(told::meanwhile(&self.name, &how, &lock(&self.last)))
+    }
+}
+
+/// Hands the service over and follows it to its end. Blocks.
+fn follow(
+    runner: Arc<Runner>,
+    ground: &Ground,
+    request: StepRequest,
+    stop: StopSignal,
+    tell: oneshot::Sender<OwnedFd>,
+    mut log: ServiceLog,
+) -> Result<Exit, ExecuteError> {
+    let supervised = runner.begin(request, ground, Bounds::of_service(), stop)?;
+    // The executor's end ends its launcher, and must not wait for this.
+    drop(runner);
+    let channel = supervised.channel.try_clone().map_err(|source| setup("keep a socket", source))?;
+    // Whoever wanted it may have gone.
+    let _ = tell.send(channel);
+    let ended = supervise(supervised, &mut log);
+    let exit = conclude(ended, ground.seen()).map(|ran| ran.ended.exit);
+    log.end(exit.as_ref().ok().and_then(|exit| told::by_itself(*exit)).as_deref());
+    exit
+}
+
+async fn until_ready(
+    probe: Arc<Probe>,
+    timeout: Duration,
+    interval: Duration,
+    last: &Mutex<LastLines>,
+) -> Result<(), String> {
+    let name = probe.name.clone();
+    let until = Instant::now() + timeout;
+    let mut known: Option<String> = None;
+    loop {
+        let asked_at = Instant::now();
+        let asking = Arc::clone(&probe);
+        let asked = tokio::task::spawn_blocking(move || asking.ask(until)).await;
+        let Err(trouble) = asked.unwrap_or_else(|error| Err(error.to_string())) else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // One that was cut short says less than the one before.
+            let known = known.filter(|_| asked_at.elapsed() < ONE_CHECK.min(timeout / 2));
+            return Err(told::late(&name, timeout, &known.unwrap_or(trouble), &lock(last)));
+        }
+        known = Some(trouble);
+        tokio::time::sleep(interval.min(left)).await;
+    }
+}
+
+fn prepare(
+    launch: ServiceLaunch,
+    names: Vec<String>,
+    scratch: &Path,
+    owner: Option<u32>,
+) -> Result<StepRequest, ExecuteError> {
+    let inputs = scratch.join("inputs");
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&inputs)
+        .and_then(|()| prepare_scratch(scratch, owner));
+    made.map_err(|source| setup("prepare a service's scratch directory", source))?;
+    let check = match launch.ready {
+        Some(Ready { check: Check::Exec { command }, .. }) => command,
+        _ => Vec::new(),
+    };
+    Ok(StepRequest {
+        env: complete_image_env(launch.env, &launch.image.env),
+        arguments: launch.arguments,
+        working_directory: launch.working_directory,
+        inputs,
+        scratch: scratch.to_owned(),
+        network: false,
+        image: Some(launch.image),
+        processes: 0,
+        groups: 0,
+        file_bytes: 0,
+        secrets: Vec::new(),
+        caches: Vec::new(),
+        visit: None,
+        company: Company { joins: true, names, check },
+    })
+}
+
+fn joined(joined: Result<Result<Exit, ExecuteError>, tokio::task::JoinError>) -> Result<Exit, ExecuteError> {
+    joined.unwrap_or_else(|error| Err(setup("follow a service", std::io::Error::other(error))))
+}
+
+/// The same, with the name of the service.
+fn of_service(name: &str, error: &ExecuteError) -> ExecuteError {
+    match error {
+        ExecuteError::Setup { action, source } => {
+            let action = format!("start the service '{name}' (to {action})");
+            ExecuteError::Setup { action, source: std::io::Error::new(source.kind(), source.to_string()) }
+        }
+        other => setup(&format!("start the service '{name}'"), std::io::Error::other(other.to_string())),
+    }
+}
+
+fn lock(last: &Mutex<LastLines>) -> MutexGuard<'_, LastLines> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
+}
