@@ -136,7 +136,7 @@ LEAK
         let pid = child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         let status = child.wait().unwrap();
-        assert_eq!(std::os::unix::process::ExitStatusExt::core_dumped(&status), false);
+        assert!(!std::os::unix::process::ExitStatusExt::core_dumped(&status));
         canary.assert_clean();
         std::fs::remove_dir_all(canary.user.cache().join("work")).unwrap();
     }
