@@ -52,14 +52,18 @@ pub(crate) fn refuse(plan: &Plan, file: &Path, on_cluster: bool, executor: Execu
     }
     let mut steps = plan.steps.iter().filter(|step| step.skip.is_none());
     let first = steps.find_map(|step| step.settings.secrets.first());
-    match (first, executor) {
-        (Some(secret), Executor::Plain) => Err(CliError::usage(format!(
-            "{}: steps with secrets cannot be executed by the plain executor: others would see them",
+    let name = match executor {
+        Executor::Plain => "plain",
+        Executor::Docker => "docker",
+        Executor::Auto | Executor::Sandbox => return Ok(()),
+    };
+    first.map_or(Ok(()), |secret| {
+        Err(CliError::usage(format!(
+            "{}: steps with secrets cannot be executed by the {name} executor: others would see them",
             place(file, secret)
         ))
-        .hint("leave out --executor, CULLET_EXECUTOR and `executor` in the configuration file")),
-        _ => Ok(()),
-    }
+        .hint("leave out --executor, CULLET_EXECUTOR and `executor` in the configuration file"))
+    })
 }
 
 /// Where a secret stands in its file.

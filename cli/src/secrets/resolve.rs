@@ -81,10 +81,15 @@ fn find(wanted: &BTreeMap<SecretSource, Secret>, base: &Path, config: &Config) -
             SecretSource::File(path) => read_file(&base.join(path)),
             SecretSource::Command(arguments) => command_output(arguments, base, COMMAND_TIMEOUT),
             SecretSource::Provider { provider, key } => {
-                if !providers.contains_key(provider.as_str()) {
-                    providers.insert(provider, config.secrets.provider(provider)?);
-                }
-                match providers.get(provider.as_str()).and_then(Clone::clone) {
+                let known = match providers.get(provider.as_str()) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let one = config.secrets.provider(provider)?;
+                        providers.insert(provider, one.clone());
+                        one
+                    }
+                };
+                match known {
                     Some(one) => {
                         asked.push((source.clone(), one, key.clone()));
                         continue;

@@ -81,12 +81,13 @@ fn providers_say_why() {
 }
 
 #[test]
-fn plain_processes_have_none() {
+fn plain_processes_and_containers_have_none() {
     let checkout = pipeline("A: env");
-    let (code, text, _) = run(&checkout, &["--executor", "plain"], &[("A", "value")]);
-    assert_eq!(code, Some(2), "{text}");
-    assert!(
-        text.contains("cullet.yaml:8:7: steps with secrets cannot be executed by the plain executor"),
-        "{text}"
-    );
+    for executor in ["plain", "docker"] {
+        let (code, text, _) = run(&checkout, &["--executor", executor], &[("A", "value")]);
+        assert_eq!(code, Some(2), "{text}");
+        let said =
+            format!("cullet.yaml:8:7: steps with secrets cannot be executed by the {executor} executor");
+        assert!(text.contains(&said), "{text}");
+    }
 }

@@ -120,8 +120,8 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     extras.refuse(run_config.executor)?;
     extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
-    refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     secrets::refuse(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
+    refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
         return remote::run(args, config, &run_config, &addresses, text, planned);
