@@ -24,8 +24,8 @@ enum Edge<'p> {
 
 /// What a step comes after, in the order of its inputs.
 fn edges<'p>(plan: &'p Plan, step: &'p Step) -> impl Iterator<Item = Edge<'p>> {
-    let roots = step.inputs.iter().filter(|input| input.path.starts_with(ROOT_LAYERS));
-    let uppermost = roots.last().map(|input| &input.path);
+    let mut roots = step.inputs.iter().filter(|input| input.path.starts_with(ROOT_LAYERS));
+    let uppermost = roots.next_back().map(|input| &input.path);
     let inputs = step.inputs.iter().filter_map(move |input| match &input.from {
         // It continues the uppermost; that one has the others.
         InputFrom::Output(from) if input.path.starts_with(ROOT_LAYERS) => {

@@ -18,7 +18,8 @@ outputs: { app: build.image, app.tar: { from: build.image, format: docker-archiv
 
 /// Paths of inputs and what is there, as `STEP.OUTPUT`.
 fn inputs(plan: &Plan, step: &str) -> Vec<(String, String)> {
-    let step = plan.steps.iter().find(|found| &*found.name == step).unwrap();
+    let found = plan.steps.iter().find(|found| &*found.name == step);
+    let step = found.unwrap_or_else(|| panic!("no step {step}"));
     let found = step.inputs.iter().filter_map(|input| match &input.from {
         InputFrom::Output(from) => {
             let producer = &plan.steps[from.step as usize];
@@ -32,7 +33,8 @@ fn inputs(plan: &Plan, step: &str) -> Vec<(String, String)> {
 }
 
 fn outputs<'p>(plan: &'p Plan, step: &str) -> Vec<&'p str> {
-    let step = plan.steps.iter().find(|found| &*found.name == step).unwrap();
+    let found = plan.steps.iter().find(|found| &*found.name == step);
+    let step = found.unwrap_or_else(|| panic!("no step {step}"));
     step.outputs.iter().map(|output| output.name.as_str()).collect()
 }
 

@@ -40,7 +40,10 @@ impl ImageRoots for Plain {
         match fs::read_to_string(upper.path.join("file")).unwrap() {
             text if text == "impossible" => Err(CaptureFault::Step("it is impossible".to_owned())),
             text if text == "broken" => Err(CaptureFault::Machine("the disk is broken".into())),
-            text => Ok(fs::write(to, text).unwrap()),
+            text => {
+                fs::write(to, text).unwrap();
+                Ok(())
+            }
         }
     }
 }
