@@ -132,7 +132,7 @@ fn secrets_are_taken_and_identities_of_them_are_not() {
     assert_eq!(plan("env").unwrap().steps[0].settings.secrets.len(), 1);
     let refused = plan("{ env: T, identity: true }").unwrap_err().to_string();
     assert!(
-        refused.contains("cullet.yaml:3:27: `identity` of the secret `T` cannot be used on a cluster"),
+        refused.contains("cullet.yaml:3:30: `identity` of the secret `T` cannot be used on a cluster"),
         "{refused}"
     );
 }

@@ -62,17 +62,6 @@ fn a_wrong_pipeline_is_refused_with_a_place() {
 }
 
 #[test]
-fn what_a_later_version_will_run_is_refused_by_this_one() {
-    let text = "cullet: 1\nname: x\nsteps:\n  a: { secrets: { T: env }, run: 'true' }\n";
-    let (user, checkout) = (User::new(), Checkout::of_pipeline(text));
-    let validated = user.cullet(&checkout, ["validate"]);
-    assert_eq!(validated.status.code(), Some(0), "{}", String::from_utf8_lossy(&validated.stderr));
-    let refused = user.cullet(&checkout, ["run"]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("`secrets`"));
-}
-
-#[test]
 fn outputs_can_be_edited_without_harm_to_the_cache() {
     let pipeline = PIPELINE.split("  bad:").next().unwrap().to_owned() + "outputs: { copy: good.copy }\n";
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&pipeline));

@@ -182,9 +182,7 @@ fn an_image_for_other_machines_and_executors_without_images_are_refused() {
     assert!(text.contains("only for linux/mips64le"), "{text}");
     let text = said(&["run", "--executor", "plain"]);
     assert!(
-        text.contains(
-            "cullet.yaml:7: step 'see': the image 'oci-layout:app' cannot be executed by the plain"
-        ),
+        text.contains("cullet.yaml:7: step 'see': the image 'oci-layout:app' cannot be used by the plain"),
         "{text}"
     );
     let text = said(&["run", "--cluster", "http://127.0.0.1:1"]);

@@ -128,6 +128,10 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
             stop.lower();
         }
     }
+    if known.processes.is_some() {
+        // The report may have come, and the last process ended, since this thread listened.
+        known.listen(channel.as_fd());
+    }
     known.see_off(channel);
     // Nobody is left to write: what the pipes hold is all there will be.
     pump.drain(log).map_err(|source| failed("read the output", source))?;
@@ -273,3 +277,6 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

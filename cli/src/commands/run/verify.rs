@@ -124,7 +124,9 @@ impl Verifying {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(until_apart(first)) => {}
         }
-        let found = match worker.run(attempt, Unheard, cancel).await {
+        // What an earlier step left in a volume must make no difference.
+        let without_volumes = Attempt { caches: Vec::new(), ..attempt };
+        let found = match worker.run(without_volumes, Unheard, cancel).await {
             AttemptReport::Succeeded { result: second, .. } => verify::compare(blobs, first, &second).await,
             AttemptReport::Failed { result, reason, .. } => {
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -77,12 +77,12 @@ fn everything_that_a_layer_can_hold_is_in_it_and_nothing_of_the_machine() {
     assert_eq!(
         paths(&found),
         [
-            ".wh.gone",
             "closed",
             "closed/below",
             "closed/below/file",
             "etc",
             "etc/kept",
+            ".wh.gone",
             "link",
             "opaque",
             "opaque/.wh..wh..opq",
