@@ -16,6 +16,7 @@ steps:
     outputs: { out: out }
   build:
     inputs: { in: prepare.out }
+    caches: { /tmp/volume: volume }
     run: |
       echo half > made
       echo what went wrong
@@ -77,7 +78,7 @@ fn a_shell_is_where_the_step_would_be() {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
     let mut person = Person::starts(&user, &checkout, &["shell", "build"]);
     person.sees("a shell in the root of 'build'");
-    person.types("cat in; ls; echo seen-$((6*7)); tty; exit 4\n");
+    person.types("cat in; ls; echo mine > /tmp/volume/mine; echo seen-$((6*7)); tty; exit 4\n");
     person.sees("seen-42");
     let (code, screen) = person.ends();
     assert_eq!(code, Some(0), "{screen}");
@@ -85,7 +86,9 @@ fn a_shell_is_where_the_step_would_be() {
         screen.contains("prepared") && screen.contains("/dev/pts/") && !screen.contains("went wrong"),
         "{screen}"
     );
-    // Nothing was cached for the step.
+    // Nothing was cached for the step, and nothing of the person's is in its volume.
+    let volumes = user.cullet(&checkout, ["cache", "volumes"]);
+    assert_eq!(String::from_utf8_lossy(&volumes.stdout), "there are no cache volumes\n");
     let outcome = user.run(&checkout);
     assert_eq!((outcome.steps["build"].status.as_str(), outcome.steps["prepare"].cached), ("failed", true));
 }

@@ -223,9 +223,11 @@ impl Worker {
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
         let report = finished.unwrap_or_else(|error| infra(&error));
         let report = self.record(&attempt, report).await;
+        // What a person did in the place of the step is nothing that others should find.
+        let is_own = attempt.visit.as_ref().is_none_or(|visit| visit.after_failure);
         let succeeded = matches!(report, AttemptReport::Succeeded { .. });
         // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
-        volumes.end(succeeded, attempt.action.requires(NETWORK)).await;
+        volumes.end(succeeded && is_own, attempt.action.requires(NETWORK)).await;
         report
     }
 
