@@ -13,6 +13,7 @@ mod positions;
 mod properties;
 mod references;
 mod roots;
+mod secrets;
 mod showing;
 mod steps;
 mod support;

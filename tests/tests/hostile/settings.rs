@@ -20,7 +20,7 @@ fn wrong_variables_are_named() {
         ("CULLET_CACHE_SIZE", "huge", "not a size"),
         ("CULLET_MEMORY", "-5", "not a size"),
         ("CULLET_PROGRESS", "fancy", "auto, tty, plain, json"),
-        ("CULLET_EXECUTOR", "docker", "sandbox, plain"),
+        ("CULLET_EXECUTOR", "podman", "auto, sandbox, docker, plain"),
         ("CULLET_LOG", "a=b=c", "hint: write a level"),
         ("CULLET_CONFIG", "/nonexistent", "No such file"),
         ("CULLET_CONFIG", "/tmp", "Is a directory"),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
-use cullet_cache::{Action, ActionResult, Blob, BlobStore, LogStream, OutputKind, OutputPath};
+use cullet_cache::{Action, ActionResult, Blob, BlobStore, OutputPath};
 use cullet_digest::{
     Digest, DigestFunction, Directory, DirectoryNode, FileNode, NodeName, SymlinkNode, TreeRef,
 };
@@ -18,6 +18,8 @@ use cullet_worker::{
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use crate::results::{pairs, text, tree};
 
 pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
 
@@ -330,26 +332,4 @@ pub(crate) fn failed(report: AttemptReport) -> String {
         AttemptReport::Failed { reason: Some(reason), .. } => reason,
         other => panic!("{other:#?}"),
     }
-}
-
-#[track_caller]
-pub(crate) fn tree(result: &ActionResult, path: &str) -> TreeRef {
-    match result.outputs.iter().find(|output| output.path == path).map(|output| &output.kind) {
-        Some(OutputKind::Tree(tree)) => *tree,
-        other => panic!("{path}: {other:?}"),
-    }
-}
-
-pub(crate) async fn text(fixture: &Fixture, log: &LogStream) -> String {
-    let bytes = match log {
-        LogStream::Inline(bytes) => bytes.clone(),
-        LogStream::Blob(digest) => fixture.store.get(digest).await.unwrap().into_bytes().unwrap(),
-    };
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-pub(crate) fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    pairs.sort();
-    pairs
 }

@@ -15,6 +15,7 @@ mod inputs;
 mod limits;
 mod logs;
 mod outputs;
+mod results;
 mod roots;
 mod sandboxed;
 mod services;

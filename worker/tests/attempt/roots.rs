@@ -98,6 +98,7 @@ async fn layers_lie_above_the_image_in_their_order() {
         }
     });
     succeeded(run(&worker, in_image(&[two, one])).await);
+    drop(worker);
     fixture.assert_clean();
 }
 
