@@ -17,7 +17,7 @@ mod worker;
 
 pub use config::{Stores, WorkerConfig};
 pub use local_files::{LocalFiles, NoSourceFiles, SourceFiles};
-pub(crate) use reason::sentence;
+pub(crate) use reason::{chain, sentence};
 pub(crate) use remove::remove_tree;
 pub use report::AttemptReport;
 pub(crate) use session::{ScratchDir, Session, report};

@@ -4,8 +4,17 @@ use std::error::Error;
 
 use cullet_cache::StoreError;
 
-/// An error and everything that caused it, in one line.
+/// An error and everything that caused it, in one line, and what to do about it.
 pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
+    let text = chain(error);
+    match advice(error) {
+        Some(advice) => text + "; " + advice,
+        None => text,
+    }
+}
+
+/// An error and everything that caused it, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -17,10 +26,7 @@ pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
         }
         next = cause.source();
     }
-    match advice(error) {
-        Some(advice) => text + "; " + advice,
-        None => text,
-    }
+    text
 }
 
 /// The signal that ended a step, and what is known about its cause.

@@ -1,12 +1,12 @@
 //! What can go wrong with an engine, as opposed to a step.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use bollard::errors::Error as ClientError;
 
 use crate::ExecuteError;
+use crate::attempt::chain;
 
 /// Why an engine cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,17 +85,7 @@ pub(super) fn said(error: &ClientError) -> String {
     if let ClientError::DockerResponseServerError { message, .. } = error {
         return message.trim_end().to_owned();
     }
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
+    chain(error)
 }
 
 impl From<EngineError> for ExecuteError {
