@@ -55,13 +55,69 @@ impl Pump {
         Ok(moved)
     }
 
-    /// Moves everything the pipes hold now.
+    /// Moves everything the pipes hold now, and nothing that somebody writes meanwhile: that may be without end.
     pub(crate) fn drain(&mut self, log: &mut dyn LogSink) -> io::Result<()> {
-        while self.read(log)? {}
+        for (stream, slot) in &mut self.ends {
+            let Some(end) = slot else { continue };
+            let held = rustix::io::ioctl_fionread(&*end)?;
+            let mut rest = end.take(held);
+            loop {
+                match rest.read(&mut self.buffer) {
+                    Ok(0) => break,
+                    Ok(count) => log.write(*stream, &self.buffer[..count]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    // Somebody else has read from it.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
         Ok(())
     }
 }
 
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Vec<u8>, Vec<u8>);
+
+    impl LogSink for Heard {
+        fn write(&mut self, stream: Stream, bytes: &[u8]) {
+            match stream {
+                Stream::Stdout => self.0.extend_from_slice(bytes),
+                Stream::Stderr => self.1.extend_from_slice(bytes),
+            }
+        }
+    }
+
+    #[test]
+    fn what_pipes_hold_is_read_and_whoever_goes_on_writing_is_not_waited_for() {
+        let (mut pump, stdout, stderr) = Pump::new().unwrap();
+        let (mut stdout, mut stderr) = (File::from(stdout), File::from(stderr));
+        stderr.write_all(&[b'e'; 60_000]).unwrap();
+        stdout.write_all(b"first ").unwrap();
+        let mut heard = Heard::default();
+        pump.drain(&mut heard).unwrap();
+        assert_eq!((&heard.0[..], heard.1.len()), (&b"first "[..], 60_000));
+        static STOP: AtomicBool = AtomicBool::new(false);
+        let writing = std::thread::spawn(move || {
+            while !STOP.load(Ordering::Relaxed) && stdout.write_all(&[b'y'; 4096]).is_ok() {}
+        });
+        for _ in 0..50 {
+            pump.drain(&mut heard).unwrap();
+        }
+        STOP.store(true, Ordering::Relaxed);
+        drop(pump);
+        writing.join().unwrap();
+        assert!(heard.0.len() <= 6 + 50 * (1 << 20), "{}", heard.0.len());
+    }
 }

@@ -131,6 +131,7 @@ impl Store {
             let path = self.layer_path(diff_id);
             let Some(layer) = tree::read(&path, *diff_id)? else { return Ok(None) };
             used_now(&tree::notes(&path));
+            self.shared.syncing.add(&path);
             layers.push(layer);
         }
         layers.reverse();

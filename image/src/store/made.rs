@@ -110,7 +110,7 @@ impl Shared {
                 return Ok(None);
             }
             tree::publish(&working, &path)?;
-            syncing.add(path.clone());
+            syncing.add(&path);
             Ok(Some(path.join(TREE)))
         })
         .await

@@ -40,6 +40,7 @@ use crate::manifest::Blob;
 use crate::source::{Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
+pub use durable::sync_when_quiet;
 pub use evict::{Evicted, StoreStats};
 pub use export::EngineExport;
 use flight::Flights;

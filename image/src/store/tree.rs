@@ -109,7 +109,7 @@ impl Shared {
             }
             let notes = made?;
             publish(&working, &path)?;
-            syncing.add(path.clone());
+            syncing.add(&path);
             Ok(StoredLayer { diff_id: layer.diff_id, tree: path.join(TREE), notes })
         })
         .await

@@ -25,6 +25,12 @@ steps:
   many:
     matrix: { n: [1, 2] }
     run: 'true'
+  deploy:
+    effects: true
+    run: 'true'
+  after:
+    needs: [deploy]
+    run: 'true'
 ";
 
 /// A person at a terminal, which script(1) makes.
@@ -129,7 +135,8 @@ fn what_cannot_be_visited_is_refused() {
     let output = user.cullet(&checkout, ["shell", "build"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("a shell needs a terminal"), "{output:?}");
-    for (step, wanted) in [("many", "several steps"), ("nothing", "nothing")] {
+    let acting = ("after", "step 'deploy' acts on the outside world, and 'after' needs it");
+    for (step, wanted) in [("many", "several steps"), ("nothing", "nothing"), acting] {
         let (code, screen) = Person::starts(&user, &checkout, &["shell", step]).ends();
         assert_eq!(code, Some(2), "{screen}");
         assert!(screen.contains(wanted), "{screen}");

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bollard::errors::Error as ClientError;
+use bollard::models::ContainerWaitResponse;
 use bollard::query_parameters::WaitContainerOptionsBuilder;
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
@@ -112,10 +113,17 @@ async fn wait(
     }
 }
 
-fn code<T>(container: &Container, ended: Option<Result<T, ClientError>>) -> Result<i64, EngineError> {
+fn said(end: &ContainerWaitResponse) -> &str {
+    end.error.as_ref().and_then(|error| error.message.as_deref()).unwrap_or_default()
+}
+
+fn code(
+    container: &Container,
+    ended: Option<Result<ContainerWaitResponse, ClientError>>,
+) -> Result<i64, EngineError> {
     match ended {
-        // The client makes errors of all other codes.
-        Some(Ok(_)) => Ok(0),
+        Some(Ok(end)) if end.status_code >= 0 && said(&end).is_empty() => Ok(end.status_code),
+        Some(Ok(end)) => Err(broke_off(container, &format!("it does not know how: {}", said(&end)))),
         Some(Err(ClientError::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
         Some(Err(error)) => Err(container.engine.error("follow the step to its end", &error)),
         None => Err(broke_off(container, "it went away")),

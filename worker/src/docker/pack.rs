@@ -71,11 +71,16 @@ impl<W: Write> Packing<W> {
     fn link(&mut self, dir: &OwnedFd, file: &[u8], path: &[u8], stat: &Stat) -> io::Result<()> {
         let target = rustix::fs::readlinkat(dir, file, Vec::new())?;
         let mut header = self.header(EntryType::Symlink, stat);
-        self.tar.append_link(
-            &mut header,
-            name(path),
-            Path::new(std::ffi::OsStr::from_bytes(target.as_bytes())),
-        )
+        // As it is: `append_link` makes `a/b` of `a//b`, and the step would see, and leave, another link.
+        match header.set_link_name_literal(target.as_bytes()) {
+            Ok(()) => self.tar.append_data(&mut header, name(path), io::empty()),
+            // Too long for the header; what goes before it is not changed.
+            Err(_) => self.tar.append_link(
+                &mut header,
+                name(path),
+                Path::new(std::ffi::OsStr::from_bytes(target.as_bytes())),
+            ),
+        }
     }
 
     fn header(&self, kind: EntryType, stat: &Stat) -> Header {

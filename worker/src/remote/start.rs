@@ -58,6 +58,8 @@ pub(super) enum BadStart {
     Input(String),
     #[error("its input '{path}' is no tree: {source}")]
     InputDigest { path: String, source: ParseDigestError },
+    #[error("a cache of it is to be at '{0}', which is no plain absolute path")]
+    CachePath(String),
     #[error(transparent)]
     Digest(#[from] ParseDigestError),
     #[error(transparent)]
@@ -87,7 +89,7 @@ impl Start {
         }
         let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
         let v1::Start { caches, services, .. } = start;
-        let caches = caches.into_iter().map(volume).collect();
+        let caches = caches.into_iter().map(volume).collect::<Result<_, _>>()?;
         let image = Some(image_reference).filter(|reference| !reference.is_empty());
         let limits = step_limits(limits.unwrap_or_default());
         let services = services.into_iter().map(|service| (service.name, service.image_reference));
@@ -120,9 +122,13 @@ const fn step_limits(limits: v1::StepLimits) -> StepLimits {
     StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
 }
 
-fn volume(cache: v1::StartCache) -> VolumeUse {
+fn volume(cache: v1::StartCache) -> Result<VolumeUse, BadStart> {
     let v1::StartCache { path, volume, scope, locked } = cache;
-    VolumeUse { scope, volume, path, locked }
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    match path.strip_prefix('/').is_some_and(|below| below.split('/').all(is_name)) {
+        true => Ok(VolumeUse { scope, volume, path, locked }),
+        false => Err(BadStart::CachePath(path)),
+    }
 }
 
 /// The digest of an action. Its function is not sent: it is the one that gives this digest.

@@ -1,9 +1,13 @@
 //! The volumes of one attempt.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::AtFlags;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +17,7 @@ use super::publish::unmounted;
 use super::store::Inner;
 use super::{VolumeError, VolumeMount, VolumeUse, Volumes};
 use crate::attempt::sentence;
+use crate::layers::open_dir;
 
 /// Where the workspace is for a step.
 const WORKSPACE: &str = "/workspace/";
@@ -112,11 +117,12 @@ impl AttemptVolumes {
     /// Removes the places of volumes from what the step left of its workspace: they are none of its files. Of the
     /// directories on the way, those go that the inputs do not have.
     pub(crate) fn clear_workspace(&self, upper: &Path, inputs: &Path) {
+        let Ok(upper) = File::open(upper) else { return };
         for volume in &self.volumes {
             let Some(place) = volume.wanted.path.strip_prefix(WORKSPACE) else { continue };
             let mut here = Some(Path::new(place));
             while let Some(path) = here.filter(|path| !path.as_os_str().is_empty()) {
-                if inputs.join(path).symlink_metadata().is_ok() || fs::remove_dir(upper.join(path)).is_err() {
+                if inputs.join(path).symlink_metadata().is_ok() || remove_place(&upper, path).is_err() {
                     break;
                 }
                 here = path.parent();
@@ -147,6 +153,15 @@ impl AttemptVolumes {
         })
         .await;
     }
+}
+
+/// Removes an empty directory below another. The step may have put a link to the machine on the way there, which is not
+/// followed.
+fn remove_place(upper: &File, path: &Path) -> io::Result<()> {
+    let above = path.parent().unwrap_or(Path::new(""));
+    let dir = open_dir(upper.as_fd(), above.as_os_str().as_bytes())?;
+    let name = path.file_name().unwrap_or_default();
+    Ok(rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR)?)
 }
 
 impl Inner {

@@ -39,7 +39,7 @@ impl Inner {
             return Err(VolumeError::TooLarge(most));
         }
         self.replace(copy, &dir, &record)?;
-        self.published.store(true, Ordering::Relaxed);
+        self.is_unsettled.store(true, Ordering::Relaxed);
         Ok(true)
     }
 

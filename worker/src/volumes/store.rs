@@ -38,15 +38,17 @@ pub(super) struct Inner {
     /// What was said of which volume already.
     told: Mutex<BTreeSet<(Place, &'static str)>>,
     next: AtomicU64,
-    /// Whether there are versions that may not be on the disk yet.
-    pub(super) published: AtomicBool,
+    /// Whether there may be versions that are not on the disk yet.
+    pub(super) is_unsettled: AtomicBool,
 }
 
 impl Volumes {
     /// Nothing is read or made yet.
     pub fn new(config: VolumesConfig) -> Self {
-        let (swept, told, next, published) = Default::default();
-        Self(Arc::new(Inner { config, swept, told, next, published }))
+        let (swept, told, next) = Default::default();
+        // Those of an earlier process.
+        let is_unsettled = AtomicBool::new(true);
+        Self(Arc::new(Inner { config, swept, told, next, is_unsettled }))
     }
 }
 

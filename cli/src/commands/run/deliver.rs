@@ -1,5 +1,6 @@
 //! The run's outputs, written where the user wants them.
 
+mod draft;
 mod image;
 mod ledger;
 
@@ -18,6 +19,7 @@ use cullet_core::StepIndex;
 use cullet_digest::{Digest, Directory, TreeRef};
 
 use crate::images::Exporter;
+use draft::Draft;
 use ledger::Ledger;
 
 /// Writes outputs below a directory, as copies: what is written is the user's to change.
@@ -170,11 +172,10 @@ impl OutputDir {
         if is_directory(&target) && !ledger.has(path) {
             std::fs::remove_dir(&target).map_err(|_| in_the_way(&target))?;
         }
+        let draft = Draft::beside(&target);
+        self.write_tree(root, draft.path()).await?;
         ledger.add(path)?;
-        let draft = sibling(&target);
-        let written = self.write_tree(root, &draft).await;
-        let placed = written.and_then(|()| Ok(replace(&draft, &target)?));
-        placed.inspect_err(|_| drop(std::fs::remove_dir_all(&draft)))
+        Ok(replace(draft.path(), &target)?)
     }
 
     /// Makes the directories above an output. A symbolic link there would lead the output elsewhere.
@@ -241,11 +242,6 @@ impl OutputDir {
             Err(stopped) => Err(WriteError::Failed(stopped.to_string())),
         }
     }
-}
-
-fn sibling(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.cullet-{}", std::process::id()))
 }
 
 /// Puts a finished directory in the place of whatever is there.

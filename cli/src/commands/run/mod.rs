@@ -251,7 +251,7 @@ fn settle(cache: &LocalCache, roots: &LocalImages, volumes: &Volumes) {
             "warning: the images could not be brought below their bound: {error}\n"
         ));
     }
-    if let Err(error) = volumes.settle() {
+    if let Err(error) = volumes.settle(cullet_image::sync_when_quiet) {
         diagnostics::report(&format!("warning: cache volumes could not be written to the disk: {error}\n"));
     }
 }

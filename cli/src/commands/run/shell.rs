@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_pipeline::Plan;
-use cullet_pipeline::plan::Settings;
+use cullet_pipeline::plan::{Settings, Step};
 
 use super::Extras;
+use super::verify::needed;
 use super::visits::{self, Seat, Visits};
 use super::watchers::Watchers;
 use crate::args::{RunArgs, ShellArgs};
@@ -83,11 +84,11 @@ impl Visiting {
         };
         let instance = format!("{wanted}[");
         let is_meant = |name: &str| name == wanted.as_str() || name.starts_with(&instance);
-        let mut meant = plan.steps.iter_mut().filter(|step| is_meant(&step.name));
-        let Some(step) = meant.next() else {
+        let mut meant = plan.steps.iter().enumerate().filter(|(_, step)| is_meant(&step.name));
+        let Some((index, step)) = meant.next() else {
             return Err(CliError::usage(format!("{}: no step '{}'", file.display(), clean::line(wanted))));
         };
-        if let Some(other) = meant.next() {
+        if let Some((_, other)) = meant.next() {
             let several =
                 format!("'{wanted}' is several steps, '{}' and '{}' among them", step.name, other.name);
             return Err(CliError::usage(several).hint("name one of them"));
@@ -97,6 +98,19 @@ impl Visiting {
                 format!("{}:{}: step '{}' is skipped: {reason}", file.display(), step.line, step.name);
             return Err(CliError::usage(skipped).hint("set its parameters with --param, so that it runs"));
         }
+        if let Some(acting) = acting_below(plan, index) {
+            let what = format!(
+                "{}:{}: step '{}' acts on the outside world, and '{}' needs it",
+                file.display(),
+                acting.line,
+                acting.name,
+                step.name
+            );
+            return Err(CliError::usage(what).hint(
+                "looking around must not do that; `cullet run --shell-on-failure` opens a shell where a run fails",
+            ));
+        }
+        let step = &mut plan.steps[index];
         *wanted = step.name.to_string();
         let settings: &mut Settings = Arc::make_mut(&mut step.settings);
         settings.effects = true;
@@ -105,4 +119,19 @@ impl Visiting {
         plan.outputs.clear();
         Ok(())
     }
+}
+
+/// A step that would be executed before this one, however often that was done before, and that acts on the outside world.
+fn acting_below(plan: &Plan, index: usize) -> Option<&Step> {
+    let mut seen = vec![false; plan.steps.len()];
+    let mut pending = vec![index];
+    while let Some(here) = pending.pop() {
+        for below in needed(&plan.steps[here]).map(|below| below as usize) {
+            if !std::mem::replace(&mut seen[below], true) {
+                pending.push(below);
+            }
+        }
+    }
+    let is_below = |(step, seen): &(&Step, bool)| *seen && step.settings.effects && step.skip.is_none();
+    plan.steps.iter().zip(seen).find(is_below).map(|(step, _)| step)
 }

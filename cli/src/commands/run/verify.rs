@@ -147,7 +147,8 @@ impl Verifying {
     }
 }
 
-fn needed(step: &Step) -> impl Iterator<Item = u32> {
+/// The steps that a step cannot do without, by their place in the plan.
+pub(super) fn needed(step: &Step) -> impl Iterator<Item = u32> {
     let inputs = step.inputs.iter().filter_map(|input| match &input.from {
         InputFrom::Output(output) => Some(output.step),
         InputFrom::Source { .. } => None,

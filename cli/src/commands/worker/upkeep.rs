@@ -110,7 +110,7 @@ impl Upkeep {
     /// Volumes that steps have changed are to be there after a power cut.
     async fn settle_volumes(&self) {
         let volumes = self.volumes.clone();
-        if let Ok(Err(error)) = spawn_blocking(move || volumes.settle()).await {
+        if let Ok(Err(error)) = spawn_blocking(move || volumes.settle(cullet_image::sync_when_quiet)).await {
             tracing::warn!(%error, "cache volumes could not be written to the disk");
         }
     }

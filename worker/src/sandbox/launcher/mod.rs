@@ -15,6 +15,7 @@ mod image;
 mod init;
 mod mounts;
 mod network;
+mod own_program;
 mod plain;
 mod privileges;
 mod proc;
@@ -79,6 +80,7 @@ pub fn launcher_main() -> ! {
 }
 
 fn serve() -> Result<(), Fault> {
+    let apart = own_program::set_apart();
     // Ctrl-C in a terminal reaches the whole process group; ending steps is cullet's decision.
     let _ = setsid();
     // Started through /proc/self/exe, it would be called `exe` in every list of processes.
@@ -90,7 +92,9 @@ fn serve() -> Result<(), Fault> {
         return Ok(());
     };
     let prepared = match mode {
-        Mode::Sandbox(config) => Prepared::new(config).map(Box::new).map(Launcher::Sandbox),
+        Mode::Sandbox(config) => {
+            apart.and_then(|()| Prepared::new(config)).map(Box::new).map(Launcher::Sandbox)
+        }
         Mode::Plain => Ok(Launcher::Plain),
         Mode::Trials(grounds) => {
             return send_frame(&stream, &Welcome::Tried(trials::all(&grounds)), &[]).during("answer");

@@ -73,6 +73,12 @@ fn change_mount(at: RawFd, path: &CStr, flags: libc::c_int, change: &MountAttr) 
     check(result).map(drop)
 }
 
+/// Sets attributes on a mount that is nowhere yet.
+pub(crate) fn restrict_mount(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    let change = MountAttr { attr_set: attributes, ..MountAttr::default() };
+    change_mount(mount.as_raw_fd(), c"", libc::AT_EMPTY_PATH, &change)
+}
+
 /// Puts a mount that is nowhere yet at `path`.
 pub(crate) fn attach_mount(mount: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
@@ -101,8 +107,17 @@ pub(crate) enum Cloned {
 /// Like fork, into these new namespaces. By the older of the calls for it: containers refuse the newer one, whose flags
 /// their filters cannot see.
 pub(crate) fn clone_process(namespaces: libc::c_int) -> io::Result<Cloned> {
+    clone(namespaces)
+}
+
+/// Like fork, but what either of the two opens or closes is so for both.
+pub(crate) fn clone_sharing_files() -> io::Result<Cloned> {
+    clone(libc::CLONE_FILES)
+}
+
+fn clone(flags: libc::c_int) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
-    let flags = (namespaces | libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_ulong;
+    let flags = (flags | libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_ulong;
     // No stack: the child goes on with a copy of this one. The next argument is where the pidfd goes; the others are of
     // no use without their flags.
     // SAFETY: without CLONE_VM and a stack this is fork; the launcher has one thread, so the child may go on

@@ -274,7 +274,7 @@ fn whole_volumes_go_that_were_not_used_for_longest_and_that_nobody_has() {
 fn what_may_not_have_reached_the_disk_is_not_trusted_after_a_restart_of_the_machine() {
     let fixture = Fixture::new();
     fixture.step("v", &[("a", "1")]);
-    fixture.volumes.settle().unwrap();
+    fixture.volumes.settle(|_| Ok(true)).unwrap();
     let restart = |fixture: &Fixture| {
         let current = fixture.place("v").current();
         let record: Record = record::read(&current).unwrap().unwrap();
@@ -283,10 +283,28 @@ fn what_may_not_have_reached_the_disk_is_not_trusted_after_a_restart_of_the_mach
     restart(&fixture);
     assert_eq!(seen(&fixture.copy("v").unwrap()), ["a=1"]);
     fixture.step("v", &[("a", "2")]);
+    // The disk is busy.
+    fixture.volumes.settle(|_| Ok(false)).unwrap();
     restart(&fixture);
     assert!(seen(&fixture.copy("v").unwrap()).is_empty());
     fixture.step("v", &[("a", "3")]);
     assert_eq!(seen(&fixture.copy("v").unwrap()), ["a=3"]);
+    // What was left is there the next time, and is settled once.
+    fixture.volumes.settle(|_| Ok(false)).unwrap();
+    fixture.volumes.settle(|_| Err(std::io::ErrorKind::Other.into())).unwrap_err();
+    fixture.volumes.settle(|_| Ok(true)).unwrap();
+    fixture.volumes.settle(|_| panic!("nothing is left")).unwrap();
+    restart(&fixture);
+    assert_eq!(seen(&fixture.copy("v").unwrap()), ["a=3"]);
+    // Another process has no reason to sync either, and finds out by itself.
+    let other = Volumes::new(fixture.volumes.0.config.clone());
+    other.settle(|_| panic!("nothing is left")).unwrap();
+    fixture.step("v", &[("a", "4")]);
+    other.settle(|_| panic!("it has looked")).unwrap();
+    let another = Volumes::new(fixture.volumes.0.config.clone());
+    another.settle(|_| Ok(true)).unwrap();
+    restart(&fixture);
+    assert_eq!(seen(&fixture.copy("v").unwrap()), ["a=4"]);
 }
 
 #[test]

@@ -79,12 +79,16 @@ async fn places_in_the_workspace_are_none_of_its_files() {
         fs::create_dir_all(dir.path().join(path)).unwrap();
     }
     fs::write(upper.join("full/file"), "").unwrap();
+    // A step may move the directory above a volume, and put a link in its place.
+    fs::create_dir_all(dir.path().join("outside/b")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("outside"), upper.join("linked")).unwrap();
     let at = |volume: &str, path: &str| VolumeUse { path: path.to_owned(), ..wanted(volume) };
     let all = [
         at("v", "/workspace/a/b/c"),
         at("w", "/workspace/kept/target"),
         at("x", "/workspace/full/x/target"),
         at("y", "/root"),
+        at("z", "/workspace/linked/b"),
     ];
     let cancel = CancellationToken::new();
     let taken = fixture.volumes.take("s", &all, dir.path(), &cancel).await.unwrap();
@@ -92,5 +96,6 @@ async fn places_in_the_workspace_are_none_of_its_files() {
     taken.end(false, false).await;
     let mut left: Vec<PathBuf> = names(&upper);
     left.sort();
-    assert_eq!(left, ["full", "full/file", "kept"].map(|path| upper.join(path)));
+    assert_eq!(left, ["full", "full/file", "kept", "linked"].map(|path| upper.join(path)));
+    assert!(dir.path().join("outside/b").is_dir());
 }

@@ -8,7 +8,7 @@ use cullet_core::StepIndex;
 use cullet_digest::TreeRef;
 use cullet_pipeline::plan::ImageFormat;
 
-use super::{OutputDir, WriteError, in_the_way, is_directory, ledger::Ledger, replace, sibling};
+use super::{Draft, OutputDir, WriteError, in_the_way, is_directory, ledger::Ledger, replace};
 
 /// Where the image is made, in a directory that then goes.
 const MADE: &str = "image";
@@ -25,23 +25,19 @@ impl OutputDir {
         let other = |error: WriteError| (error, step);
         let target = self.prepare(path).map_err(other)?;
         self.make_way(path, &target, image.format).map_err(other)?;
-        let draft = sibling(&target);
-        let made = self.make_image(path, layers, image, &draft).await;
-        let placed =
-            made.and_then(|()| replace(&draft.join(MADE), &target).map_err(|error| other(error.into())));
-        drop(std::fs::remove_dir_all(&draft));
-        placed
+        let draft = Draft::beside(&target);
+        self.make_image(path, layers, image, draft.path()).await?;
+        if image.format == ImageFormat::OciLayout {
+            Ledger::of(self.dir()).add(path).map_err(|error| other(error.into()))?;
+        }
+        replace(&draft.path().join(MADE), &target).map_err(|error| other(error.into()))
     }
 
     /// Sees to it that nothing of the user's is replaced.
     fn make_way(&self, path: &str, target: &Path, format: ImageFormat) -> Result<(), WriteError> {
-        let mut ledger = Ledger::of(self.dir());
-        let ours = format == ImageFormat::OciLayout && ledger.has(path);
+        let ours = format == ImageFormat::OciLayout && Ledger::of(self.dir()).has(path);
         if is_directory(target) && !ours {
             std::fs::remove_dir(target).map_err(|_| in_the_way(target))?;
-        }
-        if format == ImageFormat::OciLayout {
-            ledger.add(path)?;
         }
         Ok(())
     }
