@@ -194,12 +194,12 @@ impl Worker {
         let Some(volumes) = self.volumes(&attempt, &scratch, &cancel).await else {
             return AttemptReport::Cancelled { result: None };
         };
-        let StepSecrets { files, masker, search } = secrets;
         let log_bytes = least(self.config.log_bytes, attempt.limits.log_bytes);
+        let services = beside.launches(&secrets);
+        let StepSecrets { files, masker, search } = secrets;
         let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
         let plain = launch(&attempt, root, &inputs, &scratch);
-        let services = beside.launches();
         let launch = Launch { secrets: files, caches: volumes.mounts(), services, ..plain };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
