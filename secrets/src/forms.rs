@@ -18,9 +18,28 @@ const LINE_LENGTHS: [usize; 2] = [64, 76];
 /// From this length on base64 has several lines.
 const SHORTEST_WRAPPED: usize = 48;
 
+/// What percent-encoding keeps of ASCII besides letters and digits: RFC 3986 (unreserved, and whole path segments), Python's
+/// paths, HTML forms, `encodeURIComponent`, `encodeURI`, Go's segments of paths and its users and passwords, and those of
+/// the URL standard of browsers.
+const KEPT: [&str; 9] = [
+    "-._~",
+    "-._~!$&'()*+,;=:@",
+    "/-._~",
+    "-._*",
+    "-_.!~*'()",
+    "-_.!~*'();/?:@&=+$,#",
+    "-._~$&+=:@",
+    "-._~$&+,;=",
+    "-._~!$%&'()*+,",
+];
+
 /// Forms, each once, overwritten when they are dropped.
 #[derive(Default)]
-pub(crate) struct Forms(BTreeSet<Vec<u8>>);
+pub(crate) struct Forms {
+    plain: BTreeSet<Vec<u8>>,
+    /// Of characters of encodings alone, which programs break into lines.
+    wrapped: BTreeSet<Vec<u8>>,
+}
 
 impl Forms {
     /// All forms of a value.
@@ -36,7 +55,8 @@ impl Forms {
             let text = STANDARD.encode(value.expose());
             for length in LINE_LENGTHS {
                 let lines = text.as_bytes().chunks(length).filter(|line| line.len() >= SHORTEST_LINE);
-                lines.for_each(|line| forms.add(line.to_vec()));
+                // Each by itself, because some programs write something in front of every line.
+                lines.for_each(|line| forms.add_wrapped(line.to_vec()));
             }
         }
         forms
@@ -51,16 +71,22 @@ impl Forms {
         forms
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(Vec::as_slice)
+    /// Those that are looked for as they are.
+    pub(crate) fn plain(&self) -> impl Iterator<Item = &[u8]> {
+        self.plain.iter().map(Vec::as_slice)
+    }
+
+    /// Those that are looked for across breaks as well.
+    pub(crate) fn wrapped(&self) -> impl Iterator<Item = &[u8]> {
+        self.wrapped.iter().map(Vec::as_slice)
     }
 
     fn encoded(&mut self, bytes: &[u8]) {
         self.add(bytes.to_vec());
         self.base64(bytes);
         let lower = hex(bytes);
-        self.add(lower.to_ascii_uppercase().into_bytes());
-        self.add(lower.into_bytes());
+        self.add_wrapped(lower.to_ascii_uppercase().into_bytes());
+        self.add_wrapped(lower.into_bytes());
         self.percent(bytes);
         if let Ok(text) = std::str::from_utf8(bytes) {
             self.json(text);
@@ -73,7 +99,7 @@ impl Forms {
     /// has bits of what is around it as well is left out.
     fn base64(&mut self, bytes: &[u8]) {
         for engine in [&STANDARD, &URL_SAFE] {
-            self.add(engine.encode(bytes).into_bytes());
+            self.add_wrapped(engine.encode(bytes).into_bytes());
         }
         for before in 0..3 {
             let mut padded = vec![0; before];
@@ -83,7 +109,7 @@ impl Forms {
             for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                 let mut text = engine.encode(&padded).into_bytes();
                 if let Some(certain) = text.get(first..last) {
-                    self.add(certain.to_vec());
+                    self.add_wrapped(certain.to_vec());
                 }
                 text.zeroize();
             }
@@ -91,9 +117,9 @@ impl Forms {
         }
     }
 
-    /// With upper and lower case digits; as paths and queries, `encodeURIComponent` and HTML forms have it.
+    /// With upper and lower case digits.
     fn percent(&mut self, bytes: &[u8]) {
-        for kept in ["-._~", "-_.!~*'()", "-._*", "/-._~"] {
+        for kept in KEPT {
             for upper in [true, false] {
                 let text = percent(bytes, kept, upper);
                 self.add(text.replace("%20", "+").into_bytes());
@@ -125,17 +151,29 @@ impl Forms {
     }
 
     fn add(&mut self, form: Vec<u8>) {
-        if form.len() >= SHORTEST {
-            self.0.insert(form);
-        }
+        insert(&mut self.plain, form);
+    }
+
+    fn add_wrapped(&mut self, form: Vec<u8>) {
+        insert(&mut self.wrapped, form);
     }
 }
 
 impl Drop for Forms {
     fn drop(&mut self) {
-        while let Some(mut form) = self.0.pop_first() {
-            form.zeroize();
+        for forms in [&mut self.plain, &mut self.wrapped] {
+            while let Some(mut form) = forms.pop_first() {
+                form.zeroize();
+            }
         }
+    }
+}
+
+fn insert(forms: &mut BTreeSet<Vec<u8>>, mut form: Vec<u8>) {
+    if form.len() < SHORTEST || forms.contains(&form) {
+        form.zeroize();
+    } else {
+        forms.insert(form);
     }
 }
 

@@ -10,8 +10,10 @@ mod places;
 mod provider;
 mod search;
 mod stream;
+mod table;
 mod value;
 mod vault;
+mod wrapped;
 
 pub use command::{COMMAND_TIMEOUT, command_output};
 pub use directory::SecretDir;
@@ -21,5 +23,6 @@ pub use places::{read_env, read_file};
 pub use provider::{Provider, SecretError};
 pub use search::Search;
 pub use stream::MaskedStream;
+pub use table::Unmaskable;
 pub use value::{MOST_BYTES, SHORTEST, SecretValue, ValueProblem};
 pub use vault::{Login, Vault, VaultOptions};

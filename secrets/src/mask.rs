@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use crate::forms::Forms;
 use crate::stream::MaskedStream;
-use crate::value::SecretValue;
+use crate::table::{Patterns, Table, Unmaskable};
+use crate::value::{SHORTEST, SecretValue};
+use crate::wrapped::{self, LOOK_BACK, Unwrapping, is_digit};
 
 /// What stands in the place of a value.
 pub(crate) const MASK: &[u8] = b"***";
@@ -14,6 +14,9 @@ pub(crate) const MASK: &[u8] = b"***";
 /// Long forms are looked for in pieces: what may be the beginning of one is held back, and nobody should wait long for
 /// what a step prints.
 pub(crate) const PIECE: usize = 1024;
+
+/// The shortest piece of a form that has several. A few bytes are everywhere.
+const SHORTEST_PIECE: usize = 32;
 
 /// Replaces values by `***`, in whatever form they are. Without values it changes nothing.
 #[derive(Default)]
@@ -23,54 +26,40 @@ pub struct Masker {
 
 /// The table, and what it was made from.
 pub(crate) struct Finder {
-    automaton: AhoCorasick,
-    /// Sorted, each once: to see what might be the beginning of one.
-    pieces: Vec<Box<[u8]>>,
+    table: Table,
+    plain: Pieces,
+    wrapped: Pieces,
+}
+
+/// Sorted, each once: to see what might be the beginning of one.
+struct Pieces {
+    sorted: Vec<Box<[u8]>>,
     /// A bit for each pair of bytes with which one begins: most of what is printed begins nothing.
     starts: Vec<u64>,
 }
 
-/// Up to so many bytes of patterns a table has a row for each, some 100 to 1000 bytes long, and is searched at the speed
-/// of memory; for more, it would be too large.
-const MOST_ROWS: usize = 16 << 10;
-
-/// Finds patterns. Looking ahead for their first bytes, as the crate does by itself, is slower than the table: encoded
-/// forms begin with letters that every text has.
-pub(crate) fn table<P: AsRef<[u8]>>(patterns: &[P]) -> Option<AhoCorasick> {
-    let bytes: usize = patterns.iter().map(|pattern| pattern.as_ref().len()).sum();
-    let kind = if bytes <= MOST_ROWS { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
-    let mut builder = AhoCorasick::builder();
-    builder.match_kind(MatchKind::Standard).kind(Some(kind)).prefilter(false).build(patterns).ok()
-}
-
-fn pair(first: u8, second: u8) -> (usize, u64) {
-    let number = usize::from(first) << 8 | usize::from(second);
-    (number >> 6, 1 << (number & 63))
-}
-
 impl Masker {
     /// For these values.
-    #[must_use]
-    pub fn new<'a>(values: impl IntoIterator<Item = &'a SecretValue>) -> Self {
-        let mut pieces: Vec<Box<[u8]>> = Vec::new();
+    ///
+    /// # Errors
+    /// They cannot be looked for. Nothing of theirs may then be printed.
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a SecretValue>) -> Result<Self, Unmaskable> {
+        let mut patterns = Patterns::default();
         for value in values {
             let forms = Forms::all(value);
-            pieces.extend(forms.iter().flat_map(|form| form.chunks(PIECE)).map(Box::from));
+            patterns.plain.extend(forms.plain().flat_map(|form| pieces(form, PIECE)));
+            patterns.wrapped.extend(forms.wrapped().flat_map(|form| pieces(form, wrapped::PIECE)));
         }
-        // The last piece of a form may be a single byte, which is everywhere; the others say enough.
-        pieces.retain(|piece| piece.len() >= crate::value::SHORTEST);
-        pieces.sort_unstable();
-        pieces.dedup();
-        if pieces.is_empty() {
-            return Self::default();
+        if patterns.plain.is_empty() && patterns.wrapped.is_empty() {
+            return Ok(Self::default());
         }
-        let mut starts = vec![0; 1 << 10];
-        for piece in &pieces {
-            let (word, bit) = pair(piece[0], piece[1]);
-            starts[word] |= bit;
+        for pieces in [&mut patterns.plain, &mut patterns.wrapped] {
+            pieces.sort_unstable();
+            pieces.dedup();
         }
-        // The table has 32-bit numbers, and a step's secrets have not so many bytes that one of them could overflow.
-        Self { finder: table(&pieces).map(|automaton| Finder { automaton, pieces, starts }) }
+        let table = Table::new(&patterns)?;
+        let Patterns { plain, wrapped } = patterns;
+        Ok(Self { finder: Some(Finder { table, plain: Pieces::new(plain), wrapped: Pieces::new(wrapped) }) })
     }
 
     /// Whether it changes nothing.
@@ -85,12 +74,17 @@ impl Masker {
         if self.is_idle() {
             return text.to_owned();
         }
-        let mut masked = Vec::with_capacity(text.len());
-        let mut stream = MaskedStream::default();
-        stream.feed(self, text.as_bytes(), &mut |bytes| masked.extend_from_slice(bytes));
-        stream.finish(self, &mut |bytes| masked.extend_from_slice(bytes));
         // A value that is cut out of a character leaves the rest of it.
-        String::from_utf8_lossy(&masked).into_owned()
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
+    /// The same for anything.
+    #[must_use]
+    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let (mut masked, mut stream) = (Vec::with_capacity(bytes.len()), MaskedStream::default());
+        stream.feed(self, bytes, &mut |bytes| masked.extend_from_slice(bytes));
+        stream.finish(self, &mut |bytes| masked.extend_from_slice(bytes));
+        masked
     }
 
     pub(crate) const fn finder(&self) -> Option<&Finder> {
@@ -98,30 +92,94 @@ impl Masker {
     }
 }
 
+/// The pieces of a form. The last one reaches into the one before where it would say too little by itself.
+fn pieces(form: &[u8], most: usize) -> impl Iterator<Item = Box<[u8]>> {
+    form.chunks(most).enumerate().map(move |(number, piece)| {
+        let short = number > 0 && piece.len() < SHORTEST_PIECE;
+        Box::from(if short { &form[form.len() - SHORTEST_PIECE..] } else { piece })
+    })
+}
+
 impl Finder {
-    /// Where values are, overlapping ones as well: (start, end).
-    pub(crate) fn find<'f>(&'f self, bytes: &'f [u8]) -> impl Iterator<Item = (usize, usize)> + 'f {
-        self.automaton.find_overlapping_iter(bytes).map(|found| (found.start(), found.end()))
+    /// Where values are, overlapping ones as well: (start, end). `before` is what came before.
+    pub(crate) fn find(&self, before: Unwrapping, bytes: &[u8]) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        self.table.read(&mut self.table.start(before), bytes, |one| {
+            found.push((one.start(bytes), one.end));
+            false
+        });
+        found
     }
 
     /// Where the longest end of `bytes` begins that may be the beginning of a value.
-    pub(crate) fn unsure_from(&self, bytes: &[u8]) -> usize {
+    pub(crate) fn unsure_from(&self, before: Unwrapping, bytes: &[u8]) -> usize {
         let first = bytes.len().saturating_sub(PIECE - 1);
-        let may_begin = |start: usize| match bytes[start..] {
-            [one, two, ..] => {
+        let plain = (first..bytes.len()).find(|start| self.plain.may_begin(&bytes[*start..]));
+        let (text, places) = unwrapped(before, bytes, first);
+        let wrapped = (0..text.len()).find(|start| self.wrapped.may_begin(&text[*start..]));
+        let wrapped = wrapped.and_then(|start| places.get(start).copied());
+        plain.unwrap_or(bytes.len()).min(wrapped.unwrap_or(bytes.len()))
+    }
+}
+
+/// What comes before `end` in a text that goes on.
+pub(crate) fn passed(before: Unwrapping, bytes: &[u8], end: usize) -> Unwrapping {
+    let from = end.saturating_sub(LOOK_BACK);
+    let mut here = if from == 0 { before } else { Unwrapping::default() };
+    for byte in &bytes[from..end] {
+        here.skips(*byte);
+    }
+    here
+}
+
+/// The characters of an encoding at the end of `bytes` without the breaks between them, and where each of them is; not
+/// before `first`.
+fn unwrapped(before: Unwrapping, bytes: &[u8], first: usize) -> (Vec<u8>, Vec<usize>) {
+    let mut here = passed(before, bytes, first);
+    let (mut text, mut places) = (Vec::new(), Vec::new());
+    for (at, byte) in bytes.iter().enumerate().skip(first) {
+        if here.skips(*byte) {
+            continue;
+        }
+        if is_digit(*byte) {
+            text.push(*byte);
+            places.push(at);
+        } else {
+            text.clear();
+            places.clear();
+        }
+    }
+    (text, places)
+}
+
+impl Pieces {
+    fn new(sorted: Vec<Box<[u8]>>) -> Self {
+        let mut starts = vec![0; 1 << 10];
+        for piece in &sorted {
+            if let [one, two, ..] = **piece {
                 let (word, bit) = pair(one, two);
-                self.starts[word] & bit != 0 && self.begins(&bytes[start..])
+                starts[word] |= bit;
             }
-            _ => self.begins(&bytes[start..]),
-        };
-        (first..bytes.len()).find(|start| may_begin(*start)).unwrap_or(bytes.len())
+        }
+        Self { sorted, starts }
     }
 
     /// Whether something longer begins like this.
-    fn begins(&self, bytes: &[u8]) -> bool {
-        let at = self.pieces.partition_point(|piece| **piece <= *bytes);
-        self.pieces.get(at).is_some_and(|piece| piece.starts_with(bytes))
+    fn may_begin(&self, bytes: &[u8]) -> bool {
+        if let [one, two, ..] = bytes {
+            let (word, bit) = pair(*one, *two);
+            if self.starts[word] & bit == 0 {
+                return false;
+            }
+        }
+        let at = self.sorted.partition_point(|piece| **piece <= *bytes);
+        self.sorted.get(at).is_some_and(|piece| piece.starts_with(bytes))
     }
+}
+
+fn pair(first: u8, second: u8) -> (usize, u64) {
+    let number = usize::from(first) << 8 | usize::from(second);
+    (number >> 6, 1 << (number & 63))
 }
 
 impl fmt::Debug for Masker {
@@ -129,3 +187,5 @@ impl fmt::Debug for Masker {
         f.debug_struct("Masker").finish_non_exhaustive()
     }
 }
+
+const _: () = assert!(SHORTEST <= SHORTEST_PIECE && SHORTEST_PIECE <= wrapped::PIECE, "pieces say enough");

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use aho_corasick::AhoCorasick;
-
 use crate::forms::Forms;
-use crate::mask::table;
+use crate::table::{Patterns, Table, Unmaskable};
 use crate::value::SecretValue;
+use crate::wrapped::Unwrapping;
 
 /// The shortest form that is looked for in files. Passwords of test databases are words that programs are full of; tokens and
 /// keys are longer.
@@ -21,75 +20,92 @@ const PIECE: usize = 256 << 10;
 
 /// Looks for values, as they are and encoded.
 pub struct Search {
-    finder: Option<AhoCorasick>,
-    /// For each pattern, which secret it is of.
-    owners: Vec<usize>,
+    table: Option<Table>,
+    /// For each pattern, which secret it is of: those that are looked for as they are, and those that have breaks.
+    owners: [Vec<usize>; 2],
     names: Vec<String>,
 }
 
 impl Search {
     /// For values with their names.
-    #[must_use]
-    pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a SecretValue)>) -> Self {
-        let (mut patterns, mut owners, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    ///
+    /// # Errors
+    /// They cannot be looked for. Nothing that may have them may then be kept.
+    pub fn new<'a>(
+        secrets: impl IntoIterator<Item = (&'a str, &'a SecretValue)>,
+    ) -> Result<Self, Unmaskable> {
+        let (mut patterns, mut owners, mut names) =
+            (Patterns::default(), [Vec::new(), Vec::new()], Vec::new());
         for (owner, (name, value)) in secrets.into_iter().enumerate() {
             names.push(name.to_owned());
-            for form in Forms::whole(value).iter().filter(|form| form.len() >= SHORTEST) {
-                patterns.push(form[..form.len().min(MOST)].to_vec());
-                owners.push(owner);
+            let forms = Forms::whole(value);
+            for form in forms.plain().filter(|form| form.len() >= SHORTEST) {
+                patterns.plain.push(Box::from(&form[..form.len().min(MOST)]));
+                owners[0].push(owner);
+            }
+            for form in forms.wrapped().filter(|form| form.len() >= SHORTEST) {
+                patterns.wrapped.push(Box::from(&form[..form.len().min(MOST)]));
+                owners[1].push(owner);
             }
         }
-        let finder = if patterns.is_empty() { None } else { table(&patterns) };
-        Self { finder, owners, names }
+        let is_idle = owners.iter().all(Vec::is_empty);
+        let table = if is_idle { None } else { Some(Table::new(&patterns)?) };
+        Ok(Self { table, owners, names })
     }
 
     /// The name of a secret whose value is in there.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn read(&self, mut from: impl Read) -> io::Result<Option<&str>> {
-        if self.is_idle() {
-            return Ok(None);
-        }
-        // In large pieces: a stream is searched byte by byte, a piece several times as fast.
-        let mut buffer = vec![0; PIECE];
-        let mut filled = 0;
+    pub fn read(&self, from: impl Read) -> io::Result<Option<&str>> {
+        self.read_by(from, &mut Vec::new())
+    }
+
+    /// The same for many files, by way of one buffer.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_by(&self, mut from: impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<&str>> {
+        let Some(table) = &self.table else { return Ok(None) };
+        buffer.resize(PIECE, 0);
+        let mut walk = table.start(Unwrapping::default());
         loop {
-            let count = match from.read(&mut buffer[filled..]) {
+            let count = match from.read(buffer) {
+                Ok(0) => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 count => count?,
             };
-            filled += count;
-            if count > 0 && filled < buffer.len() {
-                continue;
+            let mut found = None;
+            table.read(&mut walk, &buffer[..count], |one| {
+                found = self.name(usize::from(one.is_wrapped), one.pattern);
+                true
+            });
+            if found.is_some() {
+                return Ok(found);
             }
-            if let Some(name) = self.bytes(&buffer[..filled]) {
-                return Ok(Some(name));
-            }
-            if count == 0 {
-                return Ok(None);
-            }
-            // What may be the beginning of a value.
-            buffer.copy_within(filled - (MOST - 1).., 0);
-            filled = MOST - 1;
         }
     }
 
     /// The name of a secret whose value is in these bytes.
     #[must_use]
     pub fn bytes(&self, bytes: &[u8]) -> Option<&str> {
-        let found = self.finder.as_ref()?.find(bytes)?;
-        self.name(found.pattern().as_usize())
+        let table = self.table.as_ref()?;
+        let mut found = None;
+        table.read(&mut table.start(Unwrapping::default()), bytes, |one| {
+            found = self.name(usize::from(one.is_wrapped), one.pattern);
+            true
+        });
+        found
     }
 
     /// Whether it finds nothing anyway.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.finder.is_none()
+        self.table.is_none()
     }
 
-    fn name(&self, pattern: usize) -> Option<&str> {
-        self.owners.get(pattern).and_then(|owner| self.names.get(*owner)).map(String::as_str)
+    fn name(&self, kind: usize, pattern: usize) -> Option<&str> {
+        self.owners[kind].get(pattern).and_then(|owner| self.names.get(*owner)).map(String::as_str)
     }
 }
 
@@ -107,7 +123,7 @@ mod tests {
     fn long_values_are_found_and_words_are_not() {
         let long = SecretValue::new(b"ghp_0123456789abcdef\n".to_vec()).unwrap();
         let word = SecretValue::new(b"postgres".to_vec()).unwrap();
-        let search = Search::new([("TOKEN", &long), ("PASSWORD", &word)]);
+        let search = Search::new([("TOKEN", &long), ("PASSWORD", &word)]).unwrap();
         let find = |text: &str| search.read(text.as_bytes()).unwrap().map(str::to_owned);
         assert_eq!(find("x ghp_0123456789abcdef y").as_deref(), Some("TOKEN"));
         // base64 of `user:ghp_0123456789abcdef`, as Docker's configuration has it.

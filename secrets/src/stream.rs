@@ -2,14 +2,17 @@
 
 use zeroize::Zeroizing;
 
-use crate::mask::{MASK, Masker};
+use crate::mask::{MASK, Masker, passed};
 use crate::value::SHORTEST;
+use crate::wrapped::Unwrapping;
 
 /// One stream. Less than [`PIECE`](crate::mask::PIECE) bytes are held back, and only those that may be the beginning of a
 /// value.
 #[derive(Default)]
 pub struct MaskedStream {
     held: Zeroizing<Vec<u8>>,
+    /// What came before it.
+    before: Unwrapping,
     /// So many of them belong to a value that began before.
     covered: usize,
     /// What was given last was a mask: a value that follows at once is part of the same.
@@ -21,7 +24,7 @@ impl MaskedStream {
     pub fn feed(&mut self, masker: &Masker, bytes: &[u8], give: &mut dyn FnMut(&[u8])) {
         let Some(finder) = masker.finder() else { return give(bytes) };
         self.held.extend_from_slice(bytes);
-        let unsure = finder.unsure_from(&self.held);
+        let unsure = finder.unsure_from(self.before, &self.held);
         self.release(masker, unsure, give);
     }
 
@@ -29,7 +32,7 @@ impl MaskedStream {
     /// is masked as well.
     pub fn finish(&mut self, masker: &Masker, give: &mut dyn FnMut(&[u8])) {
         let Some(finder) = masker.finder() else { return };
-        let begun = finder.unsure_from(&self.held);
+        let begun = finder.unsure_from(self.before, &self.held);
         let begun = if self.held.len() - begun < SHORTEST { self.held.len() } else { begun };
         self.release(masker, begun, give);
         self.covered = self.held.len();
@@ -39,7 +42,8 @@ impl MaskedStream {
     /// Gives on what lies before `end`.
     fn release(&mut self, masker: &Masker, end: usize, give: &mut dyn FnMut(&[u8])) {
         let Some(finder) = masker.finder() else { return };
-        let mut secret = union(self.covered, finder.find(&self.held).filter(|(start, _)| *start < end));
+        let found = finder.find(self.before, &self.held);
+        let mut secret = union(self.covered, found.into_iter().filter(|(start, _)| *start < end));
         // What may be longer than it looks is found again, but for the part that is known already.
         let covered = secret.last().map_or(0, |(_, last)| last.saturating_sub(end));
         let mut at = 0;
@@ -61,6 +65,7 @@ impl MaskedStream {
             give(&self.held[at..end]);
             self.masked = false;
         }
+        self.before = passed(self.before, &self.held, end);
         let mut rest = Zeroizing::new(self.held[end..].to_vec());
         std::mem::swap(&mut self.held, &mut rest);
         self.covered = covered;

@@ -1,12 +1,13 @@
 //! The secrets of an attempt: where their values come from, and what keeps them out of everything that is kept.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use cullet_cache::ActionSecret;
-use cullet_secrets::{Masker, Search, SecretValue};
+use cullet_secrets::{Masker, Search, SecretValue, Unmaskable};
 use serde::{Deserialize, Serialize};
 
 use crate::{AttemptReport, Conclusion};
@@ -104,8 +105,15 @@ impl StepSecrets {
                 permanent(format!("the secret `{}` cannot be in a variable: {problem}", file.name))
             })?;
         }
-        let masker = Masker::new(files.iter().map(|file| &file.value));
+        // The machine's failure: nothing of the step has run, and nothing is wrong with it.
+        let unmaskable = |error: Unmaskable| SecretFault {
+            message: format!("the step '{step}' is not run, because it has secrets"),
+            permanent: false,
+            source: Some(error.into()),
+        };
+        let masker = Masker::new(files.iter().map(|file| &file.value)).map_err(unmaskable)?;
         let search = Search::new(files.iter().map(|file| (file.name.as_str(), &file.value)));
+        let search = search.map_err(unmaskable)?;
         Ok(Self { files, masker: Arc::new(masker), search: Some(Arc::new(search)) })
     }
 }
@@ -128,6 +136,14 @@ impl Masks {
     pub fn text(&self, text: &mut String) {
         if let Some(masker) = self.0.get().filter(|masker| !masker.is_idle()) {
             *text = masker.text(text);
+        }
+    }
+
+    /// The same for what need not be text.
+    pub fn bytes<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.0.get().filter(|masker| !masker.is_idle()) {
+            Some(masker) => masker.bytes(bytes).into(),
+            None => bytes.into(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! What runs beside a step.
 
+use std::sync::Arc;
+
 use cullet_cache::services::Ready;
+use cullet_secrets::Masker;
 
 use crate::ImageRoot;
 
@@ -19,6 +22,8 @@ pub struct ServiceLaunch {
     pub image: ImageRoot,
     /// When it is ready; none for as soon as its program was started.
     pub ready: Option<Ready>,
+    /// What masks all that is printed beside the step, and by it: the same for all of its services.
+    pub masker: Arc<Masker>,
 }
 
 /// What an image says of the program that is run in it, where nobody says anything else.

@@ -9,7 +9,7 @@ use cullet_secrets::SecretValue;
 use cullet_worker::plain::PlainExecutor;
 use cullet_worker::{ExecuteError, SecretFile};
 use support::image::{Image, is_root, link};
-use support::{Step, config, launcher, run, run_in, runtime, sandbox, step};
+use support::{Step, config, eventually, launcher, run, run_in, runtime, sandbox, step};
 
 const CANARY: &str = "canary-0123456789";
 
@@ -38,7 +38,64 @@ fn holds(dir: &Path) -> bool {
     })
 }
 
+/// Whether the value is in what a process has written in its memory, which root alone can read.
+fn remembers(process: u32, value: &str) -> bool {
+    let memory = std::fs::File::open(format!("/proc/{process}/mem")).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    maps.lines().filter(|line| line.contains(" rw")).any(|line| {
+        let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let [from, to] = [from, to].map(|number| u64::from_str_radix(number, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        let read = std::os::unix::fs::FileExt::read_at(&memory, &mut bytes, from).unwrap_or(0);
+        bytes[..read].windows(value.len()).any(|window| window == value.as_bytes())
+    })
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    children.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
 both_users! {
+    fn is_forgotten_by_all_but_the_steps_own_program() {
+        if !is_root() {
+            return;
+        }
+        // Of what is freed, the beginning is overwritten anyway.
+        let (in_env, in_file) = ("the-end-of-a-variable", "the-end-of-a-file");
+        let value = |end: &str| format!("{}{end}", "0123456789abcdef".repeat(20)).into_bytes();
+        for image in [None, Some(Image::new())] {
+            let script = "echo started; sleep 1000 & wait";
+            let step = image.as_ref().map_or_else(|| step(script), |image| image.step(script));
+            let step = with(step, vec![secret("A", &value(in_env), true), secret("B", &value(in_file), false)]);
+            let (sandbox, cancel, log) = (sandbox(), step.cancel.clone(), step.log.clone());
+            std::thread::scope(|scope| {
+                let found = scope.spawn(|| {
+                    eventually("the step starts", || log.stdout().contains("started"));
+                    let launcher = sandbox.launcher_pid();
+                    let first = children(launcher)[0];
+                    let programs = children(first);
+                    let has = |process| [in_env, in_file].map(|end| remembers(process, end));
+                    let found = (has(launcher), has(first), has(programs[0]));
+                    cancel.cancel();
+                    found
+                });
+                run_in(&sandbox, &step);
+                assert_eq!(found.join().unwrap(), ([false; 2], [false; 2], [true, false]));
+            });
+        }
+    }
+
+    fn goes_through_a_launcher_that_nobody_else_may_look_into() {
+        let sandbox = sandbox();
+        let of = |process: &str| {
+            std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{process}/environ")).unwrap())
+        };
+        let launcher = of(&sandbox.launcher_pid().to_string());
+        assert!(is_root() || launcher != of("self"), "{launcher}");
+        assert_eq!(run_in(&sandbox, &step("echo fine")).ok(), "fine");
+    }
+
     fn is_a_file_in_memory_that_only_the_step_can_read() {
         let step = with(
             step("cd /run/secrets; stat -c '%n %a %U' *; cat TOKEN; echo $((1 + 1)) > /run/x || echo no; true > TOKEN || echo no; \

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cullet_cache::{ActionResult, BlobStore, Output, OutputKind};
 use cullet_digest::{Digest, TreeRef};
+use cullet_worker::Masks;
 
 use self::how::How;
 use self::token::{Cause, Window};
@@ -70,8 +71,14 @@ impl Verdicts {
     }
 }
 
-/// Compares what two executions left.
-pub(crate) async fn compare(blobs: &dyn BlobStore, first: &ActionResult, second: &ActionResult) -> Found {
+/// Compares what two executions left, whose secrets `masks` has: they are masked before anything else is done with what is
+/// shown, because it is cut.
+pub(crate) async fn compare(
+    blobs: &dyn BlobStore,
+    first: &ActionResult,
+    second: &ActionResult,
+    masks: &Masks,
+) -> Found {
     let window = Window {
         from_ms: first.started_at_ms,
         to_ms: second.started_at_ms.saturating_add(second.duration_ms),
@@ -92,7 +99,7 @@ pub(crate) async fn compare(blobs: &dyn BlobStore, first: &ActionResult, second:
             if files.iter().any(|file: &FileDifference| file.path == difference.path) {
                 continue;
             }
-            files.push(file(blobs, difference, window).await);
+            files.push(file(blobs, difference, (window, masks)).await);
         }
     }
     if files.is_empty() && !more { Found::Same } else { Found::Differs { files, more } }
@@ -147,17 +154,27 @@ fn leaf(kind: Option<&OutputKind>) -> Option<Leaf> {
     }
 }
 
-async fn file(blobs: &dyn BlobStore, difference: Difference, window: Window) -> FileDifference {
-    let Difference { path, old, new } = difference;
+async fn file(
+    blobs: &dyn BlobStore,
+    difference: Difference,
+    (window, masks): (Window, &Masks),
+) -> FileDifference {
+    let Difference { mut path, old, new } = difference;
+    masks.text(&mut path);
     let (what, how) = match (old, new) {
         (Some(Leaf::File { digest: old, .. }), Some(Leaf::File { digest: new, .. })) if old != new => {
-            ("content".to_owned(), contents(blobs, old, new, window).await)
+            ("content".to_owned(), contents(blobs, (old, new), (window, masks)).await)
         }
         (Some(Leaf::File { executable, .. }), Some(Leaf::File { .. })) => {
             let which = if executable { "first" } else { "second" };
             (format!("executable only after the {which} execution"), How::default())
         }
         (Some(Leaf::Symlink(old)), Some(Leaf::Symlink(new))) => {
+            let [old, new] = [old, new].map(|target| {
+                let mut target = target.into_string();
+                masks.text(&mut target);
+                target
+            });
             let causes = [token::cause(&old, &new, window)].into();
             let excerpt = vec![
                 format!("- {}", crate::ui::clean::line(&old)),
@@ -173,7 +190,11 @@ async fn file(blobs: &dyn BlobStore, difference: Difference, window: Window) -> 
     FileDifference { path, what, how }
 }
 
-async fn contents(blobs: &dyn BlobStore, old: Digest, new: Digest, window: Window) -> How {
+async fn contents(
+    blobs: &dyn BlobStore,
+    (old, new): (Digest, Digest),
+    (window, masks): (Window, &Masks),
+) -> How {
     let read = async |digest: Digest| {
         if digest.size() > MOST_BYTES {
             return None;
@@ -182,7 +203,14 @@ async fn contents(blobs: &dyn BlobStore, old: Digest, new: Digest, window: Windo
     };
     let sizes = || vec![format!("{} bytes, then {}; not looked into", old.size(), new.size())];
     match (read(old).await, read(new).await) {
-        (Some(old), Some(new)) => how::compare(&old, &new, window),
+        (Some(old), Some(new)) => {
+            let (old, new) = (masks.bytes(&old), masks.bytes(&new));
+            if old == new {
+                let excerpt = vec!["only what is masked in it".to_owned()];
+                return How { causes: [Cause::Unknown].into(), excerpt };
+            }
+            how::compare(&old, &new, window)
+        }
         _ => How { causes: [Cause::Unknown].into(), excerpt: sizes() },
     }
 }

@@ -5,10 +5,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::SecretValue;
 
+mod wrapped;
+
 fn masker(values: &[&[u8]]) -> Masker {
     let values: Vec<SecretValue> =
         values.iter().map(|value| SecretValue::new(value.to_vec()).unwrap()).collect();
-    Masker::new(&values)
+    Masker::new(&values).unwrap()
 }
 
 /// What comes out of pieces of these sizes, over and over.
@@ -36,6 +38,12 @@ fn every_form_is_masked_wherever_it_is_cut() {
         URL_SAFE_NO_PAD.encode([b"abc".as_slice(), secret].concat()),
         "p%40ss%2Fw%22rd%27%3C%C3%A9%2B%3F%3E".to_owned(),
         "p%40ss%2fw%22rd'%3c%c3%a9%2b%3f%3e".to_owned(),
+        // Go's segments of paths, and users with passwords; RFC 3986; `encodeURI`.
+        "p@ss%2Fw%22rd%27%3C%C3%A9+%3F%3E".to_owned(),
+        "p%40ss%2Fw%22rd%27%3C%C3%A9+%3F%3E".to_owned(),
+        "p@ss%2Fw%22rd'%3C%C3%A9+%3F%3E".to_owned(),
+        "p@ss%2fw%22rd'%3c%c3%a9+%3f%3e".to_owned(),
+        "p@ss/w%22rd'%3C%C3%A9+?%3E".to_owned(),
         r#"p@ss/w\"rd'<é+?>"#.to_owned(),
         r#"p@ss/w\"rd'<\u00e9+?>"#.to_owned(),
         r#"p@ss/w\"rd'\u003cé+?\u003e"#.to_owned(),

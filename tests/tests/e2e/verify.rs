@@ -92,3 +92,37 @@ fn a_step_that_fails_once_is_not_the_same() {
     let ended = |step: &Value| step["ended"].as_str().is_some_and(|ended| ended.contains("exit code 7"));
     assert!(steps.iter().all(ended), "{said}");
 }
+
+/// Values of less than 12 bytes may be in outputs.
+const WITH_SECRETS: &str = "\
+cullet: 1
+steps:
+  leaky:
+    secrets: { PASSWORD: env, LONG: env }
+    run: |
+      p=$(cat /run/secrets/PASSWORD)
+      echo \"$(printf %0155d 0) $p $(date +%s%N)\" > text
+      printf '\\000\\001%s%s' \"$(date +%s%N)\" $p > binary
+      mkdir dir && ln -s \"$p/$(date +%s%N)\" dir/link && date +%s%N > \"dir/$p\"
+      head -n 1 /run/secrets/LONG > line; date +%s%N >> line
+    outputs: { text: text, binary: binary, dir: dir, line: line }
+";
+
+#[test]
+fn values_are_masked_in_what_differs() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(WITH_SECRETS));
+    for format in ["json", "human"] {
+        let mut command = user.command(checkout.path(), ["verify", "leaky", "--format", format]);
+        let output = command.env("PASSWORD", "hnt2r-pw").env("LONG", "first-line-of-it\nsecond-one").output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for shown in ["dir/link", "dir/***", "text", "binary", "line", "- ***", "***/"] {
+            assert!(said.contains(shown), "{shown}: {said}");
+        }
+        // Not even the beginning of one, where a line was cut.
+        for hidden in ["hnt2r", "nt2r-pw", "68 6e 74", "first-line"] {
+            assert!(!said.contains(hidden), "{hidden}: {said}");
+        }
+    }
+}

@@ -33,7 +33,7 @@ impl Canary {
     fn new(steps: &str) -> Self {
         let text =
             steps.replace("SECRETS", SECRETS.trim_matches('\n')).replace("LEAK", LEAK.trim_matches('\n'));
-        let checkout = Checkout::of_pipeline(&format!("cullet: 1\nsteps:\n{text}"));
+        let checkout = Checkout::of_pipeline(&format!("cullet: 1\nname: canary\nsteps:\n{text}"));
         checkout.write("secret.txt", &format!("{}\n", value("file")));
         checkout.write("other.txt", &format!("{}\n", value("command")));
         checkout.write("config.toml", &config(&vault(value("vault"))));
@@ -106,13 +106,42 @@ LEAK
         canary.text(arguments);
     }
     let log = canary.text(&["logs", "good"]);
-    // Five secrets, each in ten forms, of which some are several lines.
-    assert!(log.matches("***").count() >= 45, "{log}");
+    // Five secrets, each in fifteen forms, of which some are several lines.
+    assert!(log.matches("***").count() >= 70, "{log}");
     let exposed = log.lines().find(|line| line.starts_with("EXPOSED=")).unwrap_or_default();
     assert_eq!(exposed, "EXPOSED=***", "{log}");
     canary.text(&["why", "good"]);
     canary.text(&["graph"]);
     canary.text(&["doctor"]);
+}
+
+#[test]
+fn no_value_is_left_in_volumes() {
+    let canary = Canary::new(
+        r#"
+  login:
+SECRETS
+    caches: { /tmp/a: a, /tmp/b: b, /tmp/c: c }
+    run: |
+      mkdir /tmp/a/.docker
+      printf '{"auth": "%s"}' "$(printf 'user:%s' "$(cat /run/secrets/FROM_FILE)" | base64)" > /tmp/a/.docker/config.json
+      printf '//registry/:_authToken=%s' "$EXPOSED" > /tmp/b/npmrc
+      echo fine > /tmp/c/file
+  after:
+    needs: [login]
+    caches: { /tmp/a: a, /tmp/b: b, /tmp/c: c }
+    run: echo "[$(cd /tmp && find a b c -type f)]"
+"#,
+    );
+    let text = canary.text(&["run", "--progress", "plain"]);
+    for (volume, place, secret) in [("a", ".docker/config.json", "FROM_FILE"), ("b", "npmrc", "EXPOSED")] {
+        let said = format!(
+            "what it wrote to the cache '{volume}' is not kept: '{place}' has the value of the secret {secret} in it"
+        );
+        assert_eq!(text.matches(&said).count(), 1, "{said}: {text}");
+    }
+    assert_eq!(canary.text(&["logs", "after"]).lines().next(), Some("[c/file]"));
+    canary.assert_clean();
 }
 
 #[test]

@@ -12,9 +12,13 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 /// In all of them; nothing else has it.
 pub(crate) const MARK: &str = "cnry";
 
+/// Makes a value one whose encodings have several lines, as tokens have that are made for a few minutes.
+const LONG: &str = "R7vQm2Zx9LkTn4WcYb8HsJd1FgUoPe6AiBq3XtCyVw5KjMrSaNhGzEfDlIuOx0PvQ7mZ2xL9kT4nWcY8bHs1JdF";
+
 /// One for each place.
 pub(crate) fn value(place: &str) -> String {
-    format!("{MARK}/{place}+0123456789=&\"x'{place}")
+    let more = if place == "file" { LONG } else { "" };
+    format!("{MARK}/{place}+0123456789=&\"x'{place}{more}")
 }
 
 /// Prints every secret in every form, in pieces as well.
@@ -26,6 +30,8 @@ pub(crate) const LEAK: &str = r#"
         od -An -v -tx1 $f | tr -d ' \n'; echo; od -An -v -tx1 $f | tr -d ' \n' | tr a-f A-F; echo
         sed 's/%/%25/g; s#/#%2F#g; s/+/%2B/g; s/=/%3D/g; s/&/%26/g; s/"/%22/g' $f; echo
         sed 's/\\/\\\\/g; s/"/\\"/g' $f >&2; echo >&2
+        base64 $f; printf 'x-access-token:%s' "$(cat $f)" | base64; echo "x$(cat $f)" | base64 -w 64 | sed 's/$/\r/'
+        printf 'a: %s\n' "$(cat $f)" | base64 | sed 's/^/      /'; od -An -v -tx1 $f | tr -d ' \n' | fold -w 60; echo
       done
       env | grep EXPOSED; set -x; : "$EXPOSED"; set +x
 "#;
@@ -40,7 +46,12 @@ fn forms(places: &[&str]) -> AhoCorasick {
             let text = STANDARD_NO_PAD.encode([vec![0; before], value(place).into_bytes()].concat());
             // Four characters that have only bits of the value, and the twelve behind them.
             forms.push(text.as_bytes()[4..20].to_vec());
+            // Of a line in the middle.
+            forms.extend(text.as_bytes()[4..text.len() - 4].chunks_exact(12).map(<[u8]>::to_vec));
         }
+        let hex: String = value(place).bytes().map(|byte| format!("{byte:02x}")).collect();
+        forms.extend(hex.as_bytes()[10..].chunks_exact(16).map(<[u8]>::to_vec));
+        forms.extend(value(place).as_bytes()[5..].chunks_exact(12).map(<[u8]>::to_vec));
     }
     AhoCorasick::new(forms).unwrap()
 }

@@ -1,10 +1,13 @@
 //! The services of an attempt: their images, and what is run in them.
 
+use std::sync::Arc;
+
 use cullet_cache::services::{self, Service, ServicesError};
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::Attempt;
+use crate::secrets::StepSecrets;
 use crate::{HeldRoot, ImageFault, ImageRoots, ServiceLaunch};
 
 /// Why a step cannot have the images that its services run in.
@@ -43,7 +46,7 @@ impl Beside {
     }
 
     /// What is to be started.
-    pub(super) fn launches(&self) -> Vec<ServiceLaunch> {
+    pub(super) fn launches(&self, secrets: &StepSecrets) -> Vec<ServiceLaunch> {
         let launch = |(service, held): &(Service, HeldRoot)| ServiceLaunch {
             name: service.name.clone(),
             arguments: service.command.clone().unwrap_or_else(|| held.program.arguments.clone()),
@@ -51,6 +54,7 @@ impl Beside {
             working_directory: held.program.directory(),
             image: held.root.clone(),
             ready: service.ready.clone(),
+            masker: Arc::clone(&secrets.masker),
         };
         self.0.iter().map(launch).collect()
     }

@@ -23,7 +23,7 @@ use crate::images::HeldRoot;
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 use crate::secrets::{Masks, SecretFault, StepSecrets};
-use crate::volumes::{AttemptVolumes, VolumeUse};
+use crate::volumes::{AttemptVolumes, Leaving, VolumeUse};
 
 /// Runs attempts, any number at a time: how many is the business of whoever assigns them.
 #[derive(Debug)]
@@ -194,12 +194,12 @@ impl Worker {
         let Some(volumes) = self.volumes(&attempt, &scratch, &cancel).await else {
             return AttemptReport::Cancelled { result: None };
         };
-        let StepSecrets { files, masker, search } = secrets;
         let log_bytes = least(self.config.log_bytes, attempt.limits.log_bytes);
+        let services = beside.launches(&secrets);
+        let StepSecrets { files, masker, search } = secrets;
         let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
         let plain = launch(&attempt, root, &inputs, &scratch);
-        let services = beside.launches();
         let launch = Launch { secrets: files, caches: volumes.mounts(), services, ..plain };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
@@ -207,7 +207,7 @@ impl Worker {
         let execution = match executed {
             Ok(execution) => execution,
             Err(error) => {
-                volumes.end(false, false).await;
+                volumes.end(Leaving { masks: attempt.masks, ..Leaving::default() }).await;
                 return infra(&error);
             }
         };
@@ -217,7 +217,7 @@ impl Worker {
             config: Arc::clone(&self.config),
             stores: self.stores.clone(),
             attempt: attempt.clone(),
-            secrets: search,
+            secrets: search.clone(),
         };
         let runtime = Handle::current();
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;
@@ -227,7 +227,9 @@ impl Worker {
         let is_own = attempt.visit.as_ref().is_none_or(|visit| visit.after_failure);
         let succeeded = matches!(report, AttemptReport::Succeeded { .. });
         // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
-        volumes.end(succeeded && is_own, attempt.action.requires(NETWORK)).await;
+        let reachable = attempt.action.requires(NETWORK);
+        let (succeeded, masks) = (succeeded && is_own, attempt.masks);
+        volumes.end(Leaving { succeeded, reachable, search, masks }).await;
         report
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::AtFlags;
+use cullet_secrets::Search;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,7 @@ use super::store::Inner;
 use super::{VolumeError, VolumeMount, VolumeUse, Volumes};
 use crate::attempt::sentence;
 use crate::layers::open_dir;
+use crate::secrets::Masks;
 
 /// Where the workspace is for a step.
 const WORKSPACE: &str = "/workspace/";
@@ -35,6 +37,18 @@ pub(crate) struct AttemptVolumes {
 struct Volume {
     wanted: VolumeUse,
     had: Had,
+}
+
+/// How an attempt has left its volumes.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    pub(crate) succeeded: bool,
+    /// Whether somebody may still hold open what it wrote.
+    pub(crate) reachable: bool,
+    /// Looks for what must not be in them.
+    pub(crate) search: Option<Arc<Search>>,
+    /// What is secret in what is said of them.
+    pub(crate) masks: Masks,
 }
 
 #[derive(Debug)]
@@ -130,9 +144,8 @@ impl AttemptVolumes {
         }
     }
 
-    /// The attempt has ended. What it wrote is kept if it has succeeded; `reachable` says whether somebody may still hold
-    /// it open.
-    pub(crate) async fn end(self, succeeded: bool, reachable: bool) {
+    /// The attempt has ended. What it wrote is kept if it has succeeded.
+    pub(crate) async fn end(self, left: Leaving) {
         if self.volumes.is_empty() {
             return;
         }
@@ -142,11 +155,11 @@ impl AttemptVolumes {
             let Some(inner) = inner else { return };
             for volume in volumes {
                 let Had::Copy(mut copy, turn) = volume.had else { continue };
-                let kept = match succeeded {
-                    true => inner.publish(&mut copy, reachable),
+                let kept = match left.succeeded {
+                    true => inner.publish(&mut copy, &left),
                     false => unmounted(&copy).map(|()| false),
                 };
-                inner.say(&step, &volume.wanted, &copy, kept);
+                inner.say(&step, (&volume.wanted, &copy), kept, &left.masks);
                 drop(copy);
                 drop(turn);
             }
@@ -165,7 +178,13 @@ fn remove_place(upper: &File, path: &Path) -> io::Result<()> {
 }
 
 impl Inner {
-    fn say(&self, step: &str, wanted: &VolumeUse, copy: &Copy, kept: Result<bool, VolumeError>) {
+    fn say(
+        &self,
+        step: &str,
+        (wanted, copy): (&VolumeUse, &Copy),
+        kept: Result<bool, VolumeError>,
+        masks: &Masks,
+    ) {
         match kept {
             Ok(false) => {}
             Ok(true) => {
@@ -177,11 +196,15 @@ impl Inner {
             Err(error) => {
                 let what = match &error {
                     VolumeError::TooLarge(_) => "large",
+                    VolumeError::Secret { .. } => "secret",
                     _ => "trouble",
                 };
                 if self.is_news(&copy.place, what) {
-                    let text = format!("what it wrote to the cache '{}' is not kept", wanted.volume);
-                    self.warn(step, &text, &error);
+                    let volume = &wanted.volume;
+                    let mut text =
+                        format!("what it wrote to the cache '{volume}' is not kept: {}", sentence(&error));
+                    masks.text(&mut text);
+                    self.config.events.tell(step, true, text);
                 }
             }
         }

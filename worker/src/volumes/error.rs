@@ -25,6 +25,14 @@ pub enum VolumeError {
     /// It has grown too large.
     #[error("it would take more than the {0} bytes that a volume may have")]
     TooLarge(u64),
+    /// A value that nobody else may see.
+    #[error("'{path}' has the value of the secret {secret} in it")]
+    Secret {
+        /// Where, below the volume. A name may be what has it: to be masked.
+        path: String,
+        /// The name of the secret.
+        secret: String,
+    },
     /// It could not be mounted.
     #[error("it could not be mounted: {0}")]
     Unmounted(String),

@@ -19,6 +19,7 @@ mod flatten;
 mod place;
 mod publish;
 mod record;
+mod search;
 mod settle;
 mod store;
 mod sweep;
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use attempt::AttemptVolumes;
+pub(crate) use attempt::{AttemptVolumes, Leaving};
 pub use error::VolumeError;
 pub use evict::{Evicted, VolumeInfo};
 pub use store::{Volumes, VolumesConfig};

@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use super::copy::Copy;
 use super::flatten::Flattening;
 use super::record::{self, Layer, Record, boot};
+use super::search::{Linked, search_all};
 use super::store::Inner;
 use super::sweep::remove_all;
 use super::tidy::tidy;
-use super::{VolumeError, VolumeMount};
+use super::{Leaving, VolumeError, VolumeMount};
 
 /// More layers than this are made one. Stacking one more takes a rename, whatever is in the volume, and merging takes
 /// seconds where it has 50,000 files: links for all of them, and then their removal. Looking for a file that is not there
@@ -20,14 +21,14 @@ pub(super) const MOST_LAYERS: usize = 16;
 
 impl Inner {
     /// Blocks; removes what the step had of the volume in any case. Whether there is a new version: what a step only reads
-    /// stays what it was. With `reachable`, somebody may still hold open what the step wrote.
-    pub(super) fn publish(&self, copy: &mut Copy, reachable: bool) -> Result<bool, VolumeError> {
+    /// stays what it was.
+    pub(super) fn publish(&self, copy: &mut Copy, left: &Leaving) -> Result<bool, VolumeError> {
         unmounted(copy)?;
         let upper = copy.draft.upper();
         if is_empty(&upper)? {
             return Ok(false);
         }
-        let (made, layer) = self.prepare(copy, &upper, reachable)?;
+        let (made, layer) = self.prepare(copy, &upper, left)?;
         let mut layers = match made {
             Made::OneMore => copy.base.clone().map(|base| base.layers).unwrap_or_default(),
             Made::All => Vec::new(),
@@ -48,11 +49,15 @@ impl Inner {
         &self,
         copy: &Copy,
         upper: &Path,
-        reachable: bool,
+        left: &Leaving,
     ) -> Result<(Made, (PathBuf, u64)), VolumeError> {
-        let (most, owner) = (self.config.volume_bytes, self.config.owner);
+        let (most, owner, reachable) = (self.config.volume_bytes, self.config.owner, left.reachable);
+        let search = |dir: &Path, linked| {
+            left.search.as_ref().map_or(Ok(()), |search| search_all(search, dir, linked))
+        };
         if !reachable {
             let bytes = tidy(upper, owner, most)?.bytes;
+            search(upper, Linked::Searched)?;
             if is_stackable(copy.base.as_ref(), bytes, most) {
                 return Ok((Made::OneMore, (upper.to_owned(), bytes)));
             }
@@ -62,6 +67,10 @@ impl Inner {
         layers.reverse();
         let flat = copy.draft.path().join("flat");
         let size = Flattening { layers: &layers, copy_upper: reachable, owner, most }.make(&flat)?;
+        if reachable {
+            // What nobody can write to any more: the copies.
+            search(&flat, Linked::Known)?;
+        }
         Ok((Made::All, (flat, size.bytes)))
     }
 

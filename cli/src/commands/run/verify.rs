@@ -116,7 +116,7 @@ impl Verifying {
         cancel: CancellationToken,
     ) {
         let AttemptReport::Succeeded { result: first, .. } = first else { return };
-        let step = attempt.label.clone();
+        let (step, masks) = (attempt.label.clone(), attempt.masks.clone());
         if self.steps.binary_search(&step).is_err() {
             return;
         }
@@ -127,7 +127,9 @@ impl Verifying {
         // What an earlier step left in a volume must make no difference.
         let without_volumes = Attempt { caches: Vec::new(), ..attempt };
         let found = match worker.run(without_volumes, Unheard, cancel).await {
-            AttemptReport::Succeeded { result: second, .. } => verify::compare(blobs, first, &second).await,
+            AttemptReport::Succeeded { result: second, .. } => {
+                verify::compare(blobs, first, &second, &masks).await
+            }
             AttemptReport::Failed { result, reason, .. } => {
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 Found::Ended(format!("the second time it failed with exit code {}{reason}", result.exit_code))

@@ -83,21 +83,21 @@ fn run(
     // Whoever visits a step that has ended needs none.
     let checks = Cell::new(Checks::new(&request, world)?);
     let wait =
-        |program: &Program| Ok(start(program, checks.take(), channel, world.owners)?.wait(channel, launcher));
+        |program: Program| Ok(start(program, checks.take(), channel, world.owners)?.wait(channel, launcher));
     let (visitor, program) = (Visitor::of(&request, world)?, Program::new(&request, world)?);
     // The step's secrets are where it finds them.
     drop(request);
     let visitor = match visitor {
-        Some(visitor) if !visitor.after_failure => return wait(&visitor.sit_down(channel)?),
+        Some(visitor) if !visitor.after_failure => return wait(visitor.sit_down(channel)?),
         visitor => visitor,
     };
-    let report = wait(&program)?;
+    let report = wait(program)?;
     if let (Some(visitor), StepReport::Ended(Report { ending, .. })) = (visitor, &report)
         && *ending != Ending::Code(0)
         && let Ok(program) = visitor.sit_down(channel)
     {
         // How the step ended is known; how the visit ends changes nothing.
-        let _: Result<StepReport, Fault> = wait(&program);
+        let _: Result<StepReport, Fault> = wait(program);
     }
     Ok(report)
 }
@@ -149,6 +149,8 @@ fn enter(launcher: &Launcher, request: &StepRequest, alive: Option<OwnedFd>) -> 
 
 /// From a fork of the launcher to a process that has nothing but what the step may have.
 fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
+    // Of a process that is hidden as the launcher is, it belongs to root, and the id maps are written there.
+    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).during("own /proc/self")?;
     let mut namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -209,8 +211,9 @@ struct Running {
     checks: Checks,
 }
 
+/// Starts it. This process forgets what it was started with.
 fn start(
-    program: &Program,
+    program: Program,
     checks: Checks,
     channel: BorrowedFd<'_>,
     owners: Option<Owners>,

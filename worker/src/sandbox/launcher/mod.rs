@@ -140,6 +140,8 @@ impl Prepared {
         let alive = sys::own_pidfd().during("watch the launcher")?;
         let masks = Masks::new(&view.stage)?;
         let filter = filter::compile()?;
+        // Values of secrets come by here. All that needs a `/proc/self` of its own is done; steps have their own.
+        sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).during("hide the launcher")?;
         Ok(Self { standing, config, view, own_proc, masks, filter, alive })
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, execve, setsid};
+use zeroize::Zeroize as _;
 
 use super::super::fault::Fault;
 use super::super::protocol::StepRequest;
@@ -42,8 +43,9 @@ pub(super) struct Program {
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
     pub(super) fn new(request: &StepRequest, world: &World) -> Result<Self, Fault> {
-        let program = Self::of(request, &request.arguments, &request.env, world)?;
-        Ok(Self { file_bytes: request.file_bytes, ..program })
+        let mut program = Self::of(request, &request.arguments, &request.env, world)?;
+        program.file_bytes = request.file_bytes;
+        Ok(program)
     }
 
     /// The same with other arguments and another environment.
@@ -77,8 +79,9 @@ impl Program {
     }
 
     /// The same at a terminal.
-    pub(super) fn at(self, terminal: OwnedFd) -> Self {
-        Self { terminal: Some(terminal), ..self }
+    pub(super) fn at(mut self, terminal: OwnedFd) -> Self {
+        self.terminal = Some(terminal);
+        self
     }
 
     /// Becomes the program. Whatever is wrong is said on standard error, as a shell would.
@@ -119,6 +122,13 @@ impl Program {
 
     fn exec(&self, path: &CStr) -> Result<Infallible, Errno> {
         execve(path, &self.arguments, &self.env)
+    }
+}
+
+/// Some of the variables may have values of secrets.
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.env.drain(..).for_each(|variable| variable.into_bytes().zeroize());
     }
 }
 

@@ -1,5 +1,5 @@
 //! The step's secrets as files. They are in a filesystem of the step's own that lives in memory and is never swapped
-//! (ramfs), which nobody outside of the step's mount namespace ever sees.
+//! (ramfs), which is mounted in the step's mount namespace alone.
 
 use std::ffi::CString;
 use std::fs::{DirBuilder, OpenOptions};
@@ -55,10 +55,12 @@ fn write(path: &Path, secret: &SecretFile, owner: Option<u32>) -> std::io::Resul
 
 /// As a variable of the step's program.
 pub(super) fn variable(secret: &SecretFile) -> Result<CString, Fault> {
-    let mut text = Vec::with_capacity(secret.name.len() + secret.value.expose().len() + 2);
+    let value = secret.value.for_env();
+    // With the NUL at its end and nothing more: what has another size is copied, and the copy before that stays.
+    let mut text = Vec::with_capacity(secret.name.len() + value.len() + 2);
     text.extend_from_slice(secret.name.as_bytes());
     text.push(b'=');
-    text.extend_from_slice(secret.value.for_env());
+    text.extend_from_slice(value);
     CString::new(text)
         .map_err(|_| Fault::new(format!("pass the secret {} with a NUL byte", secret.name), libc::EINVAL))
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cullet_cache::services::{Check, Ready};
+use cullet_secrets::Masker;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -35,6 +36,7 @@ pub(super) struct Beside {
     following: JoinHandle<Result<Exit, ExecuteError>>,
     ended: Option<Result<Exit, ExecuteError>>,
     last: Arc<Mutex<LastLines>>,
+    masker: Arc<Masker>,
     began: Instant,
 }
 
@@ -52,6 +54,7 @@ impl Beside {
     ) -> Result<Self, ExecuteError> {
         let (stop, signal) = stop_signal().map_err(|source| setup("create a pipe", source))?;
         let (name, ready, began) = (launch.name.clone(), launch.ready.clone(), Instant::now());
+        let masker = Arc::clone(&launch.masker);
         let (log, last) = log.of_service(&name);
         let (tell, channel) = oneshot::channel();
         let names = names.to_vec();
@@ -65,7 +68,7 @@ impl Beside {
             ended
         });
         let (ground, channel) = (Arc::clone(ground), Some(channel));
-        Ok(Self { name, ready, ground, stop, channel, following, ended: None, last, began })
+        Ok(Self { name, ready, ground, stop, channel, following, ended: None, last, masker, began })
     }
 
     /// What ends when it is ready, with a sentence where it is not in time; and what ends when it ends.
@@ -74,6 +77,7 @@ impl Beside {
     ) -> (impl Future<Output = Result<(), String>> + use<>, impl Future<Output = NoStep> + use<'_>) {
         let (channel, ready) = (self.channel.take(), self.ready.clone());
         let (name, ground, last) = (self.name.clone(), Arc::clone(&self.ground), Arc::clone(&self.last));
+        let masker = Arc::clone(&self.masker);
         let until_ready = async move {
             let Some(Ok(channel)) = async { Some(channel?.await) }.await else {
                 // It has ended, which is seen by the other.
@@ -82,7 +86,7 @@ impl Beside {
             let (timeout, interval) = ready
                 .as_ref()
                 .map_or((STARTING, Duration::ZERO), |ready| (ready.timeout(), ready.interval()));
-            let probe = Probe { check: ready.map(|ready| ready.check), name, ground, channel };
+            let probe = Probe { check: ready.map(|ready| ready.check), name, ground, channel, masker };
             until_ready(Arc::new(probe), timeout, interval, &last).await
         };
         let until_ended = async {

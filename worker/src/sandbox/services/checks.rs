@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cullet_cache::services::Check;
+use cullet_secrets::{MaskedStream, Masker};
 use nix::poll::{PollFd, PollFlags, poll};
 
 use super::super::frame::{recv_packet, send_packet};
@@ -31,6 +32,8 @@ pub(super) struct Probe {
     pub(super) ground: Arc<Ground>,
     /// To its first process.
     pub(super) channel: OwnedFd,
+    /// What is not to be quoted of a check.
+    pub(super) masker: Arc<Masker>,
 }
 
 impl Probe {
@@ -72,7 +75,7 @@ impl Probe {
         send_packet(self.channel.as_fd(), &Order::Check, &[theirs.as_fd(), output.as_fd()])
             .map_err(cannot)?;
         drop((theirs, output));
-        let mut said = Said::default();
+        let mut said = Said::masked(Arc::clone(&self.masker));
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let mut watched = vec![PollFd::new(answer.as_fd(), PollFlags::POLLIN)];
@@ -86,29 +89,45 @@ impl Probe {
                 return said.verdict(ending.map(|(ending, _)| ending));
             }
             if ready == Ok(0) && left.is_zero() {
-                return Err(format!("its check takes too long{}", said.0.told("it")));
+                return Err(format!("its check takes too long{}", said.told()));
             }
         }
     }
 }
 
-/// What a check prints.
-#[derive(Default)]
-struct Said(LastLines);
+/// What a check prints. Values are masked before its lines are cut, and before those of its two outputs meet.
+struct Said {
+    last: LastLines,
+    masked: [MaskedStream; 2],
+    masker: Arc<Masker>,
+}
 
 impl LogSink for Said {
-    fn write(&mut self, _: Stream, bytes: &[u8]) {
-        self.0.add(bytes);
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let masked = &mut self.masked[usize::from(stream == Stream::Stderr)];
+        masked.feed(&self.masker, bytes, &mut |bytes| self.last.add(bytes));
     }
 }
 
 impl Said {
-    fn verdict(&self, ending: Option<Ending>) -> Result<(), String> {
+    fn masked(masker: Arc<Masker>) -> Self {
+        Self { last: LastLines::default(), masked: Default::default(), masker }
+    }
+
+    fn verdict(mut self, ending: Option<Ending>) -> Result<(), String> {
         match ending {
             Some(Ending::Code(0)) => Ok(()),
-            Some(ending) => Err(format!("its check {}{}", told::ended(ending), self.0.told("it"))),
+            Some(ending) => Err(format!("its check {}{}", told::ended(ending), self.told())),
             None => Err("its check was not run to its end".to_owned()),
         }
+    }
+
+    /// What it said last. It says no more.
+    fn told(&mut self) -> String {
+        for masked in &mut self.masked {
+            masked.finish(&self.masker, &mut |bytes| self.last.add(bytes));
+        }
+        self.last.told("it")
     }
 }
 
@@ -150,7 +169,30 @@ fn status(line: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use cullet_secrets::SecretValue;
+
     use super::*;
+
+    #[test]
+    fn what_a_check_says_is_masked_before_it_is_cut() {
+        let value = SecretValue::new(b"hunter22-0123".to_vec()).unwrap();
+        let masker = Arc::new(Masker::new([&value]).unwrap());
+        let said = |pieces: &[(Stream, &[u8])]| {
+            let mut said = Said::masked(Arc::clone(&masker));
+            pieces.iter().for_each(|(stream, bytes)| said.write(*stream, bytes));
+            said.verdict(Some(Ending::Code(1))).unwrap_err()
+        };
+        let one = said(&[
+            (Stream::Stdout, b"password hunter"),
+            (Stream::Stderr, b"no\n"),
+            (Stream::Stdout, b"22-0123"),
+        ]);
+        assert_eq!(one, "its check ended with exit code 1; it said: password no / ***");
+        // Where the line is cut, and where the check ends.
+        let long = format!("{}hunter22-0123\n", "x".repeat(196));
+        let cut = said(&[(Stream::Stdout, long.as_bytes()), (Stream::Stderr, b"hunter22-01")]);
+        assert!(cut.ends_with("xxx*** / ***") && !cut.contains("hun"), "{cut}");
+    }
 
     #[test]
     fn reads_status_lines() {

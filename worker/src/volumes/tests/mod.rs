@@ -10,6 +10,7 @@ use super::publish::MOST_LAYERS;
 use super::record::{self, Record};
 use super::*;
 
+mod secrets;
 mod taking;
 
 #[derive(Debug, Default)]
@@ -29,6 +30,11 @@ struct Fixture {
 
 fn wanted(volume: &str) -> VolumeUse {
     VolumeUse { scope: "app".to_owned(), volume: volume.to_owned(), path: "/c".to_owned(), locked: false }
+}
+
+/// By a step that has succeeded and has no secrets.
+fn left(reachable: bool) -> Leaving {
+    Leaving { succeeded: true, reachable, ..Leaving::default() }
 }
 
 impl Fixture {
@@ -71,7 +77,7 @@ impl Fixture {
     fn step(&self, volume: &str, files: &[(&str, &str)]) -> bool {
         let mut copy = self.copy(volume).unwrap();
         write(&copy.draft.upper(), files);
-        self.volumes.0.publish(&mut copy, false).unwrap()
+        self.volumes.0.publish(&mut copy, &left(false)).unwrap()
     }
 
     fn layers(&self, volume: &str) -> usize {
@@ -160,9 +166,9 @@ fn the_last_of_two_writers_wins_with_all_that_it_had() {
     let (mut one, mut two) = (fixture.copy("v").unwrap(), fixture.copy("v").unwrap());
     write(&one.draft.upper(), &[("one", "1")]);
     write(&two.draft.upper(), &[("two", "2")]);
-    assert!(fixture.volumes.0.publish(&mut one, false).unwrap());
+    assert!(fixture.volumes.0.publish(&mut one, &left(false)).unwrap());
     assert_eq!(seen(&two), ["base=0"], "a copy does not change while it is used");
-    assert!(fixture.volumes.0.publish(&mut two, false).unwrap());
+    assert!(fixture.volumes.0.publish(&mut two, &left(false)).unwrap());
     drop((one, two));
     assert_eq!(seen(&fixture.copy("v").unwrap()), ["base=0", "two=2"]);
     fixture.step("v", &[("three", "3")]);
@@ -195,7 +201,7 @@ fn what_somebody_may_still_hold_open_is_copied() {
     let then = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
     fs::File::options().write(true).open(upper.join("d/new")).unwrap().set_modified(then).unwrap();
     let held = fs::metadata(upper.join("d/new")).unwrap().ino();
-    assert!(fixture.volumes.0.publish(&mut copy, true).unwrap());
+    assert!(fixture.volumes.0.publish(&mut copy, &left(true)).unwrap());
     let copy = fixture.copy("v").unwrap();
     let layer = &copy.layers()[0];
     let kept = fs::metadata(layer.join("d/new")).unwrap();
@@ -218,7 +224,7 @@ fn what_no_step_should_find_is_not_kept() {
         mode(path, 0);
     }
     let _socket = std::os::unix::net::UnixListener::bind(upper.join("socket")).unwrap();
-    assert!(fixture.volumes.0.publish(&mut copy, false).unwrap());
+    assert!(fixture.volumes.0.publish(&mut copy, &left(false)).unwrap());
     let copy = fixture.copy("v").unwrap();
     let layer = &copy.layers()[0];
     assert_eq!(fs::metadata(layer.join("suid")).unwrap().permissions().mode() & 0o7777, 0o755);
@@ -233,7 +239,7 @@ fn one_that_grows_too_large_stays_what_it_was() {
     let files: Vec<String> = (0..30).map(|number| format!("f{number}")).collect();
     write(&copy.draft.upper(), &files.iter().map(|name| (name.as_str(), "x")).collect::<Vec<_>>());
     for reachable in [false, true] {
-        let refused = fixture.volumes.0.publish(&mut copy, reachable);
+        let refused = fixture.volumes.0.publish(&mut copy, &left(reachable));
         assert!(matches!(refused, Err(VolumeError::TooLarge(81_920))), "{refused:?}");
     }
     drop(copy);

@@ -22,7 +22,7 @@ async fn damage_is_told_and_the_step_has_an_empty_one_that_is_not_kept() {
         "{}",
         fixture.told()
     );
-    taken.end(true, false).await;
+    taken.end(left(false)).await;
     assert!(fixture.step("v", &[("b", "2")]), "the next one starts anew");
     assert_eq!(seen(&fixture.copy("v").unwrap()), ["b=2"]);
     fs::remove_dir_all(fixture.place("v").layers()).unwrap();
@@ -38,7 +38,7 @@ async fn what_could_not_be_mounted_is_told_and_not_kept() {
         let taken = fixture.volumes.take("s", &[wanted("v")], scratch.path(), &cancel).await.unwrap();
         let draft = taken.mounts()[0].draft.clone();
         write(&draft, &[("upper/a", "1"), (VolumeMount::FAILED, "no such thing")]);
-        taken.end(succeeded, false).await;
+        taken.end(Leaving { succeeded, ..left(false) }).await;
         assert!(!draft.exists());
     }
     assert!(seen(&fixture.copy("v").unwrap()).is_empty());
@@ -57,11 +57,11 @@ async fn a_locked_volume_is_waited_for_and_given_up_and_cancelled() {
     write(&first.mounts()[0].draft, &[("upper/a", "1")]);
     let second = fixture.volumes.take("two", &locked, scratch.path(), &cancel).await.unwrap();
     assert!(fixture.told().contains("has an empty directory in place"), "{}", fixture.told());
-    second.end(true, false).await;
+    second.end(left(false)).await;
     let waiting = fixture.volumes.take("three", &locked, scratch.path(), &cancel);
     let (third, ()) = tokio::join!(waiting, async {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        first.end(true, false).await;
+        first.end(left(false)).await;
     });
     let third = third.unwrap();
     assert_eq!(third.mounts()[0].layers.len(), 1, "what the first one wrote is there");
@@ -93,7 +93,7 @@ async fn places_in_the_workspace_are_none_of_its_files() {
     let cancel = CancellationToken::new();
     let taken = fixture.volumes.take("s", &all, dir.path(), &cancel).await.unwrap();
     taken.clear_workspace(&upper, &inputs);
-    taken.end(false, false).await;
+    taken.end(Leaving::default()).await;
     let mut left: Vec<PathBuf> = names(&upper);
     left.sort();
     assert_eq!(left, ["full", "full/file", "kept", "linked"].map(|path| upper.join(path)));
