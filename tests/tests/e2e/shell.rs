@@ -1,11 +1,11 @@
 //! Somebody looks into a step.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cullet_tests::{Checkout, User};
+use cullet_tests::{Checkout, User, within};
 
 const PIPELINE: &str = "\
 cullet: 1
@@ -27,6 +27,9 @@ steps:
     run: 'true'
 ";
 
+/// Starts its arguments at a terminal: script(1) takes them as one line for a shell.
+const TERMINAL: &str = r#"for word; do line="$line '$word'"; done; exec script -qec "$line" /dev/null"#;
+
 /// A person at a terminal, which script(1) makes.
 struct Person {
     script: Child,
@@ -35,12 +38,8 @@ struct Person {
 
 impl Person {
     fn starts(user: &User, checkout: &Checkout, arguments: &[&str]) -> Self {
-        let cullet = user.command(checkout.path(), arguments.iter().copied());
-        let words = std::iter::once(cullet.get_program()).chain(cullet.get_args());
-        let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
-        let mut script = Command::new("script");
-        script.args(["-qec", &line.join(" "), "/dev/null"]).current_dir(checkout.path()).env_clear();
-        script.envs(cullet.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+        let mut cullet = user.command(checkout.path(), arguments.iter().copied());
+        let mut script = within("sh", ["-c", TERMINAL, "sh"], cullet.env("TERM", "xterm"));
         let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let seen = Arc::new(Mutex::new(String::new()));
         let (mut screen, seeing) = (script.stdout.take().unwrap(), Arc::clone(&seen));
