@@ -100,7 +100,7 @@ fn after_a_failure_a_person_finds_what_the_step_left() {
         let mut person = Person::starts(&user, &checkout, arguments);
         person.sees("what went wrong");
         person.sees("'build' failed. This is a shell in its root");
-        person.types("cat made; echo seen-$((6*7)); sleep 1000\n");
+        person.types("cat made; sh -c 'echo seen-$((6*7)); sleep 1000'\n");
         person.sees("seen-42");
         // Ctrl-C is for what runs in the shell, not for the run.
         person.types("\x03");
