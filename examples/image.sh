@@ -1,16 +1,21 @@
 #!/bin/sh
 # Makes an image of Debian packages that has what the examples need, and puts it where skopeo(1) can: into a registry
-# (docker://HOST/NAME:TAG) or a directory (oci:DIR:TAG). Needs root, debootstrap and skopeo.
+# (docker://HOST/NAME:TAG) or a directory (oci:DIR:TAG). Needs root, debootstrap and skopeo. Packages come from where the
+# machine's own come from, if that is a mirror of Debian, or from MIRROR; SUITE is the release.
 #
 #     sh examples/image.sh docker://127.0.0.1:5000/ci/debian:1
 set -eu
 if [ $# -lt 1 ]; then
-    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 destination=$1
 suite=${SUITE:-trixie}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+sources() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2> /dev/null | grep -v '^ *#'
+}
+mirror=${MIRROR:-$(sources | grep -o 'https\{0,1\}://[^ ]*/debian\(/\| \|$\)' | head -n 1 | tr -d ' ')}
+mirror=${mirror:-http://deb.debian.org/debian}
 packages=ca-certificates,gcc,libc6-dev,make,zlib1g-dev,python3,rustc,cargo,rustfmt,rust-clippy
 
 work=$(mktemp -d)

@@ -8,6 +8,7 @@ mod checkout;
 pub mod cluster;
 mod outcome;
 mod user;
+mod within;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub use binary::{cullet_binary, next_binary};
 pub use checkout::Checkout;
 pub use outcome::{Finished, Outcome};
 pub use user::User;
+pub use within::within;
 
 /// The root of the repository that this crate was built from.
 pub fn repository_root() -> PathBuf {

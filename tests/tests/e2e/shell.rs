@@ -1,11 +1,11 @@
 //! Somebody looks into a step.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cullet_tests::{Checkout, User};
+use cullet_tests::{Checkout, User, within};
 
 const PIPELINE: &str = "\
 cullet: 1
@@ -33,6 +33,9 @@ steps:
     run: 'true'
 ";
 
+/// Starts its arguments at a terminal: script(1) takes them as one line for a shell.
+const TERMINAL: &str = r#"for word; do line="$line '$word'"; done; exec script -qec "$line" /dev/null"#;
+
 /// A person at a terminal, which script(1) makes.
 struct Person {
     script: Child,
@@ -41,12 +44,8 @@ struct Person {
 
 impl Person {
     fn starts(user: &User, checkout: &Checkout, arguments: &[&str]) -> Self {
-        let cullet = user.command(checkout.path(), arguments.iter().copied());
-        let words = std::iter::once(cullet.get_program()).chain(cullet.get_args());
-        let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
-        let mut script = Command::new("script");
-        script.args(["-qec", &line.join(" "), "/dev/null"]).current_dir(checkout.path()).env_clear();
-        script.envs(cullet.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+        let mut cullet = user.command(checkout.path(), arguments.iter().copied());
+        let mut script = within("sh", ["-c", TERMINAL, "sh"], cullet.env("TERM", "xterm"));
         let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let seen = Arc::new(Mutex::new(String::new()));
         let (mut screen, seeing) = (script.stdout.take().unwrap(), Arc::clone(&seen));
@@ -107,7 +106,7 @@ fn after_a_failure_a_person_finds_what_the_step_left() {
         let mut person = Person::starts(&user, &checkout, arguments);
         person.sees("what went wrong");
         person.sees("'build' failed. This is a shell in its root");
-        person.types("cat made; echo seen-$((6*7)); sleep 1000\n");
+        person.types("cat made; sh -c 'echo seen-$((6*7)); sleep 1000'\n");
         person.sees("seen-42");
         // Ctrl-C is for what runs in the shell, not for the run.
         person.types("\x03");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use cullet_tests::{Checkout, User};
+use cullet_tests::{Checkout, User, within};
 
 /// Long enough for a loaded machine; nothing waits as long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,6 +157,21 @@ pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
 /// Whether steps run as plain processes here, because these tests are themselves a step.
 pub(crate) fn is_plain() -> bool {
     std::env::var_os("CULLET_EXECUTOR").is_some_and(|executor| executor == "plain")
+}
+
+/// Forbids further namespaces of a kind to all that follows, by way of a user namespace in which that can be
+/// said, and gives back the rights that this took.
+const FORBID: &str = "echo 0 > /proc/sys/user/max_${0}_namespaces || exit 77; \
+                      exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all \"$@\"";
+
+/// A command where namespaces of a kind are forbidden, as an ordinary user. None where they cannot be.
+pub(crate) fn without_namespaces(kind: &str, command: &mut Command) -> Option<Output> {
+    command.env_remove("CULLET_EXECUTOR");
+    let unshare = ["--user", "--map-user=1000", "--map-group=1000", "--keep-caps", "sh", "-c", FORBID, kind];
+    // true(1) does not mind what it is to be given.
+    let mut attempt = within("unshare", unshare.into_iter().chain(["true"]), command);
+    let is_possible = attempt.output().is_ok_and(|output| output.status.success());
+    is_possible.then(|| within("unshare", unshare, command).output().unwrap())
 }
 
 /// Says why a test tries nothing.
