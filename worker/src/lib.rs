@@ -20,6 +20,7 @@ pub mod remote;
 pub mod sandbox;
 pub mod secrets;
 mod service;
+mod services;
 pub mod space;
 mod stopping;
 mod visit;

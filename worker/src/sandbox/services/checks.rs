@@ -13,15 +13,10 @@ use super::super::frame::{recv_packet, send_packet};
 use super::super::protocol::{Ending, Order};
 use super::super::runner::{Ground, step_socket};
 use super::network;
-use super::told::{self, LastLines};
 use crate::pump::Pump;
+use crate::services::told::{self, LastLines};
+use crate::services::{ONE_CHECK, http};
 use crate::{LogSink, Stream};
-
-/// How long one check may take. One that hangs must not be the last: the service may answer the next.
-pub(super) const ONE_CHECK: Duration = Duration::from_secs(10);
-
-/// The most that is read of an answer before its first line has to end.
-const STATUS_LINE_BYTES: u64 = 4 << 10;
 
 /// A service that is asked whether it is ready.
 pub(super) struct Probe {
@@ -46,11 +41,7 @@ impl Probe {
                     get(stream, &host, path, until)
                         .map_err(|error| format!("http://{host}{path} does not answer: {error}"))
                 });
-                match (answered?, status) {
-                    (found, Some(wanted)) if found == *wanted => Ok(()),
-                    (200..=399, None) => Ok(()),
-                    (found, _) => Err(format!("port {port} answers {found} to a GET of {path}")),
-                }
+                http::verdict(answered?, *status, *port, path)
             }
         }
     }
@@ -112,18 +103,15 @@ impl Said {
     }
 }
 
-/// The status that a server answers a GET with. Source: RFC 9112, sections 3 and 4.
+/// The status that a server answers a GET with.
 fn get(mut stream: TcpStream, host: &str, path: &str, until: Instant) -> io::Result<u16> {
     let left =
         |until: Instant| Some(until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
     stream.set_write_timeout(left(until))?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: cullet\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(http::request(host, path).as_bytes())?;
     let mut line = Vec::new();
     let mut byte = [0_u8; 256];
-    while !line.contains(&b'\n') && (line.len() as u64) < STATUS_LINE_BYTES {
+    while !http::is_enough(&line) {
         if Instant::now() >= until {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -138,33 +126,12 @@ fn get(mut stream: TcpStream, host: &str, path: &str, until: Instant) -> io::Res
             Err(error) => return Err(error),
         }
     }
-    status(&line).ok_or_else(|| io::Error::other("this is no HTTP"))
-}
-
-fn status(line: &[u8]) -> Option<u16> {
-    let line = line.split(|byte| *byte == b'\n').next()?;
-    let (version, rest) = std::str::from_utf8(line).ok()?.trim_end().split_once(' ')?;
-    let code = rest.get(..3).filter(|_| rest.len() == 3 || rest.as_bytes().get(3) == Some(&b' '))?;
-    version.starts_with("HTTP/").then(|| code.parse().ok()).flatten()
+    http::status(&line).ok_or_else(|| io::Error::other("this is no HTTP"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_status_lines() {
-        for (line, found) in [
-            ("HTTP/1.1 200 OK\r\nServer: x\r\n", Some(200)),
-            ("HTTP/1.0 503\r\n", Some(503)),
-            ("", None),
-            ("SSH-2.0-OpenSSH_9.2\r\n", None),
-            ("HTTP/1.1 2000 OK\r\n", None),
-            ("HTTP/1.1 abc OK\r\n", None),
-        ] {
-            assert_eq!(status(line.as_bytes()), found, "{line}");
-        }
-    }
 
     #[test]
     fn a_server_that_says_nothing_is_given_up() {

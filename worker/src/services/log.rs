@@ -14,14 +14,14 @@ const HELD_BYTES: usize = 4 << 10;
 
 /// How much one service may print into the log of its step: an eighth of what the log of a step keeps, so that no service
 /// takes the place of what the step says.
-pub(super) const SERVICE_BYTES: usize = 8 << 20;
+pub(crate) const SERVICE_BYTES: usize = 8 << 20;
 
 /// The most that a [`LogSink`] takes at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The log of a step, for the step and its services.
 #[derive(Clone)]
-pub(super) struct SharedLog(Arc<Mutex<Merged>>);
+pub(crate) struct SharedLog(Arc<Mutex<Merged>>);
 
 struct Merged {
     sink: Box<dyn LogSink>,
@@ -32,19 +32,19 @@ struct Merged {
 }
 
 impl SharedLog {
-    pub(super) fn new(sink: Box<dyn LogSink>) -> Self {
+    pub(crate) fn new(sink: Box<dyn LogSink>) -> Self {
         Self(Arc::new(Mutex::new(Merged { sink, midline: false, held: Vec::new() })))
     }
 
     /// For one of the services, with what it said last.
-    pub(super) fn of_service(&self, name: &str) -> (ServiceLog, Arc<Mutex<LastLines>>) {
+    pub(crate) fn of_service(&self, name: &str) -> (ServiceLog, Arc<Mutex<LastLines>>) {
         let (prefix, last) = (format!("{name} | ").into_bytes(), Arc::<Mutex<LastLines>>::default());
         let (log, partial, left) = (self.clone(), Default::default(), Some(SERVICE_BYTES));
         (ServiceLog { log, prefix, partial, left, last: Arc::clone(&last) }, last)
     }
 
     /// Passes on what still waits: nobody writes any more.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.lock().flush();
     }
 
@@ -96,7 +96,7 @@ impl Merged {
 }
 
 /// One service's part.
-pub(super) struct ServiceLog {
+pub(crate) struct ServiceLog {
     log: SharedLog,
     /// In front of each line.
     prefix: Vec<u8>,
@@ -133,7 +133,7 @@ impl LogSink for ServiceLog {
 
 impl ServiceLog {
     /// What was printed without the end of a line, and how the service ended, if that is to be said.
-    pub(super) fn end(&mut self, how: Option<&str>) {
+    pub(crate) fn end(&mut self, how: Option<&str>) {
         let mut lines = Vec::new();
         for mut partial in std::mem::take(&mut self.partial).into_iter().filter(|partial| !partial.is_empty())
         {
