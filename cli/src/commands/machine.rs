@@ -42,6 +42,9 @@ pub(super) fn without_caches(choice: Executor, plan: &Plan) -> Option<String> {
     }
 }
 
+/// Of Docker, where steps have secrets.
+pub(super) const SECRETS_IN_CONTAINERS: &str = "secrets of steps are in containers, into which whoever reaches the Docker engine can look while the steps run";
+
 /// Of Docker.
 const NONE_IN_CONTAINERS: &str =
     "`caches` of steps are not mounted in containers: steps have what their image has there";

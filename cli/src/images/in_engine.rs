@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use cullet_image::{EngineExport, ImageConfig, ImageError, Platform, Store};
 use cullet_worker::docker::{Engine, EngineError, EngineImage};
-use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot};
+use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
 use tokio_util::io::SyncIoBridge;
 
-use super::fetch::{Fetcher, Wanted, fault, resolved, unknown};
+use super::fetch::{Fetcher, Wanted, fault, program, resolved, unknown};
 use super::telling::Telling;
 
 /// What has to do with engines.
@@ -67,8 +67,7 @@ impl Fetcher {
             in_engine: Some(id),
             ..ImageRoot::default()
         };
-        // Services, which alone need it, are refused there.
-        HeldRoot { root, program: ImageProgram::default(), hold: Box::new(()) }
+        HeldRoot { root, program: program(config), hold: Box::new(()) }
     }
 
     async fn load(&self, wanted: &Wanted, store: &Store, engine: &Engine) -> Result<HeldRoot, ImageFault> {

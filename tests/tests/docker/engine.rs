@@ -104,6 +104,37 @@ impl Engine {
         self.list("containers/json?all=1").iter().filter(is_marked).count()
     }
 
+    /// Containers in which something runs, with a marker in its arguments.
+    pub(crate) fn running(&self, marker: &str) -> usize {
+        let has_marker = |id: &&str| {
+            let told = self.get(&format!("containers/{id}/top")).unwrap_or_default();
+            String::from_utf8_lossy(&told).contains(marker)
+        };
+        let containers = self.list("containers/json");
+        containers.iter().filter_map(|one| one["Id"].as_str()).filter(has_marker).count()
+    }
+
+    /// How many containers there are in all.
+    pub(crate) fn all(&self) -> usize {
+        self.list("containers/json?all=1").len()
+    }
+
+    /// All that the engine tells of its containers and volumes.
+    pub(crate) fn inspected(&self) -> String {
+        let ids = self.list("containers/json?all=1");
+        let ids = ids.iter().map(|one| one["Id"].as_str().unwrap());
+        let paths =
+            ids.flat_map(|id| ["json", "top", "changes"].map(|what| format!("containers/{id}/{what}")));
+        // One may have ended meanwhile.
+        let told = paths.chain(["volumes".to_owned()]).filter_map(|path| self.get(&path));
+        String::from_utf8_lossy(&told.collect::<Vec<_>>().concat()).into_owned()
+    }
+
+    /// Where all of it is.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Volumes, of which each container has one.
     pub(crate) fn volumes(&self) -> usize {
         let volumes: Value = serde_json::from_slice(&self.get("volumes").unwrap()).unwrap();

@@ -10,12 +10,21 @@ mod cluster;
 mod engine;
 #[path = "../hostile/guest.rs"]
 mod guest;
+#[path = "../secrets/support.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod hidden;
 mod instead;
 mod left_over;
 #[path = "../e2e/images/made.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod made;
+#[path = "../e2e/shell/person.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod person;
 mod same;
+mod secrets;
+mod services;
+mod shell;
 mod steps;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]

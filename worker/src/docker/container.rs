@@ -7,8 +7,8 @@ use bollard::query_parameters::{
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::body_try_stream;
 use bollard::container::AttachContainerResults;
+use bollard::{body_full, body_try_stream};
 use futures_util::TryStreamExt as _;
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
@@ -51,6 +51,25 @@ impl Container {
             made => made?,
         };
         Ok(Self { engine: engine.clone(), id: made.id, is_gone: false })
+    }
+
+    /// The same, to its end, whatever becomes of whoever asks: a container whose name nobody heard would stay.
+    pub(super) async fn make(engine: &Engine, spec: Spec) -> Result<Self, ExecuteError> {
+        let engine = engine.clone();
+        let made = tokio::spawn(async move { Self::create(&engine, spec).await }).await;
+        Ok(made.map_err(|error| setup("make a container", std::io::Error::other(error)))??)
+    }
+
+    /// Puts what is in an archive to a path. Nothing of it is written to a disk where that is in memory.
+    pub(super) async fn upload(
+        &self,
+        action: &str,
+        path: &str,
+        archive: bytes::Bytes,
+    ) -> Result<(), EngineError> {
+        let options = UploadToContainerOptionsBuilder::default().path(path).build();
+        let client = self.engine.client();
+        self.engine.ask(action, client.upload_to_container(&self.id, Some(options), body_full(archive))).await
     }
 
     /// Puts a directory to where steps work, with all in it owned by that user and group.

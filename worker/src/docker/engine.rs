@@ -54,6 +54,8 @@ pub struct Facts {
     pub version: String,
     /// Such as `1.41`.
     pub api: String,
+    /// The architecture of its machine, such as `x86_64`.
+    pub machine: String,
     /// How many processors its machine has.
     pub processors: u32,
     /// Whether it can limit memory.
@@ -211,6 +213,7 @@ async fn introduce(address: &Address) -> Result<(Facts, ClientVersion), EngineEr
     let facts = Facts {
         version: info.server_version.unwrap_or_default(),
         api: version.to_string(),
+        machine: info.architecture.unwrap_or_default(),
         processors: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1),
         limits_memory: info.memory_limit.unwrap_or_default(),
         limits_cpu: info.cpu_cfs_quota.unwrap_or_default(),

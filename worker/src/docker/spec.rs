@@ -1,5 +1,7 @@
 //! What a container is made of: as much like the sandbox as an engine can make it.
 
+mod company;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use bollard::models::{
     ResourcesUlimits,
 };
 
+pub(super) use self::company::{HELPER_DIR, Held, SECRETS_DIR, Shared, command};
 use super::account::Account;
 use super::owner::Process;
 use crate::Launch;
@@ -32,6 +35,9 @@ const PRIVATE_OPTIONS: &str = "rw,exec,nosuid,nodev,mode=1777";
 /// As any step may have in the sandbox, and one more for the engine's init.
 const MOST_PROCESSES: u32 = 4096;
 const OPEN_FILES: u64 = 65_536;
+
+/// Bytes of a core dump: neither a file nor a program of the machine gets one. 0 forbids files only (core(5)).
+const CORE: i64 = 1;
 
 /// The least memory that an engine takes for a limit: 6 MiB.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -91,7 +97,7 @@ impl Spec {
                 ..Mount::default()
             });
             config.mounts.get_or_insert_default().extend(files);
-        } else {
+        } else if !self.has_others_names() {
             config.extra_hosts = Some(vec!["cullet:127.0.0.1".to_owned()]);
         }
         body
@@ -141,7 +147,7 @@ fn host_config(launch: &Launch, account: &Account, processors: u32) -> HostConfi
         memory_swap: memory,
         nano_cpus,
         pids_limit: Some(i64::from(processes) + 1),
-        ulimits: Some(vec![ulimit("core", 0), ulimit("nofile", open_files())]),
+        ulimits: Some(vec![ulimit("core", CORE), ulimit("nofile", open_files())]),
         ipc_mode: Some("private".to_owned()),
         ..HostConfig::default()
     }
