@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use cullet_tests::{Checkout, Outcome, User};
 use serde_json::Value;
@@ -188,6 +189,19 @@ impl Drop for Engine {
         }
     }
 }
+
+/// Waits for something that an engine does: on a loaded machine, it takes it seconds to begin.
+#[track_caller]
+pub(crate) fn in_time(what: &str, mut there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// An engine that is new takes images first, and one of its containers comes after another.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// An image in the checkout's `app`, unless the checkout has one.
 pub(crate) fn checkout(pipeline: &str) -> Checkout {

@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 
 use cullet_tests::{Checkout, Outcome, User};
 
-use super::engine::{Engine, checkout, log, reason};
+use super::engine::{Engine, checkout, in_time, log, reason};
 use super::hidden::{MARK, assert_clean, assert_clean_text, value};
 use super::made::Image;
-use super::support::{nap, start_command, until};
+use super::support::{nap, start_command};
 
 const RUN: [&str; 5] = ["run", "--progress", "json", "--executor", "docker"];
 
@@ -88,7 +88,7 @@ fn values_are_where_the_step_looks_and_nowhere_else() {
     let (user, nap) = (User::new(), nap(43));
     let project = project(&format!("sleep {nap}"));
     let run = start_command(&mut docker(&engine, &user, &project));
-    until("the step sleeps", || {
+    in_time("the step sleeps", || {
         let told = engine.inspected();
         assert_clean_text(&told, &PLACES);
         told.contains(&format!("\"sleep {nap}\""))
@@ -171,7 +171,7 @@ fn a_killed_run_leaves_no_value() {
     let (user, nap) = (User::new(), nap(44));
     let sleeping = project(&format!("sleep {nap}"));
     let run = start_command(&mut docker(&engine, &user, &sleeping));
-    until("the step sleeps", || engine.running(&nap) == 1);
+    in_time("the step sleeps", || engine.running(&nap) == 1);
     run.kill();
     assert_not_on_disk(&engine);
     let next = checkout("cullet: 1\nsteps: { a: { image: 'oci-layout:app', run: 'true' } }\n");

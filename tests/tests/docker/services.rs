@@ -2,8 +2,8 @@
 
 use cullet_tests::{Outcome, User};
 
-use super::engine::{Engine, checkout, log, reason};
-use super::support::{nap, start_command, until};
+use super::engine::{Engine, checkout, in_time, log, reason};
+use super::support::{nap, start_command};
 
 const RUN: [&str; 5] = ["run", "--progress", "json", "--executor", "docker"];
 
@@ -124,7 +124,7 @@ fn an_interrupted_run_leaves_no_service() {
             beside(&format!("run: '{step}'"), &format!("run: 'exec sleep {nap}', ready: {{ {ready} }}"));
         let run = start_command(&mut engine.command(&user, &checkout, &RUN));
         let wanted = if step == "true" { 1 } else { 2 };
-        until("all that runs is there", || engine.running(&nap) == wanted);
+        in_time("all that runs is there", || engine.running(&nap) == wanted);
         run.signal("INT");
         let output = run.output();
         assert_eq!(output.status.code(), Some(130), "{}", super::engine::text(&output));
@@ -141,7 +141,7 @@ fn services_of_a_killed_run_are_removed_by_the_next() {
         &format!("run: 'exec sleep {nap}', ready: {{ exec: ['true'] }}"),
     );
     let run = start_command(&mut engine.command(&user, &project, &RUN));
-    until("the step and its service run", || engine.running(&nap) == 2);
+    in_time("the step and its service run", || engine.running(&nap) == 2);
     run.kill();
     assert_eq!(engine.all(), 3, "nobody was there to remove them, nor what they share");
     project.write("cullet.yaml", "cullet: 1\nsteps: { a: { image: 'oci-layout:app', run: 'true' } }\n");

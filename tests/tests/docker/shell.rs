@@ -92,6 +92,6 @@ fn who_leaves_the_terminal_leaves_nothing_behind() {
     person.sees("here-42");
     person.script.kill().unwrap();
     person.script.wait().unwrap();
-    super::support::until("all containers are gone", || engine.all() == 0);
+    super::engine::in_time("all containers are gone", || engine.all() == 0);
     assert_eq!(engine.volumes(), 0);
 }

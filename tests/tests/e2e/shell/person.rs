@@ -39,7 +39,7 @@ impl Person {
     }
 
     pub(crate) fn sees(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(150);
         while !self.seen.lock().unwrap().contains(text) {
             assert!(Instant::now() < deadline, "no '{text}' in {}", self.seen.lock().unwrap());
             std::thread::sleep(Duration::from_millis(20));
