@@ -6,8 +6,10 @@
     reason = "a test that cannot go on should fail right there"
 )]
 
+mod caches;
 mod cluster;
 mod engine;
+mod full;
 #[path = "../hostile/guest.rs"]
 mod guest;
 mod instead;
@@ -15,6 +17,7 @@ mod left_over;
 #[path = "../e2e/images/made.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod made;
+mod roots;
 mod same;
 mod steps;
 #[path = "../../../image/tests/images/stub.rs"]

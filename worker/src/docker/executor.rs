@@ -11,18 +11,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::account::account;
+use super::caches::Caches;
 use super::container::Container;
 use super::follow::{Bounds, Ended, follow};
 use super::spec::Spec;
-use super::{Engine, files, refusal};
+use super::{Engine, files, refusal, root, workspace};
 use crate::sandbox::runner::setup;
-use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream, Usage, VolumeMount};
+use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream, Usage};
 
 /// Containers at a time; more wait. An engine takes longer for each the more there are, and needs some 10 MiB for it.
 const MAX_IN_FLIGHT: usize = 64;
-
-/// Why a step has no cache volumes.
-const NO_VOLUMES: &str = "containers of Docker have none";
 
 /// What a shell answers for a program that cannot be run.
 const NOT_EXECUTABLE: i32 = 126;
@@ -49,26 +47,29 @@ impl DockerExecutor {
         Self { no_sandbox: Some(reason), ..self }
     }
 
-    /// A container for the step, not started and without inputs. To its end, whatever becomes of the step: a container
-    /// whose name nobody heard would stay.
-    async fn make(&self, launch: &Launch, image: &str) -> Result<(Container, (u32, u32)), ExecuteError> {
+    /// A container for the step, not started and without inputs, with its cache volumes; without those that it cannot have.
+    async fn begin(
+        &self,
+        launch: &Launch,
+        image: &str,
+        caches: &mut Caches,
+        cancel: &CancellationToken,
+    ) -> Result<(Container, (u32, u32)), ExecuteError> {
         let user = launch.image.as_ref().map_or("", |image| &image.user);
         let account = account(&self.engine, image, user).await?;
+        let owner = (account.uid, account.gid);
         let shown =
             files::write(&launch.scratch).map_err(|source| setup("prepare the scratch directory", source))?;
         let about = (&self.engine.shared.process, self.engine.facts().processors);
         let spec = Spec::of(launch, image, &account, shown, about);
-        let engine = self.engine.clone();
-        let made = tokio::spawn(async move { Container::create(&engine, spec).await }).await;
-        let made = made.map_err(|error| setup("make a container", std::io::Error::other(error)))??;
-        Ok((made, (account.uid, account.gid)))
+        Ok((caches.container(&self.engine, spec, owner, cancel).await?, owner))
     }
 
     /// Everything between the making of a container and its end.
     async fn inside(
         &self,
         (container, owner): (&Container, (u32, u32)),
-        launch: &Launch,
+        (launch, caches): (&Launch, &Caches),
         log: Box<dyn LogSink>,
         cancel: &CancellationToken,
         workspace: PathBuf,
@@ -76,14 +77,12 @@ impl DockerExecutor {
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(unseen(Exit::Cancelled)),
-            put = container.put(launch.inputs.clone(), owner) => put?,
+            put = workspace::fill(container, launch, caches, owner) => put?,
         }
         let name = launch.arguments.first().map_or("", String::as_str);
         let bounds = Bounds { timeout: launch.timeout, grace: self.grace };
         let ended = follow(container, name, bounds, log, cancel).await?;
-        if ended.exit != Exit::Cancelled {
-            container.take(workspace).await?;
-        }
+        workspace::take(container, launch, caches, &ended, workspace).await?;
         Ok(ended)
     }
 }
@@ -101,12 +100,11 @@ impl StepExecutor for DockerExecutor {
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
         let image = refusal::image_of(&launch, self.no_sandbox.as_deref())?;
+        if let Some(why) = self.engine.no_roots().filter(|_| launch.keeps_root) {
+            return Err(ExecuteError::Unavailable(why));
+        }
         let room = Arc::clone(&self.room).acquire_owned().await;
         let _room = room.map_err(|_| setup("wait for room", std::io::ErrorKind::Other.into()))?;
-        for volume in &launch.caches {
-            // Whoever made the draft looks there.
-            let _ = std::fs::write(volume.draft.join(VolumeMount::FAILED), NO_VOLUMES);
-        }
         let workspace = launch.scratch.join("workspace");
         DirBuilder::new()
             .mode(0o755)
@@ -115,13 +113,21 @@ impl StepExecutor for DockerExecutor {
         if !is_directory(&launch.inputs, &launch.working_directory) {
             return Ok(execution(nowhere(&launch, log).await, workspace));
         }
-        let (container, owner) = self.make(&launch, &image).await?;
-        let ended = self.inside((&container, owner), &launch, log, &cancel, workspace.clone()).await;
+        let mut caches = Caches::prepare(&launch).await?;
+        let (container, owner) = self.begin(&launch, &image, &mut caches, &cancel).await?;
+        let about = (&launch, &caches);
+        let ended = self.inside((&container, owner), about, log, &cancel, workspace.clone()).await;
+        let left = match &ended {
+            Ok(ended) if launch.keeps_root && ended.exit == Exit::Code(0) => {
+                root::keep(&container, &launch, &image, &launch.scratch).await.map(Some)
+            }
+            _ => Ok(None),
+        };
         // Before anybody hears of the end: this process may be about to end, too.
         if let Err(error) = container.remove().await {
             tracing::warn!(%error, "a container stays for now");
         }
-        Ok(execution(ended?, workspace))
+        Ok(Execution { engine_upper: left?, ..execution(ended?, workspace) })
     }
 }
 
@@ -164,6 +170,7 @@ fn execution(ended: Ended, workspace: PathBuf) -> Execution {
         out_of_disk: 0,
         workspace,
         root_upper: None,
+        engine_upper: None,
         services: Vec::new(),
     }
 }

@@ -7,6 +7,8 @@
 
 mod account;
 mod address;
+mod caches;
+mod changed;
 mod container;
 mod engine;
 mod error;
@@ -17,10 +19,12 @@ mod images;
 mod owner;
 mod pack;
 mod refusal;
+mod root;
 mod said;
 mod spec;
 mod unpack;
 mod usage;
+mod workspace;
 
 pub use address::Address;
 pub use engine::{Engine, Facts};
