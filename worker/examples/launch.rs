@@ -32,6 +32,8 @@ fn launch(dir: &Path, image: Option<ImageRoot>) -> Launch {
         timeout: Duration::from_secs(60),
         limits: cullet_worker::StepLimits::default(),
         image,
+        keeps_root: false,
+        keeps_workspace: true,
         visit: None,
         secrets: Vec::new(),
         caches: Vec::new(),

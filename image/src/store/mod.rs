@@ -41,7 +41,7 @@ use crate::source::{Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
 pub use evict::{Evicted, StoreStats};
-pub use export::EngineExport;
+pub use export::{EngineExport, ExportLayer};
 use flight::Flights;
 pub use held::HeldImage;
 pub use made::{Archive, LayerHold, MadeLayer};

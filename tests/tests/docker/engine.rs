@@ -14,6 +14,7 @@ use super::support::{said, skip, until};
 /// `dockerd` with a directory and a socket of its own.
 pub(crate) struct Engine {
     dir: TempDir,
+    data: PathBuf,
     process: Mutex<Child>,
 }
 
@@ -32,6 +33,17 @@ impl Engine {
 
     /// One for the caller alone.
     pub(crate) fn own() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Self::with_data(dir, data)
+    }
+
+    /// One that keeps its images and containers in a directory.
+    pub(crate) fn in_place(data: &Path) -> Option<Self> {
+        Self::with_data(tempfile::tempdir().unwrap(), data.to_owned())
+    }
+
+    fn with_data(dir: TempDir, data: PathBuf) -> Option<Self> {
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
         let is_there =
             Command::new("dockerd").arg("--version").output().is_ok_and(|output| output.status.success());
@@ -39,9 +51,8 @@ impl Engine {
             skip("a Docker engine takes root and the program dockerd (Debian's package docker.io)");
             return None;
         }
-        let dir = tempfile::tempdir().unwrap();
-        let process = Mutex::new(start(dir.path()));
-        let engine = Self { dir, process };
+        let process = Mutex::new(start(dir.path(), &data));
+        let engine = Self { dir, data, process };
         engine.wait();
         Some(engine)
     }
@@ -68,7 +79,7 @@ impl Engine {
         for name in ["pid", "exec/containerd/containerd.pid"] {
             drop(std::fs::remove_file(self.dir.path().join(name)));
         }
-        *self.process.lock().unwrap() = start(self.dir.path());
+        *self.process.lock().unwrap() = start(self.dir.path(), &self.data);
         self.wait();
     }
 
@@ -92,6 +103,13 @@ impl Engine {
         curl.args(["--silent", "--fail", "--max-time", "10", "--unix-socket"]).arg(self.socket());
         let output = curl.arg(format!("http://engine/{path}")).output().unwrap();
         output.status.success().then_some(output.stdout)
+    }
+
+    /// Removes something by force.
+    pub(crate) fn delete(&self, path: &str) {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", "-X", "DELETE", "--unix-socket"]).arg(self.socket());
+        assert!(curl.arg(format!("http://engine/{path}?force=1")).output().unwrap().status.success());
     }
 
     fn list(&self, path: &str) -> Vec<Value> {
@@ -167,11 +185,11 @@ impl Engine {
     }
 }
 
-fn start(dir: &Path) -> Child {
+fn start(dir: &Path, data: &Path) -> Child {
     let log = std::fs::File::create(dir.join("log")).unwrap();
     let path = |name: &str| dir.join(name).display().to_string();
     let mut dockerd = Command::new("dockerd");
-    dockerd.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")]);
+    dockerd.arg("--data-root").arg(data).args(["--exec-root", &path("exec"), "--pidfile", &path("pid")]);
     // Neither rules nor bridges on the machine: steps have no network, or the machine's.
     dockerd.args(["--host", &format!("unix://{}", path("sock")), "--iptables=false", "--bridge=none"]);
     dockerd.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()

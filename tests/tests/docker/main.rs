@@ -6,8 +6,10 @@
     reason = "a test that cannot go on should fail right there"
 )]
 
+mod caches;
 mod cluster;
 mod engine;
+mod full;
 #[path = "../hostile/guest.rs"]
 mod guest;
 #[path = "../secrets/support.rs"]
@@ -21,6 +23,7 @@ mod made;
 #[path = "../e2e/shell/person.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod person;
+mod roots;
 mod same;
 mod secrets;
 mod services;

@@ -11,22 +11,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, account};
+use super::caches::Caches;
 use super::container::Container;
 use super::follow::{Bounds, Ended, follow};
 use super::holder::{Holder, Needs};
 use super::services::{self, Ground, Services};
 use super::spec::{Shared, Spec};
 use super::visit::receive;
-use super::{Engine, files, refusal};
+use super::{Engine, files, refusal, root, workspace};
 use crate::sandbox::runner::setup;
 use crate::services::{NOT_READY, NoStep, SharedLog};
-use crate::{ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream, VolumeMount};
+use crate::{EngineUpper, ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, Stream};
 
 /// Containers at a time; more wait. An engine takes longer for each the more there are, and needs some 10 MiB for it.
 const MAX_IN_FLIGHT: u32 = 64;
-
-/// Why a step has no cache volumes.
-const NO_VOLUMES: &str = "containers of Docker have none";
 
 /// What a shell answers for a program that cannot be run.
 const NOT_EXECUTABLE: i32 = 126;
@@ -59,10 +57,10 @@ impl DockerExecutor {
         step: &Step<'_>,
         log: Box<dyn LogSink>,
         cancel: &CancellationToken,
-    ) -> Result<(Ended, Vec<String>), ExecuteError> {
+    ) -> Result<Left, ExecuteError> {
         let launch = step.launch;
         let Some(holder) = step.holder.filter(|_| !launch.services.is_empty()) else {
-            return Ok((self.contained(step, None, log, cancel).await?, Vec::new()));
+            return self.contained(step, None, log, cancel).await;
         };
         let log = SharedLog::new(log);
         let ground = Ground {
@@ -77,46 +75,55 @@ impl DockerExecutor {
         let mut beside = Services::start(ground, &launch.services, log.clone());
         let mut blame = None;
         let waiting = Some(Waiting { services: &mut beside, blame: &mut blame });
-        let ended = self.contained(step, waiting, Box::new(log), cancel).await;
+        let left = self.contained(step, waiting, Box::new(log), cancel).await;
         let told = beside.stop().await;
-        let mut ended = ended?;
-        ended.out_of_memory += told.out_of_memory;
-        Ok((ended, blame.map_or(told.sentences, |why| vec![why])))
+        let mut left = left?;
+        left.ended.out_of_memory += told.out_of_memory;
+        left.said = blame.map_or(told.sentences, |why| vec![why]);
+        Ok(left)
     }
 
-    /// The step's own container, from its making to its end.
+    /// The step's own container with its cache volumes, from its making to its end.
     async fn contained(
         &self,
         step: &Step<'_>,
         waiting: Option<Waiting<'_>>,
         log: Box<dyn LogSink>,
         cancel: &CancellationToken,
-    ) -> Result<Ended, ExecuteError> {
+    ) -> Result<Left, ExecuteError> {
+        let launch = step.launch;
         let about = (&self.engine.shared.process, self.engine.facts().processors);
-        let spec = Spec::of(step.launch, step.image, step.account, step.shown.to_vec(), about);
+        let spec = Spec::of(launch, step.image, step.account, step.shown.to_vec(), about);
         let spec = match step.holder {
             None => spec,
             Some(holder) => spec.sharing(Shared {
                 holder: holder.id(),
-                network: !step.launch.services.is_empty(),
-                secrets: &step.launch.secrets,
-                is_visited: step.launch.visit.is_some(),
+                network: !launch.services.is_empty(),
+                secrets: &launch.secrets,
+                is_visited: launch.visit.is_some(),
             }),
         };
-        let container = Container::make(&self.engine, spec).await?;
-        let ended = self.inside(&container, step, waiting, log, cancel).await;
+        let mut caches = Caches::prepare(launch).await?;
+        let container = caches.container(&self.engine, spec, step.owner(), cancel).await?;
+        let ended = self.inside(&container, (step, &caches), waiting, log, cancel).await;
+        let root = match &ended {
+            Ok(ended) if launch.keeps_root && ended.exit == Exit::Code(0) => {
+                root::keep(&container, launch, step.image, &launch.scratch).await.map(Some)
+            }
+            _ => Ok(None),
+        };
         // Before anybody hears of the end: this process may be about to end, too.
         if let Err(error) = container.remove().await {
             tracing::warn!(%error, "a container stays for now");
         }
-        ended
+        Ok(Left { root: root?, ended: ended?, said: Vec::new() })
     }
 
     /// Everything between the making of a container and its end.
     async fn inside(
         &self,
         container: &Container,
-        step: &Step<'_>,
+        (step, caches): (&Step<'_>, &Caches),
         waiting: Option<Waiting<'_>>,
         log: Box<dyn LogSink>,
         cancel: &CancellationToken,
@@ -125,7 +132,7 @@ impl DockerExecutor {
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(Ended::unseen(Exit::Cancelled)),
-            put = container.put(launch.inputs.clone(), step.owner()) => put?,
+            put = workspace::fill(container, launch, caches, step.owner()) => put?,
         }
         if let Some(Waiting { services, blame }) = waiting {
             match services.ready(cancel).await {
@@ -144,9 +151,7 @@ impl DockerExecutor {
             Some(visit) => receive(container, launch, visit, bounds, log, cancel).await?,
             None => follow(container, name, bounds, || (), log, cancel).await?,
         };
-        if ended.exit != Exit::Cancelled {
-            container.take(step.workspace.to_owned()).await?;
-        }
+        workspace::take(container, launch, caches, &ended, step.workspace.to_owned()).await?;
         Ok(ended)
     }
 }
@@ -171,6 +176,15 @@ impl Step<'_> {
     }
 }
 
+/// What is left of a step.
+struct Left {
+    ended: Ended,
+    /// What it changed of its root, where that is wanted.
+    root: Option<EngineUpper>,
+    /// Of its services.
+    said: Vec<String>,
+}
+
 /// Services that a step waits for, and room for what is wrong with one.
 struct Waiting<'a> {
     services: &'a mut Services,
@@ -190,20 +204,20 @@ impl StepExecutor for DockerExecutor {
         cancel: CancellationToken,
     ) -> Result<Execution, ExecuteError> {
         let image = refusal::image_of(&launch, self.no_sandbox.as_deref())?;
+        if let Some(why) = self.engine.no_roots().filter(|_| launch.keeps_root) {
+            return Err(ExecuteError::Unavailable(why));
+        }
         // All that run at a time; there are never more services than places.
         let places =
             u32::try_from(1 + launch.services.len()).map_or(MAX_IN_FLIGHT, |all| all.min(MAX_IN_FLIGHT));
         let room = Arc::clone(&self.room).acquire_many_owned(places).await;
         let _room = room.map_err(|_| setup("wait for room", std::io::ErrorKind::Other.into()))?;
-        for volume in &launch.caches {
-            // Whoever made the draft looks there.
-            let _ = std::fs::write(volume.draft.join(VolumeMount::FAILED), NO_VOLUMES);
-        }
         let workspace = launch.scratch.join("workspace");
         let scratch = |source| setup("prepare the scratch directory", source);
         DirBuilder::new().mode(0o755).create(&workspace).map_err(scratch)?;
         if !is_directory(&launch.inputs, &launch.working_directory) {
-            return Ok(execution(nowhere(&launch, log).await, workspace, Vec::new()));
+            let ended = nowhere(&launch, log).await;
+            return Ok(execution(Left { ended, root: None, said: Vec::new() }, workspace));
         }
         let user = launch.image.as_ref().map_or("", |image| &image.user);
         let account = account(&self.engine, &image, user).await?;
@@ -234,8 +248,7 @@ impl StepExecutor for DockerExecutor {
         {
             tracing::warn!(%error, "a container stays for now");
         }
-        let (ended, said) = ran?;
-        Ok(execution(ended, workspace, said))
+        Ok(execution(ran?, workspace))
     }
 }
 
@@ -261,7 +274,8 @@ async fn nowhere(launch: &Launch, mut log: Box<dyn LogSink>) -> Ended {
     Ended::unseen(Exit::Code(NOT_EXECUTABLE))
 }
 
-fn execution(ended: Ended, workspace: PathBuf, services: Vec<String>) -> Execution {
+fn execution(left: Left, workspace: PathBuf) -> Execution {
+    let Left { ended, root, said } = left;
     let Ended { exit, started_at, duration, usage, out_of_memory } = ended;
     let workspace = vec![workspace];
     Execution {
@@ -273,6 +287,7 @@ fn execution(ended: Ended, workspace: PathBuf, services: Vec<String>) -> Executi
         out_of_disk: 0,
         workspace,
         root_upper: None,
-        services,
+        engine_upper: root,
+        services: said,
     }
 }

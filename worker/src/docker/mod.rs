@@ -7,6 +7,8 @@
 
 mod account;
 mod address;
+mod caches;
+mod changed;
 mod container;
 mod engine;
 mod error;
@@ -20,12 +22,14 @@ mod images;
 mod owner;
 mod pack;
 mod refusal;
+mod root;
 mod said;
 mod services;
 mod spec;
 mod unpack;
 mod usage;
 mod visit;
+mod workspace;
 
 pub use address::Address;
 pub use engine::{Engine, Facts};

@@ -24,6 +24,8 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         working_directory: _,
         inputs: _,
         scratch: _,
+        keeps_root: _,
+        keeps_workspace: _,
         network: _,
         timeout: _,
     } = launch;

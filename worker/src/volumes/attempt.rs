@@ -97,12 +97,14 @@ async fn copied(inner: &Arc<Inner>, place: &Place, about: &About) -> Result<Copy
 impl AttemptVolumes {
     /// For the executor, sorted by path.
     pub(crate) fn mounts(&self) -> Vec<VolumeMount> {
+        let most_bytes = self.inner.as_ref().map_or(0, |inner| inner.config.volume_bytes);
         let mount = |volume: &Volume| {
             let (layers, draft) = match &volume.had {
                 Had::Copy(copy, _) => (copy.layers(), &copy.draft),
                 Had::Substitute(draft) => (Vec::new(), draft),
             };
-            VolumeMount { path: volume.wanted.path.clone(), layers, draft: draft.path().to_owned() }
+            let (path, draft) = (volume.wanted.path.clone(), draft.path().to_owned());
+            VolumeMount { path, layers, draft, most_bytes }
         };
         let mut mounts: Vec<VolumeMount> = self.volumes.iter().map(mount).collect();
         mounts.sort_by(|a, b| a.path.cmp(&b.path));

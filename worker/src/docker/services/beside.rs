@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::account::account;
 use super::super::container::Container;
 use super::super::follow::{Bounds, Ended, follow};
+use super::super::pack::WORKSPACE;
 use super::super::refusal::NOT_HERE;
 use super::super::spec::{Shared, Spec};
 use super::Ground;
@@ -124,7 +125,7 @@ async fn live(
         let inputs = scratch.join("inputs");
         let made = DirBuilder::new().recursive(true).mode(0o755).create(&inputs);
         made.map_err(|source| setup("prepare a service's scratch directory", source))?;
-        container.put(inputs, owner).await?;
+        container.put(inputs, (WORKSPACE.to_vec(), Vec::new()), owner).await?;
         if stop.is_cancelled() {
             return Ok(Ended::unseen(Exit::Cancelled));
         }
@@ -164,6 +165,8 @@ async fn make(ground: &Ground, launch: &ServiceLaunch) -> Result<(Container, (u3
         timeout: ground.needed,
         limits: ground.limits,
         image: Some(launch.image.clone()),
+        keeps_root: false,
+        keeps_workspace: false,
         visit: None,
         secrets: Vec::new(),
         caches: Vec::new(),
