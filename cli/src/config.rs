@@ -98,7 +98,7 @@ pub enum Executor {
 impl Executor {
     /// Whether steps may have cache volumes.
     pub const fn has_volumes(self) -> bool {
-        matches!(self, Self::Auto | Self::Sandbox)
+        !matches!(self, Self::Plain)
     }
 }
 

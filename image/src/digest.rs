@@ -1,6 +1,7 @@
 //! Digests as images have them: `sha256:` and 64 hexadecimal digits.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -37,6 +38,23 @@ impl Digest {
     /// Of bytes that are in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// Of all that can be read. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(mut from: impl io::Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(Self(hash.finalize().into())),
+                Ok(count) => hash.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The 64 hexadecimal digits alone, as files are named.

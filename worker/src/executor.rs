@@ -8,7 +8,7 @@ use async_trait::async_trait;
 pub use cullet_cache::{Stream, Usage};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::image_root::{ImageRoot, RootUpper};
+pub use crate::image_root::{EngineUpper, ImageRoot, RootUpper};
 pub use crate::secrets::SecretFile;
 pub use crate::service::ServiceLaunch;
 pub use crate::visit::{TerminalHost, Visit};
@@ -36,6 +36,10 @@ pub struct Launch {
     pub limits: StepLimits,
     /// The root directory it runs in. None is what the executor shows of the machine.
     pub image: Option<ImageRoot>,
+    /// Whether somebody wants to have what it changes of that.
+    pub keeps_root: bool,
+    /// Whether somebody wants to have what it leaves in its workspace; where not, an executor may return an empty one.
+    pub keeps_workspace: bool,
     /// Somebody who looks into the step.
     pub visit: Option<Visit>,
     /// What it finds in `/run/secrets`, in memory. An executor that cannot do that does not run it.
@@ -84,6 +88,8 @@ pub struct Execution {
     pub workspace: Vec<PathBuf>,
     /// What it changed of its root directory, where that was an image and its main process ended by itself.
     pub root_upper: Option<RootUpper>,
+    /// The same of a step in a container engine, where it was asked for.
+    pub engine_upper: Option<EngineUpper>,
     /// What is to be said of its services, in sentences: one that never became ready, or did not last as long as the step.
     pub services: Vec<String>,
 }

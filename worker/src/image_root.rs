@@ -1,5 +1,6 @@
 //! Images as root directories of steps: what goes in, and what a step leaves of one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,22 @@ impl RootUpper {
     /// While a step runs, it can neither change nor replace them.
     pub const MOUNTED: [&str; 9] =
         ["proc", "dev", "tmp", "var/tmp", "workspace", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
+}
+
+/// What a step changed of its image in a container engine, which has the upper directory. In the step's scratch directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineUpper {
+    /// An archive of it; everything is below its first directory.
+    pub archive: PathBuf,
+    /// An archive of the step's whole root, where the first lacks what was moved with its directory.
+    pub merged: Option<PathBuf>,
+    /// What was changed, by paths without a slash at either end, and whether it is still there.
+    pub changes: BTreeMap<Vec<u8>, bool>,
+    /// Directories in which the engine made places to mount things on, with mode, user and group as in the image; none
+    /// where that has no such directory.
+    pub places: BTreeMap<Vec<u8>, Option<(u32, u32, u32)>>,
+    /// What is mounted, or the engine's: nothing of the step's, with all that is below.
+    pub mounted: Vec<String>,
 }
 
 /// How the user and group ids of a step in an image are those of the machine.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use cullet_digest::Digest;
 
-use crate::{ImageProgram, ImageRoot, LocalFiles, RootUpper};
+use crate::{EngineUpper, ImageProgram, ImageRoot, LocalFiles, RootUpper};
 
 /// Finds images, fetched and unpacked as needed. Asked for each attempt, many at a time.
 #[async_trait]
@@ -31,12 +31,34 @@ pub trait ImageRoots: fmt::Debug + Send + Sync {
         Err(LayerFault::Machine(NO_ROOTS.into()))
     }
 
+    /// The image with layers of [`Self::layer`] above it, the lowest first and each once, for a container engine that has the
+    /// image; manifest and reference are those of [`Self::root`]. Dropping the future gives it up.
+    ///
+    /// # Errors
+    /// Blobs are lost, or the engine cannot have it.
+    async fn above(
+        &self,
+        (_manifest, _reference): (&str, Option<&str>),
+        _layers: &[Digest],
+        _files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldRoot, AboveFault> {
+        Err(AboveFault::Machine(NO_ROOTS.into()))
+    }
+
     /// Writes what a step changed of its root as a layer to a new file: the same bytes for the same changes, on every
     /// machine. Blocks.
     ///
     /// # Errors
     /// It can be no layer, or not be written.
     fn capture(&self, _upper: &RootUpper, _to: &Path) -> Result<(), CaptureFault> {
+        Err(CaptureFault::Machine(NO_ROOTS.into()))
+    }
+
+    /// The same for a step in a container engine, with the same bytes. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::capture`].
+    fn capture_engine(&self, _upper: &EngineUpper, _to: &Path) -> Result<(), CaptureFault> {
         Err(CaptureFault::Machine(NO_ROOTS.into()))
     }
 }
@@ -66,6 +88,17 @@ pub enum LayerFault {
     Lost,
     /// This machine.
     #[error("a layer of the step's root cannot be had")]
+    Machine(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why an engine has no image with layers above it.
+#[derive(Debug, thiserror::Error)]
+pub enum AboveFault {
+    /// Archives of these layers are nowhere any more.
+    #[error("{} layer(s) of the step's root are no longer in the cache", .0.len())]
+    Lost(Vec<Digest>),
+    /// This machine, or the engine.
+    #[error("layers of the step's root cannot be put above its image")]
     Machine(#[source] Box<dyn Error + Send + Sync>),
 }
 

@@ -20,6 +20,7 @@ pub mod remote;
 pub mod sandbox;
 pub mod secrets;
 mod service;
+mod services;
 pub mod space;
 mod stopping;
 mod visit;
@@ -34,8 +35,10 @@ pub use executor::{
     ExecuteError, Execution, Exit, Launch, LogSink, StepExecutor, StepLimits, Stream, TerminalHost, Usage,
     Visit,
 };
-pub use image_root::{ImageRoot, Owners, RootUpper};
-pub use images::{CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, NoImages};
+pub use image_root::{EngineUpper, ImageRoot, Owners, RootUpper};
+pub use images::{
+    AboveFault, CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, NoImages,
+};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};
 pub use service::{ImageProgram, ServiceLaunch};

@@ -163,6 +163,7 @@ mod tests {
                 out_of_disk: 0,
                 workspace: vec![],
                 root_upper: None,
+                engine_upper: None,
                 services: Vec::new(),
             })
         }
@@ -185,6 +186,8 @@ mod tests {
             timeout: Duration::from_secs(seconds),
             limits: crate::StepLimits::default(),
             image: None,
+            keeps_root: false,
+            keeps_workspace: true,
             visit: None,
             secrets: Vec::new(),
             caches: vec![],

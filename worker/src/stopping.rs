@@ -84,6 +84,13 @@ impl Stopping {
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
     }
 
+    /// The same, for those who sleep, and look again after a minute where there is no limit. (`PollTimeout::as_millis` of nix
+    /// 0.31 panics there.)
+    pub(crate) fn nap(&self, now: Instant) -> Duration {
+        const MINUTE: Duration = Duration::from_secs(60);
+        u64::try_from(i32::from(self.patience(now))).map_or(MINUTE, Duration::from_millis).min(MINUTE)
+    }
+
     /// From now on only a cancellation stops the process.
     pub(crate) fn suspend(&mut self) {
         if self.phase == Phase::Running {
@@ -185,6 +192,7 @@ mod tests {
         let start = Instant::now();
         let mut stopping = Stopping::new(start, Duration::MAX, SECOND);
         assert!(stopping.patience(start).is_none());
+        assert_eq!(stopping.nap(start), SECOND * 60);
         assert_eq!(stopping.next(start, true), Some(Stop::Ask));
         assert_eq!(stopping.verdict(), Some(Exit::Cancelled));
         assert!(stopping.patience(start).as_millis().is_some_and(|left| left > 1000));
@@ -207,5 +215,6 @@ mod tests {
         let stopping = Stopping::new(start, Duration::from_micros(1500), SECOND);
         assert_eq!(stopping.patience(start).as_millis(), Some(2));
         assert_eq!(stopping.patience(start + SECOND).as_millis(), Some(1));
+        assert_eq!(stopping.nap(start), Duration::from_millis(2));
     }
 }

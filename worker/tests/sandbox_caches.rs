@@ -30,7 +30,7 @@ fn volume(sandbox: &Sandbox, step: &mut Step, path: &str) -> VolumeMount {
     for name in ["draft", "draft/upper", "draft/work"] {
         make(name);
     }
-    let mount = VolumeMount { path: path.to_owned(), layers, draft: dir.join("draft") };
+    let mount = VolumeMount { path: path.to_owned(), layers, draft: dir.join("draft"), most_bytes: 1 << 30 };
     step.launch.caches.push(mount.clone());
     mount
 }

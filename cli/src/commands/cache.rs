@@ -6,7 +6,7 @@ use cullet_cache::disk::{Damaged, Stats};
 use cullet_image::{Store, StoreStats};
 use serde_json::json;
 
-use super::volumes;
+use super::{engine_images, volumes};
 use crate::args::{CacheArgs, CacheCommand, Format};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
@@ -34,8 +34,9 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
             volumes::of(config).evict(bound).map_err(volumes::failed)?;
             let freed = report.bytes_before.saturating_sub(report.bytes_after)
                 + layers.bytes_before.saturating_sub(layers.bytes_after);
+            let in_engine = engine_images::remove(config, Some(bound));
             format!(
-                "freed {}: {} blobs, {} results and {} layers of images; {} are left, and {} of images\n",
+                "freed {}: {} blobs, {} results and {} layers of images; {} are left, and {} of images\n{in_engine}",
                 size::human(freed),
                 report.evicted_blobs,
                 report.evicted_results,
@@ -53,7 +54,8 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
             cache.clear(*force)?;
             Store::evict(&config.images_dir(), 0).map_err(images)?;
             volumes::of(config).evict(0).map_err(volumes::failed)?;
-            format!("the cache in {} is empty\n", config.cache_dir.display())
+            let in_engine = engine_images::remove(config, None);
+            format!("{in_engine}the cache in {} is empty\n", config.cache_dir.display())
         }
     };
     out.write_all(text.as_bytes()).map_err(CliError::output)?;

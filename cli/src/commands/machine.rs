@@ -13,6 +13,7 @@ use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig, SandboxRep
 use cullet_worker::{ExecuteError, StepExecutor, StepLimits};
 
 use crate::config::{Config, Executor};
+use crate::images::ENGINE_USERS;
 
 /// How long a step that is told to end has before it is killed; as in the sandbox.
 const GRACE: Duration = Duration::from_secs(2);
@@ -37,14 +38,12 @@ pub(super) fn without_caches(choice: Executor, plan: &Plan) -> Option<String> {
     let has = || plan.steps.iter().any(|step| !step.settings.caches.is_empty());
     match choice {
         Executor::Plain if has() => Some(NO_CACHES.to_owned()),
-        Executor::Docker if has() => Some(NONE_IN_CONTAINERS.to_owned()),
         Executor::Plain | Executor::Docker | Executor::Auto | Executor::Sandbox => None,
     }
 }
 
-/// Of Docker.
-const NONE_IN_CONTAINERS: &str =
-    "`caches` of steps are not mounted in containers: steps have what their image has there";
+/// Of Docker, where steps have secrets.
+pub(super) const SECRETS_IN_CONTAINERS: &str = "secrets of steps are in containers, into which whoever reaches the Docker engine can look while the steps run";
 
 /// Of the plain executor.
 pub(super) const NO_CACHES: &str =
@@ -95,7 +94,9 @@ pub(super) fn start(
 
 /// The Docker engine of this machine; blocks for some milliseconds, or ten seconds where it does not answer.
 pub(super) fn engine(config: &Config) -> Result<Engine, EngineError> {
-    Engine::find(&Address::of(config.docker_host.as_deref())?)
+    let engine = Engine::find(&Address::of(config.docker_host.as_deref())?)?;
+    engine.note_in(config.images_dir().join(ENGINE_USERS));
+    Ok(engine)
 }
 
 fn in_containers(engine: Engine, limits: &StepLimits, no_sandbox: Option<String>) -> Started {

@@ -8,6 +8,7 @@ mod completions;
 mod coordinator;
 pub(crate) mod dev_cluster;
 mod doctor;
+mod engine_images;
 mod graph;
 mod lock;
 mod logs;

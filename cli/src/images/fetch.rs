@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
-    Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions,
-    resolve,
+    Digest, HeldImage, ImageConfig, ImageError, Pick, Platform, Reference, Registries, Resolved, Store,
+    StoreOptions, resolve,
 };
 use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot};
 use tokio::sync::{Mutex, OnceCell};
@@ -132,11 +132,7 @@ impl Fetcher {
             user: image.config.user.clone().unwrap_or_default(),
             in_engine: None,
         };
-        let program = ImageProgram {
-            arguments: image.config.entrypoint.iter().chain(&image.config.cmd).cloned().collect(),
-            working_directory: image.config.working_dir.clone().unwrap_or_default(),
-        };
-        Ok(HeldRoot { root, program, hold: Box::new(image) })
+        Ok(HeldRoot { root, program: program(&image.config), hold: Box::new(image) })
     }
 
     /// The store, opened if nobody has done so.
@@ -277,5 +273,13 @@ pub(super) fn pinned_reference(reference: Reference, digest: Digest) -> Referenc
             Reference::Registry(image)
         }
         local => local,
+    }
+}
+
+/// What a service in the image runs where nobody says anything else.
+pub(super) fn program(config: &ImageConfig) -> ImageProgram {
+    ImageProgram {
+        arguments: config.entrypoint.iter().chain(&config.cmd).cloned().collect(),
+        working_directory: config.working_dir.clone().unwrap_or_default(),
     }
 }

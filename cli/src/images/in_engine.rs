@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use cullet_image::{EngineExport, ImageConfig, ImageError, Platform, Store};
+use cullet_image::{Digest, EngineExport, ExportLayer, ImageConfig, ImageError, Platform, Store};
 use cullet_worker::docker::{Engine, EngineError, EngineImage};
-use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot};
+use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
 use tokio_util::io::SyncIoBridge;
 
-use super::fetch::{Fetcher, Wanted, fault, resolved, unknown};
+use super::fetch::{Fetcher, Wanted, fault, program, resolved, unknown};
 use super::telling::Telling;
 
 /// What has to do with engines.
@@ -19,7 +19,7 @@ pub(super) struct Engines {
     /// The one that images were asked of.
     used: OnceLock<Engine>,
     /// Held by whoever puts an image there: side by side, all would take longer.
-    loading: tokio::sync::Mutex<()>,
+    pub(super) loading: tokio::sync::Mutex<()>,
     /// What could not be removed is said once.
     quiet: Mutex<bool>,
 }
@@ -32,10 +32,13 @@ pub(super) struct Engines {
 struct Vanished;
 
 /// What is on its way between a thread and the engine.
-const PIPE_BYTES: usize = 1 << 20;
+pub(super) const PIPE_BYTES: usize = 1 << 20;
 
 /// Names of images in engines are also names of files here, whose time is that of the last use.
 const NOTES: &str = "engine";
+
+/// Where users of images are noted, in the directory of images.
+pub(crate) const ENGINE_USERS: &str = "engine-users";
 
 /// How long an image stays that was asked for: another process may be about to make a container of it.
 const RECENT: Duration = Duration::from_secs(10 * 60);
@@ -50,16 +53,16 @@ impl Fetcher {
         let store = self.store().await?;
         let known = store.configuration(&wanted.digest, &Platform::host()).await.map_err(fault)?;
         if let Some(config) = known {
-            let (_, image) = described(&config);
+            let (_, image) = described(&config, &[]);
             if let Some(id) = engine.image(&image).await.map_err(fault)? {
                 return Ok(self.root_in_engine(&image, id, &config));
             }
         }
         let _one_at_a_time = self.engines.loading.lock().await;
-        self.load(wanted, store, engine).await
+        self.load(wanted, store, engine, &[]).await
     }
 
-    fn root_in_engine(&self, image: &EngineImage, id: String, config: &ImageConfig) -> HeldRoot {
+    pub(super) fn root_in_engine(&self, image: &EngineImage, id: String, config: &ImageConfig) -> HeldRoot {
         used_now(&self.dir, &image.name);
         let root = ImageRoot {
             env: config.env.clone(),
@@ -67,11 +70,18 @@ impl Fetcher {
             in_engine: Some(id),
             ..ImageRoot::default()
         };
-        // Services, which alone need it, are refused there.
-        HeldRoot { root, program: ImageProgram::default(), hold: Box::new(()) }
+        HeldRoot { root, program: program(config), hold: Box::new(()) }
     }
 
-    async fn load(&self, wanted: &Wanted, store: &Store, engine: &Engine) -> Result<HeldRoot, ImageFault> {
+    /// Puts it there, with these layers above it.
+    pub(super) async fn load(
+        &self,
+        wanted: &Wanted,
+        store: &Store,
+        engine: &Engine,
+        above: &[ExportLayer],
+    ) -> Result<HeldRoot, ImageFault> {
+        let above_ids: Vec<Digest> = above.iter().map(|layer| layer.diff_id).collect();
         let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
         let mut last = None;
         for (name, reference) in &wanted.references {
@@ -83,7 +93,7 @@ impl Fetcher {
                     continue;
                 }
             };
-            let (export, known) = described(&image.config);
+            let (export, known) = described(&image.config, &above_ids);
             // Whoever held the lock may have put it there.
             if let Some(id) = engine.image(&known).await.map_err(fault)? {
                 store.keep_documents(&image).await.map_err(|error| self.failure(error))?;
@@ -92,7 +102,8 @@ impl Fetcher {
             telling.begins(store.progress(&image));
             let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
             let writer = SyncIoBridge::new(writer);
-            let both = futures_util::future::join(store.export(&image, &export, writer), engine.load(reader));
+            let written = store.export_above(Some(&image), above.to_vec(), &export, writer);
+            let both = futures_util::future::join(written, engine.load(reader));
             let (exported, loaded) = telling.during(both, Some((store, &image))).await;
             self.outcome(exported, loaded)?;
             store.keep_documents(&image).await.map_err(|error| self.failure(error))?;
@@ -104,7 +115,7 @@ impl Fetcher {
 
     /// Which of two failures is the cause: an engine that takes no more is why the rest cannot be written, and an archive
     /// that ends early is why the engine does not take it.
-    fn outcome(
+    pub(super) fn outcome(
         &self,
         exported: Result<(), ImageError>,
         loaded: Result<(), EngineError>,
@@ -121,8 +132,9 @@ fn is_broken_pipe(error: &ImageError) -> bool {
     matches!(error, ImageError::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn described(config: &ImageConfig) -> (EngineExport, EngineImage) {
-    let export = EngineExport::of(config);
+/// What an engine is to have of an image with layers above it.
+pub(super) fn described(config: &ImageConfig, above: &[Digest]) -> (EngineExport, EngineImage) {
+    let export = EngineExport::above(config, above);
     let diff_ids = export.diff_ids.iter().map(ToString::to_string).collect();
     let image = EngineImage { name: export.name.clone(), diff_ids };
     (export, image)
@@ -151,14 +163,7 @@ impl Engines {
     /// that were not used for longest go first. What fails is tried again by the next; blocks.
     pub(super) fn settle(&self, dir: &Path, bound: u64) {
         let Some(engine) = self.used.get() else { return };
-        let settled = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| error.to_string())
-            .and_then(|runtime| {
-                runtime.block_on(evict(engine, dir, bound)).map_err(|error| error.to_string())
-            });
-        if let Err(error) = settled {
+        if let Err(error) = blocking(evict(engine, dir, bound, RECENT)) {
             let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
             if !std::mem::replace(&mut *quiet, true) {
                 tracing::warn!(error, "images are not removed from the Docker engine");
@@ -167,7 +172,45 @@ impl Engines {
     }
 }
 
-async fn evict(engine: &Engine, dir: &Path, bound: u64) -> Result<(), EngineError> {
+/// Whether there may be images of this cache in an engine.
+pub(crate) fn has_engine_images(dir: &Path) -> bool {
+    fs::read_dir(dir.join(NOTES)).is_ok_and(|mut notes| notes.next().is_some())
+}
+
+/// Removes images of this cache that no container is made of: with a bound, as [`Engines::settle`]; without, all. How many;
+/// blocks.
+///
+/// # Errors
+/// The engine fails, in its words.
+pub(crate) fn remove_engine_images(engine: &Engine, dir: &Path, bound: Option<u64>) -> Result<usize, String> {
+    let Some(bound) = bound else { return blocking(clear(engine, dir)) };
+    blocking(evict(engine, dir, bound, RECENT))
+}
+
+async fn clear(engine: &Engine, dir: &Path) -> Result<usize, EngineError> {
+    let removed = evict(engine, dir, 0, Duration::ZERO).await?;
+    // Those that somebody else has removed are noted still.
+    let there: Vec<PathBuf> = engine.images().await?.iter().filter_map(|(name, _)| note(dir, name)).collect();
+    for noted in fs::read_dir(dir.join(NOTES)).into_iter().flatten().flatten() {
+        if !there.contains(&noted.path()) {
+            drop(fs::remove_file(noted.path()));
+        }
+    }
+    // What was read of archives that the cache has no more.
+    for notes in [super::above::NOTES, ENGINE_USERS] {
+        drop(fs::remove_dir_all(dir.join(notes)));
+    }
+    Ok(removed)
+}
+
+fn blocking<T>(work: impl Future<Output = Result<T, EngineError>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(work).map_err(|error| error.to_string())
+}
+
+async fn evict(engine: &Engine, dir: &Path, bound: u64, recent: Duration) -> Result<usize, EngineError> {
+    let mut removed = 0;
     let mut ours: Vec<(SystemTime, String, u64)> = Vec::new();
     for (name, size) in engine.images().await? {
         let noted =
@@ -178,17 +221,18 @@ async fn evict(engine: &Engine, dir: &Path, bound: u64) -> Result<(), EngineErro
     // Layers that several images have count for each: more goes than has to.
     let mut bytes: u64 = ours.iter().map(|(.., size)| size).sum();
     for (used, name, size) in ours {
-        let is_recent = used.elapsed().map_or(true, |age| age < RECENT);
+        let is_recent = !recent.is_zero() && used.elapsed().map_or(true, |age| age < recent);
         if bytes <= bound || is_recent {
             break;
         }
         if engine.remove_image(&name).await? {
             bytes = bytes.saturating_sub(size);
+            removed += 1;
             if let Some(note) = note(dir, &name) {
                 // Without the image it says nothing.
                 let _ = fs::remove_file(note);
             }
         }
     }
-    Ok(())
+    Ok(removed)
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use cullet_cache::StoreError;
 use cullet_digest::Digest;
-use cullet_image::layer::{Capture, LayerError, Limits, capture_layer};
+use cullet_image::layer::{
+    Capture, Change, EngineRoot, LayerError, Limits, OwnersOf, capture_engine_layer, capture_layer,
+};
 use cullet_image::{Archive, ImageError, MadeLayer};
-use cullet_worker::{CaptureFault, HeldLayer, LayerFault, LocalFiles, RootUpper};
+use cullet_worker::{CaptureFault, EngineUpper, HeldLayer, LayerFault, LocalFiles, RootUpper};
 
 use super::fetch::Fetcher;
 
@@ -54,16 +56,37 @@ fn archive(layer: Digest, files: Arc<dyn LocalFiles>) -> Archive {
 /// # Errors
 /// The step left what no layer can hold, or the file cannot be written.
 pub(super) fn capture(upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
-    let rules = Capture {
-        owners: &|uid, gid| upper.owners.inside(uid, gid),
-        without: &RootUpper::MOUNTED,
-        mtime_s: MTIME_S,
-        limits: Limits::default(),
-    };
+    let owners = |uid: u32, gid: u32| upper.owners.inside(uid, gid);
+    let rules = rules(&owners, &RootUpper::MOUNTED);
+    written(to, |file| capture_layer(&upper.path, file, &rules).map(drop))
+}
+
+/// The same of a step in a container engine, which says what its files have for owners in the image.
+///
+/// # Errors
+/// As [`capture`].
+pub(super) fn capture_engine(upper: &EngineUpper, to: &Path) -> Result<(), CaptureFault> {
+    let without: Vec<&str> = upper.mounted.iter().map(String::as_str).collect();
+    let change = |is_there: bool| if is_there { Change::There } else { Change::Gone };
+    let changes = upper.changes.iter().map(|(path, is_there)| (path.clone(), change(*is_there))).collect();
+    let (archive, merged) = (&*upper.archive, upper.merged.as_deref());
+    let root = EngineRoot { upper: archive, merged, changes: &changes, places: &upper.places };
+    let same = |uid: u32, gid: u32| (uid, gid);
+    written(to, |file| capture_engine_layer(&root, file, &rules(&same, &without)))
+}
+
+fn rules<'a>(owners: OwnersOf<'a>, without: &'a [&'a str]) -> Capture<'a> {
+    Capture { owners, without, mtime_s: MTIME_S, limits: Limits::default() }
+}
+
+fn written(
+    to: &Path,
+    write: impl FnOnce(BufWriter<File>) -> Result<(), LayerError>,
+) -> Result<(), CaptureFault> {
     let file = File::options().write(true).create_new(true).open(to);
     let file = file.map_err(|error| CaptureFault::Machine(error.into()))?;
-    match capture_layer(&upper.path, BufWriter::with_capacity(BUFFER, file), &rules) {
-        Ok(_) => Ok(()),
+    match write(BufWriter::with_capacity(BUFFER, file)) {
+        Ok(()) => Ok(()),
         Err(error @ (LayerError::Entry { .. } | LayerError::Limit { .. })) => {
             Err(CaptureFault::Step(error.to_string()))
         }

@@ -2,6 +2,7 @@
 //! archives; and images as root directories of steps. Only for a step that is executed anything but documents is
 //! fetched.
 
+mod above;
 mod error;
 mod export;
 mod fetch;
@@ -18,6 +19,7 @@ mod telling;
 pub(crate) use export::Exporter;
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};
+pub(crate) use in_engine::{ENGINE_USERS, has_engine_images, remove_engine_images};
 pub(crate) use lock::Lock;
 pub(crate) use on_worker::WorkerImages;
 pub(crate) use pinned::Pinned;

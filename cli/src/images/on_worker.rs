@@ -10,11 +10,12 @@ use cullet_digest::Digest;
 use cullet_image::{ImageError, Reference};
 use cullet_worker::docker::Engine;
 use cullet_worker::{
-    CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, LocalFiles, RootUpper,
+    AboveFault, CaptureFault, EngineUpper, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault,
+    LocalFiles, RootUpper,
 };
 
 use super::fetch::{Fetcher, Wanted, fault, unknown};
-use super::layers::capture;
+use super::layers::{capture, capture_engine};
 use crate::config::Config;
 
 /// The images of a worker, which learns with each step where that one's can be had.
@@ -98,8 +99,25 @@ impl ImageRoots for WorkerImages {
         self.fetcher.made_layer(layer, files).await
     }
 
+    async fn above(
+        &self,
+        (manifest, reference): (&str, Option<&str>),
+        layers: &[Digest],
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldRoot, AboveFault> {
+        let machine = |fault: ImageFault| AboveFault::Machine(fault.0);
+        let engine = self.engine.get().ok_or_else(|| machine(unknown(manifest)))?;
+        let reference = reference.ok_or_else(|| machine(unknown(manifest)))?;
+        let wanted = self.wanted(manifest, reference).map_err(machine)?;
+        self.fetcher.above(&wanted, engine, layers, files).await
+    }
+
     fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
         capture(upper, to)
+    }
+
+    fn capture_engine(&self, upper: &EngineUpper, to: &Path) -> Result<(), CaptureFault> {
+        capture_engine(upper, to)
     }
 }
 

@@ -10,11 +10,12 @@ use cullet_digest::Digest;
 use cullet_image::{ImageError, Reference};
 use cullet_worker::docker::Engine;
 use cullet_worker::{
-    CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, LocalFiles, RootUpper,
+    AboveFault, CaptureFault, EngineUpper, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault,
+    LocalFiles, RootUpper,
 };
 
 use super::fetch::{Fetcher, Wanted, unknown};
-use super::layers::capture;
+use super::layers::{capture, capture_engine};
 use crate::commands::run::watchers::Watchers;
 use crate::config::Config;
 
@@ -58,6 +59,20 @@ impl LocalImages {
         self.fetcher.in_engine(wanted, engine).await
     }
 
+    /// The image with layers above it in an engine, put there if it is not.
+    ///
+    /// # Errors
+    /// Layers are lost, or the engine fails.
+    pub(crate) async fn above_in_engine(
+        &self,
+        (manifest, layers): (&str, &[Digest]),
+        engine: &Engine,
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldRoot, AboveFault> {
+        let wanted = self.wanted.get(manifest).ok_or_else(|| AboveFault::Machine(unknown(manifest).0))?;
+        self.fetcher.above(wanted, engine, layers, files).await
+    }
+
     /// Brings the images below `bound` bytes, if any were used; blocks.
     ///
     /// # Errors
@@ -80,5 +95,9 @@ impl ImageRoots for LocalImages {
 
     fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
         capture(upper, to)
+    }
+
+    fn capture_engine(&self, upper: &EngineUpper, to: &Path) -> Result<(), CaptureFault> {
+        capture_engine(upper, to)
     }
 }

@@ -27,6 +27,13 @@ pub(crate) struct RunSecrets {
     steps: BTreeMap<Box<str>, Vec<(String, SecretValue)>>,
 }
 
+impl RunSecrets {
+    /// Whether no step has any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.values().all(Vec::is_empty)
+    }
+}
+
 #[async_trait]
 impl SecretValues for RunSecrets {
     async fn values(&self, step: &str, wanted: &[ActionSecret]) -> Result<Vec<SecretValue>, SecretFault> {
@@ -52,14 +59,12 @@ pub(crate) fn refuse(plan: &Plan, file: &Path, on_cluster: bool, executor: Execu
     }
     let mut steps = plan.steps.iter().filter(|step| step.skip.is_none());
     let first = steps.find_map(|step| step.settings.secrets.first());
-    let name = match executor {
-        Executor::Plain => "plain",
-        Executor::Docker => "docker",
-        Executor::Auto | Executor::Sandbox => return Ok(()),
-    };
+    if executor != Executor::Plain {
+        return Ok(());
+    }
     first.map_or(Ok(()), |secret| {
         Err(CliError::usage(format!(
-            "{}: steps with secrets cannot be executed by the {name} executor: others would see them",
+            "{}: steps with secrets cannot be executed by the plain executor: others would see them",
             place(file, secret)
         ))
         .hint("leave out --executor, CULLET_EXECUTOR and `executor` in the configuration file"))

@@ -21,6 +21,14 @@ pub(super) fn allowed(name: &[u8]) -> bool {
 
 /// Labels that the machine's policy gives to every file; they are of no use elsewhere.
 const OF_THE_MACHINE: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
+
+/// Of attributes that an archive has, those that a layer is made of, by name.
+pub(super) fn of_image(mut xattrs: Xattrs) -> Xattrs {
+    xattrs.retain(|(name, _)| allowed(name) && !OF_THE_MACHINE.contains(&&name[..]));
+    xattrs.sort_unstable();
+    xattrs
+}
+
 /// What Linux allows for all names, and for one value, in bytes.
 const LONGEST: usize = 64 << 10;
 /// Enough for the names that a file mostly has.

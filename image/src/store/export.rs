@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -62,6 +62,24 @@ fn bytes(json: &Value) -> Vec<u8> {
     serde_json::to_vec(json).unwrap_or_default()
 }
 
+/// A layer that is in no image yet: an uncompressed archive, in a file that nobody writes to.
+#[derive(Debug, Clone)]
+pub struct ExportLayer {
+    /// The digest of the archive.
+    pub diff_id: Digest,
+    /// Where it is.
+    pub file: PathBuf,
+}
+
+impl EngineExport {
+    /// Of the image with this configuration, and of layers above it.
+    pub fn above(config: &ImageConfig, layers: &[Digest]) -> Self {
+        let mut config = config.clone();
+        config.diff_ids.extend(layers);
+        Self::of(&config)
+    }
+}
+
 impl Store {
     /// The configuration of the image with this manifest, if both documents are there. Nobody is asked.
     ///
@@ -105,7 +123,21 @@ impl Store {
         export: &EngineExport,
         to: impl Write + Send + 'static,
     ) -> Result<(), ImageError> {
-        let title = image.reference.to_string();
+        self.export_above(Some(image), Vec::new(), export, to).await
+    }
+
+    /// The same with layers above the image. Without the image, for an engine that has all that is below.
+    ///
+    /// # Errors
+    /// As [`Self::export`].
+    pub async fn export_above(
+        &self,
+        image: Option<&Resolved>,
+        made: Vec<ExportLayer>,
+        export: &EngineExport,
+        to: impl Write + Send + 'static,
+    ) -> Result<(), ImageError> {
+        let title = image.map_or_else(|| export.name.clone(), |image| image.reference.to_string());
         let mut tar = TarWriter::new(to);
         let (manifest, config) = (export.manifest(), export.config.clone());
         let config_name = export.config_name();
@@ -116,17 +148,37 @@ impl Store {
         })
         .await?;
         let mut written = BTreeSet::new();
-        for layer in image.layers.iter().filter(|layer| written.insert(layer.diff_id.hex())) {
-            let place = self.content_place(image, layer).await?;
-            let (dir, title, layer) = (self.shared.dir.join("partial"), title.clone(), layer.clone());
-            let limit = self.shared.options.unpack.limits.unpacked_bytes;
-            tar = offload(&image.reference.to_string(), move || {
-                add_layer(&mut tar, &dir, (&title, &layer, &place), limit)?;
-                Ok(tar)
-            })
-            .await?;
+        if let Some(image) = image {
+            for layer in image.layers.iter().filter(|layer| written.insert(layer.diff_id.hex())) {
+                tar = self.add(tar, image, layer).await?;
+            }
         }
-        offload(&title, move || tar.finish().and_then(|mut to| to.flush()).map_err(unwritten)).await
+        let made: Vec<ExportLayer> =
+            made.into_iter().filter(|layer| written.insert(layer.diff_id.hex())).collect();
+        offload(&title, move || {
+            for layer in made {
+                add_made(&mut tar, &layer)?;
+            }
+            tar.finish().and_then(|mut to| to.flush()).map_err(unwritten)
+        })
+        .await
+    }
+
+    async fn add<W: Write + Send + 'static>(
+        &self,
+        mut tar: TarWriter<W>,
+        image: &Resolved,
+        layer: &Layer,
+    ) -> Result<TarWriter<W>, ImageError> {
+        let place = self.content_place(image, layer).await?;
+        let (dir, title, layer) =
+            (self.shared.dir.join("partial"), image.reference.to_string(), layer.clone());
+        let limit = self.shared.options.unpack.limits.unpacked_bytes;
+        offload(&image.reference.to_string(), move || {
+            add_layer(&mut tar, &dir, (&title, &layer, &place), limit)?;
+            Ok(tar)
+        })
+        .await
     }
 
     async fn content_place(&self, image: &Resolved, layer: &Layer) -> Result<Place, ImageError> {
@@ -190,6 +242,18 @@ fn add_layer(
         Copying::Read(error) => {
             ImageError::Io { action: "read", path: dir.to_owned(), source: Arc::new(error) }
         }
+        Copying::Write(error) => unwritten(error),
+    })
+}
+
+/// Whoever takes it compares the digest.
+fn add_made(tar: &mut TarWriter<impl Write>, layer: &ExportLayer) -> Result<(), ImageError> {
+    let fail = |error| ImageError::io("read", &layer.file, error);
+    let content = File::open(&layer.file).map_err(fail)?;
+    let size = content.metadata().map_err(fail)?.len();
+    tar.entry(&file(&layer_name(&layer.diff_id), size)).map_err(unwritten)?;
+    copy(content, tar, size).map_err(|error| match error {
+        Copying::Read(error) => fail(error),
         Copying::Write(error) => unwritten(error),
     })
 }

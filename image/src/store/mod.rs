@@ -42,7 +42,7 @@ use crate::{Digest, ImageError, Layer, Resolved};
 
 pub use durable::sync_when_quiet;
 pub use evict::{Evicted, StoreStats};
-pub use export::EngineExport;
+pub use export::{EngineExport, ExportLayer};
 use flight::Flights;
 pub use held::HeldImage;
 pub use made::{Archive, LayerHold, MadeLayer};

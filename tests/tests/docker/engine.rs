@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use cullet_tests::{Checkout, Outcome, User};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use super::support::{said, skip, until};
 /// `dockerd` with a directory and a socket of its own.
 pub(crate) struct Engine {
     dir: TempDir,
+    data: PathBuf,
     process: Mutex<Child>,
 }
 
@@ -31,6 +33,17 @@ impl Engine {
 
     /// One for the caller alone.
     pub(crate) fn own() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Self::with_data(dir, data)
+    }
+
+    /// One that keeps its images and containers in a directory.
+    pub(crate) fn in_place(data: &Path) -> Option<Self> {
+        Self::with_data(tempfile::tempdir().unwrap(), data.to_owned())
+    }
+
+    fn with_data(dir: TempDir, data: PathBuf) -> Option<Self> {
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
         let is_there =
             Command::new("dockerd").arg("--version").output().is_ok_and(|output| output.status.success());
@@ -38,9 +51,8 @@ impl Engine {
             skip("a Docker engine takes root and the program dockerd (Debian's package docker.io)");
             return None;
         }
-        let dir = tempfile::tempdir().unwrap();
-        let process = Mutex::new(start(dir.path()));
-        let engine = Self { dir, process };
+        let process = Mutex::new(start(dir.path(), &data));
+        let engine = Self { dir, data, process };
         engine.wait();
         Some(engine)
     }
@@ -67,7 +79,7 @@ impl Engine {
         for name in ["pid", "exec/containerd/containerd.pid"] {
             drop(std::fs::remove_file(self.dir.path().join(name)));
         }
-        *self.process.lock().unwrap() = start(self.dir.path());
+        *self.process.lock().unwrap() = start(self.dir.path(), &self.data);
         self.wait();
     }
 
@@ -93,6 +105,13 @@ impl Engine {
         output.status.success().then_some(output.stdout)
     }
 
+    /// Removes something by force.
+    pub(crate) fn delete(&self, path: &str) {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", "-X", "DELETE", "--unix-socket"]).arg(self.socket());
+        assert!(curl.arg(format!("http://engine/{path}?force=1")).output().unwrap().status.success());
+    }
+
     fn list(&self, path: &str) -> Vec<Value> {
         serde_json::from_slice(&self.get(path).unwrap()).unwrap()
     }
@@ -102,6 +121,37 @@ impl Engine {
         let is_marked =
             |one: &&Value| one["Command"].as_str().is_some_and(|command| command.contains(marker));
         self.list("containers/json?all=1").iter().filter(is_marked).count()
+    }
+
+    /// Containers in which something runs, with a marker in its arguments.
+    pub(crate) fn running(&self, marker: &str) -> usize {
+        let has_marker = |id: &&str| {
+            let told = self.get(&format!("containers/{id}/top")).unwrap_or_default();
+            String::from_utf8_lossy(&told).contains(marker)
+        };
+        let containers = self.list("containers/json");
+        containers.iter().filter_map(|one| one["Id"].as_str()).filter(has_marker).count()
+    }
+
+    /// How many containers there are in all.
+    pub(crate) fn all(&self) -> usize {
+        self.list("containers/json?all=1").len()
+    }
+
+    /// All that the engine tells of its containers and volumes.
+    pub(crate) fn inspected(&self) -> String {
+        let ids = self.list("containers/json?all=1");
+        let ids = ids.iter().map(|one| one["Id"].as_str().unwrap());
+        let paths =
+            ids.flat_map(|id| ["json", "top", "changes"].map(|what| format!("containers/{id}/{what}")));
+        // One may have ended meanwhile.
+        let told = paths.chain(["volumes".to_owned()]).filter_map(|path| self.get(&path));
+        String::from_utf8_lossy(&told.collect::<Vec<_>>().concat()).into_owned()
+    }
+
+    /// Where all of it is.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Volumes, of which each container has one.
@@ -135,11 +185,11 @@ impl Engine {
     }
 }
 
-fn start(dir: &Path) -> Child {
+fn start(dir: &Path, data: &Path) -> Child {
     let log = std::fs::File::create(dir.join("log")).unwrap();
     let path = |name: &str| dir.join(name).display().to_string();
     let mut dockerd = Command::new("dockerd");
-    dockerd.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")]);
+    dockerd.arg("--data-root").arg(data).args(["--exec-root", &path("exec"), "--pidfile", &path("pid")]);
     // Neither rules nor bridges on the machine: steps have no network, or the machine's.
     dockerd.args(["--host", &format!("unix://{}", path("sock")), "--iptables=false", "--bridge=none"]);
     dockerd.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
@@ -157,6 +207,19 @@ impl Drop for Engine {
         }
     }
 }
+
+/// Waits for something that an engine does: on a loaded machine, it takes it seconds to begin.
+#[track_caller]
+pub(crate) fn in_time(what: &str, mut there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// An engine that is new takes images first, and one of its containers comes after another.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// An image in the checkout's `app`, unless the checkout has one.
 pub(crate) fn checkout(pipeline: &str) -> Checkout {

@@ -1,11 +1,10 @@
 //! Somebody looks into a step.
 
-use std::io::{Read as _, Write as _};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+pub(crate) mod person;
 
-use cullet_tests::{Checkout, User, within};
+use cullet_tests::{Checkout, User};
+
+use self::person::Person;
 
 const PIPELINE: &str = "\
 cullet: 1
@@ -32,51 +31,6 @@ steps:
     needs: [deploy]
     run: 'true'
 ";
-
-/// Starts its arguments at a terminal: script(1) takes them as one line for a shell.
-const TERMINAL: &str = r#"for word; do line="$line '$word'"; done; exec script -qec "$line" /dev/null"#;
-
-/// A person at a terminal, which script(1) makes.
-struct Person {
-    script: Child,
-    seen: Arc<Mutex<String>>,
-}
-
-impl Person {
-    fn starts(user: &User, checkout: &Checkout, arguments: &[&str]) -> Self {
-        let mut cullet = user.command(checkout.path(), arguments.iter().copied());
-        let mut script = within("sh", ["-c", TERMINAL, "sh"], cullet.env("TERM", "xterm"));
-        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let seen = Arc::new(Mutex::new(String::new()));
-        let (mut screen, seeing) = (script.stdout.take().unwrap(), Arc::clone(&seen));
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = screen.read(&mut buffer) {
-                seeing.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
-            }
-        });
-        Self { script, seen }
-    }
-
-    fn sees(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !self.seen.lock().unwrap().contains(text) {
-            assert!(Instant::now() < deadline, "no '{text}' in {}", self.seen.lock().unwrap());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn types(&mut self, text: &str) {
-        self.script.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// The exit code, and everything on the screen.
-    fn ends(mut self) -> (Option<i32>, String) {
-        let status = self.script.wait().unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-        (status.code(), self.seen.lock().unwrap().clone())
-    }
-}
 
 #[test]
 fn a_shell_is_where_the_step_would_be() {

@@ -1,7 +1,7 @@
 //! The root directory of a step as an output, and as what a step begins with.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cullet_cache::action::ROOT_OUTPUT;
@@ -14,7 +14,7 @@ use super::beside::NoServices;
 use super::{ScratchDir, Stores, WorkerConfig, report};
 use crate::collect::{CollectError, OutputFault};
 use crate::executor::Execution;
-use crate::images::{CaptureFault, HeldRoot, ImageFault, LayerFault};
+use crate::images::{AboveFault, CaptureFault, HeldRoot, ImageFault, LayerFault};
 use crate::{LocalFiles, LostInputs};
 
 /// Why a step has no root directory.
@@ -28,10 +28,8 @@ pub(super) enum RootError {
     Lost(LostInputs),
     #[error("a layer of the step's root cannot be had")]
     Layer(#[source] LayerFault),
-    #[error(
-        "the step continues a root or leaves one, which takes the sandbox: in containers of Docker it is not possible yet"
-    )]
-    Engine,
+    #[error(transparent)]
+    Above(AboveFault),
     #[error("the step continues a root, and is in no image")]
     NoImage,
     #[error(transparent)]
@@ -50,18 +48,17 @@ pub(super) fn in_workspace(action: &Action) -> Cow<'_, [OutputPath]> {
 pub(super) async fn layered(
     config: &WorkerConfig,
     stores: &Stores,
-    action: &Action,
+    (action, reference): (&Action, Option<&str>),
     image: Option<HeldRoot>,
 ) -> Result<Option<HeldRoot>, RootError> {
     let layers = action.root_layers()?;
-    let is_in_engine = image.as_ref().is_some_and(|image| image.root.in_engine.is_some());
-    if is_in_engine && (action.leaves_root() || !layers.is_empty()) {
-        return Err(RootError::Engine);
-    }
     if layers.is_empty() {
         return Ok(image);
     }
     let HeldRoot { mut root, program, hold } = image.ok_or(RootError::NoImage)?;
+    if root.in_engine.is_some() {
+        return in_engine(config, stores, (action, reference), &layers).await.map(Some);
+    }
     let (mut holds, mut lost) = (vec![hold], LostInputs::default());
     for (number, layer) in layers.iter().enumerate() {
         match config.images.layer(layer, Arc::clone(&stores.files)).await {
@@ -80,11 +77,32 @@ pub(super) async fn layered(
     Ok(Some(HeldRoot { root, program, hold: Box::new(holds) }))
 }
 
+/// The same where a container engine has the image.
+async fn in_engine(
+    config: &WorkerConfig,
+    stores: &Stores,
+    (action, reference): (&Action, Option<&str>),
+    layers: &[Digest],
+) -> Result<HeldRoot, RootError> {
+    let manifest = action.image().ok_or(RootError::NoImage)?;
+    let once = once_each(layers.to_vec());
+    let above = config.images.above((manifest, reference), &once, Arc::clone(&stores.files)).await;
+    above.map_err(|fault| match fault {
+        AboveFault::Lost(gone) => {
+            let mut lost = LostInputs::default();
+            let named = layers.iter().enumerate().filter(|(_, layer)| gone.contains(layer));
+            named.for_each(|(number, layer)| lost.add(root_layer_path(number), *layer));
+            RootError::Lost(lost)
+        }
+        fault @ AboveFault::Machine(_) => RootError::Above(fault),
+    })
+}
+
 /// Overlayfs takes no directory twice. Two steps that change the same in the same way leave one layer, which hides at its
 /// highest place whatever its lower ones could show.
-fn once_each(lowest_first: Vec<PathBuf>) -> Vec<PathBuf> {
+fn once_each<T: Clone + Eq + std::hash::Hash>(lowest_first: Vec<T>) -> Vec<T> {
     let mut seen = std::collections::HashSet::new();
-    let mut kept: Vec<PathBuf> =
+    let mut kept: Vec<T> =
         lowest_first.into_iter().rev().filter(|layer| seen.insert(layer.clone())).collect();
     kept.reverse();
     kept
@@ -98,12 +116,17 @@ pub(super) fn keep_root(
     function: DigestFunction,
     secrets: Option<&Search>,
 ) -> Result<Output, CollectError> {
-    let Some(upper) = &execution.root_upper else {
-        return Err(CollectError::Root("what runs steps here does not keep their root directories".into()));
-    };
     // Beside what is the step's own, and gone with it where this process ends before it is a blob.
     let archive = scratch.path().join(ARCHIVE);
-    let digest = match config.images.capture(upper, &archive) {
+    let captured = match (&execution.root_upper, &execution.engine_upper) {
+        (Some(upper), _) => config.images.capture(upper, &archive),
+        (None, Some(upper)) => config.images.capture_engine(upper, &archive),
+        (None, None) => {
+            let why = "what runs steps here does not keep their root directories";
+            return Err(CollectError::Root(why.into()));
+        }
+    };
+    let digest = match captured {
         Ok(()) => without_secrets(&archive, secrets)
             .and_then(|()| files.adopt_file(&archive, function).map_err(CollectError::Store)),
         Err(CaptureFault::Step(why)) => Err(OutputFault::Root { why }.into()),
@@ -134,6 +157,5 @@ fn root_output(digest: Digest) -> Output {
 
 #[test]
 fn a_layer_that_is_there_twice_counts_at_its_highest_place() {
-    let layers = ["a", "b", "a", "c", "b"].map(PathBuf::from).to_vec();
-    assert_eq!(once_each(layers), ["a", "c", "b"].map(PathBuf::from));
+    assert_eq!(once_each(vec!["a", "b", "a", "c", "b"]), ["a", "c", "b"]);
 }

@@ -16,7 +16,7 @@ use super::beside::Beside;
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
-use super::root::{RootError, layered};
+use super::root::{RootError, in_workspace, layered};
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
 use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
 use crate::images::HeldRoot;
@@ -146,8 +146,9 @@ impl Worker {
     ) -> Result<Option<Option<HeldRoot>>, RootError> {
         let Some(digest) = attempt.action.image() else { return Ok(Some(None)) };
         let root = async {
-            let image = self.config.images.root(digest, attempt.image.as_deref()).await?;
-            layered(&self.config, &self.stores, &attempt.action, Some(image)).await
+            let reference = attempt.image.as_deref();
+            let image = self.config.images.root(digest, reference).await?;
+            layered(&self.config, &self.stores, (&attempt.action, reference), Some(image)).await
         };
         tokio::select! {
             biased;
@@ -211,7 +212,9 @@ impl Worker {
                 return infra(&error);
             }
         };
-        volumes.clear_workspace(&scratch.step().join("upper"), inputs.path());
+        if let Some(upper) = execution.workspace.first() {
+            volumes.clear_workspace(upper, inputs.path());
+        }
         let ended = Ended { execution, recorder, inputs, scratch };
         let finisher = Finisher {
             config: Arc::clone(&self.config),
@@ -277,6 +280,8 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         timeout: action.timeout,
         limits: attempt.limits,
         image,
+        keeps_root: action.leaves_root(),
+        keeps_workspace: !in_workspace(action).is_empty(),
         visit: attempt.visit.clone(),
         secrets: Vec::new(),
         caches: Vec::new(),

@@ -5,11 +5,14 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::body_try_stream;
 use bollard::container::AttachContainerResults;
-use futures_util::TryStreamExt as _;
+use bollard::errors::Error as ClientError;
+use bollard::{body_full, body_try_stream};
+use futures_util::{Stream, TryStreamExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
 use super::engine::LONG_PATIENCE;
@@ -28,6 +31,10 @@ pub(super) struct Container {
 
 /// What is on its way between the engine and a thread: as much as hides that they take turns.
 const PIPE_BYTES: usize = 256 << 10;
+
+type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<bytes::Bytes>> + Send>>;
+/// An archive on its way.
+pub(super) type Reading = SyncIoBridge<StreamReader<Chunks, bytes::Bytes>>;
 
 /// How often and how long removing a container is tried.
 const TRIES: u32 = 3;
@@ -53,11 +60,37 @@ impl Container {
         Ok(Self { engine: engine.clone(), id: made.id, is_gone: false })
     }
 
-    /// Puts a directory to where steps work, with all in it owned by that user and group.
-    pub(super) async fn put(&self, inputs: PathBuf, owner: (u32, u32)) -> Result<(), ExecuteError> {
+    /// The same, to its end, whatever becomes of whoever asks: a container whose name nobody heard would stay.
+    pub(super) async fn make(engine: &Engine, spec: Spec) -> Result<Self, ExecuteError> {
+        let engine = engine.clone();
+        let made = tokio::spawn(async move { Self::create(&engine, spec).await }).await;
+        Ok(made.map_err(|error| setup("make a container", std::io::Error::other(error)))??)
+    }
+
+    /// Puts what is in an archive to a path. Nothing of it is written to a disk where that is in memory.
+    pub(super) async fn upload(
+        &self,
+        action: &str,
+        path: &str,
+        archive: bytes::Bytes,
+    ) -> Result<(), EngineError> {
+        let options = UploadToContainerOptionsBuilder::default().path(path).build();
+        let client = self.engine.client();
+        self.engine.ask(action, client.upload_to_container(&self.id, Some(options), body_full(archive))).await
+    }
+
+    /// Puts a directory to a place, a path relative to the root directory, with all in it owned by that user and group; but
+    /// for what is at some paths in it.
+    pub(super) async fn put(
+        &self,
+        inputs: PathBuf,
+        (place, without): (Vec<u8>, Vec<Vec<u8>>),
+        owner: (u32, u32),
+    ) -> Result<(), ExecuteError> {
         let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
         let writer = SyncIoBridge::new(writer);
-        let packing = tokio::task::spawn_blocking(move || pack::pack(&inputs, owner, writer));
+        let packing =
+            tokio::task::spawn_blocking(move || pack::pack(&inputs, (&place, &without), owner, writer));
         let options = UploadToContainerOptionsBuilder::default().path("/").build();
         let body = body_try_stream(ReaderStream::with_capacity(reader, PIPE_BYTES));
         let client = self.engine.patient_client();
@@ -74,20 +107,11 @@ impl Container {
         }
     }
 
-    /// Takes what is where steps work.
-    pub(super) async fn take(&self, target: PathBuf) -> Result<(), ExecuteError> {
-        let options = DownloadFromContainerOptionsBuilder::default().path("/workspace").build();
-        let client = self.engine.patient_client();
-        let archive = Box::pin(client.download_from_container(&self.id, Some(options)));
-        let reader =
-            StreamReader::new(archive.map_err(|error| std::io::Error::other(super::error::said(&error))));
-        let reader = SyncIoBridge::new(reader);
+    /// Takes what is where steps work, but for what is mounted there, at these paths.
+    pub(super) async fn take(&self, target: PathBuf, without: Vec<Vec<u8>>) -> Result<(), ExecuteError> {
         let place = target.clone();
-        let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(reader, &target));
-        let unpacked = match tokio::time::timeout(LONG_PATIENCE, unpacking).await {
-            Ok(ended) => ended.map_err(std::io::Error::other).and_then(|unpacked| unpacked),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        };
+        let unpacked =
+            self.take_with("/workspace", move |archive| unpack::unpack(archive, &target, &without)).await;
         match unpacked {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
@@ -95,6 +119,61 @@ impl Container {
             }
             Err(error) => Err(setup("take the workspace from the container", error)),
         }
+    }
+
+    /// Reads an archive of what is at a path, on a thread.
+    pub(super) async fn take_with(
+        &self,
+        path: &str,
+        read: impl FnOnce(Reading) -> std::io::Result<()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let client = self.engine.patient_client();
+        let archive = client.download_from_container(&self.id, Some(options));
+        let archive: Chunks =
+            Box::pin(archive.map_err(|error| std::io::Error::other(super::error::said(&error))));
+        let reader = SyncIoBridge::new(StreamReader::new(archive));
+        let reading = tokio::task::spawn_blocking(move || read(reader));
+        match tokio::time::timeout(LONG_PATIENCE, reading).await {
+            Ok(ended) => ended.map_err(std::io::Error::other).and_then(|read| read),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Writes an archive of what is at a path in it to a new file; of all that is in it, but for what is mounted, where no
+    /// path is named. More than `most` bytes are an error.
+    pub(super) async fn save(&self, path: Option<&str>, to: PathBuf, most: u64) -> Result<(), ExecuteError> {
+        let client = self.engine.patient_client();
+        match path {
+            Some(path) => {
+                let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+                self.write(client.download_from_container(&self.id, Some(options)), to, most).await
+            }
+            None => self.write(client.export_container(&self.id), to, most).await,
+        }
+    }
+
+    async fn write(
+        &self,
+        archive: impl Stream<Item = Result<bytes::Bytes, ClientError>>,
+        to: PathBuf,
+        most: u64,
+    ) -> Result<(), ExecuteError> {
+        const ACTION: &str = "give out what is in a container";
+        let full = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::StorageFull => ExecuteError::NoSpace { path: to.clone() },
+            _ => setup("write what a container has", error),
+        };
+        let mut file = tokio::fs::File::create_new(&to).await.map_err(full)?;
+        let mut archive = std::pin::pin!(archive);
+        let mut left = most;
+        while let Some(chunk) = self.engine.ask_patiently(ACTION, archive.try_next()).await? {
+            left = left
+                .checked_sub(chunk.len() as u64)
+                .ok_or_else(|| self.engine.broke_off(ACTION, format!("that is more than {most} bytes")))?;
+            file.write_all(&chunk).await.map_err(full)?;
+        }
+        file.flush().await.map_err(full)
     }
 
     /// What it is going to print.

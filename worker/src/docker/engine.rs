@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error as ClientError;
@@ -15,7 +16,8 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use super::account::Account;
 use super::error::said;
 use super::owner::{Found, PROCESS, Process};
-use super::{Address, EngineError};
+use super::root::DirectoryOwner;
+use super::{Address, EngineError, root};
 use crate::StepLimits;
 
 /// How long an answer is waited for that takes the engine no work: a busy disk makes it slow, not dead.
@@ -43,6 +45,10 @@ pub(super) struct Shared {
     pub(super) process: Process,
     /// Users of images, which nobody can know without a look at their files.
     pub(super) accounts: Mutex<HashMap<(String, String), Account>>,
+    /// Where they are noted for the next process, by image and user.
+    pub(super) notes: OnceLock<PathBuf>,
+    /// Directories of images, by their paths, for the same reason.
+    pub(super) directories: Mutex<HashMap<(String, String), Option<DirectoryOwner>>>,
     /// Whether it was seen that the engine does not see this machine's files.
     pub(super) apart: AtomicBool,
 }
@@ -54,6 +60,8 @@ pub struct Facts {
     pub version: String,
     /// Such as `1.41`.
     pub api: String,
+    /// The architecture of its machine, such as `x86_64`.
+    pub machine: String,
     /// How many processors its machine has.
     pub processors: u32,
     /// Whether it can limit memory.
@@ -62,6 +70,10 @@ pub struct Facts {
     limits_cpu: bool,
     /// Whether it can limit processes.
     limits_processes: bool,
+    /// How it keeps layers.
+    driver: String,
+    /// Whether users of containers are others outside.
+    maps_users: bool,
     /// How many containers of processes that are gone were removed.
     pub removed: usize,
 }
@@ -89,9 +101,15 @@ impl Engine {
         let (facts, version) = looked
             .map_err(|_| failed(address, "be looked at", None, "the look ended early".to_owned()))??;
         let client = client(address, &version)?;
-        let (accounts, apart) = (Mutex::default(), AtomicBool::new(false));
-        let shared = Shared { client, address: address.clone(), facts, process, accounts, apart };
+        let (accounts, notes, directories, apart) = Default::default();
+        let shared =
+            Shared { client, address: address.clone(), facts, process, accounts, notes, directories, apart };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Notes in a directory what is found out about images, which takes a container each. The first one counts.
+    pub fn note_in(&self, dir: PathBuf) {
+        let _ = self.shared.notes.set(dir);
     }
 
     /// What it says of itself.
@@ -114,6 +132,11 @@ impl Engine {
             ("disk", limits.disk_bytes > 0, false),
         ];
         asked.into_iter().filter(|(_, wanted, there)| *wanted && !there).map(|(name, ..)| name).collect()
+    }
+
+    /// Why it cannot keep what steps change of their roots; none where it can.
+    pub(super) fn no_roots(&self) -> Option<String> {
+        root::obstacle(&self.facts().driver, self.facts().maps_users)
     }
 
     /// For requests with an answer within [`PATIENCE`].
@@ -211,10 +234,13 @@ async fn introduce(address: &Address) -> Result<(Facts, ClientVersion), EngineEr
     let facts = Facts {
         version: info.server_version.unwrap_or_default(),
         api: version.to_string(),
+        machine: info.architecture.unwrap_or_default(),
         processors: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1),
         limits_memory: info.memory_limit.unwrap_or_default(),
         limits_cpu: info.cpu_cfs_quota.unwrap_or_default(),
         limits_processes: info.pids_limit.unwrap_or_default(),
+        driver: info.driver.unwrap_or_default(),
+        maps_users: info.security_options.unwrap_or_default().iter().any(|option| option == "name=userns"),
         removed: 0,
     };
     Ok((facts, version))

@@ -34,11 +34,20 @@ pub(super) struct Ended {
     pub(super) out_of_memory: u64,
 }
 
-/// Starts the container, whose program is `name`, and follows it to its end.
+impl Ended {
+    /// What never ran.
+    pub(super) fn unseen(exit: Exit) -> Self {
+        let (started_at, duration, usage) = (SystemTime::now(), Duration::ZERO, Usage::default());
+        Self { exit, started_at, duration, usage, out_of_memory: 0 }
+    }
+}
+
+/// Starts the container, whose program is `name`, and follows it to its end. `started` is called when it was started.
 pub(super) async fn follow(
     container: &Container,
     name: &str,
     bounds: Bounds,
+    started: impl FnOnce(),
     log: Box<dyn LogSink>,
     cancel: &CancellationToken,
 ) -> Result<Ended, ExecuteError> {
@@ -47,6 +56,7 @@ pub(super) async fn follow(
     let listening = Listening::start(attached.output, log);
     let started_at = SystemTime::now();
     container.start().await?;
+    started();
     let clock = Instant::now();
     let watching = Watching::start(container);
     let mut stopping = Stopping::new(clock, bounds.timeout, bounds.grace);
@@ -91,8 +101,7 @@ async fn wait(
         let now = Instant::now();
         let patience = match last {
             Some(killed) => FAREWELL.saturating_sub(now.saturating_duration_since(killed)),
-            // The type is that of poll(2); without a limit it is asked again after a while.
-            None => Duration::from_millis(stopping.patience(now).as_millis().map_or(60_000, u64::from)),
+            None => stopping.nap(now),
         };
         tokio::select! {
             ended = ends.next() => return code(container, ended),

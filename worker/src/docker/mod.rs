@@ -7,20 +7,29 @@
 
 mod account;
 mod address;
+mod caches;
+mod changed;
 mod container;
 mod engine;
 mod error;
+mod exec;
 mod executor;
 mod files;
 mod follow;
+mod helper;
+mod holder;
 mod images;
 mod owner;
 mod pack;
 mod refusal;
+mod root;
 mod said;
+mod services;
 mod spec;
 mod unpack;
 mod usage;
+mod visit;
+mod workspace;
 
 pub use address::Address;
 pub use engine::{Engine, Facts};

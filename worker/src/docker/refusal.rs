@@ -5,15 +5,8 @@ use crate::{ExecuteError, Launch, StepLimits};
 const NO_IMAGE: &str = "a step without an image runs with the machine's own software, which no container has: give it an \
                         `image`, or run it in the sandbox";
 
-const NOT_HERE: &str =
+pub(super) const NOT_HERE: &str =
     "the step's image is not in the Docker engine: this executor was put together without one";
-
-const NO_SECRETS: &str = "whoever reaches the Docker engine can look into its containers: steps with secrets need the sandbox \
-                          (--executor sandbox)";
-
-const NO_SERVICES: &str = "services beside a step need the sandbox (--executor sandbox)";
-
-const NO_VISITS: &str = "a shell in a step needs the sandbox (--executor sandbox)";
 
 /// Refuses what cannot be done in a container with the same outcome as in the sandbox; otherwise, what the engine calls
 /// the step's image. `no_sandbox` is why there is no sandbox, which somebody asked for first.
@@ -21,9 +14,9 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
     // All of them by name: whoever adds something to a launch has to say here what containers make of it.
     let Launch {
         image,
-        visit,
+        visit: _,
         limits,
-        secrets,
+        secrets: _,
         caches: _,
         services,
         arguments: _,
@@ -31,6 +24,8 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         working_directory: _,
         inputs: _,
         scratch: _,
+        keeps_root: _,
+        keeps_workspace: _,
         network: _,
         timeout: _,
     } = launch;
@@ -48,14 +43,8 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         let first = no_sandbox.map(|reason| format!("{reason}; and in a container, ")).unwrap_or_default();
         ExecuteError::Unavailable(first + why)
     };
-    if visit.is_some() {
-        return Err(refuse(NO_VISITS));
-    }
-    if !secrets.is_empty() {
-        return Err(refuse(NO_SECRETS));
-    }
-    if !services.is_empty() {
-        return Err(refuse(NO_SERVICES));
+    if services.iter().any(|service| service.image.in_engine.is_none()) {
+        return Err(refuse(NOT_HERE));
     }
     let Some(image) = image else { return Err(refuse(NO_IMAGE)) };
     image.in_engine.clone().ok_or_else(|| refuse(NOT_HERE))

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use bollard::container::LogOutput;
 use bollard::errors::Error as ClientError;
 use futures_util::{Stream as Streaming, StreamExt as _};
+use nix::errno::Errno;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::{Exit, LogSink, Stream};
 
@@ -28,6 +29,8 @@ const LONGEST: usize = 4600;
 #[derive(Debug)]
 pub(super) struct Listening {
     reading: JoinHandle<Result<(), ClientError>>,
+    /// How that ended, where it was waited for.
+    read: Option<Result<Result<(), ClientError>, JoinError>>,
     writing: JoinHandle<Said>,
 }
 
@@ -55,13 +58,21 @@ impl Listening {
             }
             said
         });
-        Self { reading, writing }
+        Self { reading, read: None, writing }
+    }
+
+    /// Until the engine sends no more.
+    pub(super) async fn ended(&mut self) {
+        if self.read.is_none() {
+            self.read = Some((&mut self.reading).await);
+        }
     }
 
     /// Waits until all is written; `ended` is how the step's program `name` ended, as the engine has it. How it ended, as
     /// the sandbox has it, is the answer, or why not everything has come.
-    pub(super) async fn finish(self, name: &str, ended: Exit) -> Result<Exit, String> {
-        let read = self.reading.await.map_err(|error| error.to_string())?;
+    pub(super) async fn finish(mut self, name: &str, ended: Exit) -> Result<Exit, String> {
+        self.ended().await;
+        let read = self.read.unwrap_or(Ok(Ok(()))).map_err(|error| error.to_string())?;
         let said = self.writing.await.map_err(|error| error.to_string())?;
         read.map_err(|error| super::error::said(&error))?;
         let name = name.to_owned();
@@ -128,6 +139,9 @@ fn refusal(held: &[u8], name: &str, ended: Exit) -> Option<(String, Exit)> {
         Exit::Code(1 | 126) => Exit::Code(126),
         _ => return None,
     };
+    // Cullet's own program says the number.
+    let number = reason.strip_prefix('#').and_then(|number| number.parse().ok());
+    let reason = number.map_or(reason, |number| Errno::from_raw(number).desc());
     (!reason.contains('\n')).then(|| (format!("cullet: cannot run '{name}': {reason}\n"), exit))
 }
 
@@ -170,6 +184,8 @@ mod tests {
             (said, exit),
             (err("cullet: cannot run 'prog': No such file or directory\n"), Exit::Code(127))
         );
+        let (said, _) = heard(&[(Stream::Stderr, "[FATAL tini (7)] exec prog failed: #013\n")], 126);
+        assert_eq!(said, err("cullet: cannot run 'prog': Permission denied\n"));
         let parts = [
             (Stream::Stderr, "[FATAL ti"),
             (Stream::Stderr, "ni (7)] exec prog failed: Exec format error\n"),

@@ -1,7 +1,9 @@
 //! What a container is made of: as much like the sandbox as an engine can make it.
 
+mod company;
+
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{
@@ -9,6 +11,7 @@ use bollard::models::{
     ResourcesUlimits,
 };
 
+pub(super) use self::company::{HELPER_DIR, Held, SECRETS_DIR, Shared, command};
 use super::account::Account;
 use super::owner::Process;
 use crate::Launch;
@@ -32,6 +35,9 @@ const PRIVATE_OPTIONS: &str = "rw,exec,nosuid,nodev,mode=1777";
 /// As any step may have in the sandbox, and one more for the engine's init.
 const MOST_PROCESSES: u32 = 4096;
 const OPEN_FILES: u64 = 65_536;
+
+/// Bytes of a core dump: neither a file nor a program of the machine gets one. 0 forbids files only (core(5)).
+const CORE: i64 = 1;
 
 /// The least memory that an engine takes for a limit: 6 MiB.
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -63,6 +69,13 @@ impl Spec {
         Self { body, shown: if launch.network { Vec::new() } else { shown } }
     }
 
+    /// With volumes at these paths, empty at first and gone with the container.
+    pub(super) fn with_volumes(mut self, paths: Vec<String>) -> Self {
+        let config = self.body.host_config.get_or_insert_default();
+        config.mounts.get_or_insert_default().extend(paths.into_iter().map(volume));
+        self
+    }
+
     /// One that is never started.
     pub(super) fn to_look_into(image: &str, process: &Process) -> Self {
         let labels = Some(process.labels(Duration::ZERO));
@@ -70,6 +83,23 @@ impl Spec {
             body: ContainerCreateBody { labels, cmd: Some(vec!["-".to_owned()]), ..bare(image) },
             shown: Vec::new(),
         }
+    }
+
+    /// Where [`Self::to_read`] shows the directory.
+    pub(super) const READ: &str = "/cullet-read";
+
+    /// One that is never started and shows a directory of the engine's machine.
+    pub(super) fn to_read(image: &str, process: &Process, dir: &Path) -> Self {
+        let shown = Mount {
+            typ: Some(MountType::BIND),
+            source: Some(dir.to_string_lossy().into_owned()),
+            target: Some(Self::READ.to_owned()),
+            read_only: Some(true),
+            ..Mount::default()
+        };
+        let mut spec = Self::to_look_into(image, process);
+        spec.body.host_config = Some(HostConfig { mounts: Some(vec![shown]), ..HostConfig::default() });
+        spec
     }
 
     /// Whether it depends on the engine seeing files of this machine.
@@ -91,7 +121,7 @@ impl Spec {
                 ..Mount::default()
             });
             config.mounts.get_or_insert_default().extend(files);
-        } else {
+        } else if !self.has_others_names() {
             config.extra_hosts = Some(vec!["cullet:127.0.0.1".to_owned()]);
         }
         body
@@ -120,15 +150,8 @@ fn host_config(launch: &Launch, account: &Account, processors: u32) -> HostConfi
     let nano_cpus =
         (limits.cpu_millis > 0).then(|| i64::from(limits.cpu_millis.clamp(LEAST_CPU, most_cpu)) * 1_000_000);
     let processes = if limits.processes == 0 { MOST_PROCESSES } else { limits.processes.min(MOST_PROCESSES) };
-    // Empty at first, whatever the image has there; and gone with the container.
-    let workspace = Mount {
-        typ: Some(MountType::VOLUME),
-        target: Some("/workspace".to_owned()),
-        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
-        ..Mount::default()
-    };
     HostConfig {
-        mounts: Some(vec![workspace]),
+        mounts: Some(vec![volume("/workspace".to_owned())]),
         tmpfs: Some(PRIVATE.iter().map(|&place| (place.to_owned(), PRIVATE_OPTIONS.to_owned())).collect()),
         network_mode: Some(if launch.network { "host" } else { "none" }.to_owned()),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: Some(HashMap::new()) }),
@@ -141,9 +164,19 @@ fn host_config(launch: &Launch, account: &Account, processors: u32) -> HostConfi
         memory_swap: memory,
         nano_cpus,
         pids_limit: Some(i64::from(processes) + 1),
-        ulimits: Some(vec![ulimit("core", 0), ulimit("nofile", open_files())]),
+        ulimits: Some(vec![ulimit("core", CORE), ulimit("nofile", open_files())]),
         ipc_mode: Some("private".to_owned()),
         ..HostConfig::default()
+    }
+}
+
+/// Empty at first, whatever the image has there; and gone with the container.
+fn volume(target: String) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        target: Some(target),
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..Mount::default()
     }
 }
 
@@ -179,6 +212,8 @@ mod tests {
             timeout: Duration::from_secs(1),
             limits,
             image: Some(image),
+            keeps_root: false,
+            keeps_workspace: true,
             visit: None,
             secrets: Vec::new(),
             caches: Vec::new(),

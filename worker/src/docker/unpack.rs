@@ -13,15 +13,26 @@ use crate::layers::open_dir;
 
 const CHUNK: usize = 256 << 10;
 
-/// Puts what the archive has below its first directory into `target`, which is an empty directory. Owners are not kept,
-/// and this user can read everything. Links in the archive are never followed. Blocks.
-pub(super) fn unpack(from: impl Read, target: &Path) -> io::Result<()> {
+/// Puts what the archive has below its first directory into `target`, which is an empty directory, but for what is at one of
+/// the paths `without`, or below. Owners are not kept, and this user can read everything. Links in the archive are never
+/// followed. Blocks.
+pub(super) fn unpack(from: impl Read, target: &Path, without: &[Vec<u8>]) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut unpacking =
         Unpacking { root: rustix::fs::openat(CWD, target, flags, Mode::empty())?, buffer: vec![0; CHUNK] };
     let mut archive = Archive::new(BufReader::with_capacity(CHUNK, from));
     for entry in archive.entries()? {
-        unpacking.entry(entry?)?;
+        let entry = entry?;
+        let is_out = |path: &[u8]| {
+            let of = |dir: &Vec<u8>| {
+                path.strip_prefix(&dir[..]).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            };
+            without.iter().any(of)
+        };
+        if within(&entry.path_bytes()).is_some_and(is_out) {
+            continue;
+        }
+        unpacking.entry(entry)?;
     }
     Ok(())
 }
@@ -93,13 +104,13 @@ impl Unpacking {
 const HOLE: usize = 4096;
 
 /// The part of a name below the archive's first directory; none for that one itself.
-fn within(path: &[u8]) -> Option<&[u8]> {
+pub(super) fn within(path: &[u8]) -> Option<&[u8]> {
     let slash = path.iter().position(|byte| *byte == b'/')?;
     let below = path[slash + 1..].strip_suffix(b"/").unwrap_or(&path[slash + 1..]);
     (!below.is_empty()).then_some(below)
 }
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),
@@ -134,14 +145,14 @@ mod tests {
         fs::write(from.path().join("zeros"), vec![0; 3 * CHUNK + 7]).unwrap();
         std::os::unix::fs::symlink(&long, from.path().join("a/link")).unwrap();
         let mut archive = Vec::new();
-        pack(from.path(), (7, 8), &mut archive).unwrap();
+        pack(from.path(), (b"workspace", &[]), (7, 8), &mut archive).unwrap();
         let mut read = Archive::new(&archive[..]);
         for entry in read.entries().unwrap() {
             let entry = entry.unwrap();
             assert_eq!((entry.header().uid().unwrap(), entry.header().gid().unwrap()), (7, 8));
             assert!(entry.path().unwrap().starts_with("workspace"));
         }
-        unpack(&archive[..], to.path()).unwrap();
+        unpack(&archive[..], to.path(), &[]).unwrap();
         assert_eq!(fs::read_to_string(to.path().join("a/link/file")).unwrap(), "text");
         let zeros = fs::metadata(to.path().join("zeros")).unwrap();
         assert_eq!(zeros.len(), 3 * CHUNK as u64 + 7);
@@ -150,7 +161,7 @@ mod tests {
         let modes = ["run", "zeros"].map(|name| fs::metadata(to.path().join(name)).unwrap().mode() & 0o777);
         assert_eq!(modes, [0o755, 0o644]);
         let cut = tempfile::tempdir().unwrap();
-        assert!(unpack(&archive[..archive.len() / 2], cut.path()).is_err(), "cut off");
+        assert!(unpack(&archive[..archive.len() / 2], cut.path(), &[]).is_err(), "cut off");
     }
 
     fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
@@ -186,7 +197,7 @@ mod tests {
             let to = tempfile::tempdir().unwrap();
             let target = to.path().join("target");
             fs::create_dir(&target).unwrap();
-            assert!(unpack(&archive(entries)[..], &target).is_err(), "{entries:?}");
+            assert!(unpack(&archive(entries)[..], &target, &[]).is_err(), "{entries:?}");
             assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
             assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1);
         }
@@ -200,7 +211,7 @@ mod tests {
             (EntryType::Fifo, "w/pipe", ""),
             (EntryType::Char, "w/dev", ""),
         ];
-        unpack(&archive(&entries)[..], to.path()).unwrap();
+        unpack(&archive(&entries)[..], to.path(), &[]).unwrap();
         use std::os::unix::fs::FileTypeExt as _;
         for name in ["pipe", "dev"] {
             assert!(fs::symlink_metadata(to.path().join(name)).unwrap().file_type().is_fifo());

@@ -96,6 +96,7 @@ impl Ran {
             out_of_disk,
             workspace,
             root_upper: None,
+            engine_upper: None,
             services: Vec::new(),
         }
     }

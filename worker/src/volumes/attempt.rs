@@ -1,14 +1,14 @@
 //! The volumes of one attempt.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::AtFlags;
 use cullet_secrets::Search;
+use rustix::fs::AtFlags;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -116,12 +116,14 @@ async fn copied(inner: &Arc<Inner>, place: &Place, about: &About) -> Result<Copy
 impl AttemptVolumes {
     /// For the executor, sorted by path.
     pub(crate) fn mounts(&self) -> Vec<VolumeMount> {
+        let most_bytes = self.inner.as_ref().map_or(0, |inner| inner.config.volume_bytes);
         let mount = |volume: &Volume| {
             let (layers, draft) = match &volume.had {
                 Had::Copy(copy, _) => (copy.layers(), &copy.draft),
                 Had::Substitute(draft) => (Vec::new(), draft),
             };
-            VolumeMount { path: volume.wanted.path.clone(), layers, draft: draft.path().to_owned() }
+            let (path, draft) = (volume.wanted.path.clone(), draft.path().to_owned());
+            VolumeMount { path, layers, draft, most_bytes }
         };
         let mut mounts: Vec<VolumeMount> = self.volumes.iter().map(mount).collect();
         mounts.sort_by(|a, b| a.path.cmp(&b.path));

@@ -36,11 +36,14 @@ pub enum VolumeError {
     /// It could not be mounted.
     #[error("it could not be mounted: {0}")]
     Unmounted(String),
+    /// What a step wrote could not be had.
+    #[error("it could not be taken from the step's container: {0}")]
+    Lost(String),
 }
 
 impl VolumeError {
     /// For `map_err`.
-    pub(super) fn io<E: Into<io::Error>>(
+    pub(crate) fn io<E: Into<io::Error>>(
         action: &'static str,
         path: &Path,
     ) -> impl FnOnce(E) -> Self + use<E> {

@@ -18,7 +18,7 @@ mod evict;
 mod flatten;
 mod place;
 mod publish;
-mod record;
+pub(crate) mod record;
 mod search;
 mod settle;
 mod store;
@@ -62,11 +62,33 @@ pub struct VolumeMount {
     /// A directory of the step's own, on one filesystem: it holds `upper` and `work`, both empty. Where the volume cannot
     /// be mounted, [`VolumeMount::FAILED`] is written there, with the reason.
     pub draft: PathBuf,
+    /// The most bytes that are kept of what the step writes.
+    pub most_bytes: u64,
 }
 
 impl VolumeMount {
     /// The name of the file that says that the step had another directory, or none, in the volume's place.
     pub const FAILED: &'static str = "failed";
+    /// The same for a step that had the volume, and what it wrote to it could not be had.
+    pub const LOST: &'static str = "lost";
+
+    /// What the step is to find, as one directory, which is not to be written to: in the draft, unless a layer is that
+    /// already. Blocks.
+    pub(crate) fn merged(&self) -> Result<PathBuf, VolumeError> {
+        let merged = self.draft.join("merged");
+        let layers: Vec<PathBuf> = match &self.layers[..] {
+            // Nothing in the lowest one hides anything.
+            [only] => return Ok(only.clone()),
+            [] => {
+                std::fs::create_dir(&merged).map_err(VolumeError::io("create", &merged))?;
+                return Ok(merged);
+            }
+            layers => layers.iter().rev().cloned().collect(),
+        };
+        let (copy_upper, owner, most) = (false, None, u64::MAX);
+        flatten::Flattening { layers: &layers, copy_upper, owner, most }.make(&merged)?;
+        Ok(merged)
+    }
 }
 
 /// Is told what people should know of volumes.

@@ -113,9 +113,11 @@ const SMALL: u64 = 16 << 20;
 
 /// The sandbox says so where the step did not write to this copy.
 pub(super) fn unmounted(copy: &Copy) -> Result<(), VolumeError> {
-    match fs::read_to_string(copy.draft.path().join(VolumeMount::FAILED)) {
-        Ok(why) => Err(VolumeError::Unmounted(why)),
-        Err(_) => Ok(()),
+    let said = |name: &str| fs::read_to_string(copy.draft.path().join(name)).ok();
+    match (said(VolumeMount::FAILED), said(VolumeMount::LOST)) {
+        (Some(why), _) => Err(VolumeError::Unmounted(why)),
+        (None, Some(why)) => Err(VolumeError::Lost(why)),
+        (None, None) => Ok(()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn boot() -> String {
 }
 
 /// Reads a file that [`write`] wrote; none where there is none.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, VolumeError> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, VolumeError> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         bytes => bytes.map_err(VolumeError::io("read", path))?,
@@ -58,7 +58,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Volume
 }
 
 /// Puts `value` in the place of the file at `path`, whole or not at all.
-pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), VolumeError> {
+pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), VolumeError> {
     let failed = |path: &PathBuf| VolumeError::io("write", path);
     let draft = path.with_extension("new");
     let body = postcard::to_stdvec(value).map_err(|error| VolumeError::Io {
@@ -74,7 +74,7 @@ pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), VolumeEr
 }
 
 /// Of bytes, as text.
-pub(super) fn hash_of(bytes: &[u8]) -> String {
+pub(crate) fn hash_of(bytes: &[u8]) -> String {
     DigestFunction::Blake3.digest(bytes).hash_hex().to_string()
 }
 

@@ -90,6 +90,7 @@ impl StepExecutor for Closure {
                 .image
                 .as_ref()
                 .map(|_| RootUpper { path: launch.scratch.join("root"), owners: OWNERS }),
+            engine_upper: None,
             // None of them lasts.
             services: launch.services.iter().map(|beside| format!("'{}' has gone", beside.name)).collect(),
         })

@@ -97,6 +97,8 @@ pub(crate) fn command(arguments: &[&str]) -> Step {
             timeout: Duration::from_secs(60),
             limits: cullet_worker::StepLimits::default(),
             image: None,
+            keeps_root: false,
+            keeps_workspace: true,
             visit: None,
             secrets: Vec::new(),
             caches: Vec::new(),

@@ -59,6 +59,8 @@ pub(super) struct Execution<'a> {
     pub(super) verifying: Option<Verifying>,
     /// What steps get that nobody else may see.
     pub(super) secrets: Arc<dyn SecretValues>,
+    /// Whether there are any.
+    pub(super) has_secrets: bool,
     /// What steps find as others left it.
     pub(super) volumes: Volumes,
 }
@@ -126,7 +128,8 @@ impl Execution<'_> {
 
     fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {
         let choice = self.run_config.executor;
-        let executor = executor(choice, &self.prepared.tools, self.config, self.limits, watchers);
+        let seen = self.has_secrets.then_some(machine::SECRETS_IN_CONTAINERS);
+        let executor = executor(choice, &self.prepared.tools, self.config, (self.limits, seen), watchers);
         let images = InForce { choice, executor: Arc::clone(&executor), images: Arc::clone(&self.images) };
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
@@ -183,7 +186,7 @@ fn executor(
     choice: Executor,
     tools: &HostTools,
     config: &Config,
-    limits: Limits,
+    (limits, of_secrets): (Limits, Option<&'static str>),
     watchers: Watchers,
 ) -> Arc<LazyExecutor> {
     let (tools, config) = (tools.clone(), config.clone());
@@ -197,6 +200,7 @@ fn executor(
         started.weakness.into_iter().chain(unenforced).for_each(|text| say("warning", text));
         let engine = started.docker.map(|(engine, text)| {
             say("info", text);
+            of_secrets.into_iter().for_each(|text| say("warning", text.to_owned()));
             engine
         });
         Ok(Ready { executor: started.executor, engine })

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cullet_digest::Digest;
 use cullet_worker::{
-    CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, LocalFiles, RootUpper,
+    AboveFault, CaptureFault, EngineUpper, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault,
+    LocalFiles, RootUpper,
 };
 
 use super::lazy_executor::LazyExecutor;
@@ -40,7 +41,25 @@ impl ImageRoots for InForce {
         self.images.layer(layer, files).await
     }
 
+    async fn above(
+        &self,
+        (manifest, _): (&str, Option<&str>),
+        layers: &[Digest],
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldRoot, AboveFault> {
+        match self.executor.engine().await {
+            Ok(Some(engine)) => self.images.above_in_engine((manifest, layers), engine, files).await,
+            // Whoever asks has an image in an engine.
+            Ok(None) => Err(AboveFault::Machine("no Docker engine runs the steps here".into())),
+            Err(error) => Err(AboveFault::Machine(Box::new(error))),
+        }
+    }
+
     fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
         self.images.capture(upper, to)
+    }
+
+    fn capture_engine(&self, upper: &EngineUpper, to: &Path) -> Result<(), CaptureFault> {
+        self.images.capture_engine(upper, to)
     }
 }

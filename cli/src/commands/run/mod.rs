@@ -70,15 +70,6 @@ struct Extras {
 }
 
 impl Extras {
-    /// What the executor cannot do.
-    fn refuse(&self, executor: Executor) -> Result<(), CliError> {
-        if executor == Executor::Docker && self.visiting.is_some() {
-            let hint = "leave out --executor docker, or name the sandbox (--executor sandbox)";
-            return Err(CliError::usage("a shell in a step needs the sandbox, not Docker").hint(hint));
-        }
-        Ok(())
-    }
-
     /// Changes the plan to what is wanted.
     fn arrange(&mut self, plan: &mut Plan, file: &Path) -> Result<(), CliError> {
         if let Some(visiting) = &mut self.visiting {
@@ -117,7 +108,6 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     diagnostics::report(&warnings.render(color));
     // They hold the text, and the run is long.
     drop(warnings);
-    extras.refuse(run_config.executor)?;
     extras.arrange(&mut plan, &args.pipeline.file)?;
     let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     secrets::refuse(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
@@ -156,12 +146,6 @@ fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor)
 
 /// Containers have no machine's software.
 fn refuse_host(plan: &Plan, file: &Path) -> Result<(), CliError> {
-    let mut beside = plan.steps.iter().filter(|step| !step.settings.services.is_empty());
-    if let Some(step) = beside.next() {
-        let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
-        return Err(CliError::usage(format!("{place} has services, which do not run on Docker"))
-            .hint("run it in the sandbox (--executor sandbox)"));
-    }
     let host = plan.steps.iter().filter(|step| step.settings.image == Image::Host);
     let Some(step) = host.min_by_key(|step| step.line) else { return Ok(()) };
     let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
@@ -180,6 +164,7 @@ fn execute_plan(
     let Planned { mut plan, images } = planned;
     let base = base_directory(&args.pipeline.file);
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
+    let has_secrets = !secrets.is_empty();
     let cache = cullet_cache::open(&config.run_cache_options())?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
@@ -229,6 +214,7 @@ fn execute_plan(
         visits,
         verifying,
         secrets: Arc::new(secrets),
+        has_secrets,
         volumes: volumes.clone(),
     };
     let end = execution.execute(written.clone(), watchers.clone());

@@ -68,6 +68,9 @@ impl Machine {
         }
         let engine = started.docker.map(|(engine, text)| {
             tracing::info!("{text}; takes steps in images only");
+            if settings.secrets.is_some() || base.secrets.provider_names().next().is_some() {
+                tracing::warn!("{}", machine::SECRETS_IN_CONTAINERS);
+            }
             engine
         });
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Layers crafted by hand.
 
 mod capture;
+mod engine;
 mod hostile;
 mod limits;
 mod mounted;

@@ -17,6 +17,7 @@ use super::init::has_ended;
 use super::sys::{self, Cloned, attr};
 use super::view::View;
 use super::{etc, mounts};
+use crate::services::hosts;
 
 /// The lowest port that needs a right to listen at, which nobody in the network has. Container engines set it to 0 for the
 /// same reason: servers of images listen at 80.
@@ -95,8 +96,7 @@ pub(super) fn show_names(view: &View, company: &Company) -> Result<(), Fault> {
         return Ok(());
     }
     let file = view.private.join("hosts");
-    let text = format!("{}127.0.0.1 {}\n", etc::HOSTS, company.names.join(" "));
-    fs::write(&file, text).during("write the names of services")?;
+    fs::write(&file, hosts(etc::HOSTS, &company.names)).during("write the names of services")?;
     let hosts = view.root.join("etc/hosts");
     mounts::bind(&file, &hosts)?;
     mounts::restrict(&hosts, attr::RDONLY | attr::NOSUID | attr::NODEV)

@@ -16,11 +16,10 @@ use super::super::executor::{open_overlay_work, prepare_scratch, root_scratch};
 use super::super::protocol::{Company, StepRequest};
 use super::super::runner::{Bounds, Ground, Runner, conclude, setup};
 use super::super::supervise::supervise;
-use super::NoStep;
-use super::checks::{ONE_CHECK, Probe};
-use super::log::{ServiceLog, SharedLog};
-use super::told::{self, LastLines};
+use super::checks::Probe;
 use crate::host::complete_image_env;
+use crate::services::told::{self, LastLines};
+use crate::services::{NoStep, STARTING, ServiceLog, SharedLog, until_ready};
 use crate::stopping::{StopHandle, StopSignal, stop_signal};
 use crate::{ExecuteError, Exit, ServiceLaunch};
 
@@ -39,9 +38,6 @@ pub(super) struct Beside {
     masker: Arc<Masker>,
     began: Instant,
 }
-
-/// When nobody says how long a service may take: as in the language. Nothing but a start is waited for then.
-const STARTING: Duration = Duration::from_secs(60);
 
 impl Beside {
     pub(super) fn start(
@@ -86,8 +82,14 @@ impl Beside {
             let (timeout, interval) = ready
                 .as_ref()
                 .map_or((STARTING, Duration::ZERO), |ready| (ready.timeout(), ready.interval()));
-            let probe = Probe { check: ready.map(|ready| ready.check), name, ground, channel, masker };
-            until_ready(Arc::new(probe), timeout, interval, &last).await
+            let check = ready.map(|ready| ready.check);
+            let probe = Arc::new(Probe { check, name: name.clone(), ground, channel, masker });
+            let ask = |until| {
+                let probe = Arc::clone(&probe);
+                let asking = tokio::task::spawn_blocking(move || probe.ask(until));
+                async { asking.await.unwrap_or_else(|error| Err(error.to_string())) }
+            };
+            until_ready(&name, (timeout, interval), &last, ask).await
         };
         let until_ended = async {
             let ended = joined((&mut self.following).await);
@@ -142,31 +144,6 @@ fn follow(
     let exit = conclude(ended, ground.seen()).map(|ran| ran.ended.exit);
     log.end(exit.as_ref().ok().and_then(|exit| told::by_itself(*exit)).as_deref());
     exit
-}
-
-async fn until_ready(
-    probe: Arc<Probe>,
-    timeout: Duration,
-    interval: Duration,
-    last: &Mutex<LastLines>,
-) -> Result<(), String> {
-    let name = probe.name.clone();
-    let until = Instant::now() + timeout;
-    let mut known: Option<String> = None;
-    loop {
-        let asked_at = Instant::now();
-        let asking = Arc::clone(&probe);
-        let asked = tokio::task::spawn_blocking(move || asking.ask(until)).await;
-        let Err(trouble) = asked.unwrap_or_else(|error| Err(error.to_string())) else { return Ok(()) };
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            // One that was cut short says less than the one before.
-            let known = known.filter(|_| asked_at.elapsed() < ONE_CHECK.min(timeout / 2));
-            return Err(told::late(&name, timeout, &known.unwrap_or(trouble), &lock(last)));
-        }
-        known = Some(trouble);
-        tokio::time::sleep(interval.min(left)).await;
-    }
 }
 
 fn prepare(

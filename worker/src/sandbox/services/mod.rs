@@ -5,27 +5,21 @@
 
 mod beside;
 mod checks;
-mod log;
 mod network;
-mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use futures_util::future::{select_all, try_join_all};
 use tokio_util::sync::CancellationToken;
 
 use self::beside::Beside;
-use self::log::SharedLog;
 pub(super) use self::network::Network;
 use super::protocol::{StepRequest, Taken};
 use super::runner::{Bounds, Ran, Runner, setup};
 use super::supervise::Ended;
+use crate::services::{NOT_READY, NoStep, SharedLog, all_ready};
 use crate::{ExecuteError, Exit, LogSink, ServiceLaunch};
-
-/// The exit code of a step whose services did not become ready: what `docker run` answers when a container does not start.
-const NOT_READY: i32 = 125;
 
 /// The services of a step.
 pub(super) struct Party {
@@ -34,16 +28,6 @@ pub(super) struct Party {
     pub(super) scratch: PathBuf,
     /// At least one.
     pub(super) services: Vec<ServiceLaunch>,
-}
-
-/// Why the step does not begin.
-enum NoStep {
-    /// A service is to blame, in a sentence.
-    NotReady(String),
-    /// Somebody asked for its end.
-    Cancelled,
-    /// The machine is to blame.
-    Trouble(ExecuteError),
 }
 
 /// Runs a step with its services, to the end of all. What is to be said of them comes with the step's own end.
@@ -105,15 +89,10 @@ async fn ready(services: &mut [Beside], cancel: &CancellationToken) -> Result<()
     let (mut probes, mut ends) = (Vec::new(), Vec::new());
     for service in services {
         let (probe, end) = service.watch();
-        probes.push(Box::pin(probe));
-        ends.push(Box::pin(end));
+        probes.push(probe);
+        ends.push(end);
     }
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(NoStep::Cancelled),
-        (ended, ..) = select_all(ends) => Err(ended),
-        ready = try_join_all(probes) => ready.map(drop).map_err(NoStep::NotReady),
-    }
+    all_ready(probes, ends, cancel).await
 }
 
 /// Stops all of them, and waits until nothing of them is left. What is to be said of those that had ended before.

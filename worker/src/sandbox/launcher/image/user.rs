@@ -3,6 +3,8 @@
 //! Source: the image-spec's `config.md` ("User"), and what container engines make of it: names are those of the image's
 //! `/etc/passwd` and `/etc/group`, numbers need not be there.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::super::fault::Fault;
 use crate::image_root::IMAGE_IDS;
 
@@ -21,7 +23,7 @@ enum Name {
 }
 
 /// Who a step runs as.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
     pub(crate) gid: u32,

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::protocol::Ending;
 use crate::Exit;
+use crate::sandbox::protocol::Ending;
 
 /// How many lines are quoted, and how many characters of each: the log has the rest.
 const LINES: usize = 3;
@@ -12,14 +12,14 @@ const CHARACTERS: usize = 200;
 
 /// The last lines of something that prints.
 #[derive(Debug, Default)]
-pub(super) struct LastLines {
+pub(crate) struct LastLines {
     whole: VecDeque<String>,
     /// Without its end so far.
     partial: Vec<u8>,
 }
 
 impl LastLines {
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = (4 * CHARACTERS).saturating_sub(self.partial.len());
             let text = piece.strip_suffix(b"\n");
@@ -35,7 +35,7 @@ impl LastLines {
     }
 
     /// As the end of a sentence about whoever printed them; nothing where there are none.
-    pub(super) fn told(&self, who: &str) -> String {
+    pub(crate) fn told(&self, who: &str) -> String {
         let partial = shown(&self.partial);
         let lines: Vec<&str> = self.whole.iter().chain(&partial).map(String::as_str).collect();
         let last = &lines[lines.len().saturating_sub(LINES)..];
@@ -53,7 +53,7 @@ fn shown(bytes: &[u8]) -> Option<String> {
 }
 
 /// How a process ended, as the end of a sentence.
-pub(super) fn ended(ending: Ending) -> String {
+pub(crate) fn ended(ending: Ending) -> String {
     match ending {
         Ending::Code(code) => format!("ended with exit code {code}"),
         Ending::Signal(signal) => format!("was killed by signal {signal}"),
@@ -61,7 +61,7 @@ pub(super) fn ended(ending: Ending) -> String {
 }
 
 /// How a service ended by itself; none where it was stopped.
-pub(super) fn by_itself(exit: Exit) -> Option<String> {
+pub(crate) fn by_itself(exit: Exit) -> Option<String> {
     match exit {
         Exit::Code(code) => Some(ended(Ending::Code(code))),
         Exit::Signal(signal) => Some(ended(Ending::Signal(signal))),
@@ -70,19 +70,19 @@ pub(super) fn by_itself(exit: Exit) -> Option<String> {
 }
 
 /// One that was not ready in time.
-pub(super) fn late(name: &str, waited: Duration, trouble: &str, last: &LastLines) -> String {
+pub(crate) fn late(name: &str, waited: Duration, trouble: &str, last: &LastLines) -> String {
     format!("the service '{name}' was not ready within {waited:?}: {trouble}{}", last.told("the service"))
 }
 
 /// One that did not live to see the step begin.
-pub(super) fn early(name: &str, how: &str, lived: Duration, last: &LastLines) -> String {
+pub(crate) fn early(name: &str, how: &str, lived: Duration, last: &LastLines) -> String {
     let lived = lived.as_secs_f64();
     let said = last.told("it");
     format!("the service '{name}' {how} after {lived:.1} seconds, before the step began{said}")
 }
 
 /// One that did not last as long as the step.
-pub(super) fn meanwhile(name: &str, how: &str, last: &LastLines) -> String {
+pub(crate) fn meanwhile(name: &str, how: &str, last: &LastLines) -> String {
     format!("the service '{name}' {how} while the step ran{}", last.told("it"))
 }
 

@@ -16,14 +16,14 @@ const HELD_BYTES: usize = 4 << 10;
 
 /// How much one service may print into the log of its step: an eighth of what the log of a step keeps, so that no service
 /// takes the place of what the step says.
-pub(super) const SERVICE_BYTES: usize = 8 << 20;
+pub(crate) const SERVICE_BYTES: usize = 8 << 20;
 
 /// The most that a [`LogSink`] takes at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The log of a step, for the step and its services.
 #[derive(Clone)]
-pub(super) struct SharedLog {
+pub(crate) struct SharedLog {
     merged: Arc<Mutex<Merged>>,
     /// Values are masked before lines of several programs stand between each other: then none is torn.
     masker: Arc<Masker>,
@@ -40,13 +40,13 @@ struct Merged {
 }
 
 impl SharedLog {
-    pub(super) fn new(sink: Box<dyn LogSink>, masker: Arc<Masker>) -> Self {
+    pub(crate) fn new(sink: Box<dyn LogSink>, masker: Arc<Masker>) -> Self {
         let merged = Merged { sink, masked: MaskedStream::default(), midline: false, held: Vec::new() };
         Self { merged: Arc::new(Mutex::new(merged)), masker }
     }
 
     /// For one of the services, with what it said last.
-    pub(super) fn of_service(&self, name: &str) -> (ServiceLog, Arc<Mutex<LastLines>>) {
+    pub(crate) fn of_service(&self, name: &str) -> (ServiceLog, Arc<Mutex<LastLines>>) {
         let (prefix, last) = (format!("{name} | ").into_bytes(), Arc::<Mutex<LastLines>>::default());
         let (log, left) = (self.clone(), Some(SERVICE_BYTES));
         let (masked, partial) = Default::default();
@@ -54,7 +54,7 @@ impl SharedLog {
     }
 
     /// Passes on what still waits: nobody writes any more.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let (mut log, mut rest) = (self.lock(), Vec::new());
         log.masked.finish(&self.masker, &mut |bytes| rest.extend_from_slice(bytes));
         log.of_step(&rest);
@@ -120,7 +120,7 @@ impl Merged {
 }
 
 /// One service's part.
-pub(super) struct ServiceLog {
+pub(crate) struct ServiceLog {
     log: SharedLog,
     /// In front of each line.
     prefix: Vec<u8>,
@@ -167,7 +167,7 @@ impl ServiceLog {
     }
 
     /// What was printed without the end of a line, and how the service ended, if that is to be said.
-    pub(super) fn end(&mut self, how: Option<&str>) {
+    pub(crate) fn end(&mut self, how: Option<&str>) {
         for (number, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
             let mut rest = Vec::new();
             self.masked[number].finish(&self.log.masker, &mut |bytes| rest.extend_from_slice(bytes));

@@ -1,0 +1,18 @@
+//! What services are in every executor: what is read of them, what is said of them, and how they are waited for.
+
+pub(crate) mod http;
+mod log;
+pub(crate) mod said;
+pub(crate) mod told;
+mod waiting;
+
+pub(crate) use log::{ServiceLog, SharedLog};
+pub(crate) use waiting::{NoStep, ONE_CHECK, STARTING, all_ready, until_ready};
+
+/// The exit code of a step whose services did not become ready: what `docker run` answers when a container does not start.
+pub(crate) const NOT_READY: i32 = 125;
+
+/// `/etc/hosts` with the names of services in it.
+pub(crate) fn hosts(plain: &str, names: &[String]) -> String {
+    if names.is_empty() { plain.to_owned() } else { format!("{plain}127.0.0.1 {}\n", names.join(" ")) }
+}
