@@ -31,6 +31,6 @@ pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, Regi
 pub use resolve::{Layer, Resolved, resolve};
 pub use store::{
     Archive, EngineExport, Evicted, HeldImage, LayerHold, MadeLayer, Progress, Store, StoreOptions,
-    StoreStats, StoredLayer,
+    StoreStats, StoredLayer, Verified,
 };
 pub use writer::{LayoutWriter, WrittenImage};

@@ -3,6 +3,7 @@
 
 mod archives;
 mod credentials;
+mod damage;
 mod eviction;
 mod export;
 mod faults;
