@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::digest::Hasher;
 use crate::manifest::{Blob, MOST_BYTES, OCI_LAYER};
 use crate::source::{Place, offload};
+use crate::store::BlobHolds;
 use crate::tarball::{Entry, Kind, TarWriter, Time};
 use crate::{Digest, ImageConfig, ImageError, Layer, LayoutWriter, Resolved, Store, WrittenImage};
 
@@ -19,6 +20,9 @@ pub struct Composed {
     config_json: Vec<u8>,
     config: ImageConfig,
     layers: Vec<(Layer, Place)>,
+    store: Store,
+    /// Blobs of the image below stay until all is written.
+    _blobs: BlobHolds,
 }
 
 /// What is done in every image that is made here.
@@ -38,6 +42,8 @@ impl Store {
         made: Vec<PathBuf>,
         created: &str,
     ) -> Result<Composed, ImageError> {
+        // Before they are looked for: nobody can remove them from then on.
+        let blobs = self.hold_blobs(base).await?;
         let mut layers = Vec::with_capacity(base.layers.len() + made.len());
         for layer in &base.layers {
             let place = match base.source.place(&layer.blob) {
@@ -57,7 +63,7 @@ impl Store {
         let diff_ids: Vec<Digest> = layers.iter().map(|(layer, _)| layer.diff_id).collect();
         let config_json = configuration(&base.config_json, &diff_ids, base.layers.len(), created, &name)?;
         let config = ImageConfig::read(&config_json, &name)?;
-        Ok(Composed { name, config_json, config, layers })
+        Ok(Composed { name, config_json, config, layers, store: self.clone(), _blobs: blobs })
     }
 }
 
@@ -127,6 +133,7 @@ impl Composed {
         }
         let (expected, actual) = (layer.blob.digest, hasher.finish());
         if actual != expected {
+            self.store.forget_damaged(&expected, &place.file);
             return Err(ImageError::Damaged { what: "layer", image: self.name.clone(), expected, actual });
         }
         Ok(())

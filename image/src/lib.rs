@@ -31,6 +31,6 @@ pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, Regi
 pub use resolve::{Layer, Resolved, resolve};
 pub use store::{
     Archive, EngineExport, Evicted, ExportLayer, HeldImage, LayerHold, MadeLayer, Progress, Store,
-    StoreOptions, StoreStats, StoredLayer, sync_when_quiet,
+    StoreOptions, StoreStats, StoredLayer, Verified, sync_when_quiet,
 };
 pub use writer::{LayoutWriter, WrittenImage};

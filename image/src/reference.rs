@@ -23,8 +23,8 @@ pub enum Reference {
     /// In a registry: `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`. A first component without a dot and a port is no host but
     /// part of a name on Docker Hub, as `docker` has it.
     Registry(RegistryReference),
-    /// In a directory in the form of the OCI image layout: `oci-layout:DIR[:TAG|@DIGEST]`. What follows the last
-    /// colon after the last slash is the tag.
+    /// In a directory in the form of the OCI image layout: `oci-layout:DIR[:TAG][@DIGEST]`. What follows the last
+    /// colon after the last slash is the tag; a digest is taken where both were written.
     Layout {
         /// The directory, as written.
         dir: PathBuf,
@@ -109,6 +109,11 @@ fn layout(rest: &str) -> Result<Reference, String> {
         rest.rsplit_once('@').filter(|(_, digest)| !digest.contains('/') && digest.contains(':'))
     {
         let digest = digest.parse().map_err(|error: crate::DigestError| error.to_string())?;
+        // As in a registry, the digest decides where both were written.
+        let (dir, _) = dir
+            .rsplit_once(':')
+            .filter(|(before, tag)| before.len() >= name && checked_tag(tag).is_ok())
+            .unwrap_or((dir, ""));
         (dir, Some(Pick::Digest(digest)))
     } else if let Some(colon) = rest[name..].rfind(':') {
         let (dir, tag) = (&rest[..name + colon], &rest[name + colon + 1..]);
@@ -239,6 +244,13 @@ mod tests {
         }
         let text = format!("oci-layout:a/dir@{DIGEST}");
         assert_eq!(shown(&text), text);
+        for (both, expected) in
+            [("a/dir:1.0", "a/dir"), ("a:b/dir", "a:b/dir"), ("dir:1", "dir"), ("d:a b", "d:a b")]
+        {
+            let shown = shown(&format!("oci-layout:{both}@{DIGEST}"));
+            assert_eq!(shown, format!("oci-layout:{expected}@{DIGEST}"), "the digest decides");
+        }
+        assert!(format!("oci-layout::1.0@{DIGEST}").parse::<Reference>().is_err());
         let read: Reference = "oci-layout:/a:b/dir".parse().unwrap();
         assert_eq!(read, Reference::Layout { dir: "/a:b/dir".into(), which: None });
         let moved = "docker-archive:x.tar".parse::<Reference>().unwrap().relative_to(Path::new("/p"));

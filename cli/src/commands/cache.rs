@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use cullet_cache::disk::{Damaged, Stats};
-use cullet_image::{Store, StoreStats};
+use cullet_image::{Store, StoreStats, Verified};
 use serde_json::json;
 
 use super::{engine_images, volumes};
@@ -45,7 +45,7 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
                 size::human(layers.bytes_after),
             )
         }
-        CacheCommand::Verify => verify(&cache)?,
+        CacheCommand::Verify => verify(&cache, &Store::verify(&config.images_dir()).map_err(images)?)?,
         CacheCommand::Volumes { remove: None, remove_all: false, format } => {
             volumes::list(&volumes::of(config), *format)?
         }
@@ -73,7 +73,7 @@ fn describe(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize
         stats.oldest_use_ms.map_or_else(|| "-".to_owned(), |at| duration::ago(at, duration::now_ms()));
     format!(
         "directory  {}\nused       {} of {} ({share} %)\nblobs      {} in {}\nresults    {} in {}\n\
-         images     {} layers and {} blobs in {}\nvolumes    {} in {}\nlive runs  {}\nlast use   of the oldest entry: {oldest}\n",
+         images     {} layers, {} blobs and {} parts of blobs in {}\nvolumes    {} in {}\nlive runs  {}\nlast use   of the oldest entry: {oldest}\n",
         clean::line(&config.cache_dir.display().to_string()),
         size::human(used),
         size::human(stats.bound),
@@ -83,6 +83,7 @@ fn describe(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize
         size::human(stats.result_bytes),
         images.layers,
         images.blobs,
+        images.parts,
         size::human(images.bytes()),
         volumes.0,
         size::human(volumes.1),
@@ -100,6 +101,7 @@ fn object(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, 
         "result_bytes": stats.result_bytes,
         "image_layers": images.layers,
         "image_blobs": images.blobs,
+        "image_parts": images.parts,
         "image_bytes": images.bytes(),
         "volumes": volumes.0,
         "volume_bytes": volumes.1,
@@ -109,28 +111,29 @@ fn object(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, 
     format!("{object}\n")
 }
 
-fn verify(cache: &cullet_cache::LocalCache) -> Result<String, CliError> {
+fn verify(cache: &cullet_cache::LocalCache, images: &Verified) -> Result<String, CliError> {
     let report = cache.verify(true, &mut |_| {})?;
-    let mut text = String::new();
-    for damaged in report.damaged.iter().take(NAMED) {
-        text.push_str(&match damaged {
-            Damaged::Blob { hash, .. } => format!("damaged blob {hash}\n"),
-            Damaged::Result { hash, .. } => format!("damaged result of action {hash}\n"),
-            Damaged::Incomplete { action, missing } => {
-                format!(
-                    "incomplete result of action {}: {} blobs are missing\n",
-                    action.hash_hex(),
-                    missing.len()
-                )
-            }
-        });
+    let ours = report.damaged.iter().map(|damaged| match damaged {
+        Damaged::Blob { hash, .. } => format!("damaged blob {hash}\n"),
+        Damaged::Result { hash, .. } => format!("damaged result of action {hash}\n"),
+        Damaged::Incomplete { action, missing } => {
+            format!(
+                "incomplete result of action {}: {} blobs are missing\n",
+                action.hash_hex(),
+                missing.len()
+            )
+        }
+    });
+    let of_images = images.damaged.iter().map(|digest| format!("damaged blob {digest} of an image\n"));
+    let mut text: String = ours.chain(of_images).take(NAMED).collect();
+    let damaged = report.damaged.len() + images.damaged.len();
+    if damaged > NAMED {
+        text.push_str(&format!("and {} more\n", damaged - NAMED));
     }
-    if report.damaged.len() > NAMED {
-        text.push_str(&format!("and {} more\n", report.damaged.len() - NAMED));
-    }
-    let (blobs, bytes, results) = (report.blobs, size::human(report.bytes), report.results);
+    let (blobs, results) = (report.blobs + images.blobs, report.results);
+    let bytes = size::human(report.bytes + images.bytes);
     text.push_str(&format!("read {blobs} blobs ({bytes}) and {results} results: "));
-    text.push_str(&match report.damaged.len() {
+    text.push_str(&match damaged {
         0 => "everything is right\n".to_owned(),
         count => format!("{count} removed; they are made again when they are needed\n"),
     });

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cullet_coordinator::deliverable::ImageExport;
 use cullet_coordinator::event::{Event, EventSink as _, Note};
 use cullet_coordinator::resolve::describe;
-use cullet_image::{Composed, Digest, Platform, Reference, Resolved, resolve};
+use cullet_image::{Composed, Digest, ImageError, Platform, Reference, Resolved, resolve};
 use cullet_pipeline::plan::ImageFormat;
 
 use super::fetch::{Fetcher, pinned_reference};
@@ -30,6 +30,19 @@ impl Exporter {
         let mut fetcher = Fetcher::new(config);
         fetcher.watchers = watchers;
         Self { fetcher, base: base.to_owned() }
+    }
+
+    /// With the images of a run, which settles what both have used.
+    pub(super) fn beside(fetcher: &Fetcher, base: &Path) -> Self {
+        Self { fetcher: fetcher.beside(), base: base.to_owned() }
+    }
+
+    /// Brings the images below `bound` bytes, if any were used; blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(crate) fn settle(&self, bound: u64) -> Result<(), ImageError> {
+        self.fetcher.settle(bound)
     }
 
     /// Writes an image: a layout into the empty directory `to`, or an archive to the file `to`, which is not there. `made`

@@ -1,6 +1,7 @@
 //! Images fetched, checked and unpacked, once for all who want one at a time.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_image::layer::{Owners, UnpackOptions};
@@ -25,8 +26,8 @@ pub(super) struct Fetcher {
     settings: RegistrySettings,
     /// Who is told of images on their way.
     pub(super) watchers: Watchers,
-    /// Opened for the first step that is executed in an image.
-    store: OnceCell<Opened>,
+    /// Opened for the first step that is executed in an image, or the first image that is handed out.
+    store: Arc<OnceCell<Opened>>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
 }
@@ -86,13 +87,13 @@ impl Fetcher {
     /// Nothing is looked at yet.
     pub(super) fn new(config: &Config) -> Self {
         let (dir, settings) = (config.images_dir(), config.registries.clone());
-        Self {
-            dir,
-            settings,
-            watchers: Watchers::idle(),
-            store: OnceCell::new(),
-            engines: Engines::default(),
-        }
+        Self { dir, settings, watchers: Watchers::idle(), store: Arc::default(), engines: Engines::default() }
+    }
+
+    /// Another one with the same store: that either of them has used it, both know.
+    pub(super) fn beside(&self) -> Self {
+        let (dir, settings, watchers) = (self.dir.clone(), self.settings.clone(), self.watchers.clone());
+        Self { dir, settings, watchers, store: Arc::clone(&self.store), engines: Engines::default() }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -181,22 +182,24 @@ impl Fetcher {
         Err(self.failure(error))
     }
 
-    /// From wherever it is, or why it is not at the last of these places.
+    /// From wherever it is, or why it is not at the last of these places. That there is another one in one of them says
+    /// nothing of the others.
     async fn find_anywhere(
         &self,
         wanted: &Wanted,
         store: &Store,
         registries: &Registries,
     ) -> Result<Result<HeldImage, RootError>, Option<ImageError>> {
-        let mut last = None;
+        let mut last = Err(None);
         for (name, reference) in &wanted.references {
             let mut telling = Telling::of(name, &self.watchers);
             match one(wanted, reference, store, registries, &mut telling).await {
-                Ok(found) => return Ok(found),
-                Err(error) => last = Some(error),
+                Ok(Ok(found)) => return Ok(Ok(found)),
+                Ok(Err(changed)) => last = Ok(Err(changed)),
+                Err(error) => last = Err(Some(error)),
             }
         }
-        Err(last)
+        last
     }
 
     /// Removes every image that nobody uses; says whether there was one.

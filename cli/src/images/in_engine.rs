@@ -87,9 +87,13 @@ impl Fetcher {
         for (name, reference) in &wanted.references {
             let mut telling = Telling::of(name, &self.watchers);
             let image = match resolved(wanted, reference, &registries, &mut telling).await {
-                Ok(image) => image.map_err(fault)?,
+                Ok(Ok(image)) => image,
+                Ok(Err(changed)) => {
+                    last = Some(fault(changed));
+                    continue;
+                }
                 Err(error) => {
-                    last = Some(error);
+                    last = Some(self.failure(error));
                     continue;
                 }
             };
@@ -110,7 +114,7 @@ impl Fetcher {
             let id = engine.image(&known).await.map_err(fault)?.ok_or_else(|| fault(Vanished))?;
             return Ok(self.root_in_engine(&known, id, &image.config));
         }
-        Err(last.map_or_else(|| unknown(&wanted.digest.to_string()), |error| self.failure(error)))
+        Err(last.unwrap_or_else(|| unknown(&wanted.digest.to_string())))
     }
 
     /// Which of two failures is the cause: an engine that takes no more is why the rest cannot be written, and an archive

@@ -14,6 +14,7 @@ use cullet_worker::{
     LocalFiles, RootUpper,
 };
 
+use super::export::Exporter;
 use super::fetch::{Fetcher, Wanted, unknown};
 use super::layers::{capture, capture_engine};
 use crate::commands::run::watchers::Watchers;
@@ -48,6 +49,11 @@ impl LocalImages {
     pub(crate) fn watched_by(mut self, watchers: Watchers) -> Self {
         self.fetcher.watchers = watchers;
         self
+    }
+
+    /// What makes images of what its steps leave. `base` is what files and directories are relative to.
+    pub(crate) fn exporter(&self, base: &Path) -> Exporter {
+        Exporter::beside(&self.fetcher, base)
     }
 
     /// The image in an engine, put there if it is not.

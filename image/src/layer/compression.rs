@@ -32,15 +32,30 @@ pub(crate) enum Decoder<R: BufRead> {
     Zstd(zstd::Decoder<'static, R>),
 }
 
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Of bzip2 and xz, which nothing here reads, but some container engines do. Behind a name of five bytes, there is the NUL
+/// that belongs to the latter.
+const OTHERS: [&[u8]; 2] = [b"BZh", b"\xfd7zXZ"];
+
+fn is_zstd(start: &[u8]) -> bool {
+    // Frames may be preceded by ones to be skipped, as `zstd:chunked` has them.
+    let skippable = start.len() >= 4 && start[0] & 0xf0 == 0x50 && start[1..4] == [0x2a, 0x4d, 0x18];
+    start.starts_with(ZSTD) || skippable
+}
+
+/// Whether an archive that begins like this would be taken for a compressed one, here or elsewhere.
+pub(super) fn looks_compressed(start: &[u8]) -> bool {
+    start.starts_with(GZIP) || is_zstd(start) || OTHERS.iter().any(|magic| start.starts_with(magic))
+}
+
 impl<R: BufRead> Decoder<R> {
     pub(crate) fn new(mut source: R) -> io::Result<Self> {
         let start = source.fill_buf()?;
-        if start.starts_with(&[0x1f, 0x8b]) {
+        if start.starts_with(GZIP) {
             return Ok(Self::Gzip(Box::new(MultiGzDecoder::new(source))));
         }
-        // Frames may be preceded by ones to be skipped, as `zstd:chunked` has them.
-        let skippable = start.len() >= 4 && start[0] & 0xf0 == 0x50 && start[1..4] == [0x2a, 0x4d, 0x18];
-        if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || skippable {
+        if is_zstd(start) {
             let mut decoder = zstd::Decoder::with_buffer(source)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             return Ok(Self::Zstd(decoder));

@@ -11,6 +11,9 @@ use super::root::{DirectoryMeta, failed};
 use super::{LayerError, Notes, Owners, shown};
 use crate::tarball::{Entry, Time};
 
+/// What a directory gives to whatever is made in it.
+pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+
 /// Applies metadata and remembers what could not be.
 pub(super) struct Meta {
     pub(super) owners: Owners,
@@ -32,7 +35,7 @@ impl Meta {
         }
         let mode = Mode::from_raw_mode(entry.mode);
         rustix::fs::fchmod(file, mode).map_err(|error| failed("set the mode of", path, error))?;
-        self.attributes(path, file, entry)?;
+        self.attributes(path, file, entry.xattrs.iter())?;
         rustix::fs::futimens(file, &times(entry.mtime))
             .map_err(|error| failed("set the time of", path, error))
     }
@@ -69,38 +72,43 @@ impl Meta {
         }
         rustix::fs::fchmod(dir, Mode::from_raw_mode(meta.mode))
             .map_err(|error| failed("set the mode of", path, error))?;
+        if let Some(acl) = &meta.default_acl {
+            self.attribute(path, dir, (DEFAULT_ACL, acl))?;
+        }
         rustix::fs::futimens(dir, &times(meta.mtime)).map_err(|error| failed("set the time of", path, error))
     }
 
     /// Extended attributes, as far as they are permitted.
-    pub(super) fn attributes(
+    pub(super) fn attributes<'x>(
         &mut self,
         path: &LayerPath,
         file: BorrowedFd<'_>,
-        entry: &Entry,
+        mut xattrs: impl Iterator<Item = &'x (Vec<u8>, Vec<u8>)>,
     ) -> Result<(), LayerError> {
-        for (name, value) in &entry.xattrs {
-            if !allowed(name) {
-                self.without(path, name);
-                continue;
-            }
-            match rustix::fs::fsetxattr(file, &name[..], value, XattrFlags::empty()) {
-                Ok(()) => (),
-                // No such attributes in this file system, for this kind of file, of this size, or for this user.
-                Err(
-                    Errno::OPNOTSUPP
-                    | Errno::PERM
-                    | Errno::ACCESS
-                    | Errno::INVAL
-                    | Errno::TOOBIG
-                    | Errno::RANGE,
-                ) => {
-                    self.without(path, name);
-                }
-                Err(error) => return Err(failed("set an attribute of", path, error)),
-            }
+        xattrs.try_for_each(|(name, value)| self.attribute(path, file, (name, value)))
+    }
+
+    fn attribute(
+        &mut self,
+        path: &LayerPath,
+        file: BorrowedFd<'_>,
+        (name, value): (&[u8], &[u8]),
+    ) -> Result<(), LayerError> {
+        if !allowed(name) {
+            self.without(path, name);
+            return Ok(());
         }
-        Ok(())
+        match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
+            Ok(()) => Ok(()),
+            // No such attributes in this file system, for this kind of file, of this size, or for this user.
+            Err(
+                Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::TOOBIG | Errno::RANGE,
+            ) => {
+                self.without(path, name);
+                Ok(())
+            }
+            Err(error) => Err(failed("set an attribute of", path, error)),
+        }
     }
 
     fn without(&mut self, path: &LayerPath, name: &[u8]) {

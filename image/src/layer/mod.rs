@@ -1,5 +1,6 @@
 //! Layers: archives that become directories for overlayfs, and the other way round.
 
+mod announced;
 mod attributes;
 mod capture;
 mod compression;

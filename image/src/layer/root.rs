@@ -16,7 +16,7 @@ use super::{LayerError, shown};
 use crate::tarball::Time;
 
 /// What a directory gets when the layer is whole: earlier, it would be in the way of its own entries.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct DirectoryMeta {
     pub(super) mode: u32,
     pub(super) uid: u32,
@@ -26,6 +26,8 @@ pub(super) struct DirectoryMeta {
     pub(super) opaque: bool,
     /// Has whiteouts that are files with an attribute.
     pub(super) attribute_whiteouts: bool,
+    /// The attribute of that name.
+    pub(super) default_acl: Option<Vec<u8>>,
 }
 
 /// A directory that no entry describes, but others need.
@@ -36,15 +38,20 @@ const IMPLIED: DirectoryMeta = DirectoryMeta {
     mtime: Time { seconds: 0, nanos: 0 },
     opaque: false,
     attribute_whiteouts: false,
+    default_acl: None,
 };
 
-/// The most bytes that names of directories may take in memory: two million directories of common length.
+/// The most bytes that names of directories, and attributes kept with them, may take in memory: two million directories
+/// of common length.
 const DIRECTORY_NAMES: usize = 128 << 20;
 
 pub(super) struct Root {
     fd: OwnedFd,
     pub(super) markers: Markers,
     pub(super) directories: BTreeMap<LayerPath, DirectoryMeta>,
+    /// How many there may be, those that no entry describes included: a name of a few bytes can imply a hundred.
+    most: u64,
+    /// Bytes of their names and attributes.
     names: usize,
     /// The directory opened last: entries of one directory mostly follow each other.
     last: Option<(LayerPath, OwnedFd)>,
@@ -55,12 +62,12 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 const WORKING: Mode = Mode::RWXU;
 
 impl Root {
-    /// Fills an existing, empty directory.
-    pub(super) fn new(dir: &Path, markers: Markers) -> Result<Self, LayerError> {
+    /// Fills an existing, empty directory with no more than so many others.
+    pub(super) fn new(dir: &Path, markers: Markers, most: u64) -> Result<Self, LayerError> {
         let fd = rustix::fs::open(dir, DIRECTORY, Mode::empty())
             .map_err(|error| LayerError::io("open", dir, error))?;
         let directories = BTreeMap::from([(LayerPath::default(), IMPLIED)]);
-        Ok(Self { fd, markers, directories, names: 0, last: None })
+        Ok(Self { fd, markers, directories, most, names: 0, last: None })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -134,19 +141,27 @@ impl Root {
 
     /// Remembers what a directory gets at the end; what an earlier entry made of it for overlayfs stays.
     fn describe(&mut self, path: &LayerPath, meta: DirectoryMeta) -> Result<(), LayerError> {
+        self.names += meta.default_acl.as_ref().map_or(0, Vec::len);
+        let count = self.directories.len() as u64;
         match self.directories.get_mut(path) {
             Some(known) => {
                 let opaque = known.opaque || meta.opaque;
-                *known = DirectoryMeta { opaque, attribute_whiteouts: known.attribute_whiteouts, ..meta };
+                let attribute_whiteouts = known.attribute_whiteouts;
+                let default_acl = meta.default_acl.or_else(|| known.default_acl.take());
+                *known = DirectoryMeta { opaque, attribute_whiteouts, default_acl, ..meta };
+            }
+            // The root is one, and none of the layer's.
+            None if count > self.most => {
+                return Err(LayerError::Limit { what: "directories", limit: self.most });
             }
             None => {
                 self.names += path.bytes().len();
-                if self.names > DIRECTORY_NAMES {
-                    let limit = DIRECTORY_NAMES as u64;
-                    return Err(LayerError::Limit { what: "bytes in names of directories", limit });
-                }
                 self.directories.insert(path.clone(), meta);
             }
+        }
+        if self.names > DIRECTORY_NAMES {
+            let limit = DIRECTORY_NAMES as u64;
+            return Err(LayerError::Limit { what: "bytes in names of directories", limit });
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Bytes that are counted and hashed on their way.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::LayerError;
 use crate::Digest;
@@ -29,9 +30,12 @@ impl<R: Read> Measured<R> {
     }
 
     /// Reads what nobody wanted, so that it is counted and hashed.
-    pub(super) fn drain(&mut self) -> Result<(), LayerError> {
+    pub(super) fn drain(&mut self, cancelled: &AtomicBool) -> Result<(), LayerError> {
         let mut buffer = vec![0; 64 << 10];
         loop {
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(LayerError::Cancelled);
+            }
             match self.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(_) => (),
@@ -51,6 +55,31 @@ impl<R: Read> Read for Measured<R> {
             return Err(io::Error::other("longer than allowed"));
         }
         Ok(count)
+    }
+}
+
+/// Ends in an error when nobody wants any more of it: one file may take minutes.
+pub(super) struct Wanted<'c, R> {
+    source: R,
+    cancelled: &'c AtomicBool,
+}
+
+impl<'c, R> Wanted<'c, R> {
+    pub(super) fn new(source: R, cancelled: &'c AtomicBool) -> Self {
+        Self { source, cancelled }
+    }
+
+    pub(super) fn into_inner(self) -> R {
+        self.source
+    }
+}
+
+impl<R: Read> Read for Wanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("given up"));
+        }
+        self.source.read(buffer)
     }
 }
 

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use super::announced::{Content, Opening, check, longer, over};
 use super::compression::Decoder;
-use super::meta::Meta;
+use super::meta::{DEFAULT_ACL, Meta};
 use super::path::{Asked, LayerPath, OPAQUE};
 use super::root::{DirectoryMeta, Occupant, Root, failed};
-use super::stream::Measured;
+use super::stream::{Measured, Wanted};
 use super::whiteout::{Made, Markers};
-use super::{Devices, LayerError, LayerId, Limits, Notes, UnpackOptions};
+use super::{Devices, LayerError, LayerId, Notes, UnpackOptions};
 use crate::tarball::{Entry, Kind, TarReader};
 
 /// A layer that was unpacked.
@@ -47,11 +48,12 @@ pub fn unpack_layer(
     options: &UnpackOptions,
     cancelled: &AtomicBool,
 ) -> Result<Unpacked, LayerError> {
-    let (content, notes, entries) = unpack(source, into, id, options, cancelled)?;
-    check(content, id).map(|bytes| Unpacked { bytes, entries, notes })
+    let (content, notes, entries) = unpack(source, into, (id, Decoder::new), options, cancelled)?;
+    check(content, id, cancelled).map(|bytes| Unpacked { bytes, entries, notes })
 }
 
-/// The same for an archive of this size of which somebody else knows that it is what it should be.
+/// The same for an archive of this size of which somebody else knows that it is what it should be: not compressed,
+/// whatever it begins with.
 pub(crate) fn unpack_made(
     source: impl Read,
     into: &Path,
@@ -62,7 +64,8 @@ pub(crate) fn unpack_made(
     // Of these, only the size is looked at.
     let digest = crate::Digest::of(b"");
     let id = LayerId { digest, size, diff_id: digest };
-    let (content, notes, entries) = unpack(source, into, &id, options, cancelled)?;
+    let (content, notes, entries) =
+        unpack(source, into, (&id, |source| Ok(Decoder::Plain(source))), options, cancelled)?;
     Ok(Unpacked { bytes: content.size(), entries, notes })
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn unpack_made(
 fn unpack<R: Read>(
     source: R,
     into: &Path,
-    id: &LayerId,
+    (id, decoder): (&LayerId, Opening<R>),
     options: &UnpackOptions,
     cancelled: &AtomicBool,
 ) -> Result<(Content<R>, Notes, u64), LayerError> {
@@ -80,54 +83,23 @@ fn unpack<R: Read>(
         let longer = LayerError::Size { expected: id.size, actual: size };
         return Err(if compressed.get_ref().exceeded { longer } else { LayerError::Read { source } });
     }
-    let decoder = Decoder::new(compressed).map_err(|error| LayerError::Read { source: error.into() })?;
+    let decoder = decoder(compressed).map_err(|error| LayerError::Read { source: error.into() })?;
     let content = Measured::new(decoder, options.limits.unpacked_bytes);
-    let mut unpacking = Unpacking::new(content, into, options)?;
+    let mut unpacking = Unpacking::new(Wanted::new(content, cancelled), into, options)?;
     let placed = unpacking.run(cancelled);
-    let (mut content, notes, entries) = unpacking.into_parts();
+    let (content, notes, entries) = unpacking.into_parts();
+    let mut content = content.into_inner();
+    if placed.is_err() && cancelled.load(Ordering::Relaxed) {
+        return Err(LayerError::Cancelled);
+    }
     if content.exceeded {
         return Err(LayerError::Limit { what: "bytes unpacked", limit: options.limits.unpacked_bytes });
     }
     if let Err(error) = placed {
         return Err(longer(content, id).unwrap_or(error));
     }
-    content.drain().map_err(|error| if content.exceeded { over(&options.limits) } else { error })?;
+    content.drain(cancelled).map_err(|error| if content.exceeded { over(&options.limits) } else { error })?;
     Ok((content, notes, entries))
-}
-
-type Content<R> = Measured<Decoder<BufReader<Measured<R>>>>;
-
-fn over(limits: &Limits) -> LayerError {
-    LayerError::Limit { what: "bytes unpacked", limit: limits.unpacked_bytes }
-}
-
-/// The better explanation where the archive failed because there was more of it than announced.
-fn longer<R: Read>(content: Content<R>, id: &LayerId) -> Option<LayerError> {
-    let compressed = content.finish().1.into_inner().into_inner();
-    let actual = compressed.size();
-    compressed.exceeded.then_some(LayerError::Size { expected: id.size, actual })
-}
-
-/// Compares what was read with what was announced; the uncompressed size.
-fn check<R: Read>(content: Content<R>, id: &LayerId) -> Result<u64, LayerError> {
-    let bytes = content.size();
-    let (diff_id, decoder) = content.finish();
-    // What the decoder has read ahead was hashed when it was read.
-    let mut compressed = decoder.into_inner().into_inner();
-    let drained = compressed.drain();
-    let size = compressed.size();
-    if compressed.exceeded || (drained.is_ok() && size != id.size) {
-        return Err(LayerError::Size { expected: id.size, actual: size });
-    }
-    drained?;
-    let (digest, _) = compressed.finish();
-    if digest != id.digest {
-        return Err(LayerError::Digest { expected: id.digest, actual: digest });
-    }
-    if diff_id != id.diff_id {
-        return Err(LayerError::DiffId { expected: id.diff_id, actual: diff_id });
-    }
-    Ok(bytes)
 }
 
 struct Unpacking<R> {
@@ -141,7 +113,7 @@ struct Unpacking<R> {
 
 impl<R: Read> Unpacking<R> {
     fn new(content: R, into: &Path, options: &UnpackOptions) -> Result<Self, LayerError> {
-        let mut root = Root::new(into, Markers::for_reading())?;
+        let mut root = Root::new(into, Markers::for_reading(), options.limits.entries)?;
         root.markers = Markers::probe(options.form, root.fd())
             .map_err(|error| LayerError::io("make a whiteout in", into, error))?;
         Ok(Self {
@@ -166,7 +138,7 @@ impl<R: Read> Unpacking<R> {
             self.entries += 1;
             self.entry(&entry)?;
         }
-        self.finish_directories()
+        self.finish_directories(cancelled)
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), LayerError> {
@@ -190,11 +162,15 @@ impl<R: Read> Unpacking<R> {
 
     fn directory(&mut self, path: &LayerPath, entry: &Entry) -> Result<(), LayerError> {
         let &Entry { mode, uid, gid, mtime, .. } = entry;
-        let meta = DirectoryMeta { mode, uid, gid, mtime, ..DirectoryMeta::default() };
+        // Whatever is made below a directory that has this one would get it, too.
+        let (default_acl, others): (Vec<_>, Vec<_>) =
+            entry.xattrs.iter().partition(|(name, _)| name == DEFAULT_ACL);
+        let default_acl = default_acl.first().map(|(_, value)| value.clone());
+        let meta = DirectoryMeta { mode, uid, gid, mtime, default_acl, ..DirectoryMeta::default() };
         self.root.make_directory(path, meta)?;
-        if !entry.xattrs.is_empty() {
+        if !others.is_empty() {
             let dir = self.root.open(path).map_err(|error| failed("open", path, error))?;
-            self.meta.attributes(path, dir.as_fd(), entry)?;
+            self.meta.attributes(path, dir.as_fd(), others.into_iter())?;
         }
         Ok(())
     }
@@ -303,9 +279,12 @@ impl<R: Read> Unpacking<R> {
     }
 
     /// Deepest first: a directory that may not be entered is in the way of those below it.
-    fn finish_directories(&mut self) -> Result<(), LayerError> {
+    fn finish_directories(&mut self, cancelled: &AtomicBool) -> Result<(), LayerError> {
         let directories = std::mem::take(&mut self.root.directories);
         for (path, meta) in directories.iter().rev() {
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(LayerError::Cancelled);
+            }
             let dir = self.root.open(path).map_err(|error| failed("open", path, error))?;
             let marked = match meta {
                 DirectoryMeta { opaque: true, .. } => self.root.markers.make_opaque(&dir),

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
 use super::capture::{Capture, Size};
-use super::compression::{Compression, Encoder};
+use super::compression::{Compression, Encoder, looks_compressed};
 use super::path::{LayerPath, OPAQUE, WHITEOUT};
 use super::root::{Root, failed};
 use super::stream::MeasuredWriter;
@@ -84,6 +84,7 @@ pub(super) fn write_content<W: Write>(
         options: *options,
         capture,
         size: Size::default(),
+        begun: false,
         linked: HashMap::new(),
         notes: Notes::default(),
         buffer: vec![0; CHUNK],
@@ -96,7 +97,7 @@ pub(super) fn write_content<W: Write>(
 const CHUNK: usize = 128 << 10;
 
 fn open_root(dir: &Path) -> Result<Root, LayerError> {
-    Root::new(dir, Markers::for_reading())
+    Root::new(dir, Markers::for_reading(), 0)
 }
 
 struct Writing<'c, W: Write> {
@@ -107,6 +108,8 @@ struct Writing<'c, W: Write> {
     options: WriteOptions,
     capture: Option<&'c Capture<'c>>,
     size: Size,
+    /// Whether an entry was written.
+    begun: bool,
     /// Files with several names by device and inode, with the first name.
     linked: HashMap<(u64, u64), Vec<u8>>,
     notes: Notes,
@@ -312,6 +315,13 @@ impl<W: Write> Writing<'_, W> {
     }
 
     fn header(&mut self, entry: &Entry, path: &LayerPath) -> Result<(), LayerError> {
+        // What the archive begins with says how it is compressed.
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if is_first && self.options.compression == Compression::None && looks_compressed(&entry.path) {
+            let problem =
+                "is the first one, and begins as compressed files do: programs would take the layer for one";
+            return Err(LayerError::entry(path.bytes(), problem));
+        }
         if let Some(capture) = self.capture {
             self.size.add(&capture.limits, entry.size)?;
         }

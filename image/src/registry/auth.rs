@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::RegistryProblem;
 use super::credentials::Credential;
+use super::options::is_loopback;
 use super::repository::Access;
 use super::send::read_body;
 
@@ -67,7 +68,8 @@ struct Token {
     access_token: Option<String>,
 }
 
-/// Gets a token for a repository. `base` is where the registry is.
+/// Gets a token for a repository. `base` is where the registry is; `http` follows no redirects, which could take what
+/// is sent here anywhere.
 pub(super) async fn token(
     http: &reqwest::Client,
     (realm, service): (&str, Option<&str>),
@@ -76,8 +78,7 @@ pub(super) async fn token(
 ) -> Result<Proof, RegistryProblem> {
     let odd = |problem: String| RegistryProblem::Answer { problem };
     let mut address = Url::parse(realm).map_err(|_| odd(format!("it gives tokens at `{realm}`")))?;
-    let safe = address.scheme() == "https" || (address.scheme() == "http" && base.starts_with("http://"));
-    if !safe {
+    if !is_protected(&address, base) {
         return Err(odd(format!("it wants credentials sent to {realm}, which is not protected")));
     }
     let scope = format!("repository:{repository}:{}", access.actions());
@@ -106,12 +107,29 @@ pub(super) async fn token(
         }
     };
     let response = request.send().await.map_err(RegistryProblem::transport)?;
+    if response.status().is_redirection() {
+        return Err(odd(format!("{realm}, where it gives tokens, sends on to elsewhere")));
+    }
     let response = super::send::checked(response, credential.and_then(Credential::user)).await?;
     let bytes = read_body(response, LONGEST).await?;
     let token: Token =
         serde_json::from_slice(&bytes).map_err(|_| odd("what should be a token is not".into()))?;
     let token = token.token.or(token.access_token).filter(|token| !token.is_empty());
     token.map(Proof::Bearer).ok_or_else(|| odd("it gave no token".to_owned()))
+}
+
+/// Whether credentials may be sent there: with TLS to whatever place the registry names, as Docker does it, since it is
+/// the registry that they are for; without, only to the machine of a registry that has none itself, or to this one.
+fn is_protected(realm: &Url, base: &str) -> bool {
+    let base = Url::parse(base).ok();
+    let unprotected = base.filter(|base| base.scheme() == "http");
+    match (realm.scheme(), realm.host_str()) {
+        ("https", Some(_)) => true,
+        ("http", Some(host)) => {
+            unprotected.is_some_and(|base| base.host_str() == Some(host) || is_loopback(host))
+        }
+        _ => false,
+    }
 }
 
 impl Credential {
@@ -139,4 +157,22 @@ fn challenges_of_registries_in_use() {
     assert_eq!(Challenge::read(r#"Negotiate, Bearer realm="r""#), [bearer("r", None)]);
     assert_eq!(Challenge::read("Bearer service=x"), []);
     assert_eq!(Challenge::read("\"garbage"), []);
+}
+
+#[test]
+fn credentials_go_without_protection_only_where_the_registry_has_none() {
+    for (base, realm, good) in [
+        ("https://registry.example.com", "https://auth.example.com/token", true),
+        ("https://registry.example.com", "http://registry.example.com/token", false),
+        ("https://registry.example.com", "http://localhost/token", false),
+        ("http://registry.lan:5000", "http://registry.lan:5001/token", true),
+        ("http://registry.lan:5000", "https://elsewhere.example.com/token", true),
+        ("http://registry.lan:5000", "http://elsewhere.example.com/token", false),
+        ("http://127.0.0.1:5000", "http://localhost:5001/token", true),
+        ("http://127.0.0.1:5000", "http://127.0.0.1.example.com/token", false),
+        ("http://127.0.0.1:5000", "ftp://127.0.0.1/token", false),
+        ("http://127.0.0.1:5000", "data:token", false),
+    ] {
+        assert_eq!(is_protected(&Url::parse(realm).unwrap(), base), good, "{base} {realm}");
+    }
 }

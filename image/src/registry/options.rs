@@ -62,6 +62,8 @@ impl Default for RegistryOptions {
 #[derive(Debug, Clone)]
 pub struct Registries {
     http: reqwest::Client,
+    /// The same without redirects.
+    tokens: reqwest::Client,
     options: Arc<RegistryOptions>,
 }
 
@@ -87,8 +89,11 @@ impl Registries {
                 host(mirror).map_err(|problem| wrong(registry, problem))?;
             }
         }
-        let http = client(&options).map_err(|error| wrong("any registry", format!("{error:#}")))?;
-        Ok(Self { http, options: Arc::new(options) })
+        let with = |redirects| {
+            client(&options, redirects).map_err(|error| wrong("any registry", format!("{error:#}")))
+        };
+        let (http, tokens) = (with(Policy::custom(redirect))?, with(Policy::none())?);
+        Ok(Self { http, tokens, options: Arc::new(options) })
     }
 
     /// Where a repository is.
@@ -98,7 +103,8 @@ impl Registries {
         let mirrors = mirrors.filter_map(|base| Some(Endpoint::new(host(base).ok()?, base.clone())));
         let mut endpoints: Vec<Endpoint> = mirrors.collect();
         endpoints.push(Endpoint::new(registry, format!("{}://{}", self.scheme(registry), place(registry))));
-        Repository::new(self.http.clone(), Arc::clone(&self.options), endpoints, reference.repository.clone())
+        let clients = (self.http.clone(), self.tokens.clone());
+        Repository::new(clients, Arc::clone(&self.options), endpoints, reference.repository.clone())
     }
 
     fn scheme(&self, registry: &str) -> &'static str {
@@ -111,14 +117,14 @@ fn place(registry: &str) -> &str {
     if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry }
 }
 
-fn client(options: &RegistryOptions) -> Result<reqwest::Client, reqwest::Error> {
+fn client(options: &RegistryOptions, redirects: Policy) -> Result<reqwest::Client, reqwest::Error> {
     // The provider of a process is chosen once; whoever comes second finds the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("cullet/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.connect_timeout)
         .read_timeout(options.read_timeout)
-        .redirect(Policy::custom(redirect))
+        .redirect(redirects)
         // Nothing is taken from the environment here.
         .no_proxy();
     if let Some(proxy) = &options.proxy {
@@ -153,7 +159,7 @@ fn host(base: &str) -> Result<&str, String> {
         .ok_or_else(|| format!("the mirror `{base}` is not http[s]://HOST[:PORT]"))
 }
 
-fn is_loopback(registry: &str) -> bool {
+pub(super) fn is_loopback(registry: &str) -> bool {
     let host =
         registry.rsplit_once(':').filter(|_| !registry.ends_with(']')).map_or(registry, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');

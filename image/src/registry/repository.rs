@@ -57,6 +57,8 @@ impl Endpoint {
 /// A repository and how to reach it.
 pub(crate) struct Repository {
     pub(super) http: reqwest::Client,
+    /// For whoever gives tokens.
+    pub(super) tokens: reqwest::Client,
     pub(super) options: Arc<RegistryOptions>,
     /// Mirrors, then the registry itself.
     pub(super) endpoints: Vec<Endpoint>,
@@ -73,12 +75,12 @@ impl fmt::Debug for Repository {
 
 impl Repository {
     pub(super) fn new(
-        http: reqwest::Client,
+        (http, tokens): (reqwest::Client, reqwest::Client),
         options: Arc<RegistryOptions>,
         endpoints: Vec<Endpoint>,
         name: String,
     ) -> Self {
-        Self { http, options, endpoints, name }
+        Self { http, tokens, options, endpoints, name }
     }
 
     #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::RegistryProblem;
@@ -12,7 +12,7 @@ use super::repository::{Access, Endpoint, Repository};
 
 impl Repository {
     /// Sends a request, a second time with credentials where the registry asks for them. Whatever is no success is a
-    /// problem.
+    /// problem. Credentials are for the registry alone: where it sends on to a storage, nobody there can ask for them.
     pub(super) async fn send(
         &self,
         endpoint: &Endpoint,
@@ -25,6 +25,7 @@ impl Repository {
         if response.status() != StatusCode::UNAUTHORIZED {
             return checked(response, None).await;
         }
+        is_asked_by(endpoint, &response)?;
         // A token that was known has expired, or there was none yet.
         let Some(challenge) = Challenge::of(&response) else { return checked(response, None).await };
         let credential = self.options.credentials.find(&endpoint.name).await;
@@ -33,7 +34,7 @@ impl Repository {
         let proof = match challenge {
             Challenge::Bearer { realm, service } => {
                 let at = (endpoint.base.as_str(), self.name.as_str(), access);
-                auth::token(&self.http, (&realm, service.as_deref()), credential.as_ref(), at).await?
+                auth::token(&self.tokens, (&realm, service.as_deref()), credential.as_ref(), at).await?
             }
             Challenge::Basic => match credential {
                 Some(super::credentials::Credential::Basic { user, password }) => {
@@ -44,8 +45,23 @@ impl Repository {
         };
         endpoint.keep(access, proof.clone());
         let response = with(Some(&proof)).send().await.map_err(RegistryProblem::transport)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            is_asked_by(endpoint, &response)?;
+        }
         checked(response, who).await
     }
+}
+
+/// Whether a refusal is the endpoint's own and not of whoever it sends on to.
+fn is_asked_by(endpoint: &Endpoint, response: &Response) -> Result<(), RegistryProblem> {
+    let at = response.url();
+    if Url::parse(&endpoint.base).is_ok_and(|base| base.origin() == at.origin()) {
+        return Ok(());
+    }
+    let storage = at.host_str().unwrap_or_default();
+    let problem =
+        format!("it sends on to {storage}, which wants a login of its own (401); none is sent there");
+    Err(RegistryProblem::Answer { problem })
 }
 
 /// The answer if it is a success, otherwise what it means. `who` sent credentials.

@@ -1,6 +1,7 @@
 //! How much there is in a store, and less of it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,12 +20,16 @@ pub struct StoreStats {
     pub blobs: u64,
     /// Bytes of them.
     pub blob_bytes: u64,
+    /// Blobs of which a part was fetched, or is being fetched.
+    pub parts: u64,
+    /// Bytes of them.
+    pub part_bytes: u64,
 }
 
 impl StoreStats {
     /// All bytes.
     pub fn bytes(&self) -> u64 {
-        self.layer_bytes + self.blob_bytes
+        self.layer_bytes + self.blob_bytes + self.part_bytes
     }
 }
 
@@ -37,7 +42,7 @@ pub struct Evicted {
     pub bytes_after: u64,
     /// Layers that were removed.
     pub layers: u64,
-    /// Blobs that were removed.
+    /// Blobs that were removed, and parts of blobs.
     pub blobs: u64,
 }
 
@@ -49,7 +54,14 @@ struct Entry {
     path: PathBuf,
     /// Among locks.
     name: String,
-    is_layer: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Layer,
+    Blob,
+    Part,
 }
 
 impl Store {
@@ -77,7 +89,7 @@ impl Store {
             }
             if entry.remove(dir)? {
                 evicted.bytes_after -= entry.bytes;
-                *(if entry.is_layer { &mut evicted.layers } else { &mut evicted.blobs }) += 1;
+                *(if entry.kind == Kind::Layer { &mut evicted.layers } else { &mut evicted.blobs }) += 1;
             }
         }
         Ok(evicted)
@@ -90,13 +102,17 @@ impl Entry {
         let locks = dir.join("locks");
         let Some(_lock) = Lock::take(&locks.join(&self.name))? else { return Ok(false) };
         let Some(unheld) = hold::unheld(&locks, &self.name)? else { return Ok(false) };
-        if !self.is_layer {
+        if self.kind != Kind::Layer {
             clean::remove(&self.path)?;
             return Ok(true);
         }
         let gone = dir.join("unpacking").join(&self.name);
         clean::remove(&gone)?;
-        fs::rename(&self.path, &gone).map_err(|error| ImageError::io("remove", &self.path, error))?;
+        match fs::rename(&self.path, &gone) {
+            // Another process was first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            renamed => renamed.map_err(|error| ImageError::io("remove", &self.path, error))?,
+        }
         // Whoever wants it waits for the name, not for the files.
         drop(unheld);
         clean::remove(&gone)?;
@@ -107,10 +123,10 @@ impl Entry {
 fn count(entries: &[Entry]) -> StoreStats {
     let mut stats = StoreStats::default();
     for entry in entries {
-        let (count, bytes) = if entry.is_layer {
-            (&mut stats.layers, &mut stats.layer_bytes)
-        } else {
-            (&mut stats.blobs, &mut stats.blob_bytes)
+        let (count, bytes) = match entry.kind {
+            Kind::Layer => (&mut stats.layers, &mut stats.layer_bytes),
+            Kind::Blob => (&mut stats.blobs, &mut stats.blob_bytes),
+            Kind::Part => (&mut stats.parts, &mut stats.part_bytes),
         };
         *count += 1;
         *bytes += entry.bytes;
@@ -120,11 +136,13 @@ fn count(entries: &[Entry]) -> StoreStats {
 
 fn entries(dir: &Path) -> Result<Vec<Entry>, ImageError> {
     let mut entries = Vec::new();
-    for (name, path) in list(&dir.join("blobs/sha256"))? {
-        // What was removed meanwhile is none.
-        let Ok(stat) = fs::metadata(&path) else { continue };
-        let last_use = stat.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        entries.push(Entry { last_use, bytes: stat.len(), path, name, is_layer: false });
+    for (place, kind) in [("blobs/sha256", Kind::Blob), ("partial", Kind::Part)] {
+        for (name, path) in list(&dir.join(place))? {
+            // What was removed meanwhile is none.
+            let Ok(stat) = fs::metadata(&path) else { continue };
+            let last_use = stat.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            entries.push(Entry { last_use, bytes: stat.len(), path, name, kind });
+        }
     }
     for (form, path) in list(&dir.join("layers"))? {
         for (hex, path) in list(&path)? {
@@ -132,17 +150,17 @@ fn entries(dir: &Path) -> Result<Vec<Entry>, ImageError> {
             let Ok(stat) = fs::metadata(tree::notes(&path)) else { continue };
             let last_use = stat.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let (bytes, name) = (tree::bytes(&path), format!("{form}-{hex}"));
-            entries.push(Entry { last_use, bytes, path, name, is_layer: true });
+            entries.push(Entry { last_use, bytes, path, name, kind: Kind::Layer });
         }
     }
     Ok(entries)
 }
 
 /// Names and paths; none where the directory is not there.
-fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, ImageError> {
+pub(super) fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, ImageError> {
     let fail = |error| ImageError::io("list", dir, error);
     let found = match fs::read_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         found => found.map_err(fail)?,
     };
     let named = found.map(|entry| {
@@ -150,4 +168,15 @@ fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, ImageError> {
         Ok((entry.file_name().to_string_lossy().into_owned(), entry.path()))
     });
     named.collect()
+}
+
+#[test]
+fn what_another_process_has_removed_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    Store::open(dir.path(), super::StoreOptions::default()).unwrap();
+    for kind in [Kind::Layer, Kind::Blob, Kind::Part] {
+        let path = dir.path().join("layers/user/00");
+        let entry = Entry { last_use: SystemTime::now(), bytes: 1, path, name: "user-00".to_owned(), kind };
+        assert_eq!(entry.remove(dir.path()).unwrap(), kind != Kind::Layer, "{kind:?}");
+    }
 }

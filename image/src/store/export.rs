@@ -147,6 +147,10 @@ impl Store {
             Ok(tar)
         })
         .await?;
+        let _blobs = match image {
+            Some(image) => Some(self.hold_blobs(image).await?),
+            None => None,
+        };
         let mut written = BTreeSet::new();
         if let Some(image) = image {
             for layer in image.layers.iter().filter(|layer| written.insert(layer.diff_id.hex())) {
@@ -170,25 +174,50 @@ impl Store {
         image: &Resolved,
         layer: &Layer,
     ) -> Result<TarWriter<W>, ImageError> {
-        let place = self.content_place(image, layer).await?;
-        let (dir, title, layer) =
-            (self.shared.dir.join("partial"), image.reference.to_string(), layer.clone());
-        let limit = self.shared.options.unpack.limits.unpacked_bytes;
+        let (content, size) = match self.content(image, layer).await {
+            Err(error) if self.drop_damaged(image, &layer.blob, &error).await? => {
+                self.content(image, layer).await?
+            }
+            content => content?,
+        };
+        let (dir, name) = (self.shared.dir.join("partial"), layer_name(&layer.diff_id));
         offload(&image.reference.to_string(), move || {
-            add_layer(&mut tar, &dir, (&title, &layer, &place), limit)?;
+            add_layer(&mut tar, &name, content, (size, &dir))?;
             Ok(tar)
         })
         .await
     }
 
-    async fn content_place(&self, image: &Resolved, layer: &Layer) -> Result<Place, ImageError> {
-        match image.source.place(&layer.blob) {
-            Some(place) => Ok(place),
+    /// The content of a layer, checked, by way of a file without a name: an archive says how long a part is before that
+    /// part.
+    async fn content(&self, image: &Resolved, layer: &Layer) -> Result<(File, u64), ImageError> {
+        let place = match image.source.place(&layer.blob) {
+            Some(place) => place,
             None => {
                 let file = self.blob(image, &layer.blob).await?;
-                Ok(Place { file, offset: 0, size: layer.blob.size })
+                Place { file, offset: 0, size: layer.blob.size }
             }
-        }
+        };
+        let (title, layer, dir) =
+            (image.reference.to_string(), layer.clone(), self.shared.dir.join("partial"));
+        let limit = self.shared.options.unpack.limits.unpacked_bytes;
+        let name = title.clone();
+        offload(&name, move || {
+            let fail = |error| ImageError::io("write to", &dir, error);
+            let unusable = |source| {
+                let (image, layer) = (title.clone(), layer.diff_id);
+                ImageError::Layer { image, layer, source: Box::new(source) }
+            };
+            let mut content = tempfile::tempfile_in(&dir).map_err(fail)?;
+            let (actual, size) =
+                write_content(place.open()?, (&mut content, &dir), limit).map_err(unusable)?;
+            if actual != layer.diff_id {
+                return Err(unusable(LayerError::DiffId { expected: layer.diff_id, actual }));
+            }
+            content.rewind().map_err(fail)?;
+            Ok((content, size))
+        })
+        .await
     }
 }
 
@@ -218,26 +247,13 @@ fn file(name: &str, size: u64) -> Entry {
     }
 }
 
-/// By way of a file without a name: an archive says how long a part is before that part.
 fn add_layer(
     tar: &mut TarWriter<impl Write>,
-    dir: &Path,
-    (image, layer, place): (&str, &Layer, &Place),
-    limit: u64,
+    name: &str,
+    content: File,
+    (size, dir): (u64, &Path),
 ) -> Result<(), ImageError> {
-    let fail = |error| ImageError::io("write to", dir, error);
-    let unusable = |source| ImageError::Layer {
-        image: image.to_owned(),
-        layer: layer.diff_id,
-        source: Box::new(source),
-    };
-    let mut content = tempfile::tempfile_in(dir).map_err(fail)?;
-    let (actual, size) = write_content(place.open()?, (&mut content, dir), limit).map_err(unusable)?;
-    if actual != layer.diff_id {
-        return Err(unusable(LayerError::DiffId { expected: layer.diff_id, actual }));
-    }
-    content.rewind().map_err(fail)?;
-    tar.entry(&file(&layer_name(&layer.diff_id), size)).map_err(unwritten)?;
+    tar.entry(&file(name, size)).map_err(unwritten)?;
     copy(content, tar, size).map_err(|error| match error {
         Copying::Read(error) => {
             ImageError::Io { action: "read", path: dir.to_owned(), source: Arc::new(error) }

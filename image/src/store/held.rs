@@ -22,6 +22,12 @@ pub struct HeldImage {
 
 type Holding = Vec<Arc<Hold>>;
 
+/// Keeps the blobs of an image where they are until it is dropped.
+#[derive(Debug)]
+pub(crate) struct BlobHolds {
+    _holds: Holding,
+}
+
 impl Store {
     /// The image with this manifest, if all of it is there. Nothing is fetched and nobody is asked.
     ///
@@ -77,6 +83,18 @@ impl Store {
         holds.extend(layers.collect::<Result<Holding, _>>()?);
         let blobs = image.layers.iter().map(|layer| self.hold_document(&layer.blob.digest));
         Ok((holds, blobs.collect::<Result<_, _>>()?))
+    }
+
+    /// Holds the blobs of its layers, as far as they are or will be in this store.
+    pub(crate) async fn hold_blobs(&self, image: &Resolved) -> Result<BlobHolds, ImageError> {
+        let ours = image.layers.iter().filter(|layer| image.source.place(&layer.blob).is_none());
+        let digests: Vec<Digest> = ours.map(|layer| layer.blob.digest).collect();
+        let store = self.clone();
+        offload(&image.reference.to_string(), move || {
+            let holds = digests.iter().map(|digest| store.hold_document(digest)).collect::<Result<_, _>>()?;
+            Ok(BlobHolds { _holds: holds })
+        })
+        .await
     }
 
     fn hold_document(&self, digest: &Digest) -> Result<Arc<Hold>, ImageError> {

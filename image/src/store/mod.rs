@@ -16,6 +16,7 @@
 //! that; `durable` says what holds for layers.
 
 mod clean;
+mod damage;
 mod durable;
 mod evict;
 mod export;
@@ -40,10 +41,12 @@ use crate::manifest::Blob;
 use crate::source::{Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
+pub use damage::Verified;
 pub use durable::sync_when_quiet;
 pub use evict::{Evicted, StoreStats};
 pub use export::{EngineExport, ExportLayer};
 use flight::Flights;
+pub(crate) use held::BlobHolds;
 pub use held::HeldImage;
 pub use made::{Archive, LayerHold, MadeLayer};
 pub use progress::Progress;
@@ -174,14 +177,23 @@ impl Store {
         // By the blob as well as by its content: that one of two is damaged is not the fault of the other.
         let key = (layer.diff_id, layer.blob.digest, image.source.key());
         let work = async move {
-            let place = match image.source.place(&layer.blob) {
-                Some(place) => place,
-                None => {
-                    let file = store.blob(&image, &layer.blob).await?;
-                    crate::source::Place { file, offset: 0, size: layer.blob.size.saturating_add(1) }
+            let mut is_first = true;
+            loop {
+                let place = match image.source.place(&layer.blob) {
+                    Some(place) => place,
+                    None => {
+                        let file = store.blob(&image, &layer.blob).await?;
+                        crate::source::Place { file, offset: 0, size: layer.blob.size.saturating_add(1) }
+                    }
+                };
+                let unpacked = shared.unpack(&image.reference.to_string(), &layer, place, path.clone()).await;
+                let Err(error) = unpacked else { return unpacked };
+                // It was whole when it came, and may have been damaged on the disk since.
+                let may_be_mended = std::mem::replace(&mut is_first, false);
+                if !may_be_mended || !store.drop_damaged(&image, &layer.blob, &error).await? {
+                    return Err(error);
                 }
-            };
-            shared.unpack(&image.reference.to_string(), &layer, place, path).await
+            }
         };
         self.shared.layers.join(key, work).await
     }
@@ -193,7 +205,7 @@ impl Store {
     /// [`ImageError::Registry`] above all.
     pub async fn blob(&self, image: &Resolved, blob: &Blob) -> Result<PathBuf, ImageError> {
         let path = self.blob_path(&blob.digest);
-        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+        if is_stored(&path, blob).await {
             return Ok(path);
         }
         let name = image.reference.to_string();
@@ -210,7 +222,7 @@ impl Store {
             let hex = blob.digest.hex();
             let _permit = shared.downloads.acquire().await;
             let lock = shared.lock(&hex).await?;
-            if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            if is_stored(&path, &blob).await {
                 return Ok(path);
             }
             let partial = shared.dir.join("partial").join(hex);
@@ -261,6 +273,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether it is there, and not cut off by damage to the disk.
+async fn is_stored(path: &Path, blob: &Blob) -> bool {
+    tokio::fs::metadata(path).await.is_ok_and(|stat| stat.len() == blob.size)
 }
 
 impl Shared {

@@ -22,6 +22,11 @@ pub(super) struct Extras {
 }
 
 impl Extras {
+    /// Whether there was any.
+    pub(super) fn is_any(&self) -> bool {
+        self.pax || self.path.is_some() || self.link.is_some()
+    }
+
     /// Takes over a record; whether it matters here. POSIX has the last of several records win and an empty value
     /// undo the field; as no program writes either and some read them differently, both are refused.
     pub(super) fn apply(&mut self, record: &PaxRecord<'_>) -> Result<bool, String> {
@@ -37,7 +42,10 @@ impl Extras {
                 let (seconds, nanos) = time(value).ok_or_else(bad)?;
                 self.mtime.replace(Time { seconds, nanos }).is_none()
             }
-            _ if key.starts_with(b"GNU.sparse.") => {
+            // Not taken, but of those that others do not go on behind.
+            b"atime" | b"ctime" => return time(value).ok_or_else(bad).map(|_| false),
+            b"uname" | b"gname" if value.contains(&0) => return Err(bad()),
+            _ if key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize" => {
                 self.sparse = true;
                 true
             }

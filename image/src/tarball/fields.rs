@@ -1,21 +1,27 @@
 //! Fields of a header block. Source: POSIX.1-2017, `pax`, "ustar Interchange Format"; GNU tar manual, "Basic Tar
 //! Format", for numbers in base 256.
 
-/// A number: octal digits, or base 256 where the first bit is set. An empty field is nought.
+/// A number: octal digits between spaces, up to a NUL, or base 256. An empty field is nought. One that begins with a NUL
+/// and goes on has a number for some programs and none for others.
 pub(super) fn number(field: &[u8]) -> Option<i64> {
     let (first, rest) = field.split_first()?;
-    if first & 0x80 != 0 {
-        return base_256(*first, rest);
+    match first {
+        0x80 | 0xff => return base_256(*first, rest),
+        0 if rest.iter().any(|byte| !matches!(byte, 0 | b' ')) => return None,
+        _ => (),
     }
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    let digits = field[..end].trim_ascii();
+    let start = field[..end].iter().position(|byte| *byte != b' ').unwrap_or(end);
+    let last = field[..end].iter().rposition(|byte| *byte != b' ').map_or(start, |last| last + 1);
+    let digits = &field[start..last];
     digits.iter().try_fold(0i64, |sum, digit| match digit {
         b'0'..=b'7' => sum.checked_mul(8)?.checked_add(i64::from(digit - b'0')),
         _ => None,
     })
 }
 
-/// Big-endian two's complement whose first bit is the mark.
+/// Big-endian two's complement whose first bit is the mark. Not every program knows other marks than these two, which have
+/// room for whatever is a number here.
 fn base_256(first: u8, rest: &[u8]) -> Option<i64> {
     // The second bit is the sign.
     let start = i64::from(first & 0x7f) - i64::from(first & 0x40) * 2;
@@ -56,7 +62,14 @@ fn numbers_in_every_form() {
     assert_eq!(number(b"\x80\0\0\0\0\0\0\0\0\0\x01\0"), Some(256));
     assert_eq!(number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), Some(-1));
     assert_eq!(number(b"\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None, "too large");
-    assert_eq!(number(b"12x\0"), None);
+    assert_eq!(number(b"\x81\0\0\0\0\0\0\x01"), None, "another mark");
+    assert_eq!(number(b"\x000000001000\0"), None, "512 for who skips the NUL");
+    assert_eq!(number(b"\0 \0    \0"), Some(0));
+    assert_eq!(number(b"       "), Some(0));
+    assert_eq!(number(b"12\0 34\0 "), Some(0o12));
+    for odd in [&b"12x\0"[..], b"12 34\0", b"\t12\0", b"12\n\0", b"+12\0"] {
+        assert_eq!(number(odd), None, "{}", odd.escape_ascii());
+    }
     assert_eq!(number(b"-1\0"), None);
 }
 

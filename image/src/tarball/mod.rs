@@ -8,10 +8,13 @@
 mod error;
 mod extras;
 mod fields;
+mod header;
 mod pax;
 mod reader;
 mod write;
 
+#[cfg(test)]
+mod differential;
 #[cfg(test)]
 mod tests;
 

@@ -40,7 +40,9 @@ fn first(bytes: &[u8]) -> Option<(PaxRecord<'_>, &[u8])> {
     let record = record.get(space + 1..)?.strip_suffix(b"\n")?;
     let equals = record.iter().position(|byte| *byte == b'=')?;
     let (key, value) = (&record[..equals], &record[equals + 1..]);
-    (!key.is_empty()).then_some((PaxRecord { key, value }, rest))
+    // Up to a NUL and behind blanks, some programs see another keyword.
+    let is_odd = key.is_empty() || key.contains(&0) || matches!(key[0], b' ' | b'\t');
+    (!is_odd).then_some((PaxRecord { key, value }, rest))
 }
 
 impl PaxRecord<'_> {
@@ -84,6 +86,8 @@ fn bad_records_are_refused() {
         b"0 a=b\n",
         b"2 a=b\n",
         b"99999999999 a=b\n",
+        b"11  path=x\n",
+        b"12 path\0=xy\n",
     ] {
         assert!(records(bad).is_err(), "{}", String::from_utf8_lossy(bad));
     }

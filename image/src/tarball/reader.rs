@@ -80,10 +80,19 @@ impl<R: Read> TarReader<R> {
         let mut extras = Extras::default();
         loop {
             self.skip_body()?;
-            let Some(header) = self.header()? else { return Ok(None) };
+            let Some(header) = self.header()? else {
+                if extras.is_any() {
+                    return Err(self.bad("belongs to an entry that does not come"));
+                }
+                return Ok(None);
+            };
             let size = self.field(&header, 124..136, "size")?;
             match header.entry_type() {
                 EntryType::XHeader => self.extended(size, &mut extras)?,
+                // Some programs forget what came before it.
+                EntryType::XGlobalHeader if extras.is_any() => {
+                    return Err(self.bad("is one for all entries between an entry and what belongs to it"));
+                }
                 EntryType::XGlobalHeader => self.global(size)?,
                 EntryType::GNULongName => self.long(size, &mut extras.path)?,
                 EntryType::GNULongLink => self.long(size, &mut extras.link)?,
@@ -178,10 +187,7 @@ impl<R: Read> TarReader<R> {
         if sum != (0..BLOCK).map(is).sum::<u64>() {
             return Err(self.bad("has a wrong checksum"));
         }
-        if header.as_ustar().is_some() && bytes.ends_with(b"tar\0") {
-            return Err(self.bad("is in the old format of star; make the archive with `--format=pax`"));
-        }
-        Ok(Some(header))
+        super::header::oddity(bytes).map_or(Ok(Some(header)), |problem| Err(self.bad(problem)))
     }
 
     /// A number of the header that cannot be negative.
@@ -205,10 +211,14 @@ impl<R: Read> TarReader<R> {
             });
         }
         self.begin(size);
-        let mut bytes = vec![0; size as usize];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            filled += self.read(&mut bytes[filled..])?;
+        let mut bytes = vec![0; size as usize + std::mem::take(&mut self.padding)];
+        self.body = 0;
+        if self.fill(&mut bytes)? < bytes.len() {
+            return Err(TarError::Truncated { entry: String::new() });
+        }
+        // Some programs read on to the end of the block.
+        if bytes.drain(size as usize..).any(|byte| byte != 0) {
+            return Err(self.bad("has something behind its end"));
         }
         Ok(bytes)
     }
@@ -223,6 +233,9 @@ impl<R: Read> TarReader<R> {
         let mut bytes = self.short(size, self.limits.path_bytes as u64 + 1)?;
         while bytes.last() == Some(&0) {
             bytes.pop();
+        }
+        if bytes.is_empty() {
+            return Err(self.bad("is an empty name"));
         }
         if name.replace(bytes).is_some() {
             return Err(self.bad("names an entry twice"));
@@ -258,11 +271,12 @@ impl<R: Read> TarReader<R> {
     }
 
     fn entry(&mut self, header: &Header, stated: u64, extras: Extras) -> Result<Entry, TarError> {
+        let is_renamed = extras.path.is_some();
         let path = extras.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = extras.link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         let link = link.unwrap_or_default();
         self.name = shown(&path);
-        let kind = self.kind(header, &path)?;
+        let kind = self.kind(header, &path, is_renamed)?;
         if extras.sparse || header.entry_type() == EntryType::GNUSparse {
             return Err(TarError::Sparse { entry: self.name.clone() });
         }
@@ -282,10 +296,13 @@ impl<R: Read> TarReader<R> {
         Ok(Entry { path, link, kind, size, mode, uid, gid, mtime, xattrs: extras.xattrs })
     }
 
-    fn kind(&self, header: &Header, path: &[u8]) -> Result<Kind, TarError> {
+    fn kind(&self, header: &Header, path: &[u8], is_renamed: bool) -> Result<Kind, TarError> {
         let slash = path.ends_with(b"/");
         Ok(match header.as_bytes()[156] {
-            // Before there was a type for directories, the slash said so.
+            // Before there was a type for directories, the slash said so: of either name, to different programs.
+            0 if is_renamed && (slash || header.path_bytes().ends_with(b"/")) => {
+                return Err(self.bad("has two names and a slash that tells what it is"));
+            }
             0 if slash => Kind::Directory,
             b'0' | 0 | b'7' if slash => return Err(self.bad("is a file whose name ends in a slash")),
             b'0' | 0 | b'7' | b'S' => Kind::File,

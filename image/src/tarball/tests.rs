@@ -140,3 +140,57 @@ fn what_others_write_is_read() {
     assert_eq!(entry.mtime, Time { seconds: 5, nanos: 250_000_000 });
     assert_eq!(entry.xattrs, [(b"user.a".to_vec(), b"\n\0".to_vec())]);
 }
+
+/// Differences that a review found: in each, two programs that are in use saw two things.
+#[test]
+fn what_others_see_differently_is_refused() {
+    let regular = |change: fn(&mut Header)| header(EntryType::Regular, 0, change);
+    // 512 for Go, which cuts NULs off, and for GNU tar, which skips one.
+    refused(&regular(|header| header.as_mut_bytes()[124..136].copy_from_slice(b"\x000000001000\0")), "size");
+    refused(&regular(|header| header.as_mut_bytes()[124..136].fill(b' ')), "no size");
+    for at in [100, 108, 116, 136, 329, 337] {
+        let odd = header(EntryType::Regular, 0, |header| header.as_mut_bytes()[at] = b'x');
+        refused(&odd, "no number");
+    }
+    // Go forgets what came before a header for all entries.
+    let global = || pax(EntryType::XGlobalHeader, &[("comment", b"text")]);
+    for before in [
+        pax(EntryType::XHeader, &[("path", b"evil")]),
+        pax(EntryType::XHeader, &[]),
+        with_body(EntryType::GNULongName, b"evil\0"),
+        with_body(EntryType::GNULongLink, b"evil\0"),
+    ] {
+        refused(&[&before[..], &global(), &regular(|_| ())].concat(), "between an entry and");
+        refused(&before, "does not come");
+        refused(&[before, vec![0; 2 * BLOCK]].concat(), "does not come");
+    }
+    // Go and GNU tar look at the magic alone, Python at neither.
+    let prefixed = |magic: &[u8]| {
+        header(EntryType::Regular, 0, |header| {
+            header.as_mut_bytes()[257..265].copy_from_slice(magic);
+            header.as_mut_bytes()[345..348].copy_from_slice(b"etc");
+        })
+    };
+    assert_eq!(first(&prefixed(b"ustar\x0000")).unwrap().unwrap().path, b"etc/name");
+    for version in [b"ustar\0  ", b"ustar\0\0\0", b"ustar 00", b"USTAR\x0000"] {
+        refused(&prefixed(version), "unknown format");
+    }
+    refused(&prefixed(b"ustar  \0"), "part of the name");
+    refused(&prefixed(&[0; 8]), "part of the name");
+    // Python reads on to the end of the block.
+    let mut behind = pax(EntryType::XHeader, &[("uid", b"1")]);
+    behind[BLOCK + 8..BLOCK + 21].copy_from_slice(b"13 path=evil\n");
+    refused(&[behind, regular(|_| ())].concat(), "behind its end");
+    refused(&[with_body(EntryType::GNULongLink, b"\0"), regular(|_| ())].concat(), "empty name");
+    // A directory for Python, which looks at the first name only.
+    let old = |name: &[u8], path: &[u8]| {
+        let own = header(EntryType::Regular, 0, |header| {
+            header.as_old_mut().name[..name.len()].copy_from_slice(name);
+            header.as_mut_bytes()[156] = 0;
+        });
+        [pax(EntryType::XHeader, &[("path", path)]), own].concat()
+    };
+    refused(&old(b"name/", b"other"), "two names");
+    refused(&old(b"name", b"other/"), "two names");
+    assert_eq!(first(&old(b"name", b"other")).unwrap().unwrap().kind, Kind::File);
+}

@@ -86,3 +86,41 @@ async fn a_damaged_document_is_none() {
     store.take(&resolved).await.unwrap();
     assert!(held(&store, &image.digest).await.is_some());
 }
+
+#[tokio::test]
+async fn what_an_image_is_made_of_stays_until_it_is_written() {
+    let (made, image) = Made::image("1", 5000);
+    let stub = Stub::new(&made.layout(), |_, _| Fault::None);
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let base = find(&stub.reference(":1"), "linux/amd64").await.unwrap();
+    let composed = store.compose(&base, Vec::new(), "2010-01-01T00:00:00Z").await.unwrap();
+    let evicted = Store::evict(dir.path(), 0).unwrap();
+    assert_eq!((evicted.blobs, evicted.bytes_after), (0, evicted.bytes_before), "{evicted:?}");
+    let written = composed.write_layout(&made.dir.path().join("made")).unwrap();
+    assert_eq!(written.blobs.len(), image.blobs.len());
+    drop(composed);
+    assert_eq!(Store::evict(dir.path(), 0).unwrap().blobs, 2);
+}
+
+#[tokio::test]
+async fn parts_of_blobs_count_and_go_when_nobody_works_on_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = open(dir.path());
+    let part = |name: &str| dir.path().join("partial").join(name);
+    for name in ["left", "busy", "wanted"] {
+        std::fs::write(part(name), vec![0; 1000]).unwrap();
+    }
+    let stats = Store::stats(dir.path()).unwrap();
+    assert_eq!((stats.parts, stats.part_bytes, stats.bytes()), (3, 3000, 3000));
+    let lock = |name: &str| std::fs::File::create(dir.path().join("locks").join(name)).unwrap();
+    let (busy, wanted) = (lock("busy"), lock("use-wanted"));
+    busy.lock().unwrap();
+    wanted.lock_shared().unwrap();
+    let evicted = Store::evict(dir.path(), 0).unwrap();
+    assert_eq!((evicted.blobs, evicted.bytes_after), (1, 2000));
+    assert_eq!(names(&dir.path().join("partial")), ["busy", "wanted"]);
+    drop((busy, wanted));
+    assert_eq!(Store::evict(dir.path(), 0).unwrap().bytes_after, 0);
+    assert_eq!(names(&dir.path().join("partial")), [""; 0]);
+}

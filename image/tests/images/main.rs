@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod archives;
+mod credentials;
+mod damage;
 mod eviction;
 mod export;
 mod faults;

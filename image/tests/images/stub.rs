@@ -1,7 +1,7 @@
 //! A registry that does what a test wants, over plain sockets, so that it can also break the protocol.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Request {
@@ -97,7 +98,8 @@ struct Serving {
 
 impl Serving {
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        let mut reader = BufReader::new(stream.try_clone()?);
+        let mut lines = reader.by_ref().lines();
         let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
         let mut words = first.split(' ').map(str::to_owned);
         let Some(path) = words.nth(1) else { return Ok(()) };
@@ -107,7 +109,11 @@ impl Serving {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.insert(name.to_lowercase(), value.trim().to_owned());
         }
-        let request = Request { path, headers };
+        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = Vec::new();
+        reader.take(length).read_to_end(&mut body)?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let request = Request { path, headers, body };
         let count = {
             let mut requests = self.requests.lock().unwrap();
             requests.push(request.clone());

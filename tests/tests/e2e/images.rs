@@ -1,5 +1,6 @@
 //! Steps in images: what they see, what the cache makes of them, and images that are not what they should be.
 
+mod kept;
 pub(crate) mod made;
 
 use std::fs;

@@ -11,6 +11,7 @@ mod delivery;
 mod disk;
 mod forbidden;
 mod guest;
+mod handing_out;
 mod history;
 mod images;
 mod killing;

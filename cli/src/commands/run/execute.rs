@@ -34,7 +34,7 @@ use super::watchers::Watchers;
 use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
-use crate::images::{Exporter, LocalImages};
+use crate::images::LocalImages;
 
 /// A run, ready to go.
 pub(super) struct Execution<'a> {
@@ -104,7 +104,7 @@ impl Execution<'_> {
         };
         let delivery: Arc<dyn Delivery> = match output {
             Some(written) => {
-                let images = Exporter::new(self.config, self.base, watchers.clone());
+                let images = self.images.exporter(self.base);
                 let (blobs, disk) = (blobs.clone(), cache.disk.clone());
                 Arc::new(OutputDir { written, blobs, disk, images })
             }

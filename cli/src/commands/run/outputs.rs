@@ -67,6 +67,11 @@ pub(super) async fn bring(
     if let Err(error) = cache.maybe_gc() {
         diagnostics::report(&format!("warning: the cache could not be brought below its bound: {error}\n"));
     }
+    if let Err(error) = to.images.settle(cache.disk.bound()) {
+        diagnostics::report(&format!(
+            "warning: the images could not be brought below their bound: {error}\n"
+        ));
+    }
     Ok(written.closing())
 }
 

@@ -194,3 +194,30 @@ fn names_need_not_be_text() {
     std::fs::write(dir.path().join(name), "").unwrap();
     assert_eq!(entries(&capture(&dir, &rules(&[])).unwrap())[0].path, b"caf\xe9");
 }
+
+#[test]
+fn what_a_step_left_is_not_taken_for_compressed() {
+    use std::ffi::OsStr;
+    for start in [&b"\x1f\x8b"[..], b"\x28\xb5\x2f\xfd", b"\x5a\x2a\x4d\x18", b"BZh9", b"\xfd7zXZ"] {
+        let dir = tempfile::tempdir().unwrap();
+        let name = [start, b".log"].concat();
+        let path = dir.path().join(OsStr::from_bytes(&name));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "text").unwrap();
+        // In a directory, it has that before it.
+        if !start.contains(&b'/') {
+            let error = capture(&dir, &rules(&[])).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, LayerError::Entry { .. }) && text.contains("compressed"), "{text}");
+        }
+        // It is not the first one then.
+        std::fs::write(dir.path().join("\x01"), "").unwrap();
+        capture(&dir, &rules(&[])).unwrap();
+        // What was captured before is unpacked for what it is.
+        let bytes = Archive::new().file(&name, "text").bytes();
+        let into = tempfile::tempdir().unwrap();
+        let (size, options) = (bytes.len() as u64, UnpackOptions::for_this_user());
+        unpack_made(&bytes[..], into.path(), size, &options, &AtomicBool::new(false)).unwrap();
+        assert_eq!(std::fs::read(into.path().join(OsStr::from_bytes(&name))).unwrap(), b"text");
+    }
+}

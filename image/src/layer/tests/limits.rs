@@ -71,3 +71,46 @@ fn zeros_take_no_room() {
     assert_eq!((stat.len(), unpacked.bytes), (SIZE, SIZE + 1536));
     assert!(stat.blocks() < 1000, "{} blocks", stat.blocks());
 }
+
+#[test]
+fn directories_that_no_entry_describes_count_too() {
+    let deep = |name: &str| name.to_owned() + &"/d".repeat(9) + "/f";
+    let archive = Archive::new().file(deep("a"), "").file(deep("b"), "").bytes();
+    let with = |entries| unpack(&archive, &limited(Limits { entries, ..Limits::default() })).map(drop);
+    assert!(with(20).is_ok());
+    let error = with(19).unwrap_err();
+    assert!(matches!(error, LayerError::Limit { what: "directories", limit: 19 }), "{error:?}");
+}
+
+/// Bytes that nobody wants any more from some point on; how much was read of them.
+struct Watched<'a> {
+    bytes: &'a [u8],
+    read: usize,
+    until: usize,
+    cancelled: &'a AtomicBool,
+}
+
+impl std::io::Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = std::io::Read::read(&mut &self.bytes[self.read..], buffer)?;
+        self.read += count;
+        self.cancelled.store(self.read > self.until, std::sync::atomic::Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+#[test]
+fn giving_up_is_noticed_within_a_file_and_behind_the_end() {
+    const LONG: usize = 8 << 20;
+    let file = Archive::new().file("long", &"x".repeat(LONG)).bytes();
+    let whiteout = Archive::new().with(entry(".wh.long", Kind::File), &vec![b'x'; LONG]).bytes();
+    let behind = [Archive::new().file("a", "").bytes(), vec![0; LONG]].concat();
+    for archive in [&file, &whiteout, &behind] {
+        let (dir, cancelled) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+        let mut source = Watched { bytes: archive, read: 0, until: 1 << 20, cancelled: &cancelled };
+        let options = UnpackOptions::for_this_user();
+        let result = unpack_layer(&mut source, dir.path(), &id(archive, archive), &options, &cancelled);
+        assert!(matches!(result, Err(LayerError::Cancelled)), "{result:?}");
+        assert!(source.read < 2 << 20, "{} bytes were read", source.read);
+    }
+}

@@ -142,3 +142,40 @@ fn an_empty_layer_is_a_layer() {
     let (_dir, unpacked) = unpack(b"", &UnpackOptions::for_this_user()).unwrap();
     assert_eq!(unpacked.bytes, 0);
 }
+
+/// Source: Linux, `include/uapi/linux/posix_acl_xattr.h`.
+fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut value = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        value.extend(tag.to_le_bytes());
+        value.extend(permissions.to_le_bytes());
+        value.extend(id.to_le_bytes());
+    }
+    value
+}
+
+#[test]
+fn what_a_directory_gives_to_new_files_is_not_given_to_those_of_the_layer() {
+    let nobody = u32::MAX;
+    let default = acl(&[(1, 7, nobody), (2, 7, 1000), (4, 5, nobody), (0x10, 7, nobody), (0x20, 5, nobody)]);
+    let name = b"system.posix_acl_default".to_vec();
+    let open = || Entry { xattrs: vec![(name.clone(), default.clone())], ..entry("d", Kind::Directory) };
+    let archive = Archive::new().with(open(), b"").file("d/file", "").dir("d/dir").file("d/dir/file", "");
+    let (dir, unpacked) = archive.unpack().unwrap();
+    if unpacked.notes.attributes > 0 {
+        // This file system has no such attributes.
+        assert!(attribute(&dir.path().join("d"), "system.posix_acl_default").is_none());
+        return;
+    }
+    let of = |path: &str, name: &str| attribute(&dir.path().join(path), name);
+    assert_eq!(of("d", "system.posix_acl_default"), Some(default.clone()));
+    for path in ["d/file", "d/dir", "d/dir/file"] {
+        assert_eq!(of(path, "system.posix_acl_access"), None, "{path}");
+        assert_eq!(of(path, "system.posix_acl_default"), None, "{path}");
+    }
+    // A directory that is described again keeps it, and one that is made anew does not.
+    let (dir, _) = Archive::new().with(open(), b"").dir("d").unpack().unwrap();
+    assert_eq!(attribute(&dir.path().join("d"), "system.posix_acl_default"), Some(default.clone()));
+    let (dir, _) = Archive::new().with(open(), b"").file("d", "").dir("d").unpack().unwrap();
+    assert_eq!(attribute(&dir.path().join("d"), "system.posix_acl_default"), None);
+}
