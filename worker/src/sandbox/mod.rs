@@ -12,6 +12,7 @@ mod launcher;
 mod owner;
 mod probe;
 pub(crate) mod protocol;
+mod quota;
 pub(crate) mod runner;
 mod services;
 mod supervise;
