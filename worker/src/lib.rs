@@ -8,6 +8,7 @@ pub mod docker;
 pub mod executor;
 pub mod host;
 mod image_root;
+mod image_user;
 pub mod images;
 pub mod input_root;
 pub mod junit;
@@ -26,7 +27,8 @@ mod visit;
 pub mod volumes;
 
 pub use attempt::{
-    Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
+    Attempt, AttemptReport, LocalFiles, NoSourceFiles, Reclaim, SourceFiles, Stores, Worker, WorkerConfig,
+    WorkerError,
 };
 pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
@@ -35,6 +37,7 @@ pub use executor::{
     Visit,
 };
 pub use image_root::{ImageRoot, Owners, RootUpper};
+pub use image_user::image_user;
 pub use images::{CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, NoImages};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::compression::Decoder;
 use super::meta::Meta;
@@ -18,7 +19,7 @@ use super::{Devices, LayerError, LayerId, Limits, Notes, UnpackOptions};
 use crate::tarball::{Entry, Kind, TarReader};
 
 /// A layer that was unpacked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpacked {
     /// Bytes of the uncompressed archive.
     pub bytes: u64,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::helper::OwnerHelper;
 use super::lock::Lock;
 use super::{Store, clean, hold, tree};
 use crate::ImageError;
@@ -62,11 +63,11 @@ impl Store {
     }
 
     /// Removes what was not used for longest until no more than `bound` bytes are left, or nothing that nobody uses.
-    /// The directory need not be there. Blocking.
+    /// The directory need not be there. Layers with files of others take a helper. Blocking.
     ///
     /// # Errors
     /// [`ImageError::Io`].
-    pub fn evict(dir: &Path, bound: u64) -> Result<Evicted, ImageError> {
+    pub fn evict(dir: &Path, bound: u64, helper: Option<&dyn OwnerHelper>) -> Result<Evicted, ImageError> {
         let mut entries = entries(dir)?;
         let before = count(&entries).bytes();
         let mut evicted = Evicted { bytes_before: before, bytes_after: before, ..Evicted::default() };
@@ -75,7 +76,7 @@ impl Store {
             if evicted.bytes_after <= bound {
                 break;
             }
-            if entry.remove(dir)? {
+            if entry.remove(dir, helper)? {
                 evicted.bytes_after -= entry.bytes;
                 *(if entry.is_layer { &mut evicted.layers } else { &mut evicted.blobs }) += 1;
             }
@@ -86,20 +87,20 @@ impl Store {
 
 impl Entry {
     /// False where somebody uses it or works on it. What is left half removed is removed when the store is opened.
-    fn remove(&self, dir: &Path) -> Result<bool, ImageError> {
+    fn remove(&self, dir: &Path, helper: Option<&dyn OwnerHelper>) -> Result<bool, ImageError> {
         let locks = dir.join("locks");
         let Some(_lock) = Lock::take(&locks.join(&self.name))? else { return Ok(false) };
         let Some(unheld) = hold::unheld(&locks, &self.name)? else { return Ok(false) };
         if !self.is_layer {
-            clean::remove(&self.path)?;
+            clean::remove(&self.path, None)?;
             return Ok(true);
         }
         let gone = dir.join("unpacking").join(&self.name);
-        clean::remove(&gone)?;
+        clean::remove(&gone, helper)?;
         fs::rename(&self.path, &gone).map_err(|error| ImageError::io("remove", &self.path, error))?;
         // Whoever wants it waits for the name, not for the files.
         drop(unheld);
-        clean::remove(&gone)?;
+        clean::remove(&gone, helper)?;
         Ok(true)
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn layered(
     let HeldRoot { mut root, program, hold } = image.ok_or(RootError::NoImage)?;
     let (mut holds, mut lost) = (vec![hold], LostInputs::default());
     for (number, layer) in layers.iter().enumerate() {
-        match config.images.layer(layer, Arc::clone(&stores.files)).await {
+        match config.images.layer(layer, root.ranged, Arc::clone(&stores.files)).await {
             Ok(held) => {
                 root.layers.push(held.tree);
                 holds.push(held.hold);

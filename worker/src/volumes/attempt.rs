@@ -1,7 +1,7 @@
 //! The volumes of one attempt.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
@@ -107,6 +107,15 @@ impl AttemptVolumes {
         let mut mounts: Vec<VolumeMount> = self.volumes.iter().map(mount).collect();
         mounts.sort_by(|a, b| a.path.cmp(&b.path));
         mounts
+    }
+
+    /// What the step writes to them.
+    pub(crate) fn uppers(&self) -> Vec<PathBuf> {
+        let upper = |volume: &Volume| match &volume.had {
+            Had::Copy(copy, _) => copy.draft.upper(),
+            Had::Substitute(draft) => draft.upper(),
+        };
+        self.volumes.iter().map(upper).collect()
     }
 
     /// Removes the places of volumes from what the step left of its workspace: they are none of its files. Of the

@@ -9,7 +9,6 @@ use super::copy::Copy;
 use super::flatten::Flattening;
 use super::record::{self, Layer, Record, boot};
 use super::store::Inner;
-use super::sweep::remove_all;
 use super::tidy::tidy;
 use super::{VolumeError, VolumeMount};
 
@@ -77,7 +76,7 @@ impl Inner {
         copy.release();
         let gone = self.put_away(&place)?;
         drop(lock);
-        remove_all(&gone);
+        self.remove_all(&gone);
         Ok(())
     }
 }
