@@ -2,6 +2,8 @@
 //! environment; flags win over environment over file over defaults.
 
 mod file;
+mod limits;
+mod otlp;
 mod registries;
 mod secrets;
 mod store;
@@ -11,6 +13,7 @@ mod worker;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use cullet_worker::StepLimits;
 use serde::Deserialize;
 
 use crate::args::{GlobalArgs, RunArgs, parse_cpus, parse_tenant};
@@ -18,6 +21,9 @@ use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
 
+pub(crate) use limits::describe as describe_limits;
+pub use limits::{LimitKind, UsualLimits, parse_limit};
+pub use otlp::OtlpSettings;
 pub use registries::{Registry, RegistrySettings};
 pub use secrets::{SecretSettings, environment};
 pub use store::StoreSettings;
@@ -60,24 +66,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
-}
-
-/// The collector of traces, as the variables of OpenTelemetry name it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OtlpSettings {
-    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or else `OTEL_EXPORTER_OTLP_ENDPOINT`; without one nothing is sent.
-    pub endpoint: Option<String>,
-    /// `OTEL_SERVICE_NAME`.
-    pub service: Option<String>,
-}
-
-impl OtlpSettings {
-    fn of(env: &Env<'_>) -> Self {
-        let disabled = env.text("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        let endpoint = env.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-        let endpoint = endpoint.or_else(|| env.text("OTEL_EXPORTER_OTLP_ENDPOINT")).filter(|_| !disabled);
-        Self { endpoint, service: env.text("OTEL_SERVICE_NAME") }
-    }
 }
 
 /// How steps are executed.
@@ -153,6 +141,8 @@ pub struct RunConfig {
     pub cpu_millis: Option<u32>,
     /// Bytes of memory; none for all there is.
     pub memory_bytes: Option<u64>,
+    /// What a step may take that says nothing about it itself.
+    pub limits: StepLimits,
     /// Who pays for runs on a cluster; the cluster's default where it is empty.
     pub tenant: String,
 }
@@ -164,6 +154,7 @@ struct RunDefaults {
     executor: Option<Executor>,
     cpu_millis: Option<u32>,
     memory_bytes: Option<u64>,
+    limits: UsualLimits,
     cluster: Option<String>,
     tenant: Option<String>,
     secrets: Option<PathBuf>,
@@ -216,6 +207,7 @@ impl Config {
                 executor: env.parsed("CULLET_EXECUTOR", choice)?.or(file.executor),
                 cpu_millis: env.parsed("CULLET_JOBS", parse_cpus)?.or(file.jobs),
                 memory_bytes: env.parsed("CULLET_MEMORY", size::parse)?.or(file.memory),
+                limits: limits::usual(&env, &file.limits)?,
                 cluster: env.text("CULLET_CLUSTER").or(file.cluster),
                 tenant: env.parsed("CULLET_TENANT", parse_tenant)?.or(file.tenant),
                 secrets: env.path("CULLET_SECRETS"),
@@ -232,8 +224,19 @@ impl Config {
             executor: args.executor.or(defaults.executor).unwrap_or_default(),
             cpu_millis: args.jobs.or(defaults.cpu_millis),
             memory_bytes: args.memory.or(defaults.memory_bytes),
+            limits: self.step_limits(&args.limits),
             tenant: args.tenant.clone().or_else(|| defaults.tenant.clone()).unwrap_or_default(),
         }
+    }
+
+    /// What a step may take that says nothing about it itself.
+    pub fn step_limits(&self, flags: &[(LimitKind, u64)]) -> StepLimits {
+        limits::of_steps(&limits::with(&self.run.limits, flags))
+    }
+
+    /// The same as environment and file say it.
+    pub const fn usual_limits(&self) -> &UsualLimits {
+        &self.run.limits
     }
 
     /// How to show progress.

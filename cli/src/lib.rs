@@ -31,6 +31,10 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == LauncherCommand::ARGUMENT) {
         launcher_main();
     }
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == images::OWNERS_ARGUMENT) {
+        images::owners_main();
+        return ExitCode::SUCCESS;
+    }
     // The parent is gone, and nobody waits for an answer.
     let Ok(line) = commands::dev_cluster::bind(std::env::args_os().collect()) else {
         return ExitCode::from(ExitStatus::Infra.code());

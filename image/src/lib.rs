@@ -30,7 +30,7 @@ pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
 pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, RegistryProblem};
 pub use resolve::{Layer, Resolved, resolve};
 pub use store::{
-    Archive, EngineExport, Evicted, ExportLayer, HeldImage, LayerHold, MadeLayer, Progress, Store,
-    StoreOptions, StoreStats, StoredLayer, Verified, sync_when_quiet,
+    Archive, EngineExport, Evicted, ExportLayer, HeldImage, LayerHold, MadeLayer, OwnerHelper, Progress,
+    Store, StoreOptions, StoreStats, StoredLayer, UnpackTask, Verified, sync_when_quiet,
 };
 pub use writer::{LayoutWriter, WrittenImage};

@@ -67,6 +67,24 @@ pub struct StepLimits {
     pub log_bytes: u64,
 }
 
+impl StepLimits {
+    /// These, and of each kind that is not limited here what `usual` says of it.
+    #[must_use]
+    pub const fn or_else(self, usual: Self) -> Self {
+        const fn first(own: u64, usual: u64) -> u64 {
+            if own == 0 { usual } else { own }
+        }
+        Self {
+            cpu_millis: first(self.cpu_millis as u64, usual.cpu_millis as u64) as u32,
+            memory_bytes: first(self.memory_bytes, usual.memory_bytes),
+            processes: first(self.processes as u64, usual.processes as u64) as u32,
+            disk_bytes: first(self.disk_bytes, usual.disk_bytes),
+            output_bytes: first(self.output_bytes, usual.output_bytes),
+            log_bytes: first(self.log_bytes, usual.log_bytes),
+        }
+    }
+}
+
 /// What an execution left behind.
 #[derive(Debug)]
 pub struct Execution {

@@ -14,6 +14,9 @@ pub struct ImageRoot {
     /// Their form, which has to be that of
     /// [`Sandbox::takes_owned_layers`](crate::sandbox::Sandbox::takes_owned_layers).
     pub owned: bool,
+    /// The user and group whose files belong to the caller, in layers of which all others belong to the caller's sub-ids;
+    /// see [`Sandbox::has_sub_ids`](crate::sandbox::Sandbox::has_sub_ids). They have to be those of `user`.
+    pub ranged: Option<(u32, u32)>,
     /// `ENV`.
     pub env: Vec<(String, String)>,
     /// `USER`: `USER[:GROUP]`, names of the image's `/etc/passwd` and `/etc/group` or numbers. Empty for root.
@@ -29,6 +32,8 @@ pub struct RootUpper {
     pub path: PathBuf,
     /// Whose the files in it are.
     pub owners: Owners,
+    /// Whether these are the ids that there are after [`enter_sub_ids`](crate::sandbox::enter_sub_ids).
+    pub ranged: bool,
 }
 
 impl RootUpper {

@@ -22,12 +22,17 @@ pub trait ImageRoots: fmt::Debug + Send + Sync {
     /// It cannot be had, or not as a root directory for steps here.
     async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault>;
 
-    /// A layer that a step left of its root, as [`Self::capture`] wrote it, for above an image of [`Self::root`]. Its
-    /// archive is a blob of `files`. Dropping the future gives it up.
+    /// A layer that a step left of its root, as [`Self::capture`] wrote it, for above an image of [`Self::root`] whose
+    /// [`ImageRoot::ranged`] this is. Its archive is a blob of `files`. Dropping the future gives it up.
     ///
     /// # Errors
     /// The blob is lost, or it cannot be had as a directory here.
-    async fn layer(&self, _layer: &Digest, _files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
+    async fn layer(
+        &self,
+        _layer: &Digest,
+        _ranged: Option<(u32, u32)>,
+        _files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldLayer, LayerFault> {
         Err(LayerFault::Machine(NO_ROOTS.into()))
     }
 

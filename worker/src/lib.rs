@@ -8,6 +8,7 @@ pub mod docker;
 pub mod executor;
 pub mod host;
 mod image_root;
+mod image_user;
 pub mod images;
 pub mod input_root;
 pub mod junit;
@@ -27,7 +28,8 @@ mod visit;
 pub mod volumes;
 
 pub use attempt::{
-    Attempt, AttemptReport, LocalFiles, NoSourceFiles, SourceFiles, Stores, Worker, WorkerConfig, WorkerError,
+    Attempt, AttemptReport, LocalFiles, NoSourceFiles, Reclaim, SourceFiles, Stores, Worker, WorkerConfig,
+    WorkerError,
 };
 pub use collect::{CollectError, OutputFault, OutputLimits};
 pub use conclusion::{Conclusion, Declared, Outcome};
@@ -36,6 +38,7 @@ pub use executor::{
     Visit,
 };
 pub use image_root::{EngineUpper, ImageRoot, Owners, RootUpper};
+pub use image_user::image_user;
 pub use images::{
     AboveFault, CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, NoImages,
 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{Format, parse_cpus, parse_param, parse_request_id, parse_tenant};
-use crate::config::{Executor, Progress};
+use crate::config::{Executor, LimitKind, Progress, parse_limit};
 use crate::ui::size;
 
 /// Which pipeline, with which parameters.
@@ -60,6 +60,10 @@ pub struct RunArgs {
     /// Let steps use at most SIZE of memory at once [env: CULLET_MEMORY] [default: all]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub memory: Option<u64>,
+    /// Let a step that has no such limit of its own take at most AMOUNT of KIND: memory, cpu, processes, disk, output or
+    /// log; `none` for no limit; may be repeated [env: CULLET_LIMITS]
+    #[arg(long = "limit", value_name = "KIND=AMOUNT", value_parser = parse_limit, conflicts_with = "cluster")]
+    pub limits: Vec<(LimitKind, u64)>,
     /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,

@@ -3,13 +3,14 @@
 use std::io::Write;
 
 use cullet_cache::disk::{Damaged, Stats};
-use cullet_image::{Store, StoreStats, Verified};
+use cullet_image::{Evicted, OwnerHelper, Store, StoreStats, Verified};
 use serde_json::json;
 
 use super::{engine_images, volumes};
 use crate::args::{CacheArgs, CacheCommand, Format};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
+use crate::images::SubIdHelper;
 use crate::ui::{clean, duration, size};
 
 /// Damaged entries that are named; beyond, they are counted.
@@ -30,7 +31,7 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
         CacheCommand::Gc { to } => {
             let bound = to.unwrap_or_else(|| cache.disk.bound());
             let report = cache.gc(bound)?;
-            let layers = Store::evict(&config.images_dir(), bound).map_err(images)?;
+            let layers = evict(config, bound)?;
             volumes::of(config).evict(bound).map_err(volumes::failed)?;
             let freed = report.bytes_before.saturating_sub(report.bytes_after)
                 + layers.bytes_before.saturating_sub(layers.bytes_after);
@@ -52,7 +53,7 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
         CacheCommand::Volumes { remove, .. } => volumes::remove(&volumes::of(config), remove.as_deref())?,
         CacheCommand::Clear { force } => {
             cache.clear(*force)?;
-            Store::evict(&config.images_dir(), 0).map_err(images)?;
+            evict(config, 0)?;
             volumes::of(config).evict(0).map_err(volumes::failed)?;
             let in_engine = engine_images::remove(config, None);
             format!("{in_engine}the cache in {} is empty\n", config.cache_dir.display())
@@ -60,6 +61,12 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
     };
     out.write_all(text.as_bytes()).map_err(CliError::output)?;
     Ok(ExitStatus::Success)
+}
+
+fn evict(config: &Config, bound: u64) -> Result<Evicted, CliError> {
+    let helper = SubIdHelper::find();
+    let helper = helper.as_deref().map(|helper| helper as &dyn OwnerHelper);
+    Store::evict(&config.images_dir(), bound, helper).map_err(images)
 }
 
 fn images(error: cullet_image::ImageError) -> CliError {

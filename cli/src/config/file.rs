@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) jobs: Option<u32>,
     #[serde(deserialize_with = "bytes")]
     pub(super) memory: Option<u64>,
+    #[serde(deserialize_with = "super::limits::table")]
+    pub(super) limits: super::UsualLimits,
     pub(super) cluster: Option<String>,
     pub(super) tenant: Option<String>,
     pub(super) registry_ca: Vec<PathBuf>,
@@ -39,14 +41,14 @@ pub(super) struct File {
 /// A number, or a text that [`size::parse`] and [`parse_cpus`] take.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Amount {
+pub(super) enum Amount {
     Whole(u64),
     Fraction(f64),
     Text(String),
 }
 
 impl Amount {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Whole(number) => number.to_string(),
             Self::Fraction(number) => number.to_string(),

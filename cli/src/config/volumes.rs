@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_worker::{VolumeEvents, Volumes, VolumesConfig};
+use cullet_worker::{Reclaim, VolumeEvents, Volumes, VolumesConfig};
 
 use super::file::File;
 use super::{Config, Env, first};
 use crate::args::GlobalArgs;
 use crate::error::CliError;
+use crate::images::SubIdHelper;
 use crate::ui::size;
 
 /// What volumes may take, in bytes; none for the defaults.
@@ -46,6 +47,7 @@ impl Config {
             total_bytes,
             patience: PATIENCE,
             events,
+            reclaim: || SubIdHelper::find().map(|helper| helper as Arc<dyn Reclaim>),
         })
     }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cullet_worker::StepLimits;
+
 use super::{Config, Executor};
 use crate::args::{WorkerArgs, parse_url};
 use crate::error::CliError;
@@ -27,6 +29,8 @@ pub struct WorkerSettings {
     pub cpu_millis: Option<u32>,
     /// Bytes of memory; none for all there is.
     pub memory_bytes: Option<u64>,
+    /// What a step may take that says nothing about it itself.
+    pub limits: StepLimits,
     /// How it executes.
     pub executor: Executor,
     /// What its operator says of it.
@@ -73,6 +77,7 @@ impl Config {
             name,
             cpu_millis: args.jobs.or(self.run.cpu_millis),
             memory_bytes: args.memory.or(self.run.memory_bytes),
+            limits: self.step_limits(&args.limits),
             executor: args.executor.or(self.run.executor).unwrap_or_default(),
             labels: labels(&args.labels)?,
             store: args.store.clone().or_else(|| self.store.location.clone()),

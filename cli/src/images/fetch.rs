@@ -1,18 +1,20 @@
 //! Images fetched, checked and unpacked, once for all who want one at a time.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
-    Digest, HeldImage, ImageConfig, ImageError, Pick, Platform, Reference, Registries, Resolved, Store,
-    StoreOptions, resolve,
+    Digest, HeldImage, ImageConfig, ImageError, OwnerHelper, Pick, Platform, Reference, Registries, Resolved,
+    Store, StoreOptions, resolve,
 };
-use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot};
+use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot, image_user};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::error::unusable;
+use super::helper::SubIdHelper;
 use super::in_engine::Engines;
 use super::telling::Telling;
 use crate::commands::run::watchers::Watchers;
@@ -28,6 +30,9 @@ pub(super) struct Fetcher {
     pub(super) watchers: Watchers,
     /// Opened for the first step that is executed in an image, or the first image that is handed out.
     store: Arc<OnceCell<Opened>>,
+    /// The same directory for steps of other users of their images than root, by user and group; none for those whose
+    /// files all belong to one.
+    others: Arc<Mutex<BTreeMap<Option<(u32, u32)>, Store>>>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
 }
@@ -49,7 +54,12 @@ pub(super) struct Wanted {
 struct Opened {
     store: Store,
     owned: bool,
+    /// Who unpacks for an ordinary user with sub-ids.
+    helper: Option<Arc<SubIdHelper>>,
 }
+
+/// Whose the files are that belong to this user, for an image that says nothing else.
+const ROOT: (u32, u32) = (0, 0);
 
 /// Why an image cannot be the root directory of a step, where [`ImageError`] does not know.
 #[derive(Debug, thiserror::Error)]
@@ -87,13 +97,21 @@ impl Fetcher {
     /// Nothing is looked at yet.
     pub(super) fn new(config: &Config) -> Self {
         let (dir, settings) = (config.images_dir(), config.registries.clone());
-        Self { dir, settings, watchers: Watchers::idle(), store: Arc::default(), engines: Engines::default() }
+        Self {
+            dir,
+            settings,
+            watchers: Watchers::idle(),
+            store: Arc::default(),
+            others: Arc::default(),
+            engines: Engines::default(),
+        }
     }
 
     /// Another one with the same store: that either of them has used it, both know.
     pub(super) fn beside(&self) -> Self {
         let (dir, settings, watchers) = (self.dir.clone(), self.settings.clone(), self.watchers.clone());
-        Self { dir, settings, watchers, store: Arc::clone(&self.store), engines: Engines::default() }
+        let (store, others) = (Arc::clone(&self.store), Arc::clone(&self.others));
+        Self { dir, settings, watchers, store, others, engines: Engines::default() }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -121,19 +139,53 @@ impl Fetcher {
     /// # Errors
     /// It cannot be had.
     pub(super) async fn root(&self, wanted: &Wanted) -> Result<HeldRoot, ImageFault> {
-        let Opened { store, owned } = self.store.get_or_try_init(|| self.open()).await?;
-        let image = match store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
-            Some(image) => image,
-            None => self.fetch(wanted, store).await?,
-        };
+        let Opened { store, owned, helper } = self.opened().await?;
+        let mut image = self.held(wanted, store).await?;
+        let mut ranged = helper.as_ref().map(|_| ROOT);
+        let user = image.config.user.clone().unwrap_or_default();
+        if helper.is_some() {
+            let layers: Vec<PathBuf> = image.layers.iter().map(|layer| layer.tree.clone()).collect();
+            let (name, asked) = (user.clone(), move |name: &str| image_user(name, &layers));
+            let found = tokio::task::spawn_blocking(move || asked(&name)).await;
+            // Whoever cannot be found out is found by the sandbox, for which all files belong to one.
+            ranged = found.map_err(|error| ImageFault(error.into()))?.ok().flatten();
+            if ranged != Some(ROOT) {
+                image = self.held(wanted, &self.store_for(ranged).await?).await?;
+            }
+        }
         let root = ImageRoot {
             layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
             owned: *owned,
+            ranged,
             env: image.config.env.clone(),
-            user: image.config.user.clone().unwrap_or_default(),
+            user,
             in_engine: None,
         };
         Ok(HeldRoot { root, program: program(&image.config), hold: Box::new(image) })
+    }
+
+    async fn held(&self, wanted: &Wanted, store: &Store) -> Result<HeldImage, ImageFault> {
+        match store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
+            Some(image) => Ok(image),
+            None => self.fetch(wanted, store).await,
+        }
+    }
+
+    /// The store for steps whose images have [`ImageRoot::ranged`], opened if nobody has done so.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) async fn store_for(&self, ranged: Option<(u32, u32)>) -> Result<Store, ImageFault> {
+        let Opened { store, helper, .. } = self.opened().await?;
+        let Some(helper) = helper.clone().filter(|_| ranged != Some(ROOT)) else { return Ok(store.clone()) };
+        let mut others = self.others.lock().await;
+        if let Some(store) = others.get(&ranged) {
+            return Ok(store.clone());
+        }
+        let unpack = ranged.map(|user| helper.unpacking(user));
+        let store = self.open_store(unpack, ranged.and(Some(helper))).await?.store;
+        others.insert(ranged, store.clone());
+        Ok(store)
     }
 
     /// The store, opened if nobody has done so.
@@ -141,17 +193,34 @@ impl Fetcher {
     /// # Errors
     /// It cannot be opened.
     pub(super) async fn store(&self) -> Result<&Store, ImageFault> {
-        Ok(&self.store.get_or_try_init(|| self.open()).await?.store)
+        Ok(&self.opened().await?.store)
     }
 
-    async fn open(&self) -> Result<Opened, ImageFault> {
+    async fn opened(&self) -> Result<&Opened, ImageFault> {
+        self.store
+            .get_or_try_init(|| async {
+                let helper = tokio::task::spawn_blocking(SubIdHelper::find).await;
+                let helper = helper.map_err(|error| ImageFault(error.into()))?;
+                let unpack = helper.as_ref().map(|helper| helper.unpacking(ROOT));
+                self.open_store(unpack, helper).await
+            })
+            .await
+    }
+
+    /// As it suits the directory, where nothing else is said.
+    async fn open_store(
+        &self,
+        unpack: Option<UnpackOptions>,
+        helper: Option<Arc<SubIdHelper>>,
+    ) -> Result<Opened, ImageFault> {
         let dir = self.dir.clone();
         let open = move || -> Result<Opened, Box<dyn std::error::Error + Send + Sync>> {
             std::fs::create_dir_all(&dir)?;
-            let unpack = UnpackOptions::for_directory(&dir)?;
+            let unpack = unpack.map_or_else(|| UnpackOptions::for_directory(&dir), Ok)?;
             let owned = unpack.owners == Owners::Kept;
-            let store = Store::open(&dir, StoreOptions { unpack, ..StoreOptions::default() })?;
-            Ok(Opened { store, owned })
+            let options =
+                StoreOptions { unpack, helper: helper.clone().map(as_owners), ..StoreOptions::default() };
+            Ok(Opened { store: Store::open(&dir, options)?, owned, helper })
         };
         let opened = tokio::task::spawn_blocking(open).await;
         opened.map_err(|error| ImageFault(error.into()))?.map_err(ImageFault)
@@ -224,8 +293,13 @@ impl Fetcher {
 }
 
 fn evict(dir: &Path, bound: u64) -> Result<bool, ImageError> {
-    let evicted = Store::evict(dir, bound)?;
+    let helper = SubIdHelper::find().map(as_owners);
+    let evicted = Store::evict(dir, bound, helper.as_deref())?;
     Ok(evicted.bytes_after < evicted.bytes_before)
+}
+
+fn as_owners(helper: Arc<SubIdHelper>) -> Arc<dyn OwnerHelper> {
+    helper
 }
 
 async fn one(

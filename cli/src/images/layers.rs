@@ -14,6 +14,7 @@ use cullet_image::{Archive, ImageError, MadeLayer};
 use cullet_worker::{CaptureFault, EngineUpper, HeldLayer, LayerFault, LocalFiles, RootUpper};
 
 use super::fetch::Fetcher;
+use super::helper::SubIdHelper;
 
 /// 2010-01-01T00:00:00Z, what the inputs of steps have as well: nothing of a root is older or younger than they are for
 /// tools that compare times, and archives that know no time before 1980 can hold it.
@@ -24,13 +25,14 @@ impl Fetcher {
     pub(super) async fn made_layer(
         &self,
         layer: &Digest,
+        ranged: Option<(u32, u32)>,
         files: Arc<dyn LocalFiles>,
     ) -> Result<HeldLayer, LayerFault> {
         let machine = |error: ImageError| {
             let fault = self.failure(error);
             LayerFault::Machine(fault.0)
         };
-        let store = self.store().await.map_err(|fault| LayerFault::Machine(fault.0))?;
+        let store = self.store_for(ranged).await.map_err(|fault| LayerFault::Machine(fault.0))?;
         let name = layer.hash_hex();
         let mut made = store.made_layer(&name, archive(*layer, Arc::clone(&files))).await;
         if matches!(&made, Err(error) if error.is_no_space()) && self.make_room().await {
@@ -56,6 +58,10 @@ fn archive(layer: Digest, files: Arc<dyn LocalFiles>) -> Archive {
 /// # Errors
 /// The step left what no layer can hold, or the file cannot be written.
 pub(super) fn capture(upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
+    if upper.ranged {
+        let helper = SubIdHelper::find().ok_or_else(|| CaptureFault::Machine(NO_SUB_IDS.into()))?;
+        return helper.capture(upper, to);
+    }
     let owners = |uid: u32, gid: u32| upper.owners.inside(uid, gid);
     let rules = rules(&owners, &RootUpper::MOUNTED);
     written(to, |file| capture_layer(&upper.path, file, &rules).map(drop))
@@ -94,5 +100,8 @@ fn written(
     }
 }
 
+/// They were there when the step began.
+const NO_SUB_IDS: &str = "the sub-ids of this user cannot be used any more";
+
 /// Entries of small files are written together.
-const BUFFER: usize = 256 << 10;
+pub(super) const BUFFER: usize = 256 << 10;

@@ -95,8 +95,13 @@ impl ImageRoots for WorkerImages {
         root
     }
 
-    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
-        self.fetcher.made_layer(layer, files).await
+    async fn layer(
+        &self,
+        layer: &Digest,
+        ranged: Option<(u32, u32)>,
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldLayer, LayerFault> {
+        self.fetcher.made_layer(layer, ranged, files).await
     }
 
     async fn above(

@@ -95,8 +95,13 @@ impl ImageRoots for LocalImages {
         self.fetcher.root(wanted).await
     }
 
-    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
-        self.fetcher.made_layer(layer, files).await
+    async fn layer(
+        &self,
+        layer: &Digest,
+        ranged: Option<(u32, u32)>,
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldLayer, LayerFault> {
+        self.fetcher.made_layer(layer, ranged, files).await
     }
 
     fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {

@@ -79,6 +79,12 @@ pub enum LayerError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// The process that does it for another one has said so.
+    #[error("{problem}")]
+    Elsewhere {
+        /// What is wrong, in a sentence.
+        problem: String,
+    },
     /// Whoever asked for it does not want it any more.
     #[error("unpacking was given up")]
     Cancelled,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Bounds of one layer. Whatever exceeds one is refused when it is met, before more of the disk is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The most bytes of the uncompressed archive, so that a few kilobytes cannot fill a disk.
     pub unpacked_bytes: u64,
@@ -25,7 +25,7 @@ impl Default for Limits {
 
 /// What to do with device files and named pipes. Neither is ever made: a step gets its devices from the sandbox, and
 /// a device in a layer would be a way around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Devices {
     /// The entry is left out and counted. Base images of old distributions have a few in `/dev`, which the sandbox
     /// mounts over.
@@ -90,4 +90,35 @@ pub enum Owners {
     Kept,
     /// Whoever unpacks.
     Unpacker,
+    /// Those that the layer names, at other numbers; takes a process that has these.
+    Given(GivenOwners),
+}
+
+/// At which numbers the users and groups of a layer are. All numbers are those of the process that unpacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GivenOwners {
+    /// The user of the layer that is `own`.
+    pub uid: u32,
+    /// The group of the layer that is `own`.
+    pub gid: u32,
+    /// Of one user and one group.
+    pub own: u32,
+    /// Where user and group 0 are; those behind them follow.
+    pub block: u32,
+    /// What this user and this group are on the machine itself. Layers of other ones are other layers.
+    pub on_machine: (u32, u32),
+}
+
+impl GivenOwners {
+    /// How many users and groups there are: as many as images have.
+    const IDS: u32 = 65_536;
+
+    /// User and group of a file; none where the layer names one that no image can have.
+    pub(crate) fn of(&self, uid: u32, gid: u32) -> Option<(u32, u32)> {
+        let one = |id: u32, own: u32| match id {
+            id if id == own => Some(self.own),
+            id => (id < Self::IDS).then(|| self.block + id),
+        };
+        Some((one(uid, self.uid)?, one(gid, self.gid)?))
+    }
 }

@@ -123,6 +123,12 @@ impl Meta {
                 self.notes.owners += u64::from((uid, gid) != (0, 0));
                 None
             }
+            Owners::Given(given) => {
+                let found = given.of(uid, gid);
+                self.notes.owners += u64::from(found.is_none());
+                // Whose number no image has is as good as root's.
+                found.or_else(|| given.of(0, 0)).map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)))
+            }
         }
     }
 

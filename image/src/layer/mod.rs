@@ -26,17 +26,19 @@ pub(crate) use content::write_content;
 pub use engine::{Change, DirectoryOwner, EngineRoot, capture_engine_layer};
 pub use error::LayerError;
 pub(crate) use error::shown;
-pub use limits::{Devices, Limits, Notes, OverlayForm, Owners};
+pub use limits::{Devices, GivenOwners, Limits, Notes, OverlayForm, Owners};
 pub use options::UnpackOptions;
 pub(crate) use unpack::unpack_made;
 pub use unpack::{Unpacked, unpack_layer};
 pub use write::{WriteOptions, Written, write_layer};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Digest;
 pub use crate::tarball::TarError;
 
 /// What is announced of a layer, and has to be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerId {
     /// Of the bytes as they are stored or sent.
     pub digest: Digest,

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
-use super::{Devices, LayerError, Limits, OverlayForm, Owners};
+use super::{Devices, GivenOwners, LayerError, Limits, OverlayForm, Owners};
 
 /// How to unpack.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnpackOptions {
     /// Bounds.
     pub limits: Limits,
@@ -40,6 +41,11 @@ impl UnpackOptions {
             Err(Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => Ok(Self::rootless()),
             Err(error) => Err(LayerError::io("set an attribute in", dir, error)),
         }
+    }
+
+    /// As for everybody else, with these owners.
+    pub fn with_owners(owners: GivenOwners) -> Self {
+        Self { owners: Owners::Given(owners), ..Self::rootless() }
     }
 
     fn rooted() -> Self {

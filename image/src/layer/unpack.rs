@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::announced::{Content, Opening, check, longer, over};
 use super::compression::Decoder;
@@ -19,7 +20,7 @@ use super::{Devices, LayerError, LayerId, Notes, UnpackOptions};
 use crate::tarball::{Entry, Kind, TarReader};
 
 /// A layer that was unpacked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpacked {
     /// Bytes of the uncompressed archive.
     pub bytes: u64,

@@ -334,7 +334,7 @@ impl<W: Write> Writing<'_, W> {
                 Some(capture) => (capture.owners)(stat.st_uid, stat.st_gid),
                 None => (stat.st_uid, stat.st_gid),
             },
-            Owners::Unpacker => (0, 0),
+            Owners::Unpacker | Owners::Given(_) => (0, 0),
         };
         // Links have no permissions of their own; every system says something else.
         let mode = if kind == Kind::Symlink { 0o777 } else { stat.st_mode & 0o7777 };

@@ -6,12 +6,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::helper::OwnerHelper;
 use super::lock::Lock;
 use crate::ImageError;
 
 /// Removes layers that nobody unpacks any more, and parts of blobs that nobody went on with for long. What somebody
 /// works on is locked, and stays.
-pub(super) fn leftovers(dir: &Path, keep_partial: Duration) -> Result<(), ImageError> {
+pub(super) fn leftovers(
+    dir: &Path,
+    keep_partial: Duration,
+    helper: Option<&dyn OwnerHelper>,
+) -> Result<(), ImageError> {
     for place in ["unpacking", "partial"] {
         let place = dir.join(place);
         let entries = fs::read_dir(&place).map_err(|error| ImageError::io("list", &place, error))?;
@@ -21,15 +26,16 @@ pub(super) fn leftovers(dir: &Path, keep_partial: Duration) -> Result<(), ImageE
             let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > keep_partial);
             let is_tree = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_tree || entry.metadata().and_then(|stat| stat.modified()).is_ok_and(old) {
-                remove(&entry.path())?;
+                remove(&entry.path(), helper)?;
             }
         }
     }
     Ok(())
 }
 
-/// Removes a tree or a file, also directories that a layer says nobody may enter; no link is followed.
-pub(super) fn remove(path: &Path) -> Result<(), ImageError> {
+/// Removes a tree or a file, also directories that a layer says nobody may enter; no link is followed. What belongs to
+/// others takes a helper.
+pub(super) fn remove(path: &Path, helper: Option<&dyn OwnerHelper>) -> Result<(), ImageError> {
     let attempt = || match fs::symlink_metadata(path) {
         Ok(stat) if stat.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -37,6 +43,13 @@ pub(super) fn remove(path: &Path) -> Result<(), ImageError> {
     };
     let mut done = attempt();
     if done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        open_up(path);
+        done = attempt();
+    }
+    if let (Err(error), Some(helper)) = (&done, helper)
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        helper.take_over(path).map_err(|error| ImageError::io("take over", path, error))?;
         open_up(path);
         done = attempt();
     }

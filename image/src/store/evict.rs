@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::helper::OwnerHelper;
 use super::lock::Lock;
 use super::{Store, clean, hold, tree};
 use crate::ImageError;
@@ -74,11 +75,11 @@ impl Store {
     }
 
     /// Removes what was not used for longest until no more than `bound` bytes are left, or nothing that nobody uses.
-    /// The directory need not be there. Blocking.
+    /// The directory need not be there. Layers with files of others take a helper. Blocking.
     ///
     /// # Errors
     /// [`ImageError::Io`].
-    pub fn evict(dir: &Path, bound: u64) -> Result<Evicted, ImageError> {
+    pub fn evict(dir: &Path, bound: u64, helper: Option<&dyn OwnerHelper>) -> Result<Evicted, ImageError> {
         let mut entries = entries(dir)?;
         let before = count(&entries).bytes();
         let mut evicted = Evicted { bytes_before: before, bytes_after: before, ..Evicted::default() };
@@ -87,7 +88,7 @@ impl Store {
             if evicted.bytes_after <= bound {
                 break;
             }
-            if entry.remove(dir)? {
+            if entry.remove(dir, helper)? {
                 evicted.bytes_after -= entry.bytes;
                 *(if entry.kind == Kind::Layer { &mut evicted.layers } else { &mut evicted.blobs }) += 1;
             }
@@ -98,16 +99,16 @@ impl Store {
 
 impl Entry {
     /// False where somebody uses it or works on it. What is left half removed is removed when the store is opened.
-    fn remove(&self, dir: &Path) -> Result<bool, ImageError> {
+    fn remove(&self, dir: &Path, helper: Option<&dyn OwnerHelper>) -> Result<bool, ImageError> {
         let locks = dir.join("locks");
         let Some(_lock) = Lock::take(&locks.join(&self.name))? else { return Ok(false) };
         let Some(unheld) = hold::unheld(&locks, &self.name)? else { return Ok(false) };
         if self.kind != Kind::Layer {
-            clean::remove(&self.path)?;
+            clean::remove(&self.path, None)?;
             return Ok(true);
         }
         let gone = dir.join("unpacking").join(&self.name);
-        clean::remove(&gone)?;
+        clean::remove(&gone, helper)?;
         match fs::rename(&self.path, &gone) {
             // Another process was first.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -115,7 +116,7 @@ impl Entry {
         }
         // Whoever wants it waits for the name, not for the files.
         drop(unheld);
-        clean::remove(&gone)?;
+        clean::remove(&gone, helper)?;
         Ok(true)
     }
 }

@@ -113,7 +113,7 @@ impl Store {
         }
         let bytes = read_file(&path, "document", MOST_BYTES)?;
         if Digest::of(&bytes) != *digest {
-            super::clean::remove(&path)?;
+            super::clean::remove(&path, None)?;
             return Ok(None);
         }
         used_now(&path);

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::helper::UnpackTask;
 use super::hold::{Hold, used_now};
 use super::tree::{self, GiveUp, TREE};
 use super::{Shared, Store};
-use crate::layer::{LayerError, unpack_made};
+use crate::layer::LayerError;
 use crate::source::offload;
 use crate::{Digest, ImageError};
 
@@ -42,7 +43,7 @@ impl Store {
     pub async fn made_layer(&self, name: &str, archive: Archive) -> Result<Option<MadeLayer>, ImageError> {
         let (shared, name) = (Arc::clone(&self.shared), format!("made-{name}"));
         let form = tree::form_name(&shared.options.unpack);
-        let path = shared.dir.join("layers").join(form).join(&name);
+        let path = shared.dir.join("layers").join(&form).join(&name);
         let (holder, lock_name) = (Arc::clone(&shared), format!("{form}-{name}"));
         let (at, title) = (path.clone(), name.clone());
         // Before it is looked for: nobody can remove it from then on.
@@ -75,7 +76,8 @@ impl Shared {
         let _permit = self.unpacks.acquire().await;
         let name = format!("{}-{name}", tree::form_name(&self.options.unpack));
         let lock = self.lock(&name).await?;
-        let (options, syncing) = (self.options.unpack.clone(), Arc::clone(&self.syncing));
+        let (options, helper) = (self.options.unpack.clone(), self.options.helper.clone());
+        let syncing = Arc::clone(&self.syncing);
         let (working, title) = (self.dir.join("unpacking").join(&name), name.clone());
         let give_up = GiveUp(Arc::default());
         let cancelled = Arc::clone(&give_up.0);
@@ -85,7 +87,8 @@ impl Shared {
             if tree::look(&path)?.is_some() {
                 return Ok(Some(path.join(TREE)));
             }
-            super::clean::remove(&working)?;
+            let helper = helper.as_deref();
+            super::clean::remove(&working, helper)?;
             let unpacked: Result<bool, ImageError> = (|| {
                 let tree = working.join(TREE);
                 std::fs::create_dir_all(&tree).map_err(|error| ImageError::io("make", &tree, error))?;
@@ -94,9 +97,9 @@ impl Shared {
                 if !archive(&file).map_err(fail)? {
                     return Ok(false);
                 }
-                let source = std::fs::File::open(&file).map_err(fail)?;
-                let size = source.metadata().map_err(fail)?.len();
-                let unpacked = unpack_made(source, &tree, size, &options, &cancelled);
+                let bytes = std::fs::metadata(&file).map_err(fail)?.len();
+                let task = UnpackTask { file: file.clone(), offset: 0, bytes, id: None, tree, options };
+                let unpacked = task.run_with(helper, &cancelled);
                 let unpacked = unpacked.map_err(|error| unreadable(&name, error))?;
                 std::fs::remove_file(&file).map_err(|error| ImageError::io("remove", &file, error))?;
                 tree::describe(&working, unpacked)?;
@@ -104,12 +107,12 @@ impl Shared {
             })();
             if !matches!(unpacked, Ok(true)) {
                 // What is left is removed when the store is opened, if it cannot be now.
-                drop(super::clean::remove(&working));
+                drop(super::clean::remove(&working, helper));
             }
             if !unpacked? {
                 return Ok(None);
             }
-            tree::publish(&working, &path)?;
+            tree::publish(&working, &path, helper)?;
             syncing.add(&path);
             Ok(Some(path.join(TREE)))
         })

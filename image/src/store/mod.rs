@@ -22,6 +22,7 @@ mod evict;
 mod export;
 mod flight;
 mod held;
+mod helper;
 mod hold;
 mod lock;
 mod made;
@@ -48,14 +49,17 @@ pub use export::{EngineExport, ExportLayer};
 use flight::Flights;
 pub(crate) use held::BlobHolds;
 pub use held::HeldImage;
+pub use helper::{OwnerHelper, UnpackTask};
 pub use made::{Archive, LayerHold, MadeLayer};
 pub use progress::Progress;
 
 /// Settings of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// How layers are unpacked; [`UnpackOptions::for_directory`] finds out what suits the store's directory.
     pub unpack: UnpackOptions,
+    /// Who does what takes the owners of layers, where this process may not.
+    pub helper: Option<Arc<dyn OwnerHelper>>,
     /// How many layers are fetched at once, of all images.
     pub downloads: usize,
     /// How many are unpacked at once.
@@ -73,6 +77,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             unpack: UnpackOptions::for_this_user(),
+            helper: None,
             downloads: 4,
             unpacks: 2,
             lock_timeout: Duration::from_secs(30 * 60),
@@ -128,7 +133,7 @@ impl Store {
             std::fs::set_permissions(&path, private)
                 .map_err(|error| ImageError::io("protect", path, error))?;
         }
-        clean::leftovers(dir, options.keep_partial)?;
+        clean::leftovers(dir, options.keep_partial, options.helper.as_deref())?;
         let shared = Shared {
             dir: dir.to_owned(),
             downloads: Semaphore::new(options.downloads.max(1)),

@@ -9,19 +9,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::clean::remove;
+use super::helper::{OwnerHelper, UnpackTask};
 use super::{Shared, StoredLayer, durable};
-use crate::layer::{LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, Unpacked, unpack_layer};
+use crate::layer::{GivenOwners, LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, Unpacked};
 use crate::source::{Place, offload};
 use crate::{Digest, ImageError, Layer};
 
 /// Layers unpacked in different ways are different directories.
-pub(super) fn form_name(options: &UnpackOptions) -> &'static str {
-    match (options.form, options.owners) {
+pub(super) fn form_name(options: &UnpackOptions) -> String {
+    let name = match (options.form, options.owners) {
         (OverlayForm::Trusted, Owners::Kept) => "trusted",
         (OverlayForm::Trusted, Owners::Unpacker) => "trusted-unowned",
         (OverlayForm::User, Owners::Kept) => "user-owned",
         (OverlayForm::User, Owners::Unpacker) => "user",
-    }
+        (form, Owners::Given(GivenOwners { uid, gid, on_machine: (first_uid, first_gid), .. })) => {
+            let form = if form == OverlayForm::User { "user" } else { "trusted" };
+            return format!("{form}-{uid}-{gid}-from-{first_uid}-{first_gid}");
+        }
+    };
+    name.to_owned()
 }
 
 pub(super) const TREE: &str = "tree";
@@ -90,7 +96,8 @@ impl Shared {
         let _permit = self.unpacks.acquire().await;
         let name = self.layer_name(&layer.diff_id);
         let lock = self.lock(&name).await?;
-        let (options, layer) = (self.options.unpack.clone(), layer.clone());
+        let (options, helper, layer) =
+            (self.options.unpack.clone(), self.options.helper.clone(), layer.clone());
         let (working, title) = (self.dir.join("unpacking").join(name), image.to_owned());
         let syncing = Arc::clone(&self.syncing);
         let give_up = GiveUp(Arc::default());
@@ -101,14 +108,15 @@ impl Shared {
             if let Some(found) = read(&path, layer.diff_id)? {
                 return Ok(found);
             }
-            remove(&working)?;
-            let made = make(&title, &layer, &place, &working, &options, &cancelled);
+            let helper = helper.as_deref();
+            remove(&working, helper)?;
+            let made = make(&title, &layer, &place, (&working, &options), helper, &cancelled);
             if made.is_err() {
                 // What is left is removed when the store is opened, if it cannot be now.
-                drop(remove(&working));
+                drop(remove(&working, helper));
             }
             let notes = made?;
-            publish(&working, &path)?;
+            publish(&working, &path, helper)?;
             syncing.add(&path);
             Ok(StoredLayer { diff_id: layer.diff_id, tree: path.join(TREE), notes })
         })
@@ -120,14 +128,16 @@ fn make(
     image: &str,
     layer: &Layer,
     place: &Place,
-    working: &Path,
-    options: &UnpackOptions,
+    (working, options): (&Path, &UnpackOptions),
+    helper: Option<&dyn OwnerHelper>,
     cancelled: &AtomicBool,
 ) -> Result<Notes, ImageError> {
     let tree = working.join(TREE);
     fs::create_dir_all(&tree).map_err(|error| ImageError::io("make", &tree, error))?;
     let id = LayerId { digest: layer.blob.digest, size: layer.blob.size, diff_id: layer.diff_id };
-    let unpacked = unpack_layer(place.open()?, &tree, &id, options, cancelled).map_err(|source| {
+    let Place { file, offset, size: bytes } = place.clone();
+    let task = UnpackTask { file, offset, bytes, id: Some(id), tree, options: options.clone() };
+    let unpacked = task.run_with(helper, cancelled).map_err(|source| {
         if let LayerError::Digest { expected, actual } = source {
             return ImageError::Damaged { what: "layer", image: image.to_owned(), expected, actual };
         }
@@ -146,11 +156,15 @@ pub(super) fn describe(working: &Path, unpacked: Unpacked) -> Result<Notes, Imag
 }
 
 /// Gives the layer its name.
-pub(super) fn publish(working: &Path, path: &Path) -> Result<(), ImageError> {
+pub(super) fn publish(
+    working: &Path,
+    path: &Path,
+    helper: Option<&dyn OwnerHelper>,
+) -> Result<(), ImageError> {
     let fail = |error| ImageError::io("keep", path, error);
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(fail)?;
     // What is there is of an earlier boot and not whole, so that nobody uses it.
-    remove(path)?;
+    remove(path, helper)?;
     fs::rename(working, path).map_err(fail)
 }

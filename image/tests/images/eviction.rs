@@ -32,13 +32,13 @@ async fn what_somebody_has_stays_until_it_is_given_back() {
     assert!(stats.layer_bytes > 5000 && stats.blob_bytes > 5000, "{stats:?}");
 
     drop(taken);
-    let evicted = Store::evict(dir.path(), 0).unwrap();
+    let evicted = Store::evict(dir.path(), 0, None).unwrap();
     assert_eq!((evicted.layers, evicted.blobs), (0, 2), "layers as they were sent are not needed any more");
     assert!(again.layers.iter().all(|layer| layer.tree.exists()));
     assert!(held(&store, &image.digest).await.is_some());
     assert_eq!(stub.requests().len(), requests, "nobody was asked");
     drop(again);
-    let evicted = Store::evict(dir.path(), 0).unwrap();
+    let evicted = Store::evict(dir.path(), 0, None).unwrap();
     assert_eq!((evicted.layers, evicted.blobs, evicted.bytes_after), (2, 2, 0));
     assert!(held(&other, &image.digest).await.is_none());
     for place in ["blobs/sha256", "unpacking", "partial"] {
@@ -64,13 +64,13 @@ async fn what_was_not_used_for_longest_goes_first() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     held(&store, &digests[0]).await.unwrap();
     let bound = Store::stats(dir.path()).unwrap().bytes() - 1;
-    let evicted = Store::evict(dir.path(), bound).unwrap();
+    let evicted = Store::evict(dir.path(), bound, None).unwrap();
     assert_eq!((evicted.layers + evicted.blobs, evicted.bytes_before), (1, bound + 1));
     assert!(held(&store, &digests[0]).await.is_some());
     assert!(held(&store, &digests[1]).await.is_none());
-    let none = Store::evict(dir.path(), bound).unwrap();
+    let none = Store::evict(dir.path(), bound, None).unwrap();
     assert_eq!((none.layers, none.blobs), (0, 0));
-    assert_eq!(Store::evict(&dir.path().join("missing"), 0).unwrap(), Evicted::default());
+    assert_eq!(Store::evict(&dir.path().join("missing"), 0, None).unwrap(), Evicted::default());
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ pub(crate) const SETTINGS: [Setting; 11] = [
             "coordinator.limits.keepSteps=3000000,coordinator.limits.perTenant.liveRuns=50",
             "coordinator.limits.perTenant.liveSteps=1000000,coordinator.limits.perTenant.keepRuns=5",
             "coordinator.limits.tenantWeights.release=3,coordinator.limits.tenantWeights.team one=2",
+            "worker.limits.memory=4GiB,worker.limits.cpu=1.5,worker.limits.processes=500,worker.limits.disk=10GiB",
         ],
     },
     Setting {

@@ -34,5 +34,6 @@ mod streams;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod stub;
+mod sub_ids;
 mod support;
 mod unprivileged;

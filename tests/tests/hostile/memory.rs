@@ -36,3 +36,25 @@ fn a_step_that_runs_out_of_memory_says_so_and_costs_nobody_else_anything() {
     let plain = user.cullet(&checkout, ["run", "--progress", "plain", "greedy"]);
     expect(&plain, 1, &["out of memory: it may have 48 MiB", "raise `limits.memory`"]);
 }
+
+#[test]
+fn a_machine_can_bound_steps_that_have_no_limits() {
+    let pipeline = "cullet: 1\nsteps:\n  greedy: { run: [tail, /dev/zero] }\n  \
+        own: { run: 'head -c 40M /dev/zero | tail -c 40M > big', outputs: { big: big }, limits: { memory: 200MiB } }\n";
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(pipeline));
+    let limits = "[limits]\nmemory = \"32MiB\"\ndisk = \"1GiB\"\nlog = \"none\"\n";
+    checkout.write("config.toml", limits);
+    let with_file = |arguments: &[&str]| {
+        let mut command = user.command(checkout.path(), arguments.iter().copied());
+        command.env("CULLET_CONFIG", checkout.path().join("config.toml")).output().unwrap()
+    };
+    let run = with_file(&["run", "--keep-going"]);
+    expect(&run, 1, &["out of memory: it may have 32 MiB", "1 failed"]);
+    expect(&with_file(&["run", "own"]), 0, &["1 cached"]);
+    let run = with_file(&["run", "--limit", "memory=24MiB", "greedy"]);
+    expect(&run, 1, &["out of memory: it may have 24 MiB"]);
+    expect(&with_file(&["doctor"]), 0, &["limits", "by default memory 32.0 MiB, disk 1.0 GiB"]);
+    checkout.write("config.toml", "[limits]\nmemory = \"0\"\n");
+    expect(&with_file(&["run"]), 2, &["config.toml:1:", "memory: nothing can run with 0"]);
+    expect(&user.cullet(&checkout, ["run", "--limit", "disk"]), 2, &["KIND=AMOUNT"]);
+}

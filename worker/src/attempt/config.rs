@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cullet_cache::{ActionCache, BlobStore};
 
-use super::{LocalFiles, SourceFiles};
-use crate::{ImageRoots, NoImages, NoSecrets, OutputLimits, SecretValues, Volumes};
+use super::{LocalFiles, Reclaim, SourceFiles};
+use crate::{ImageRoots, NoImages, NoSecrets, OutputLimits, SecretValues, StepLimits, Volumes};
 
 /// Who a worker is and what it allows.
 #[derive(Debug, Clone)]
@@ -22,10 +22,15 @@ pub struct WorkerConfig {
     pub outputs: OutputLimits,
     /// How much is kept of each stream that a step prints, in bytes; 64 MiB unless there is reason for more.
     pub log_bytes: u64,
+    /// What a step may take together with its services, where it says nothing about that itself. Of no key: a result is the
+    /// same whatever the machine allows.
+    pub limits: StepLimits,
     /// The images that steps run in.
     pub images: Arc<dyn ImageRoots>,
     /// The secrets that steps get.
     pub secrets: Arc<dyn SecretValues>,
+    /// Who takes back what steps give to sub-ids, where there are some.
+    pub reclaim: Option<Arc<dyn Reclaim>>,
     /// The volumes of this machine; without, steps have none.
     pub volumes: Option<Volumes>,
 }
@@ -39,8 +44,10 @@ impl WorkerConfig {
             owner: None,
             outputs: OutputLimits::default(),
             log_bytes: 64 << 20,
+            limits: StepLimits::default(),
             images: Arc::new(NoImages),
             secrets: Arc::new(NoSecrets),
+            reclaim: None,
             volumes: None,
         }
     }

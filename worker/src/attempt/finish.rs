@@ -1,5 +1,7 @@
 //! From a process that has ended to a report.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,6 +14,7 @@ use tokio::runtime::Handle;
 use super::beside;
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::{killed_by, out_of_disk, out_of_memory, sentence, too_large};
+use super::reclaim::reclaim;
 use super::root::{in_workspace, keep_root};
 use super::worker::{exit_code, least};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
@@ -35,6 +38,8 @@ pub(super) struct Finisher {
     pub(super) attempt: Attempt,
     /// What no output may have in it.
     pub(super) secrets: Option<Arc<Search>>,
+    /// What the step wrote to its volumes.
+    pub(super) drafts: Vec<PathBuf>,
 }
 
 impl Finisher {
@@ -42,12 +47,19 @@ impl Finisher {
     pub(super) fn finish(&self, ended: Ended, runtime: Handle) -> AttemptReport {
         let Ended { execution, recorder, inputs, scratch } = ended;
         let logs = keep_logs(&*self.stores.files, &recorder, self.attempt.action_digest.function());
-        let outputs = match execution.exit {
-            Exit::Cancelled => Ok(Vec::new()),
-            _ => self.collect(&execution, &inputs, &scratch, runtime),
+        let outputs = match (execution.exit, self.reclaim(&execution)) {
+            (Exit::Cancelled, _) => Ok(Vec::new()),
+            (_, Err(error)) => Err(CollectError::Root(Box::new(error))),
+            (_, Ok(())) => self.collect(&execution, &inputs, &scratch, runtime),
         };
         scratch.recycle();
         self.report(&execution, outputs, logs)
+    }
+
+    /// Takes back what the step has given to others. Its root is captured with the owners that it has.
+    fn reclaim(&self, execution: &Execution) -> io::Result<()> {
+        let written: Vec<PathBuf> = execution.workspace.iter().take(1).chain(&self.drafts).cloned().collect();
+        reclaim(self.config.reclaim.as_deref(), &written)
     }
 
     fn collect(

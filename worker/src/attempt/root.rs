@@ -61,7 +61,7 @@ pub(super) async fn layered(
     }
     let (mut holds, mut lost) = (vec![hold], LostInputs::default());
     for (number, layer) in layers.iter().enumerate() {
-        match config.images.layer(layer, Arc::clone(&stores.files)).await {
+        match config.images.layer(layer, root.ranged, Arc::clone(&stores.files)).await {
             Ok(held) => {
                 root.layers.push(held.tree);
                 holds.push(held.hold);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cullet_cache::disk::spread;
 use rustix::fs::{FlockOperation, flock};
 
+use super::reclaim::{Reclaim, removed};
 use super::remove::{remove_contents, remove_tree};
 
 /// How often a name may already be taken before that is an error; names hold the process id and a counter.
@@ -26,6 +27,7 @@ pub(crate) struct Session {
     /// Emptied directories for attempts to come: making and removing them costs a small step more than all
     /// else that surrounds it, on filesystems that allocate a block for each.
     free: Mutex<Vec<PathBuf>>,
+    reclaim: Option<Arc<dyn Reclaim>>,
     _held: File,
 }
 
@@ -43,9 +45,9 @@ pub(crate) struct ScratchDir {
 
 impl Session {
     /// Removes what dead processes left in `work_dir`, and makes a directory there.
-    pub(crate) fn open(work_dir: &Path) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(work_dir: &Path, reclaim: Option<Arc<dyn Reclaim>>) -> io::Result<Arc<Self>> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(work_dir)?;
-        sweep(work_dir)?;
+        sweep(work_dir, reclaim.as_deref())?;
         let process = std::process::id();
         for number in 0..MAX_TRIES {
             let dir = work_dir.join(format!("session-{process}-{number}"));
@@ -58,7 +60,7 @@ impl Session {
                 // An overlay makes and removes seven inodes for every step.
                 spread(File::open(attempts)?);
                 let (next, free) = (AtomicU64::new(0), Mutex::default());
-                return Ok(Arc::new(Self { dir, lock, next, free, _held: held }));
+                return Ok(Arc::new(Self { dir, lock, next, free, reclaim, _held: held }));
             }
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free session name"))
@@ -115,7 +117,8 @@ impl ScratchDir {
     }
 
     fn empty(&self) -> io::Result<()> {
-        remove_contents(&self.step())?;
+        let step = self.step();
+        removed(self.session.reclaim.as_deref(), &step, || remove_contents(&step))?;
         for log in ["stdout", "stderr"] {
             remove_tree(&self.path.join(log))?;
         }
@@ -131,19 +134,20 @@ impl Drop for ScratchDir {
             return;
         }
         drop(free);
-        report(&self.path, remove_tree(&self.path));
+        let who = self.session.reclaim.as_deref();
+        report(&self.path, removed(who, &self.path, || remove_tree(&self.path)));
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        remove_session(&self.dir, &self.lock);
+        remove_session(&self.dir, &self.lock, self.reclaim.as_deref());
     }
 }
 
 /// The lock goes last and only after its directory, which nobody would find without it.
-fn remove_session(dir: &Path, lock: &Path) {
-    let removed = remove_tree(dir);
+fn remove_session(dir: &Path, lock: &Path, who: Option<&dyn Reclaim>) {
+    let removed = removed(who, dir, || remove_tree(dir));
     if removed.is_ok() {
         let _ = fs::remove_file(lock);
     }
@@ -178,22 +182,22 @@ fn is_still_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes the sessions of processes that are gone.
-fn sweep(work_dir: &Path) -> io::Result<()> {
+fn sweep(work_dir: &Path, who: Option<&dyn Reclaim>) -> io::Result<()> {
     for entry in fs::read_dir(work_dir)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "lock") {
-            sweep_locked(&path);
+            sweep_locked(&path, who);
         } else if is_orphan(&path) {
-            report(&path, remove_tree(&path));
+            report(&path, removed(who, &path, || remove_tree(&path)));
         }
     }
     Ok(())
 }
 
-fn sweep_locked(lock: &Path) {
+fn sweep_locked(lock: &Path, who: Option<&dyn Reclaim>) {
     let Ok(file) = File::options().write(true).open(lock) else { return };
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_still_at(&file, lock) {
-        remove_session(&lock.with_extension(""), lock);
+        remove_session(&lock.with_extension(""), lock, who);
     }
 }
 
@@ -226,7 +230,7 @@ mod tests {
     #[test]
     fn a_session_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let session = Session::open(dir.path()).unwrap();
+        let session = Session::open(dir.path(), None).unwrap();
         let scratch = session.scratch(None).unwrap();
         fs::create_dir_all(scratch.step().join("a/b")).unwrap();
         fs::write(scratch.path().join("stdout"), "x").unwrap();
@@ -251,9 +255,9 @@ mod tests {
         let dead = dir.path().join("session-1-0");
         fs::create_dir_all(dead.join("attempts/0/upper")).unwrap();
         fs::write(dead.with_extension("lock"), "").unwrap();
-        let one = Session::open(dir.path()).unwrap();
+        let one = Session::open(dir.path(), None).unwrap();
         assert!(!dead.exists() && !dead.with_extension("lock").exists());
-        let two = Session::open(dir.path()).unwrap();
+        let two = Session::open(dir.path(), None).unwrap();
         assert!(one.dir.exists() && two.dir.exists());
         assert_ne!(one.dir, two.dir);
     }
@@ -265,9 +269,9 @@ mod tests {
         for path in [&lock, &file] {
             fs::write(path, "").unwrap();
         }
-        remove_session(&file.join("unreachable"), &lock);
+        remove_session(&file.join("unreachable"), &lock, None);
         assert!(lock.exists());
-        remove_session(&file, &lock);
+        remove_session(&file, &lock, None);
         assert_eq!(entries(dir.path()), 0);
     }
 
@@ -282,7 +286,7 @@ mod tests {
             let then = std::time::SystemTime::now() - 2 * ORPHAN_AGE;
             File::open(path).unwrap().set_modified(then).unwrap();
         }
-        let _session = Session::open(dir.path()).unwrap();
+        let _session = Session::open(dir.path(), None).unwrap();
         assert_eq!([&old, &young, &other].map(|path| path.exists()), [false, true, true]);
     }
 }

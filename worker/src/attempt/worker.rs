@@ -75,7 +75,7 @@ impl Worker {
         executor: Arc<dyn StepExecutor>,
         stores: Stores,
     ) -> Result<Self, WorkerError> {
-        let session = Session::open(&config.work_dir)
+        let session = Session::open(&config.work_dir, config.reclaim.clone())
             .map_err(|source| WorkerError { path: config.work_dir.clone(), source })?;
         let inputs = InputRoots::new(Arc::clone(&session));
         Ok(Self { config: Arc::new(config), executor, stores, session, inputs })
@@ -95,10 +95,11 @@ impl Worker {
 
     async fn attempt(
         &self,
-        attempt: Attempt,
+        mut attempt: Attempt,
         events: impl LogEvents,
         cancel: CancellationToken,
     ) -> AttemptReport {
+        attempt.limits = attempt.limits.or_else(self.config.limits);
         let secrets = match self.secrets(&attempt, &cancel).await {
             Ok(Some(secrets)) => secrets,
             Ok(None) => return AttemptReport::Cancelled { result: None },
@@ -221,6 +222,7 @@ impl Worker {
             stores: self.stores.clone(),
             attempt: attempt.clone(),
             secrets: search.clone(),
+            drafts: volumes.uppers(),
         };
         let runtime = Handle::current();
         let finished = tokio::task::spawn_blocking(move || finisher.finish(ended, runtime)).await;

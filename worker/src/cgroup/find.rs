@@ -22,6 +22,8 @@ pub(super) struct Hierarchy {
 /// What says of a group of version 2 that it is not the machine's own root.
 const TYPE: &str = "cgroup.type";
 const CONTROL: &str = "cgroup.subtree_control";
+/// Where this process goes to make room for groups beside it.
+const ASIDE: &str = "cullet-main";
 /// What the processes of a group are in, and what others enter it by.
 pub(super) const PROCS: &str = "cgroup.procs";
 
@@ -41,7 +43,9 @@ pub(super) fn find(membership: &str, mounts: &str, controller: &str) -> Option<H
         None => (Version::Two, mounted(mounts, "cgroup2", None, own(&str::is_empty)?)?),
     };
     let (version, path) = found;
-    Some(Hierarchy { version, path })
+    // Moved there by an earlier look of this process: groups are made beside it.
+    let around = path.parent().filter(|_| version == Version::Two && path.ends_with(ASIDE));
+    Some(Hierarchy { version, path: around.map_or_else(|| path.clone(), Path::to_owned) })
 }
 
 /// Where a path of a hierarchy is seen. A container may see a part of it only.
@@ -94,7 +98,7 @@ impl Hierarchy {
     }
 
     fn step_aside(&self) -> bool {
-        let aside = self.path.join("cullet-main");
+        let aside = self.path.join(ASIDE);
         if fs::create_dir(&aside).is_err() && !aside.is_dir() {
             return false;
         }
@@ -128,7 +132,8 @@ mod tests {
         assert_eq!(found("memory"), one("/sys/fs/cgroup/memory/inner"));
         assert_eq!(found("cpu"), one("/sys/fs/cgroup/cpu/a"));
         let two = Hierarchy { version: Version::Two, path: PathBuf::from("/sys/fs/cgroup/unified/b") };
-        assert_eq!(found("pids"), Some(two));
+        assert_eq!(found("pids"), Some(two.clone()));
+        assert_eq!(find("0::/b/cullet-main\n", HYBRID, "pids"), Some(two), "it has stepped aside");
         assert_eq!(find("4:memory:/elsewhere\n", HYBRID, "memory"), None, "not what is seen here");
         assert_eq!(find("", HYBRID, "memory"), None);
         assert_eq!(find("0::/\n", "", "memory"), None);

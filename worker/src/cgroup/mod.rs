@@ -8,6 +8,7 @@
 mod find;
 mod group;
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::StepLimits;
 
-use find::{Hierarchy, find};
+use find::{Hierarchy, Version, find};
 pub(crate) use group::{Group, Seen};
 
 /// Where groups can be made for each kind of limit.
@@ -75,6 +76,19 @@ impl Cgroups {
     }
 }
 
+/// Which kind of hierarchy each controller has.
+impl fmt::Display for Cgroups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = |hierarchy: &Option<Hierarchy>| match hierarchy.as_ref().map(|found| found.version) {
+            None => "none",
+            Some(Version::One) => "cgroup version 1",
+            Some(Version::Two) => "cgroup version 2",
+        };
+        let (memory, cpu) = (version(&self.memory), version(&self.cpu));
+        if memory == cpu { f.write_str(memory) } else { write!(f, "memory by {memory}, cpu by {cpu}") }
+    }
+}
+
 /// Removes the groups of processes that were killed. One that is still in use stays: the kernel removes empty ones only.
 fn remove_abandoned(dir: &Path) {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
@@ -101,7 +115,6 @@ fn owner_of(name: &str) -> Option<&str> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::find::Version;
     use super::*;
 
     #[test]

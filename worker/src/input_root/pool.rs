@@ -139,7 +139,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn pool(dir: &tempfile::TempDir) -> Arc<InputRoots> {
-        InputRoots::new(Session::open(dir.path()).unwrap())
+        InputRoots::new(Session::open(dir.path(), None).unwrap())
     }
 
     fn digest(number: usize) -> Digest {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sub_ids::SubIds;
 use crate::host::HostTools;
 
 /// The user and group a step runs as when cullet itself is root. Far above what distributions, directory
@@ -52,7 +53,14 @@ impl SandboxConfig {
     /// The `host` image with these tools, which hides `hidden` (the cache directory, above all).
     pub fn new(tools: HostTools, hidden: Vec<PathBuf>) -> Self {
         Self {
-            view: ViewConfig { tools, hidden, extra: Vec::new(), max_processes: 4096, tmp_bytes: None },
+            view: ViewConfig {
+                tools,
+                hidden,
+                extra: Vec::new(),
+                max_processes: 4096,
+                tmp_bytes: None,
+                sub_ids: SubIds::find().ok(),
+            },
             // Enough for a test runner to flush its report; short enough that Ctrl-C feels immediate.
             grace: Duration::from_secs(2),
             max_in_flight: 256,
@@ -73,4 +81,6 @@ pub struct ViewConfig {
     pub max_processes: u64,
     /// The size of `/tmp`, `/var/tmp` and `/dev/shm` together; half of the memory when not given.
     pub tmp_bytes: Option<u64>,
+    /// Further users and groups for images, where an ordinary user has some.
+    pub sub_ids: Option<SubIds>,
 }

@@ -1,7 +1,7 @@
-//! How much a step has on the disk, looked at again and again while it runs: filesystems count by user or project, which
-//! takes a quota that few machines have, and not by step.
+//! How much a step has on the disk. Where the filesystem has quotas of projects, the kernel keeps it within its limit
+//! (`quota`); elsewhere it is looked at again and again while the step runs.
 //!
-//! Counted is what lies in the layers that the step writes. It can hide things from an ordinary user, below directories
+//! Counted then is what lies in the layers that the step writes. It can hide things from an ordinary user, below directories
 //! that it makes unreadable, or in files that have no name any more; a single file is bounded by the kernel
 //! (`RLIMIT_FSIZE`).
 
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, openat2, statat};
+
+use super::quota::Quota;
 
 /// How often at most. Within this time a fast disk takes some hundreds of megabytes.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -28,6 +30,8 @@ const WRITTEN: [&str; 3] = ["upper", "root/upper", "workspace"];
 /// The watch over one step.
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
+    /// Of the kernel, which makes looking unnecessary.
+    quota: Option<Quota>,
     scratch: PathBuf,
     /// Bytes, with what was there before.
     limit: u64,
@@ -36,23 +40,35 @@ pub(crate) struct DiskWatch {
 }
 
 impl DiskWatch {
-    /// `limit` is in bytes; 0 is none. What is in `scratch` by now is not the step's.
-    pub(crate) fn new(scratch: &Path, limit: u64) -> Option<Self> {
+    /// `limit` is in bytes; 0 is none. What is in `scratch` by now is not the step's. `is_held` says whether the kernel holds
+    /// the step to a quota, as it does everybody but root.
+    pub(crate) fn new(scratch: &Path, limit: u64, is_held: bool) -> Option<Self> {
         (limit > 0).then(|| {
             let before = taken(scratch, u64::MAX);
+            let quota = is_held.then(|| Quota::set(scratch, limit)).flatten();
             let limit = limit.saturating_add(before);
-            Self { scratch: scratch.to_owned(), limit, before, due: Instant::now() + INTERVAL }
+            Self { quota, scratch: scratch.to_owned(), limit, before, due: Instant::now() + INTERVAL }
         })
     }
 
     /// How long there is nothing to do.
     pub(crate) fn patience(&self, now: Instant) -> Duration {
-        self.due.saturating_duration_since(now)
+        if self.quota.is_some() { Duration::MAX } else { self.due.saturating_duration_since(now) }
+    }
+
+    /// At the step's end, which is the end of its quota as well: the bytes that it takes, where they are too many, or where
+    /// they are all that it may have and it has failed.
+    pub(crate) fn end(self, failed: bool) -> Option<u64> {
+        match &self.quota {
+            Some(quota) if failed => quota.used_up(),
+            Some(_) => None,
+            None => self.exceeded(),
+        }
     }
 
     /// Looks, if it is time to. The bytes that it takes, where they are too many.
     pub(crate) fn look(&mut self, now: Instant) -> Option<u64> {
-        if now < self.due {
+        if now < self.due || self.quota.is_some() {
             return None;
         }
         let found = self.exceeded();
@@ -61,7 +77,7 @@ impl DiskWatch {
     }
 
     /// The bytes that it takes, where they are too many. Counted on only until that is certain.
-    pub(crate) fn exceeded(&self) -> Option<u64> {
+    fn exceeded(&self) -> Option<u64> {
         let found = taken(&self.scratch, self.limit);
         (found > self.limit).then(|| found - self.before)
     }
@@ -138,8 +154,8 @@ mod tests {
         fs::create_dir_all(upper.join("a/b")).unwrap();
         write(&upper.join("before"));
         let limit = 3 << 20;
-        let mut watch = DiskWatch::new(dir.path(), limit).unwrap();
-        assert!(DiskWatch::new(dir.path(), 0).is_none());
+        let mut watch = DiskWatch::new(dir.path(), limit, false).unwrap();
+        assert!(DiskWatch::new(dir.path(), 0, false).is_none());
         write(&upper.join("a/b/1"));
         write(&upper.join("a/2"));
         for index in 0..10 {

@@ -21,6 +21,10 @@ use crate::{ExecuteError, Execution, Launch, LogSink, RootUpper, StepExecutor, S
 const OTHER_FORM: &str = "this machine lets cullet mount what it does not let it mark (`trusted.overlay` attributes), or the \
                           other way round: run it as root of the machine or as an ordinary user";
 
+/// The layers were unpacked for somebody who had them.
+const NO_RANGE: &str = "the sub-ids of /etc/subuid and /etc/subgid that the image's layers were unpacked with cannot be used any \
+                        more: `cullet doctor` says why";
+
 /// Runs steps in Linux namespaces of their own.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -56,6 +60,11 @@ impl Sandbox {
     /// those that a plain user can make, `user.overlay`, with every file owned by that user.
     pub fn takes_owned_layers(&self) -> bool {
         self.runner.footing().owned_layers
+    }
+
+    /// Whether this is an ordinary user with sub-ids, for whom files of layers can have all owners.
+    pub fn has_sub_ids(&self) -> bool {
+        self.runner.footing().ranged
     }
 
     /// Which of these limits this machine does not enforce.
@@ -143,6 +152,11 @@ impl StepExecutor for Sandbox {
         if images.any(|image| image.owned != self.takes_owned_layers()) {
             return Err(ExecuteError::Unavailable(OTHER_FORM.to_owned()));
         }
+        let mut images = launch.image.iter().chain(launch.services.iter().map(|service| &service.image));
+        if !self.has_sub_ids() && images.any(|image| image.ranged.is_some()) {
+            return Err(ExecuteError::Unavailable(NO_RANGE.to_owned()));
+        }
+        let ranged = launch.image.as_ref().is_some_and(|image| image.ranged.is_some());
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
         let (bounds, scratch) = (Bounds::of(&launch), launch.scratch.clone());
         let (tools, owner, in_image) = (Arc::clone(&self.tools), self.owner(), launch.image.is_some());
@@ -160,7 +174,7 @@ impl StepExecutor for Sandbox {
             open_overlay_work(&root_scratch(&scratch));
         }
         let path = upper(&root_scratch(&scratch));
-        let root_upper = ran.ended.owners.map(|owners| RootUpper { path, owners });
+        let root_upper = ran.ended.owners.map(|owners| RootUpper { path, owners, ranged });
         Ok(Execution { root_upper, services: said, ..ran.execution(workspace) })
     }
 }

@@ -12,8 +12,10 @@ mod launcher;
 mod owner;
 mod probe;
 pub(crate) mod protocol;
+mod quota;
 pub(crate) mod runner;
 mod services;
+mod sub_ids;
 mod supervise;
 mod tier;
 
@@ -23,4 +25,5 @@ pub use launcher::launcher_main;
 pub(crate) use launcher::{Account, ETC_FILES, Wanted};
 pub use owner::sandbox_owner;
 pub use probe::{Fact, SandboxReport, probe};
+pub use sub_ids::{NoSubIds, SubIds, enter_sub_ids};
 pub use tier::Tier;

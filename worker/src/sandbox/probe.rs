@@ -4,13 +4,15 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 
 use nix::sys::utsname::uname;
-use nix::unistd::{AccessFlags, access};
 
 use super::config::{LauncherCommand, ViewConfig};
 use super::connection::{Connection, advice};
 use super::owner::sandbox_owner;
 use super::protocol::{Grounds, Mode, Part, Trial};
+use super::sub_ids::{NoSubIds, SubIds};
 use super::tier::Tier;
+use crate::StepLimits;
+use crate::cgroup::Cgroups;
 
 /// The first kernel with everything the sandbox uses: process limits per user namespace are the last of it.
 const OLDEST_KERNEL: (u32, u32) = (5, 14);
@@ -43,6 +45,16 @@ impl SandboxReport {
         self.facts.iter().find(|fact| fact.name == LANDLOCK && !fact.ok)
     }
 
+    /// Whether an ordinary user has further users and groups for images. None where it has all anyway.
+    pub fn sub_ids(&self) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.name == SUB_IDS)
+    }
+
+    /// What can be limited by control groups.
+    pub fn cgroups(&self) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.name == CGROUPS)
+    }
+
     /// Why steps cannot run in images, where they can run otherwise.
     pub fn no_images(&self) -> Option<&Fact> {
         self.facts.iter().find(|fact| fact.name == IMAGES && !fact.ok)
@@ -52,6 +64,8 @@ impl SandboxReport {
 /// The names of facts that are asked for.
 const LANDLOCK: &str = "landlock";
 const IMAGES: &str = "images";
+const SUB_IDS: &str = "sub-ids";
+const CGROUPS: &str = "cgroups";
 
 /// Tries every part of the sandbox. `dir` is a directory on the filesystem where steps will run, usually the
 /// cache's; a directory is made in it and removed.
@@ -68,7 +82,8 @@ pub fn probe(command: &LauncherCommand, view: &ViewConfig, dir: &Path) -> Sandbo
         Ok(trials) => tier(trials),
         Err(reason) => Tier::Unavailable { reason: reason.clone() },
     };
-    facts.extend(trials.into_iter().flatten().map(|trial| fact(&trial)));
+    let tried = trials.into_iter().flatten().map(|trial| fact(&trial));
+    facts.extend(tried.filter_map(|fact| if fact.name == SUB_IDS { ranged(fact) } else { Some(fact) }));
     facts.push(cgroups());
     SandboxReport { tier, facts }
 }
@@ -109,12 +124,16 @@ fn tier(trials: &[Trial]) -> Tier {
     }
 }
 
+const CGROUPS_ADVICE: &str = "Of version 2, Cullet needs a group of its own that it may write to: `systemd-run --user --scope -p \
+                              Delegate=yes cullet …`, or a service with Delegate=yes. Of version 1, it has to be root";
+
 const IMAGES_ADVICE: &str = "Only steps in images need this. With root's rights they need Linux 5.19, the right to mount, and a \
                              cache on a filesystem that can be mounted with mapped owners, such as ext4, xfs or btrfs";
 
 fn fact(trial: &Trial) -> Fact {
     let (name, purpose) = match trial.part {
         Part::UserNamespace => ("user namespace", "a step has no rights over the machine"),
+        Part::SubIds => (SUB_IDS, "files of images can have several owners"),
         Part::View => ("view", "a step sees the machine's software read-only and nothing else of it"),
         Part::Isolation => ("namespaces", "a step has its own network, IPC, host name and cgroup root"),
         Part::Overlay => ("overlay", "a step can change its inputs without the cache noticing"),
@@ -131,6 +150,7 @@ fn fact(trial: &Trial) -> Fact {
             let remedy = match trial.part {
                 // A second wall where the first one stands.
                 Part::Landlock => None,
+                Part::SubIds => Some(SUB_IDS_ADVICE),
                 Part::Images => Some(IMAGES_ADVICE),
                 _ => Some(advice(fault)),
             };
@@ -138,6 +158,26 @@ fn fact(trial: &Trial) -> Fact {
         }
     }
 }
+
+/// What there is, where it works; otherwise why not.
+fn ranged(tried: Fact) -> Option<Fact> {
+    match SubIds::find() {
+        Err(NoSubIds::Root) => None,
+        Err(none) => {
+            let remedy = none.remedy().map(str::to_owned);
+            Some(Fact { name: SUB_IDS, ok: false, why: none.to_string(), remedy })
+        }
+        Ok(ids) if tried.ok => {
+            let why =
+                format!("{}, users from {} on, groups from {} on", tried.why, ids.first_uid, ids.first_gid);
+            Some(Fact { why, ..tried })
+        }
+        Ok(_) => Some(tried),
+    }
+}
+
+const SUB_IDS_ADVICE: &str = "newuidmap and newgidmap need their set-user-id bit or their capabilities, in a filesystem that is \
+                              not mounted `nosuid`, and a caller that is not held by `no_new_privs`";
 
 fn kernel() -> Fact {
     let release = uname().map(|name| name.release().to_string_lossy().into_owned());
@@ -153,21 +193,18 @@ fn kernel() -> Fact {
     }
 }
 
-/// Not needed by this sandbox, which bounds processes by user namespace; said because people expect limits.
+/// What the limits of steps need that the kernel keeps for a group of processes.
 fn cgroups() -> Fact {
-    let writable = |path: &str| access(path, AccessFlags::W_OK).is_ok();
-    let unified = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
-    let (ok, found) = if unified.contains("memory") && writable("/sys/fs/cgroup") {
-        (true, "version 2, writable")
-    } else if writable("/sys/fs/cgroup/memory") {
-        (true, "version 1, writable")
+    let cgroups = Cgroups::open();
+    let missing = cgroups.missing(&StepLimits { cpu_millis: 1, memory_bytes: 1, ..StepLimits::default() });
+    let (why, remedy) = if missing.is_empty() {
+        (format!("memory and processor time of a step are limited ({cgroups})"), None)
     } else {
-        (false, "none that is writable")
+        let why = format!(
+            "limits of {} are not enforced: there is no control group in which this process may make others",
+            missing.join(" and ")
+        );
+        (why, Some(CGROUPS_ADVICE.to_owned()))
     };
-    Fact {
-        name: "cgroups",
-        ok,
-        why: format!("{found}; a step's memory and cpu are planned with, not enforced"),
-        remedy: None,
-    }
+    Fact { name: CGROUPS, ok: missing.is_empty(), why, remedy }
 }

@@ -40,6 +40,7 @@ pub(crate) struct Grounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Part {
     UserNamespace,
+    SubIds,
     View,
     Isolation,
     Overlay,
@@ -50,8 +51,9 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::UserNamespace,
+        Self::SubIds,
         Self::View,
         Self::Isolation,
         Self::Overlay,
@@ -86,6 +88,8 @@ pub(crate) struct Footing {
     pub(crate) own_proc: bool,
     /// Whether layers of images have the owners that the image gives their files.
     pub(crate) owned_layers: bool,
+    /// Whether there are further users and groups, though the launcher is an ordinary user.
+    pub(crate) ranged: bool,
 }
 
 /// What the launcher is asked for.

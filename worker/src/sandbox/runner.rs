@@ -179,11 +179,11 @@ impl Runner {
         cancel: CancellationToken,
     ) -> Result<Ran, ExecuteError> {
         let (handle, stop) = stop_signal().map_err(|source| setup("create a pipe", source))?;
-        let runner = Arc::clone(self);
+        let (runner, is_held) = (Arc::clone(self), matches!(self.mode, Mode::Sandbox(_)));
         let follow = tokio::task::spawn_blocking(move || {
             let (mut request, ground) = ready()?;
             request.file_bytes = ground.limits.disk_bytes;
-            let disk = DiskWatch::new(&request.scratch, ground.limits.disk_bytes);
+            let disk = DiskWatch::new(&request.scratch, ground.limits.disk_bytes, is_held);
             let mut step = runner.begin(request, &ground, bounds, stop)?;
             step.disk = disk;
             // The executor's end ends its launcher, and must not wait for this step.

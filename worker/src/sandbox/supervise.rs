@@ -135,11 +135,12 @@ pub(super) fn supervise(step: Supervised, log: &mut dyn LogSink) -> Result<Ended
     known.see_off(channel);
     // Nobody is left to write: what the pipes hold is all there will be.
     pump.drain(log).map_err(|source| failed("read the output", source))?;
-    if let Some(found) = disk.and_then(|disk| disk.exceeded()) {
+    let ended = known.conclude(&stopping, began, clock.elapsed());
+    let failed = !matches!(ended, Ok(Ended { exit: Exit::Code(0), .. }));
+    if let Some(found) = disk.and_then(|disk| disk.end(failed)) {
         out_of_disk = out_of_disk.max(found);
     }
-    let ended = known.conclude(&stopping, began, clock.elapsed())?;
-    Ok(Ended { out_of_disk, ..ended })
+    Ok(Ended { out_of_disk, ..ended? })
 }
 
 fn failed(action: &str, source: io::Error) -> ExecuteError {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cullet_secrets::Search;
@@ -128,6 +128,15 @@ impl AttemptVolumes {
         let mut mounts: Vec<VolumeMount> = self.volumes.iter().map(mount).collect();
         mounts.sort_by(|a, b| a.path.cmp(&b.path));
         mounts
+    }
+
+    /// What the step writes to them.
+    pub(crate) fn uppers(&self) -> Vec<PathBuf> {
+        let upper = |volume: &Volume| match &volume.had {
+            Had::Copy(copy, _) => copy.draft.upper(),
+            Had::Substitute(draft) => draft.upper(),
+        };
+        self.volumes.iter().map(upper).collect()
     }
 
     /// Removes the places of volumes from what the step left of its workspace: they are none of its files. Of the

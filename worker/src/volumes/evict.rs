@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::place::{About, Place, try_hold, try_lock_file};
 use super::record::{self, Record};
 use super::store::Inner;
-use super::sweep::{TRASH, remove_all};
+use super::sweep::TRASH;
 use super::{VolumeError, Volumes};
 
 /// A volume.
@@ -103,7 +103,7 @@ impl Inner {
             }
             self.throw_away(place.dir())?
         };
-        remove_all(&gone.into_iter().collect::<Vec<_>>());
+        self.remove_all(&gone.into_iter().collect::<Vec<_>>());
         Ok(true)
     }
 

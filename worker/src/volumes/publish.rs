@@ -10,7 +10,6 @@ use super::flatten::Flattening;
 use super::record::{self, Layer, Record, boot};
 use super::search::{Linked, search_all};
 use super::store::Inner;
-use super::sweep::remove_all;
 use super::tidy::tidy;
 use super::{Leaving, VolumeError, VolumeMount};
 
@@ -86,7 +85,7 @@ impl Inner {
         copy.release();
         let gone = self.put_away(&place)?;
         drop(lock);
-        remove_all(&gone);
+        self.remove_all(&gone);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::place::{About, Place};
 use super::{VolumeEvents, VolumeUse};
+use crate::Reclaim;
 
 /// Where volumes are, and how large they may be.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct VolumesConfig {
     pub patience: Duration,
     /// Who is told.
     pub events: Arc<dyn VolumeEvents>,
+    /// Who takes back what steps give to sub-ids, where there are some.
+    pub reclaim: fn() -> Option<Arc<dyn Reclaim>>,
 }
 
 /// The volumes of a machine. Clones are of one process's.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::VolumeError;
@@ -21,7 +22,7 @@ impl Inner {
             Some(_lock) => self.put_away(place)?,
             None => Vec::new(),
         };
-        remove_all(&gone);
+        self.remove_all(&gone);
         Ok(())
     }
 
@@ -64,13 +65,22 @@ impl Inner {
     /// Goes on with what a process did not get to remove.
     fn empty_trash(&self) {
         let entries = fs::read_dir(self.config.dir.join(TRASH)).into_iter().flatten().flatten();
-        remove_all(&entries.map(|entry| entry.path()).collect::<Vec<_>>());
+        self.remove_all(&entries.map(|entry| entry.path()).collect::<Vec<_>>());
     }
 }
 
-/// What cannot be removed now is removed by the next process.
-pub(super) fn remove_all(gone: &[PathBuf]) {
-    for path in gone {
-        report(path, remove_tree(path));
+impl Inner {
+    /// What cannot be removed now is removed by the next process.
+    pub(super) fn remove_all(&self, gone: &[PathBuf]) {
+        for path in gone {
+            let mut removed = remove_tree(path);
+            // Of a step whose process was killed before what it had given to others was taken back.
+            if removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+                && let Some(who) = (self.config.reclaim)()
+            {
+                removed = who.take_over(path).and_then(|()| remove_tree(path));
+            }
+            report(path, removed);
+        }
     }
 }

@@ -86,10 +86,11 @@ impl StepExecutor for Closure {
             out_of_disk: 0,
             out_of_memory: u64::from(exit == Exit::Code(OUT_OF_MEMORY)),
             workspace: vec![upper, launch.inputs.clone()],
-            root_upper: launch
-                .image
-                .as_ref()
-                .map(|_| RootUpper { path: launch.scratch.join("root"), owners: OWNERS }),
+            root_upper: launch.image.as_ref().map(|_| RootUpper {
+                path: launch.scratch.join("root"),
+                owners: OWNERS,
+                ranged: false,
+            }),
             engine_upper: None,
             // None of them lasts.
             services: launch.services.iter().map(|beside| format!("'{}' has gone", beside.name)).collect(),

@@ -82,3 +82,24 @@ async fn logs_are_cut_where_they_are_too_long_and_the_step_goes_on() {
     assert_eq!(log, format!("{}\nlog limit reached: 2000 bytes dropped\n", "x".repeat(1000)));
     assert_eq!((text(&fixture, &result.stderr).await, result.outputs.len()), ("short\n".to_owned(), 1));
 }
+
+#[tokio::test]
+async fn a_step_without_limits_has_those_of_the_worker() {
+    let Some((mut fixture, sandbox)) = sandboxed() else { return };
+    fixture.change =
+        |config| config.limits = StepLimits { log_bytes: 10, output_bytes: 100, ..StepLimits::default() };
+    let worker = fixture.worker_with(sandbox);
+    let run = async |limits| {
+        let action = script("head -c 40 /dev/zero | tr '\\0' x; head -c 150 /dev/zero > o", &["o"]);
+        let attempt = cullet_worker::Attempt { limits, ..attempt(action) };
+        worker.run(attempt, NoEvents, CancellationToken::new()).await
+    };
+    let reason = failed(run(StepLimits::default()).await);
+    assert!(reason.contains("more than 100 bytes"), "{reason}");
+    // Its own word counts, and what it says nothing about stays limited.
+    let own = StepLimits { output_bytes: 200, ..StepLimits::default() };
+    let log = text(&fixture, &succeeded(run(own).await).stdout).await;
+    assert_eq!(log, "xxxxxxxxxx\nlog limit reached: 30 bytes dropped\n");
+    drop(worker);
+    fixture.assert_clean();
+}

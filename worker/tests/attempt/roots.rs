@@ -27,7 +27,12 @@ impl ImageRoots for Plain {
         Ok(HeldRoot { root, program: cullet_worker::ImageProgram::default(), hold: Box::new(()) })
     }
 
-    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
+    async fn layer(
+        &self,
+        layer: &Digest,
+        _ranged: Option<(u32, u32)>,
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldLayer, LayerFault> {
         let dir = tempfile::tempdir().unwrap();
         match files.link_to(layer, false, &dir.path().join("archive")) {
             Ok(()) => Ok(HeldLayer { tree: dir.path().to_owned(), hold: Box::new(dir) }),

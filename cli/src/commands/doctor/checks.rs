@@ -2,10 +2,10 @@
 
 use cullet_coordinator::resolve::describe;
 use cullet_worker::docker::{Engine, EngineError};
-use cullet_worker::sandbox::Tier;
+use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 
 use crate::commands::machine;
-use crate::config::Config;
+use crate::config::{Config, describe_limits};
 use crate::ui::size;
 
 /// Free space below which a warning is due: a medium build would not fit.
@@ -54,8 +54,11 @@ impl Check {
 /// Everything, in the order in which it is shown.
 pub(super) fn all(config: &Config) -> Vec<Check> {
     let engine = machine::engine(config);
-    let sandbox = sandbox(config, engine.is_ok());
-    let mut checks = vec![machine(), settings(config), sandbox, docker(engine), cache(config), space(config)];
+    let report = machine::sandbox(config);
+    let (limits, sandbox) = (limits(config, &report), sandbox(&report, engine.is_ok()));
+    let mut checks =
+        vec![machine(), settings(config), sandbox, limits, docker(engine), cache(config), space(config)];
+    checks.extend(sub_ids(&report));
     checks.extend(secrets(config));
     checks
 }
@@ -87,12 +90,37 @@ fn secrets(config: &Config) -> Option<Check> {
     }
 }
 
-fn sandbox(config: &Config, has_engine: bool) -> Check {
+/// Whether files of images have their owners, where that takes more than being who one is.
+fn sub_ids(report: &SandboxReport) -> Option<Check> {
+    let Fact { ok, why, remedy, .. } = report.sub_ids()?;
+    Some(match ok {
+        true => Check::good("sub-ids", why.clone()),
+        false => {
+            let finding = format!("files of images all belong to the step's user: {why}");
+            Check::not("sub-ids", Verdict::Limited, finding, remedy.clone())
+        }
+    })
+}
+
+/// What keeps steps within their limits, and what those are that say nothing about them.
+fn limits(config: &Config, report: &SandboxReport) -> Check {
+    let usual = describe_limits(config.usual_limits());
+    let usual = usual.map_or_else(|| "none by default".to_owned(), |limits| format!("by default {limits}"));
+    match report.cgroups() {
+        None => Check::good("limits", usual),
+        Some(fact) if fact.ok => Check::good("limits", format!("{usual}; {}", fact.why)),
+        Some(fact) => {
+            let finding = format!("{usual}; {}", fact.why);
+            Check::not("limits", Verdict::Limited, finding, fact.remedy.clone())
+        }
+    }
+}
+
+fn sandbox(report: &SandboxReport, has_engine: bool) -> Check {
     let plain = "or run steps without one: cullet run --executor plain";
-    let report = machine::sandbox(config);
     let landlock =
         report.no_landlock().map(|fact| format!("full, but without all of Landlock: {}", fact.why));
-    match report.tier {
+    match report.tier.clone() {
         Tier::Full => Check::good("sandbox", landlock.unwrap_or_else(|| "full".to_owned())),
         Tier::Degraded { missing, remedy } => Check::not("sandbox", Verdict::Limited, missing, Some(remedy)),
         Tier::Unavailable { reason } if has_engine => {

@@ -15,10 +15,9 @@ use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
-use cullet_worker::SecretValues;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::{VolumeEvents, Volumes};
+use cullet_worker::{Reclaim, SecretValues, StepLimits, VolumeEvents, Volumes};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::{NoDelivery, OutputDir, Written};
@@ -34,7 +33,7 @@ use super::watchers::Watchers;
 use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
-use crate::images::LocalImages;
+use crate::images::{LocalImages, SubIdHelper};
 
 /// A run, ready to go.
 pub(super) struct Execution<'a> {
@@ -129,12 +128,14 @@ impl Execution<'_> {
     fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {
         let choice = self.run_config.executor;
         let seen = self.has_secrets.then_some(machine::SECRETS_IN_CONTAINERS);
-        let executor = executor(choice, &self.prepared.tools, self.config, (self.limits, seen), watchers);
+        let limits = step_limits(self.limits).or_else(self.run_config.limits);
+        let executor = executor(choice, &self.prepared.tools, self.config, (limits, seen), watchers);
         let images = InForce { choice, executor: Arc::clone(&executor), images: Arc::clone(&self.images) };
         let worker_config = WorkerConfig {
             owner: self.config.step_owner(),
             images: Arc::new(images),
             secrets: Arc::clone(&self.secrets),
+            limits: self.run_config.limits,
             volumes: choice.has_volumes().then(|| self.volumes.clone()),
             ..WorkerConfig::new(WORKER, self.config.cache_dir.join("work"))
         };
@@ -144,9 +145,12 @@ impl Execution<'_> {
             if full {
                 return Err(StoreError::NoSpace { path: cache_dir }.to_string());
             }
-            Worker::new(worker_config, executor, stores).map_err(|error| match read_only {
-                true => StoreError::ReadOnly { path: cache_dir }.to_string(),
-                false => describe(&error),
+            let reclaim = SubIdHelper::find().map(|helper| helper as Arc<dyn Reclaim>);
+            Worker::new(WorkerConfig { reclaim, ..worker_config }, executor, stores).map_err(|error| {
+                match read_only {
+                    true => StoreError::ReadOnly { path: cache_dir }.to_string(),
+                    false => describe(&error),
+                }
             })
         };
         let extras = (self.visits.clone(), self.verifying.clone());
@@ -186,12 +190,12 @@ fn executor(
     choice: Executor,
     tools: &HostTools,
     config: &Config,
-    (limits, of_secrets): (Limits, Option<&'static str>),
+    (limits, of_secrets): (StepLimits, Option<&'static str>),
     watchers: Watchers,
 ) -> Arc<LazyExecutor> {
     let (tools, config) = (tools.clone(), config.clone());
     let start = move || {
-        let started = machine::start(choice, tools.clone(), &config, &step_limits(limits))?;
+        let started = machine::start(choice, tools.clone(), &config, &limits)?;
         let say = |level: &str, text: String| {
             let level = level.to_owned();
             watchers.clone().event(&Event::Note(Note { level, kind: None, step: None, text }));

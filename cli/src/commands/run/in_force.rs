@@ -37,8 +37,13 @@ impl ImageRoots for InForce {
         }
     }
 
-    async fn layer(&self, layer: &Digest, files: Arc<dyn LocalFiles>) -> Result<HeldLayer, LayerFault> {
-        self.images.layer(layer, files).await
+    async fn layer(
+        &self,
+        layer: &Digest,
+        ranged: Option<(u32, u32)>,
+        files: Arc<dyn LocalFiles>,
+    ) -> Result<HeldLayer, LayerFault> {
+        self.images.layer(layer, ranged, files).await
     }
 
     async fn above(

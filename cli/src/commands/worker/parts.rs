@@ -13,7 +13,8 @@ use cullet_worker::docker::Engine;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 use cullet_worker::{
-    NoSourceFiles, Room, SpaceWatching, StepExecutor, Stores, VolumeEvents, Volumes, Worker, WorkerConfig,
+    NoSourceFiles, Reclaim, Room, SpaceWatching, StepExecutor, Stores, VolumeEvents, Volumes, Worker,
+    WorkerConfig,
 };
 use tokio::runtime::Handle;
 
@@ -21,7 +22,7 @@ use crate::commands::machine;
 use crate::commands::run::prepare;
 use crate::config::{Executor, WorkerSettings};
 use crate::error::CliError;
-use crate::images::WorkerImages;
+use crate::images::{SubIdHelper, WorkerImages};
 use crate::secrets::WorkerSecrets;
 
 /// This machine, as far as steps have to do with it.
@@ -126,6 +127,8 @@ impl Machine {
             owner: settings.base.step_owner(),
             images,
             secrets: Arc::new(secrets),
+            limits: settings.limits,
+            reclaim: reclaim(),
             volumes: settings.executor.has_volumes().then_some(volumes),
             ..WorkerConfig::new(&settings.name, settings.base.cache_dir.join("work"))
         };
@@ -149,6 +152,11 @@ fn instead_of_the_sandbox(asked: Executor, reason: &str) -> Result<Executor, Cli
     }
     Err(CliError::infra(format!("this machine allows no sandbox: {reason}"))
         .hint("`cullet doctor` looks again; with --executor plain, steps see the whole machine"))
+}
+
+/// Who takes back what steps give to sub-ids.
+fn reclaim() -> Option<Arc<dyn Reclaim>> {
+    SubIdHelper::find().map(|helper| helper as Arc<dyn Reclaim>)
 }
 
 /// The volumes of steps.

@@ -13,6 +13,8 @@ pub(crate) struct Image<'a> {
     pub(crate) user: &'a str,
     /// What each layer above the shell's has in `/layer`.
     pub(crate) layers: &'a [&'a str],
+    /// Directories of a layer above these that belong to user 500 and group 501, who alone may enter them.
+    pub(crate) owned: &'a [&'a str],
 }
 
 impl Default for Image<'_> {
@@ -22,7 +24,7 @@ impl Default for Image<'_> {
             "aarch64" => "arm64",
             other => other,
         };
-        Self { architecture, user: "", layers: &["one"] }
+        Self { architecture, user: "", layers: &["one"], owned: &[] }
     }
 }
 
@@ -43,8 +45,9 @@ impl Image<'_> {
             fs::write(tree.join("etc/group"), "root:x:0:\napp:x:501:\n").unwrap();
         });
         let above = |text: &&str| layer(dir, &|tree| fs::write(tree.join("layer"), text).unwrap());
-        let layers: Vec<(String, u64)> =
+        let mut layers: Vec<(String, u64)> =
             std::iter::once(shell).chain(self.layers.iter().map(above)).collect();
+        layers.extend((!self.owned.is_empty()).then(|| owned_layer(dir, self.owned)));
         let config =
             json!({ "Env": ["PATH=/bin", "FROM_IMAGE=yes"], "User": self.user, "WorkingDir": "/srv" });
         image(dir, self.architecture, &config, &layers)
@@ -95,6 +98,19 @@ pub(crate) fn layer_of(dir: &Path, tree: &Path) -> (String, u64) {
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-c", "-C"]);
     let made = tar.arg(tree).arg(".").output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    blob(dir, &made.stdout)
+}
+
+/// Directories that belong to user 500 and group 501.
+fn owned_layer(dir: &Path, owned: &[&str]) -> (String, u64) {
+    let tree = tempfile::tempdir().unwrap();
+    for name in owned {
+        fs::create_dir_all(tree.path().join(name)).unwrap();
+    }
+    let mut tar = Command::new("tar");
+    tar.args(["--no-recursion", "--mtime=@0", "--owner=500", "--group=501", "--mode=700", "--numeric-owner"]);
+    let made = tar.arg("-c").arg("-C").arg(tree.path()).args(owned).output().unwrap();
     assert!(made.status.success(), "{made:?}");
     blob(dir, &made.stdout)
 }

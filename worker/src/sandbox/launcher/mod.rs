@@ -43,7 +43,7 @@ use self::footing::Standing;
 pub(crate) use self::image::{Account, Wanted};
 use self::init::StepFds;
 use self::proc::Masks;
-use self::sys::Cloned;
+pub(super) use self::sys::{Cloned, clone_process, exit_now};
 use self::view::View;
 use super::config::ViewConfig;
 use super::fault::{During, Fault};
@@ -133,7 +133,7 @@ fn take_socket() -> Result<UnixStream, Fault> {
 
 impl Prepared {
     fn new(config: ViewConfig) -> Result<Self, Fault> {
-        let standing = footing::enter()?;
+        let standing = footing::enter(config.sub_ids.as_ref())?;
         secrets::forbid_cores()?;
         let view = view::build(&config, standing)?;
         let own_proc = proc_is_allowed(&view)?;
@@ -152,9 +152,10 @@ impl Launcher {
             Self::Sandbox(prepared) => {
                 let Prepared { standing, own_proc, .. } = &**prepared;
                 let owned_layers = *standing == Standing::Root;
-                Footing { owner: standing.owner(), own_proc: *own_proc, owned_layers }
+                let ranged = standing.has_range();
+                Footing { owner: standing.owner(), own_proc: *own_proc, owned_layers, ranged }
             }
-            Self::Plain => Footing { owner: None, own_proc: false, owned_layers: false },
+            Self::Plain => Footing { owner: None, own_proc: false, owned_layers: false, ranged: false },
         }
     }
 

@@ -28,8 +28,9 @@ pub(super) fn all(grounds: &Grounds) -> Vec<Trial> {
 fn attempt(part: Part, grounds: &Grounds) -> Result<(), Fault> {
     match part {
         Part::UserNamespace => user_namespace(),
+        Part::SubIds => sub_ids(grounds),
         Part::View => {
-            let standing = footing::enter()?;
+            let standing = footing::enter(grounds.view.sub_ids.as_ref())?;
             view::build(&grounds.view, standing).map(drop)
         }
         Part::Isolation => isolation(),
@@ -48,8 +49,14 @@ fn user_namespace() -> Result<(), Fault> {
     footing::new_namespace()
 }
 
+/// Those that there are have to be of use.
+fn sub_ids(grounds: &Grounds) -> Result<(), Fault> {
+    let Some(sub_ids) = &grounds.view.sub_ids else { return Ok(()) };
+    sub_ids.enter(CloneFlags::CLONE_NEWNS).flatten()
+}
+
 fn isolation() -> Result<(), Fault> {
-    footing::enter()?;
+    footing::enter(None)?;
     let namespaces = CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -59,7 +66,7 @@ fn isolation() -> Result<(), Fault> {
 }
 
 fn overlay(grounds: &Grounds) -> Result<(), Fault> {
-    footing::enter()?;
+    footing::enter(grounds.view.sub_ids.as_ref())?;
     let target = Path::new("/sys");
     mounts::filesystem("tmpfs", target, MsFlags::empty(), "mode=0755,size=4k")?;
     step_root::mount_workspace(&grounds.inputs, &grounds.scratch, target)?;
@@ -68,7 +75,7 @@ fn overlay(grounds: &Grounds) -> Result<(), Fault> {
 
 /// The inputs are as good a layer as any: what matters is the filesystem.
 fn images(grounds: &Grounds) -> Result<(), Fault> {
-    let standing = footing::enter()?;
+    let standing = footing::enter(grounds.view.sub_ids.as_ref())?;
     let view = view::build(&grounds.view, standing)?;
     let root = ImageRoot { layers: vec![grounds.inputs.clone()], ..ImageRoot::default() };
     image::Root::mount(standing, &view, &root, &grounds.scratch)?;

@@ -51,6 +51,7 @@ impl Fixture {
             total_bytes,
             patience: Duration::from_millis(300),
             events: heard.clone(),
+            reclaim: || None,
         };
         Self { dir, volumes: Volumes::new(config), heard }
     }

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use self::namespace::Namespace;
 pub(super) use self::places::{open, skeletons};
 pub(crate) use self::user::{Account, Wanted};
-use super::super::config::IMAGE_BLOCK;
+use super::super::config::{IMAGE_BLOCK, INSIDE_UID};
 use super::super::fault::{During, Fault};
 use super::footing::{self, Standing};
 use super::privileges;
@@ -68,7 +68,7 @@ impl Root {
         image: &ImageRoot,
         scratch: &Path,
     ) -> Result<Self, Fault> {
-        if let Standing::Namespace { became: Some(_) } = standing {
+        if let Standing::Namespace { became: Some(_), .. } = standing {
             let action =
                 "use an image's layers, which belong to root, without root's right to mount (CAP_SYS_ADMIN)";
             return Err(Fault::new(action, libc::EPERM));
@@ -81,10 +81,11 @@ impl Root {
             None => Some(look_up(&wanted, &layers::peek(view, &image.layers, standing)?)?),
         };
         let (uid, gid) = found.as_ref().map(Account::ids).or(wanted.certain()).unwrap_or_default();
-        let block = (standing == Standing::Root).then_some(IMAGE_BLOCK);
-        let owners = Owners { uid, gid, own: standing.owner(), block };
+        let (own, block) = ids(standing, image.ranged, (uid, gid))?;
+        let owners = Owners { uid, gid, own, block };
         let namespace = block.map(|_| Namespace::new(&owners)).transpose()?;
-        layers::mount(view, &image.layers, scratch, &owners, namespace.as_ref())?;
+        let mapped = namespace.as_ref().filter(|_| standing == Standing::Root);
+        layers::mount(view, &image.layers, scratch, &owners, mapped)?;
         let account = match found {
             Some(account) => account,
             None => Account { uid, gid, ..look_up(&wanted, &open_dir(&view.image)?)? },
@@ -115,6 +116,28 @@ impl Root {
             }
         }
         Ok(if uid == 0 { privileges::OF_ROOT } else { privileges::NONE })
+    }
+}
+
+/// The ids of the image's user and of where all others begin, as this process has them.
+fn ids(
+    standing: Standing,
+    ranged: Option<(u32, u32)>,
+    user: (u32, u32),
+) -> Result<(Option<u32>, Option<u32>), Fault> {
+    match (standing, ranged) {
+        (Standing::Root, _) => Ok((standing.owner(), Some(IMAGE_BLOCK))),
+        (_, None) => Ok((standing.owner(), None)),
+        // Every file would be somebody else's.
+        (_, Some(_)) if !standing.has_range() => {
+            Err(Fault::new("use an image's layers, which belong to sub-ids, without these", libc::EPERM))
+        }
+        (_, Some(unpacked)) if unpacked != user => {
+            let ((uid, gid), (other_uid, other_gid)) = (user, unpacked);
+            let action = format!("be {uid}:{gid} of an image that was unpacked for {other_uid}:{other_gid}");
+            Err(Fault::new(action, libc::EINVAL))
+        }
+        (_, Some(_)) => Ok((Some(INSIDE_UID), Some(IMAGE_BLOCK))),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, openat2};
 use rustix::io::Errno;
 
-use super::super::super::config::IMAGE_BLOCK;
+use super::super::super::config::{IMAGE_BLOCK, INSIDE_UID};
 use super::super::super::fault::{During, Fault};
 use super::super::footing::Standing;
 use super::super::mounts;
@@ -37,6 +37,7 @@ pub(in super::super) fn skeletons(
 ) -> Result<Vec<(Option<u32>, PathBuf)>, Fault> {
     let owners = match standing {
         Standing::Root => vec![standing.owner(), Some(IMAGE_BLOCK)],
+        Standing::Namespace { ranged: true, .. } => vec![None, Some(INSIDE_UID), Some(IMAGE_BLOCK)],
         Standing::Namespace { .. } => vec![None],
     };
     let make = |(number, owner): (usize, Option<u32>)| {

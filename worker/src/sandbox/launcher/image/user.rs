@@ -80,7 +80,7 @@ impl Wanted {
     }
 
     /// User and group, where no file has to be asked. Root's group is that of root.
-    pub(super) fn certain(&self) -> Option<(u32, u32)> {
+    pub(crate) fn certain(&self) -> Option<(u32, u32)> {
         match (self.user.id()?, &self.group) {
             (uid, Some(group)) => Some((uid, group.id()?)),
             (0, None) => Some((0, 0)),
