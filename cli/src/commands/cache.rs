@@ -1,6 +1,7 @@
 //! `cullet cache`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use cullet_cache::disk::{Damaged, Stats};
 use cullet_image::{Store, StoreStats};
@@ -30,10 +31,13 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
         CacheCommand::Gc { to } => {
             let bound = to.unwrap_or_else(|| cache.disk.bound());
             let report = cache.gc(bound)?;
+            // Whoever asks for room has no use for what may be gone on with some time.
+            let parts = Store::clean(&config.images_dir(), Duration::ZERO).map_err(images)?;
             let layers = Store::evict(&config.images_dir(), bound).map_err(images)?;
             volumes::of(config).evict(bound).map_err(volumes::failed)?;
             let freed = report.bytes_before.saturating_sub(report.bytes_after)
-                + layers.bytes_before.saturating_sub(layers.bytes_after);
+                + layers.bytes_before.saturating_sub(layers.bytes_after)
+                + parts;
             format!(
                 "freed {}: {} blobs, {} results and {} layers of images; {} are left, and {} of images\n",
                 size::human(freed),
@@ -51,6 +55,7 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
         CacheCommand::Volumes { remove, .. } => volumes::remove(&volumes::of(config), remove.as_deref())?,
         CacheCommand::Clear { force } => {
             cache.clear(*force)?;
+            Store::clean(&config.images_dir(), Duration::ZERO).map_err(images)?;
             Store::evict(&config.images_dir(), 0).map_err(images)?;
             volumes::of(config).evict(0).map_err(volumes::failed)?;
             format!("the cache in {} is empty\n", config.cache_dir.display())

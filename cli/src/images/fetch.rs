@@ -1,8 +1,11 @@
 //! Images fetched, checked and unpacked, once for all who want one at a time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cullet_coordinator::event::{Event, EventSink as _, Note};
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
     Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions,
@@ -13,10 +16,15 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::error::unusable;
 use super::in_engine::Engines;
+use super::root_error::RootError;
 use super::telling::Telling;
 use crate::commands::run::watchers::Watchers;
 use crate::config::{Config, RegistrySettings};
 use crate::error::CliError;
+use crate::ui::size;
+
+/// Images that are remembered as too large: a worker that meets more of them says it again of some.
+const MOST_TOLD: usize = 1000;
 
 /// The images of a cache directory.
 #[derive(Debug)]
@@ -29,6 +37,10 @@ pub(super) struct Fetcher {
     store: OnceCell<Opened>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
+    /// What images may take, bytes.
+    bound: u64,
+    /// Those that are larger, of which that was said.
+    told: std::sync::Mutex<BTreeSet<String>>,
 }
 
 /// An image, while somebody wants it.
@@ -39,7 +51,7 @@ pub(super) struct Wanted {
     /// asked for the digest.
     pub(super) references: Vec<(String, Reference)>,
     /// Held by whoever fetches it, with the failure of the last who did.
-    fetching: Mutex<Option<ImageError>>,
+    fetching: Mutex<Option<RootError>>,
     /// How often that was tried in vain.
     failures: AtomicU64,
 }
@@ -48,26 +60,6 @@ pub(super) struct Wanted {
 struct Opened {
     store: Store,
     owned: bool,
-}
-
-/// Why an image cannot be the root directory of a step, where [`ImageError`] does not know.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RootError {
-    /// The key is of another image than the one that is there now.
-    #[error(
-        "{reference} is the image {found} now, and the run was to have {pinned}, which has to be the digest of the manifest \
-         for this platform; `cullet lock --update` takes the one that is there"
-    )]
-    Changed { reference: String, pinned: Digest, found: Digest },
-    /// The disk with the images is full.
-    #[error(
-        "no space left for images in {}: free some (`cullet cache gc --to SIZE` removes what no step uses), or move the cache \
-         (CULLET_CACHE_DIR, or --data of a worker)", .dir.display()
-    )]
-    NoSpace { dir: PathBuf, source: ImageError },
-    /// Nobody said where it is.
-    #[error("nobody knows where the image {0} is")]
-    Unknown(String),
 }
 
 impl Wanted {
@@ -92,6 +84,8 @@ impl Fetcher {
             watchers: Watchers::idle(),
             store: OnceCell::new(),
             engines: Engines::default(),
+            bound: config.cache_options().bound,
+            told: std::sync::Mutex::default(),
         }
     }
 
@@ -105,6 +99,14 @@ impl Fetcher {
         }
         self.engines.settle(&self.dir, bound);
         Ok(())
+    }
+
+    /// Removes what ended processes left half done; blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(super) fn clean(&self) -> Result<u64, ImageError> {
+        Store::clean(&self.dir, StoreOptions::default().keep_partial)
     }
 
     /// Brings the images below `bound` bytes, as far as nobody uses them, and says whether any went; blocks.
@@ -121,10 +123,12 @@ impl Fetcher {
     /// It cannot be had.
     pub(super) async fn root(&self, wanted: &Wanted) -> Result<HeldRoot, ImageFault> {
         let Opened { store, owned } = self.store.get_or_try_init(|| self.open()).await?;
-        let image = match store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
+        let held = store.held(&wanted.digest, &Platform::host()).await;
+        let image = match held.map_err(|error| self.failure(error))? {
             Some(image) => image,
             None => self.fetch(wanted, store).await?,
         };
+        self.measure(wanted, &image);
         let root = ImageRoot {
             layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
             owned: *owned,
@@ -137,6 +141,38 @@ impl Fetcher {
             working_directory: image.config.working_dir.clone().unwrap_or_default(),
         };
         Ok(HeldRoot { root, program, hold: Box::new(image) })
+    }
+
+    /// Says once of an image that it is larger than all images may be together: it stays while steps are in it, and then
+    /// it goes.
+    fn measure(&self, wanted: &Wanted, image: &HeldImage) {
+        let (bytes, bound, digest) = (image.bytes(), self.bound, wanted.digest.to_string());
+        if bytes <= bound || !self.is_news(&digest) {
+            return;
+        }
+        let name = wanted.references.first().map_or(&*digest, |(name, _)| name.as_str());
+        let text = format!(
+            "the image {name} takes {} unpacked, more than the {} that images may take: what no step is in is removed, and \
+             fetched again by the next one; allow more (--cache-size)",
+            size::human(bytes),
+            size::human(bound)
+        );
+        self.watchers.clone().event(&Event::Note(Note {
+            level: "warning".to_owned(),
+            kind: Some(Note::IMAGE.to_owned()),
+            step: None,
+            text: text.clone(),
+        }));
+        // Where steps are a cluster's, nobody watches.
+        tracing::warn!("{text}");
+    }
+
+    fn is_news(&self, digest: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MOST_TOLD {
+            told.clear();
+        }
+        told.insert(digest.to_owned())
     }
 
     /// The store, opened if nobody has done so.
@@ -157,7 +193,7 @@ impl Fetcher {
             Ok(Opened { store, owned })
         };
         let opened = tokio::task::spawn_blocking(open).await;
-        opened.map_err(|error| ImageFault(error.into()))?.map_err(ImageFault)
+        opened.map_err(ImageFault::passing)?.map_err(ImageFault::passing)
     }
 
     /// One of several that want the same image fetches it; if that fails, it has failed for those that waited.
@@ -167,37 +203,38 @@ impl Fetcher {
         if let (Some(error), true) = (&*failed, wanted.failures.load(Ordering::Acquire) != before) {
             return Err(self.failure(error.clone()));
         }
-        if let Some(held) = store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
+        let held = store.held(&wanted.digest, &Platform::host()).await;
+        if let Some(held) = held.map_err(|error| self.failure(error))? {
             return Ok(held);
         }
-        let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
+        let registries = self.registries().map_err(ImageFault::passing)?;
         let mut found = self.find_anywhere(wanted, store, &registries).await;
-        if matches!(&found, Err(Some(error)) if error.is_no_space()) && self.make_room().await {
+        if matches!(&found, Err(RootError::Image(error)) if error.is_no_space()) && self.make_room().await {
             found = self.find_anywhere(wanted, store, &registries).await;
         }
         let error = match found {
-            Ok(found) => return found.map_err(fault),
-            Err(Some(error)) => error,
-            Err(None) => return Err(unknown(&wanted.digest.to_string())),
+            Ok(found) => return Ok(found),
+            Err(error) => error,
         };
         *failed = Some(error.clone());
         wanted.failures.fetch_add(1, Ordering::Release);
         Err(self.failure(error))
     }
 
-    /// From wherever it is, or why it is not at the last of these places.
+    /// From wherever it is, or why it is at none of these places; of several reasons, one that may pass.
     async fn find_anywhere(
         &self,
         wanted: &Wanted,
         store: &Store,
         registries: &Registries,
-    ) -> Result<Result<HeldImage, RootError>, Option<ImageError>> {
-        let mut last = None;
+    ) -> Result<HeldImage, RootError> {
+        let mut last = RootError::Unknown(wanted.digest.to_string());
         for (name, reference) in &wanted.references {
             let mut telling = Telling::of(name, &self.watchers);
             match one(wanted, reference, store, registries, &mut telling).await {
                 Ok(found) => return Ok(found),
-                Err(error) => last = Some(error),
+                Err(error) if last.is_permanent() => last = error,
+                Err(_) => {}
             }
         }
         Err(last)
@@ -211,11 +248,14 @@ impl Fetcher {
     }
 
     /// What is to be done is known of a full disk.
-    pub(super) fn failure(&self, error: ImageError) -> ImageFault {
-        if error.is_no_space() {
-            return fault(RootError::NoSpace { dir: self.dir.clone(), source: error });
-        }
-        fault(error)
+    pub(super) fn failure(&self, error: impl Into<RootError>) -> ImageFault {
+        let error = match error.into() {
+            RootError::Image(source) if source.is_no_space() => {
+                RootError::NoSpace { dir: self.dir.clone(), source }
+            }
+            error => error,
+        };
+        ImageFault { permanent: error.is_permanent(), source: error.into() }
     }
 
     /// A client costs more than a run that the cache answers.
@@ -235,13 +275,10 @@ async fn one(
     store: &Store,
     registries: &Registries,
     telling: &mut Telling<'_>,
-) -> Result<Result<HeldImage, RootError>, ImageError> {
-    let image = match resolved(wanted, reference, registries, telling).await? {
-        Ok(image) => image,
-        Err(error) => return Ok(Err(error)),
-    };
+) -> Result<HeldImage, RootError> {
+    let image = resolved(wanted, reference, registries, telling).await?;
     telling.begins(store.progress(&image));
-    telling.during(store.take(&image), Some((store, &image))).await.map(Ok)
+    Ok(telling.during(store.take(&image), Some((store, &image))).await?)
 }
 
 /// The image as it is there, if that is the one that is meant.
@@ -250,23 +287,19 @@ pub(super) async fn resolved(
     reference: &Reference,
     registries: &Registries,
     telling: &mut Telling<'_>,
-) -> Result<Result<Resolved, RootError>, ImageError> {
+) -> Result<Resolved, RootError> {
     let image = telling.during(resolve(reference, &Platform::host(), registries), None).await?;
     let (found, pinned) = (image.manifest_digest, wanted.digest);
     if found != pinned {
         let reference = reference.to_string();
-        return Ok(Err(RootError::Changed { reference, pinned, found }));
+        return Err(RootError::Changed { reference, pinned, found });
     }
-    Ok(Ok(image))
+    Ok(image)
 }
 
 /// Nobody knows of such an image.
 pub(super) fn unknown(manifest: &str) -> ImageFault {
-    fault(RootError::Unknown(manifest.to_owned()))
-}
-
-pub(super) fn fault(error: impl std::error::Error + Send + Sync + 'static) -> ImageFault {
-    ImageFault(Box::new(error))
+    ImageFault::permanent(RootError::Unknown(manifest.to_owned()))
 }
 
 /// A tag may have moved since it was pinned; the digest says which image is meant.

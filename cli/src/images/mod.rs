@@ -12,6 +12,7 @@ mod layers;
 mod lock;
 mod on_worker;
 mod pinned;
+mod root_error;
 mod roots;
 mod telling;
 
