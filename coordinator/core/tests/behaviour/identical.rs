@@ -86,7 +86,7 @@ fn a_leader_that_no_machine_can_start_is_not_tried_again_and_is_followed_by_the_
     assert_eq!(core.done("b", impossible())[0], "b InfraFailed");
     assert_eq!(core.view("2.c").phase, StepPhase::Running);
     assert_eq!(core.done("2.c", impossible())[..1], ["2.c InfraFailed"]);
-    assert_eq!(core.succeed("2.d"), ["2.d Succeeded", "run 2 Failed"]);
+    assert_eq!(core.succeed("2.d"), ["2.d Succeeded", "run 2 InfraFailed"]);
 }
 
 #[test]
