@@ -51,6 +51,7 @@ pub(crate) fn outcome(wire: Option<attempt_finished::Outcome>) -> AttemptOutcome
         Some(Wire::Failed(failed)) => AttemptOutcome::Failed { exit_code: failed.exit_code },
         Some(Wire::TimedOut(_)) => AttemptOutcome::TimedOut,
         Some(Wire::Cancelled(_)) => AttemptOutcome::Cancelled,
+        Some(Wire::Infra(wire)) if wire.r#final => AttemptOutcome::Impossible { reason: wire.reason.into() },
         Some(Wire::Infra(wire)) => infra(&wire.reason),
         Some(Wire::InputLost(lost)) => {
             let inputs = lost.inputs.into_iter().filter_map(|input| u16::try_from(input).ok());
@@ -81,5 +82,15 @@ mod tests {
         let broken = Some(attempt_finished::Outcome::Succeeded(broken));
         assert!(matches!(outcome(broken), AttemptOutcome::Infra { .. }));
         assert!(matches!(outcome(None), AttemptOutcome::Infra { .. }));
+    }
+
+    #[test]
+    fn what_no_machine_can_do_is_told_apart_from_what_one_could_not() {
+        let infra = |is_final| {
+            let infra = v1::Infra { reason: "no such image".to_owned(), r#final: is_final };
+            outcome(Some(attempt_finished::Outcome::Infra(infra)))
+        };
+        assert_eq!(infra(true), AttemptOutcome::Impossible { reason: "no such image".into() });
+        assert_eq!(infra(false), AttemptOutcome::Infra { reason: "no such image".into() });
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cullet_core::spec::Label;
 use cullet_core::{State, WorkerView};
+use cullet_pipeline::plan::Platform;
 
 use crate::engine::FUNCTION;
 use crate::images::LABEL;
@@ -87,11 +88,14 @@ pub(crate) fn completed(labels: impl IntoIterator<Item = (String, String)>) -> B
 
 /// The kind of machine for a new run: the one with this fingerprint if a worker has it, or else the one that has most
 /// processors. One without software for steps, whose workers run them in images only, is there for want of others. None
-/// while there is no worker.
-pub(crate) fn choose(state: &State, preferred: &str) -> Option<Machine> {
+/// while there is no worker, or none of the platform, where it has to be one.
+pub(crate) fn choose(state: &State, preferred: &str, platform: Option<&Platform>) -> Option<Machine> {
     let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
     for worker in state.workers().filter(|worker| !worker.draining) {
-        if let Some(kind) = Kind::of(&worker) {
+        let suits = |kind: &Kind| {
+            platform.is_none_or(|platform| kind.arch == platform.arch() && kind.os == Platform::OS)
+        };
+        if let Some(kind) = Kind::of(&worker).filter(suits) {
             *kinds.entry(kind).or_default() += u64::from(worker.spec.cpu_millis);
         }
     }
@@ -138,8 +142,9 @@ mod tests {
     fn state(workers: &[(&str, u32)]) -> State {
         let mut state = State::default();
         for (number, (image, cpu_millis)) in workers.iter().enumerate() {
-            let software = if image.is_empty() { LABEL } else { (IMAGE, *image) };
-            let labels = [(ARCH, "x86_64"), (OS, "linux"), software];
+            let (image, arch) = image.split_once('@').unwrap_or((image, "x86_64"));
+            let software = if image.is_empty() { LABEL } else { (IMAGE, image) };
+            let labels = [(ARCH, arch), (OS, "linux"), software];
             let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let spec = WorkerSpec {
                 name: format!("w{number}").into(),
@@ -155,16 +160,26 @@ mod tests {
     #[test]
     fn the_submitters_kind_is_preferred_and_then_the_one_with_most_processors() {
         let state = state(&[("host:a", 1000), ("host:b", 2000), ("host:c", 1000), ("host:c", 1000)]);
-        let chosen = |preferred: &str| choose(&state, preferred).unwrap().host_image;
+        let chosen = |preferred: &str| choose(&state, preferred, None).unwrap().host_image;
         assert_eq!((chosen("a"), chosen("x"), chosen("")), ("a".to_owned(), "b".to_owned(), "b".to_owned()));
-        assert!(choose(&State::default(), "a").is_none());
+        assert!(choose(&State::default(), "a", None).is_none());
+    }
+
+    #[test]
+    fn a_platform_decides_before_processors_and_software_do() {
+        let state = state(&[("host:a", 9000), ("host:b@aarch64", 1000)]);
+        let chosen = |platform: &str| choose(&state, "a", Some(&platform.parse().unwrap()));
+        let arm = chosen("linux/arm64").unwrap();
+        assert_eq!((arm.arch.as_str(), arm.host_image.as_str()), ("aarch64", "b"));
+        assert_eq!(chosen("linux/amd64").unwrap().arch, "x86_64");
+        assert!(chosen("linux/riscv64").is_none());
     }
 
     #[test]
     fn workers_that_run_images_only_are_a_kind_for_want_of_others() {
-        assert_eq!(choose(&state(&[("", 9000), ("host:a", 1000)]), "").unwrap().host_image, "a");
+        assert_eq!(choose(&state(&[("", 9000), ("host:a", 1000)]), "", None).unwrap().host_image, "a");
         let state = state(&[("", 9000)]);
-        let machine = choose(&state, "a").unwrap();
+        let machine = choose(&state, "a", None).unwrap();
         let labels = &state.workers().next().unwrap().spec.labels;
         let has =
             |required: Box<[Label]>| required.iter().all(|(name, value)| labels.get(name) == Some(value));
@@ -174,10 +189,10 @@ mod tests {
     #[test]
     fn the_workers_of_a_kind_have_what_its_runs_require() {
         let state = state(&[("host:a", 1000)]);
-        let required = requirement(&choose(&state, "").unwrap());
+        let required = requirement(&choose(&state, "", None).unwrap());
         let worker = state.workers().next().unwrap();
         assert!(required.iter().all(|(name, value)| worker.spec.labels.get(name) == Some(value)));
-        let plain = Machine { executor: Some("plain".to_owned()), ..choose(&state, "").unwrap() };
+        let plain = Machine { executor: Some("plain".to_owned()), ..choose(&state, "", None).unwrap() };
         assert!(requirement(&plain).iter().any(|(name, value)| worker.spec.labels.get(name) != Some(value)));
     }
 }

@@ -1,17 +1,21 @@
 //! What is submitted to a cluster, checked.
 
+mod bad;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
-use cullet_digest::{Digest, DigestFunction, ParseDigestError, TreeRef};
-use cullet_pipeline::plan::{InputFrom, Plan};
+use cullet_digest::{Digest, DigestFunction, TreeRef};
+use cullet_pipeline::plan::{InputFrom, Plan, Platform};
 use cullet_proto::v1;
 use prost::Message as _;
 
-use crate::images::{Images, ImagesError};
+use crate::images::Images;
 use crate::submission::{PlanTemplates, RunOptions, Submission, submission};
 use crate::template::{Machine, Templates as _};
+
+pub use bad::BadRequest;
 
 /// A pipeline and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,58 +47,8 @@ pub struct Request {
     /// The digests of the images that the pipeline's steps have. Kept with the request, so that whoever leads later makes
     /// the same keys, whatever the references mean by then.
     pub images: Images,
-}
-
-/// Why something submitted cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum BadRequest {
-    /// A field is larger than it may be.
-    #[error("{field} has {len} bytes, more than the {limit} that it may have")]
-    TooLong {
-        /// Which.
-        field: &'static str,
-        /// How large it is.
-        len: usize,
-        /// How large it may be.
-        limit: usize,
-    },
-    /// A priority beyond what there is.
-    #[error("the priority {0} is not between -100 and 100")]
-    Priority(i32),
-    /// A pipeline that is no text.
-    #[error("the pipeline is not UTF-8")]
-    Utf8,
-    /// A source without a usable digest.
-    #[error("source '{name}' has no usable digest: {source}")]
-    Source {
-        /// Which.
-        name: String,
-        /// What is wrong.
-        source: ParseDigestError,
-    },
-    /// A source that the pipeline uses was not sent.
-    #[error("source '{0}' of the pipeline was not submitted")]
-    NoSource(String),
-    /// A part of a source that is not there.
-    #[error("source '{name}' has no '{subpath}'")]
-    NoSubpath {
-        /// Which source.
-        name: String,
-        /// Which part.
-        subpath: String,
-    },
-    /// An image of the pipeline without a usable digest.
-    #[error(transparent)]
-    Images(#[from] ImagesError),
-    /// The pipeline is wrong; all its problems, for people.
-    #[error("{0}")]
-    Pipeline(String),
-    /// Nobody could read, write or list it.
-    #[error("the tenant's name has control characters: give it one without, such as 'team-a'")]
-    Tenant,
-    /// What was stored is not what it should be.
-    #[error("it is not a submission")]
-    Decode(#[from] prost::DecodeError),
+    /// The platform that these are for; none where the submitter does not say.
+    pub platform: Option<Platform>,
 }
 
 /// The longest request id, tenant, and name of a file, in bytes.
@@ -136,6 +90,9 @@ impl Request {
         bounded("the pipeline", wire.pipeline.len(), MOST_PIPELINE)?;
         bounded("the trace context", wire.traceparent.len(), MOST_NAME)?;
         bounded("the host image", wire.host_image.len(), MOST_NAME)?;
+        bounded("the platform", wire.platform.len(), MOST_NAME)?;
+        let platform =
+            Some(wire.platform).filter(|text| !text.is_empty()).map(|text| text.parse::<Platform>());
         let range = -100..=100;
         let priority = i8::try_from(wire.priority).ok().filter(|priority| range.contains(priority));
         let sources = wire.sources.into_iter().map(|(name, digest)| source(name, &digest));
@@ -155,6 +112,7 @@ impl Request {
             traceparent: wire.traceparent,
             host_image: wire.host_image,
             images: Images::of(wire.images)?,
+            platform: platform.transpose()?,
         })
     }
 
@@ -181,6 +139,7 @@ impl Request {
             traceparent: self.traceparent.clone(),
             host_image: self.host_image.clone(),
             images: self.images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
+            platform: self.platform.as_ref().map(Platform::to_string).unwrap_or_default(),
         }
     }
 
@@ -209,6 +168,19 @@ impl Request {
             return Err(BadRequest::Pipeline(format!("{place}: {}", crate::secrets::no_identity(wanted))));
         }
         Ok(plan)
+    }
+
+    /// What the steps of its plan have to run on; none where nobody says it.
+    ///
+    /// # Errors
+    /// [`BadRequest::OtherPlatform`].
+    pub(crate) fn platform<'a>(&'a self, plan: &'a Plan) -> Result<Option<&'a Platform>, BadRequest> {
+        match (&plan.platform, &self.platform) {
+            (Some(pipeline), Some(images)) if pipeline != images => {
+                Err(BadRequest::OtherPlatform { pipeline: pipeline.clone(), images: images.clone() })
+            }
+            (pipeline, images) => Ok(pipeline.as_ref().or(images.as_ref())),
+        }
     }
 
     /// Refuses images that are files of the client's machine, which no worker has.
@@ -256,9 +228,9 @@ impl Request {
     /// Whether the two want the same to be executed, whoever they are and whatever it is called.
     pub(crate) fn asks_for_the_same(&self, other: &Self) -> bool {
         let content = |request: &Self| {
-            let Self { pipeline, params, targets, sources, images, keep_going, no_cache, .. } =
+            let Self { pipeline, params, targets, sources, images, platform, keep_going, no_cache, .. } =
                 request.clone();
-            (pipeline, params, targets, sources, images, keep_going, no_cache)
+            (pipeline, params, targets, sources, images, platform, keep_going, no_cache)
         };
         content(self) == content(other)
     }

@@ -131,6 +131,28 @@ impl ImageError {
         }
     }
 
+    /// Whether another try, here or on another machine, would find the same until somebody changes something: the name, the
+    /// image, a login. What has to do with this machine's disk or with time is not.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Registry(error) => !error.problem.may_pass(),
+            Self::Layer { source, .. } => match &**source {
+                LayerError::Io { .. } | LayerError::Cancelled => false,
+                // What is wrong with its compression is wrong everywhere; what the disk says is not.
+                LayerError::Read { source } => source.raw_os_error().is_none(),
+                _ => true,
+            },
+            Self::Reference(_)
+            | Self::Platform { .. }
+            | Self::Choice { .. }
+            | Self::Document { .. }
+            | Self::TooLarge { .. }
+            | Self::Damaged { .. }
+            | Self::Unwritable { .. } => true,
+            Self::Io { .. } | Self::Locked { .. } | Self::Interrupted { .. } => false,
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, error: impl Into<io::Error>) -> Self {
         Self::Io { action, path: path.into(), source: Arc::new(error.into()) }
     }

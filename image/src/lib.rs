@@ -28,7 +28,7 @@ pub use manifest::Blob;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
 pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, RegistryProblem};
-pub use resolve::{Layer, Resolved, resolve};
+pub use resolve::{Layer, Resolved, resolve, resolve_manifest};
 pub use store::{
     Archive, EngineExport, Evicted, ExportLayer, HeldImage, LayerHold, MadeLayer, OwnerHelper, Progress,
     Store, StoreOptions, StoreStats, StoredLayer, UnpackTask, Verified, sync_when_quiet,

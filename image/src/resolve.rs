@@ -45,12 +45,31 @@ pub async fn resolve(
     platform: &Platform,
     registries: &Registries,
 ) -> Result<Resolved, ImageError> {
+    resolve_for(reference, Some(platform), registries).await
+}
+
+/// The image with the manifest that the reference names, for whichever platform that is: it is not to run here.
+///
+/// # Errors
+/// As [`resolve`], and [`ImageError::Document`] where it is an index.
+pub async fn resolve_manifest(
+    reference: &Reference,
+    registries: &Registries,
+) -> Result<Resolved, ImageError> {
+    resolve_for(reference, None, registries).await
+}
+
+async fn resolve_for(
+    reference: &Reference,
+    platform: Option<&Platform>,
+    registries: &Registries,
+) -> Result<Resolved, ImageError> {
     let image = reference.to_string();
     let (source, bytes) = first(reference, registries, &image).await?;
     let (manifest, manifest_json) = descend(&source, bytes, platform, &image).await?;
     let config_json = source.small(&manifest.config, "configuration", &image, MOST_BYTES).await?;
     let config = ImageConfig::read(&config_json, &image)?;
-    if config.platform.suits(platform).is_none() {
+    if let Some(platform) = platform.filter(|platform| config.platform.suits(platform).is_none()) {
         let available = vec![config.platform];
         return Err(ImageError::Platform { image, wanted: Box::new(platform.clone()), available });
     }
@@ -97,13 +116,16 @@ async fn first(
 async fn descend(
     source: &Source,
     mut bytes: Vec<u8>,
-    platform: &Platform,
+    platform: Option<&Platform>,
     image: &str,
 ) -> Result<(Manifest, Vec<u8>), ImageError> {
     for _ in 0..=DEPTH {
         let choices = match Document::read(&bytes, image)? {
             Document::Manifest(manifest) => return Ok((manifest, bytes)),
             Document::Index(choices) => choices,
+        };
+        let Some(platform) = platform else {
+            return Err(ImageError::document("manifest", image, "it is an index"));
         };
         let blob = choose(&choices, platform, image)?;
         bytes = match source {

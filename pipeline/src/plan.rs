@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod platform;
 mod service;
 
 pub use crate::plan_secret::{Identity, Secret, SecretSource};
+pub use platform::{Platform, PlatformError};
 pub use service::{Check, Ready, Service};
 
 /// The position of a step in [`Plan::steps`]. A step's dependencies always have a smaller one.
@@ -27,6 +29,8 @@ pub struct Plan {
     /// Every image reference of the file's `images` and of the steps above, their services included: as written,
     /// sorted, each once.
     pub images: Vec<String>,
+    /// What steps have to run on; anything where the file does not say it.
+    pub platform: Option<Platform>,
 }
 
 impl Plan {

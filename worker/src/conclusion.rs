@@ -39,6 +39,11 @@ pub enum Outcome {
         /// For people.
         reason: String,
     },
+    /// It could not be started, and no machine could start it until somebody changes something.
+    Impossible {
+        /// For people.
+        reason: String,
+    },
     /// Inputs could not be read.
     InputLost {
         /// Positions in [`Declared::inputs`]; none where the directories around the inputs are lost.
@@ -106,6 +111,7 @@ impl Conclusion {
             }
             AttemptReport::Cancelled { result } => Self::bare(Outcome::Cancelled).with(result),
             AttemptReport::Infra { reason, result } => Self::bare(Outcome::Infra { reason }).with(result),
+            AttemptReport::Impossible { reason } => Self::bare(Outcome::Impossible { reason }),
             AttemptReport::InputLost(lost) => Self::bare(lost_inputs(&lost, declared)),
         }
     }

@@ -137,7 +137,25 @@ impl fmt::Debug for HeldRoot {
 /// Why a step has no root directory.
 #[derive(Debug, thiserror::Error)]
 #[error("the step's image cannot be had")]
-pub struct ImageFault(#[source] pub Box<dyn Error + Send + Sync>);
+pub struct ImageFault {
+    /// Whether another try would find the same, here or elsewhere, until somebody changes something.
+    pub permanent: bool,
+    /// Why not.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl ImageFault {
+    /// One that another try may find gone.
+    pub fn passing(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { permanent: false, source: source.into() }
+    }
+
+    /// One that stays.
+    pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { permanent: true, source: source.into() }
+    }
+}
 
 /// For workers that have no images: steps that need one are not run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,6 +164,6 @@ pub struct NoImages;
 #[async_trait]
 impl ImageRoots for NoImages {
     async fn root(&self, manifest: &str, _: Option<&str>) -> Result<HeldRoot, ImageFault> {
-        Err(ImageFault(format!("this worker runs no steps in images, and {manifest} is one").into()))
+        Err(ImageFault::passing(format!("this worker runs no steps in images, and {manifest} is one")))
     }
 }

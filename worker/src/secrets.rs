@@ -156,7 +156,7 @@ impl Masks {
             AttemptReport::Failed { reason, warnings, .. } => {
                 reason.iter_mut().chain(warnings).for_each(|text| self.text(text));
             }
-            AttemptReport::Infra { reason, .. } => self.text(reason),
+            AttemptReport::Infra { reason, .. } | AttemptReport::Impossible { reason } => self.text(reason),
             AttemptReport::Cancelled { .. } | AttemptReport::InputLost(_) => {}
         }
         report

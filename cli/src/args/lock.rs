@@ -18,7 +18,7 @@ pub struct LockArgs {
     /// The pipeline.
     #[command(flatten)]
     pub pipeline: PipelineArgs,
-    /// Lock for this platform; may be repeated [default: this machine's; with both, those of the file]
+    /// Lock for this platform; may be repeated [default: the pipeline's or this machine's; with both, those of the file]
     #[arg(long = "platform", value_name = "OS/ARCH")]
     pub platforms: Vec<Platform>,
     /// Look up these images again, as they are written in the pipeline, or all of them

@@ -116,6 +116,12 @@ impl Cluster {
         self.lock().list.iter().map(|server| server.url.clone()).collect()
     }
 
+    /// Its workers, as whichever coordinator answers knows them.
+    pub(crate) async fn workers(&self) -> Result<Vec<v1::WorkerStatus>, ClusterError> {
+        let ask = |channel| async move { ClusterClient::new(channel).status(v1::StatusRequest {}).await };
+        Ok(self.retried(Patience::ASKING, ask).await?.workers)
+    }
+
     /// Makes sure that somebody is there, and learns from them where the others are: the one that was named may go
     /// away.
     ///

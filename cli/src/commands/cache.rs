@@ -1,6 +1,7 @@
 //! `cullet cache`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use cullet_cache::disk::{Damaged, Stats};
 use cullet_image::{Evicted, OwnerHelper, Store, StoreStats, Verified};
@@ -31,10 +32,13 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
         CacheCommand::Gc { to } => {
             let bound = to.unwrap_or_else(|| cache.disk.bound());
             let report = cache.gc(bound)?;
+            // Whoever asks for room has no use for what may be gone on with some time.
+            let parts = clean(config)?;
             let layers = evict(config, bound)?;
             volumes::of(config).evict(bound).map_err(volumes::failed)?;
             let freed = report.bytes_before.saturating_sub(report.bytes_after)
-                + layers.bytes_before.saturating_sub(layers.bytes_after);
+                + layers.bytes_before.saturating_sub(layers.bytes_after)
+                + parts;
             let in_engine = engine_images::remove(config, Some(bound));
             format!(
                 "freed {}: {} blobs, {} results and {} layers of images; {} are left, and {} of images\n{in_engine}",
@@ -53,6 +57,7 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
         CacheCommand::Volumes { remove, .. } => volumes::remove(&volumes::of(config), remove.as_deref())?,
         CacheCommand::Clear { force } => {
             cache.clear(*force)?;
+            clean(config)?;
             evict(config, 0)?;
             volumes::of(config).evict(0).map_err(volumes::failed)?;
             let in_engine = engine_images::remove(config, None);
@@ -61,6 +66,13 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
     };
     out.write_all(text.as_bytes()).map_err(CliError::output)?;
     Ok(ExitStatus::Success)
+}
+
+/// Removes what ended processes left half done, however long ago; how many bytes of parts of blobs that was.
+fn clean(config: &Config) -> Result<u64, CliError> {
+    let helper = SubIdHelper::find();
+    let helper = helper.as_deref().map(|helper| helper as &dyn OwnerHelper);
+    Store::clean(&config.images_dir(), Duration::ZERO, helper).map_err(images)
 }
 
 fn evict(config: &Config, bound: u64) -> Result<Evicted, CliError> {

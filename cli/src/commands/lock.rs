@@ -30,7 +30,8 @@ pub(super) fn lock(args: &LockArgs, config: &Config, out: &mut dyn Write) -> Res
     };
     let file = LockFile::beside(&args.pipeline.file)?;
     let old = file.lock();
-    let wanted = wanted(&plan, &platforms(args, &old));
+    let own = plan.platform.as_ref().and_then(|platform| platform.to_string().parse().ok());
+    let wanted = wanted(&plan, &platforms(args, &old, own.unwrap_or_else(Platform::host)));
     let lookups = lookups(args, &file, &old, &wanted)?;
     let finder = Finder::new(config, &base_directory(&args.pipeline.file))?;
     let Some(found) = find(&finder, &lookups)? else {
@@ -59,11 +60,12 @@ fn count(lock: &Lock) -> String {
 }
 
 /// Those of the file, so that whoever runs this on another machine takes none away, and those of the flags. Without
-/// flags, this machine's: it is the one that is going to run the pipeline. With `--prune`, only those of the flags.
-fn platforms(args: &LockArgs, old: &Lock) -> Vec<Platform> {
+/// flags, the pipeline's `own`, which is this machine's where it says nothing: there it is going to run. With `--prune`, only
+/// those of the flags.
+fn platforms(args: &LockArgs, old: &Lock, own: Platform) -> Vec<Platform> {
     let mut platforms = args.platforms.clone();
     if platforms.is_empty() {
-        platforms.push(Platform::host());
+        platforms.push(own);
     }
     if !args.prune || args.platforms.is_empty() {
         platforms.extend(old.platforms());
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn platforms_are_kept_up_until_others_are_asked_for_alone() {
         let names = |flags: &[&str]| -> Vec<String> {
-            platforms(&args(flags), &locked()).iter().map(ToString::to_string).collect()
+            platforms(&args(flags), &locked(), Platform::host()).iter().map(ToString::to_string).collect()
         };
         let mut with_this =
             vec![Platform::host().to_string(), "linux/arm64".to_owned(), "linux/s390x".to_owned()];

@@ -14,7 +14,7 @@ use cullet_worker::{AboveFault, HeldRoot, ImageFault, LocalFiles};
 use tempfile::TempPath;
 use tokio_util::io::SyncIoBridge;
 
-use super::fetch::{Fetcher, Wanted, fault, unknown};
+use super::fetch::{Fetcher, Wanted, unknown};
 use super::in_engine::{PIPE_BYTES, described};
 
 /// Where it is noted what engines call layers, beside the notes about images.
@@ -73,7 +73,7 @@ impl Fetcher {
         ids: &[cullet_image::Digest],
     ) -> Result<Option<HeldRoot>, AboveFault> {
         let (_, image) = described(config, ids);
-        let id = engine.image(&image).await.map_err(|error| machine(fault(error)))?;
+        let id = engine.image(&image).await.map_err(|error| machine(ImageFault::passing(error)))?;
         Ok(id.map(|id| self.root_in_engine(&image, id, config)))
     }
 
@@ -99,7 +99,7 @@ impl Fetcher {
         let written = store.export_above(None, missing, &export, SyncIoBridge::new(writer));
         let (written, loaded) = futures_util::future::join(written, engine.load(reader)).await;
         if let Err(error) = self.outcome(written, loaded) {
-            tracing::debug!(error = %cullet_coordinator::resolve::describe(&*error.0), "an engine takes no part of an image");
+            tracing::debug!(error = %cullet_coordinator::resolve::describe(&*error.source), "an engine takes no part of an image");
         }
         self.known_above(engine, config, &ids).await
     }
@@ -119,7 +119,7 @@ impl Fetcher {
                 match files.link_to(&layer, false, &path) {
                     Ok(()) => made.push(Made::at(path, known)?),
                     Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => lost.push(layer),
-                    Err(error) => return Err(machine(fault(error))),
+                    Err(error) => return Err(machine(ImageFault::passing(error))),
                 }
                 if let Some(one) = made.last().filter(|_| known.is_none() && lost.is_empty()) {
                     note(&notes, &layer, &one.layer.diff_id);
@@ -127,7 +127,7 @@ impl Fetcher {
             }
             if lost.is_empty() { Ok(made) } else { Err(AboveFault::Lost(lost)) }
         });
-        found.await.map_err(|error| machine(fault(error)))?
+        found.await.map_err(|error| machine(ImageFault::passing(error)))?
     }
 
     fn noted(&self, layer: &Digest) -> Option<cullet_image::Digest> {
@@ -143,8 +143,8 @@ impl Made {
             Some(known) => Ok(known),
             None => read(&path),
         };
-        let diff_id = diff_id.map_err(|error| machine(fault(error)))?;
-        let file = TempPath::try_from_path(&path).map_err(|error| machine(fault(error)))?;
+        let diff_id = diff_id.map_err(|error| machine(ImageFault::passing(error)))?;
+        let file = TempPath::try_from_path(&path).map_err(|error| machine(ImageFault::passing(error)))?;
         Ok(Self { layer: ExportLayer { diff_id, file: path }, _file: file })
     }
 }
@@ -162,5 +162,5 @@ fn note(dir: &std::path::Path, layer: &Digest, diff_id: &cullet_image::Digest) {
 }
 
 fn machine(fault: ImageFault) -> AboveFault {
-    AboveFault::Machine(fault.0)
+    AboveFault::Machine(fault.source)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cullet_coordinator::deliverable::ImageExport;
 use cullet_coordinator::event::{Event, EventSink as _, Note};
 use cullet_coordinator::resolve::describe;
-use cullet_image::{Composed, Digest, ImageError, Platform, Reference, Resolved, resolve};
+use cullet_image::{Composed, Digest, ImageError, Platform, Reference, Resolved, resolve, resolve_manifest};
 use cullet_pipeline::plan::ImageFormat;
 
 use super::fetch::{Fetcher, pinned_reference};
@@ -58,7 +58,7 @@ impl Exporter {
         to: &Path,
     ) -> Result<(), String> {
         let below = self.below(image).await?;
-        let store = self.fetcher.store().await.map_err(|fault| describe(&*fault.0))?;
+        let store = self.fetcher.store().await.map_err(|fault| describe(&*fault.source))?;
         let composed = store.compose(&below, made, CREATED).await.map_err(|error| describe(&error))?;
         let (format, to) = (image.format, to.to_owned());
         let written = tokio::task::spawn_blocking(move || write(&composed, format, &to)).await;
@@ -77,7 +77,11 @@ impl Exporter {
             image.reference.parse().map_err(|error: cullet_image::ReferenceError| error.to_string())?;
         let reference = pinned_reference(reference.relative_to(&self.base), pinned);
         let registries = self.fetcher.registries().map_err(|error| error.to_string())?;
-        let below = resolve(&reference, &Platform::host(), &registries).await;
+        let below = match reference {
+            // A cluster's steps may have run on other machines than this one.
+            Reference::Registry(_) => resolve_manifest(&reference, &registries).await,
+            _ => resolve(&reference, &Platform::host(), &registries).await,
+        };
         let below = below.map_err(|error| {
             format!("the image {} below it cannot be had: {}", image.reference, describe(&error))
         })?;

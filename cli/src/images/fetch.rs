@@ -1,10 +1,11 @@
 //! Images fetched, checked and unpacked, once for all who want one at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
+use cullet_coordinator::event::{Event, EventSink as _, Note};
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
     Digest, HeldImage, ImageConfig, ImageError, OwnerHelper, Pick, Platform, Reference, Registries, Resolved,
@@ -16,10 +17,15 @@ use tokio::sync::{Mutex, OnceCell};
 use super::error::unusable;
 use super::helper::SubIdHelper;
 use super::in_engine::Engines;
+use super::root_error::RootError;
 use super::telling::Telling;
 use crate::commands::run::watchers::Watchers;
 use crate::config::{Config, RegistrySettings};
 use crate::error::CliError;
+use crate::ui::size;
+
+/// Images that are remembered as too large: a worker that meets more of them says it again of some.
+const MOST_TOLD: usize = 1000;
 
 /// The images of a cache directory.
 #[derive(Debug)]
@@ -35,6 +41,10 @@ pub(super) struct Fetcher {
     others: Arc<Mutex<BTreeMap<Option<(u32, u32)>, Store>>>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
+    /// What images may take, bytes.
+    bound: u64,
+    /// Those that are larger, of which that was said.
+    told: std::sync::Mutex<BTreeSet<String>>,
 }
 
 /// An image, while somebody wants it.
@@ -45,7 +55,7 @@ pub(super) struct Wanted {
     /// asked for the digest.
     pub(super) references: Vec<(String, Reference)>,
     /// Held by whoever fetches it, with the failure of the last who did.
-    fetching: Mutex<Option<ImageError>>,
+    fetching: Mutex<Option<RootError>>,
     /// How often that was tried in vain.
     failures: AtomicU64,
 }
@@ -60,26 +70,6 @@ struct Opened {
 
 /// Whose the files are that belong to this user, for an image that says nothing else.
 const ROOT: (u32, u32) = (0, 0);
-
-/// Why an image cannot be the root directory of a step, where [`ImageError`] does not know.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RootError {
-    /// The key is of another image than the one that is there now.
-    #[error(
-        "{reference} is the image {found} now, and the run was to have {pinned}, which has to be the digest of the manifest \
-         for this platform; `cullet lock --update` takes the one that is there"
-    )]
-    Changed { reference: String, pinned: Digest, found: Digest },
-    /// The disk with the images is full.
-    #[error(
-        "no space left for images in {}: free some (`cullet cache gc --to SIZE` removes what no step uses), or move the cache \
-         (CULLET_CACHE_DIR, or --data of a worker)", .dir.display()
-    )]
-    NoSpace { dir: PathBuf, source: ImageError },
-    /// Nobody said where it is.
-    #[error("nobody knows where the image {0} is")]
-    Unknown(String),
-}
 
 impl Wanted {
     pub(super) fn new(digest: Digest) -> Self {
@@ -104,6 +94,8 @@ impl Fetcher {
             store: Arc::default(),
             others: Arc::default(),
             engines: Engines::default(),
+            bound: config.cache_options().bound,
+            told: std::sync::Mutex::default(),
         }
     }
 
@@ -124,6 +116,15 @@ impl Fetcher {
         }
         self.engines.settle(&self.dir, bound);
         Ok(())
+    }
+
+    /// Removes what ended processes left half done; blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(super) fn clean(&self) -> Result<u64, ImageError> {
+        let helper = SubIdHelper::find().map(as_owners);
+        Store::clean(&self.dir, StoreOptions::default().keep_partial, helper.as_deref())
     }
 
     /// Brings the images below `bound` bytes, as far as nobody uses them, and says whether any went; blocks.
@@ -148,11 +149,12 @@ impl Fetcher {
             let (name, asked) = (user.clone(), move |name: &str| image_user(name, &layers));
             let found = tokio::task::spawn_blocking(move || asked(&name)).await;
             // Whoever cannot be found out is found by the sandbox, for which all files belong to one.
-            ranged = found.map_err(|error| ImageFault(error.into()))?.ok().flatten();
+            ranged = found.map_err(|error| ImageFault::passing(error))?.ok().flatten();
             if ranged != Some(ROOT) {
                 image = self.held(wanted, &self.store_for(ranged).await?).await?;
             }
         }
+        self.measure(wanted, &image);
         let root = ImageRoot {
             layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
             owned: *owned,
@@ -165,7 +167,8 @@ impl Fetcher {
     }
 
     async fn held(&self, wanted: &Wanted, store: &Store) -> Result<HeldImage, ImageFault> {
-        match store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
+        let held = store.held(&wanted.digest, &Platform::host()).await;
+        match held.map_err(|error| self.failure(error))? {
             Some(image) => Ok(image),
             None => self.fetch(wanted, store).await,
         }
@@ -188,6 +191,38 @@ impl Fetcher {
         Ok(store)
     }
 
+    /// Says once of an image that it is larger than all images may be together: it stays while steps are in it, and then
+    /// it goes.
+    fn measure(&self, wanted: &Wanted, image: &HeldImage) {
+        let (bytes, bound, digest) = (image.bytes(), self.bound, wanted.digest.to_string());
+        if bytes <= bound || !self.is_news(&digest) {
+            return;
+        }
+        let name = wanted.references.first().map_or(&*digest, |(name, _)| name.as_str());
+        let text = format!(
+            "the image {name} takes {} unpacked, more than the {} that images may take: what no step is in is removed, and \
+             fetched again by the next one; allow more (--cache-size)",
+            size::human(bytes),
+            size::human(bound)
+        );
+        self.watchers.clone().event(&Event::Note(Note {
+            level: "warning".to_owned(),
+            kind: Some(Note::IMAGE.to_owned()),
+            step: None,
+            text: text.clone(),
+        }));
+        // Where steps are a cluster's, nobody watches.
+        tracing::warn!("{text}");
+    }
+
+    fn is_news(&self, digest: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MOST_TOLD {
+            told.clear();
+        }
+        told.insert(digest.to_owned())
+    }
+
     /// The store, opened if nobody has done so.
     ///
     /// # Errors
@@ -200,7 +235,7 @@ impl Fetcher {
         self.store
             .get_or_try_init(|| async {
                 let helper = tokio::task::spawn_blocking(SubIdHelper::find).await;
-                let helper = helper.map_err(|error| ImageFault(error.into()))?;
+                let helper = helper.map_err(|error| ImageFault::passing(error))?;
                 let unpack = helper.as_ref().map(|helper| helper.unpacking(ROOT));
                 self.open_store(unpack, helper).await
             })
@@ -223,7 +258,7 @@ impl Fetcher {
             Ok(Opened { store: Store::open(&dir, options)?, owned, helper })
         };
         let opened = tokio::task::spawn_blocking(open).await;
-        opened.map_err(|error| ImageFault(error.into()))?.map_err(ImageFault)
+        opened.map_err(ImageFault::passing)?.map_err(ImageFault::passing)
     }
 
     /// One of several that want the same image fetches it; if that fails, it has failed for those that waited.
@@ -233,42 +268,41 @@ impl Fetcher {
         if let (Some(error), true) = (&*failed, wanted.failures.load(Ordering::Acquire) != before) {
             return Err(self.failure(error.clone()));
         }
-        if let Some(held) = store.held(&wanted.digest, &Platform::host()).await.map_err(fault)? {
+        let held = store.held(&wanted.digest, &Platform::host()).await;
+        if let Some(held) = held.map_err(|error| self.failure(error))? {
             return Ok(held);
         }
-        let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
+        let registries = self.registries().map_err(ImageFault::passing)?;
         let mut found = self.find_anywhere(wanted, store, &registries).await;
-        if matches!(&found, Err(Some(error)) if error.is_no_space()) && self.make_room().await {
+        if matches!(&found, Err(RootError::Image(error)) if error.is_no_space()) && self.make_room().await {
             found = self.find_anywhere(wanted, store, &registries).await;
         }
         let error = match found {
-            Ok(found) => return found.map_err(fault),
-            Err(Some(error)) => error,
-            Err(None) => return Err(unknown(&wanted.digest.to_string())),
+            Ok(found) => return Ok(found),
+            Err(error) => error,
         };
         *failed = Some(error.clone());
         wanted.failures.fetch_add(1, Ordering::Release);
         Err(self.failure(error))
     }
 
-    /// From wherever it is, or why it is not at the last of these places. That there is another one in one of them says
-    /// nothing of the others.
+    /// From wherever it is, or why it is at none of these places; of several reasons, one that may pass.
     async fn find_anywhere(
         &self,
         wanted: &Wanted,
         store: &Store,
         registries: &Registries,
-    ) -> Result<Result<HeldImage, RootError>, Option<ImageError>> {
-        let mut last = Err(None);
+    ) -> Result<HeldImage, RootError> {
+        let mut last = RootError::Unknown(wanted.digest.to_string());
         for (name, reference) in &wanted.references {
             let mut telling = Telling::of(name, &self.watchers);
             match one(wanted, reference, store, registries, &mut telling).await {
-                Ok(Ok(found)) => return Ok(Ok(found)),
-                Ok(Err(changed)) => last = Ok(Err(changed)),
-                Err(error) => last = Err(Some(error)),
+                Ok(found) => return Ok(found),
+                Err(error) if last.is_permanent() => last = error,
+                Err(_) => {}
             }
         }
-        last
+        Err(last)
     }
 
     /// Removes every image that nobody uses; says whether there was one.
@@ -279,11 +313,14 @@ impl Fetcher {
     }
 
     /// What is to be done is known of a full disk.
-    pub(super) fn failure(&self, error: ImageError) -> ImageFault {
-        if error.is_no_space() {
-            return fault(RootError::NoSpace { dir: self.dir.clone(), source: error });
-        }
-        fault(error)
+    pub(super) fn failure(&self, error: impl Into<RootError>) -> ImageFault {
+        let error = match error.into() {
+            RootError::Image(source) if source.is_no_space() => {
+                RootError::NoSpace { dir: self.dir.clone(), source }
+            }
+            error => error,
+        };
+        ImageFault { permanent: error.is_permanent(), source: error.into() }
     }
 
     /// A client costs more than a run that the cache answers.
@@ -308,13 +345,10 @@ async fn one(
     store: &Store,
     registries: &Registries,
     telling: &mut Telling<'_>,
-) -> Result<Result<HeldImage, RootError>, ImageError> {
-    let image = match resolved(wanted, reference, registries, telling).await? {
-        Ok(image) => image,
-        Err(error) => return Ok(Err(error)),
-    };
+) -> Result<HeldImage, RootError> {
+    let image = resolved(wanted, reference, registries, telling).await?;
     telling.begins(store.progress(&image));
-    telling.during(store.take(&image), Some((store, &image))).await.map(Ok)
+    Ok(telling.during(store.take(&image), Some((store, &image))).await?)
 }
 
 /// The image as it is there, if that is the one that is meant.
@@ -323,23 +357,19 @@ pub(super) async fn resolved(
     reference: &Reference,
     registries: &Registries,
     telling: &mut Telling<'_>,
-) -> Result<Result<Resolved, RootError>, ImageError> {
+) -> Result<Resolved, RootError> {
     let image = telling.during(resolve(reference, &Platform::host(), registries), None).await?;
     let (found, pinned) = (image.manifest_digest, wanted.digest);
     if found != pinned {
         let reference = reference.to_string();
-        return Ok(Err(RootError::Changed { reference, pinned, found }));
+        return Err(RootError::Changed { reference, pinned, found });
     }
-    Ok(Ok(image))
+    Ok(image)
 }
 
 /// Nobody knows of such an image.
 pub(super) fn unknown(manifest: &str) -> ImageFault {
-    fault(RootError::Unknown(manifest.to_owned()))
-}
-
-pub(super) fn fault(error: impl std::error::Error + Send + Sync + 'static) -> ImageFault {
-    ImageFault(Box::new(error))
+    ImageFault::permanent(RootError::Unknown(manifest.to_owned()))
 }
 
 /// A tag may have moved since it was pinned; the digest says which image is meant.

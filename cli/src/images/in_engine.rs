@@ -10,7 +10,7 @@ use cullet_worker::docker::{Engine, EngineError, EngineImage};
 use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
 use tokio_util::io::SyncIoBridge;
 
-use super::fetch::{Fetcher, Wanted, fault, program, resolved, unknown};
+use super::fetch::{Fetcher, Wanted, program, resolved, unknown};
 use super::telling::Telling;
 
 /// What has to do with engines.
@@ -51,10 +51,11 @@ impl Fetcher {
     pub(super) async fn in_engine(&self, wanted: &Wanted, engine: &Engine) -> Result<HeldRoot, ImageFault> {
         let _ = self.engines.used.set(engine.clone());
         let store = self.store().await?;
-        let known = store.configuration(&wanted.digest, &Platform::host()).await.map_err(fault)?;
+        let known = store.configuration(&wanted.digest, &Platform::host()).await;
+        let known = known.map_err(|error| self.failure(error))?;
         if let Some(config) = known {
             let (_, image) = described(&config, &[]);
-            if let Some(id) = engine.image(&image).await.map_err(fault)? {
+            if let Some(id) = engine.image(&image).await.map_err(ImageFault::passing)? {
                 return Ok(self.root_in_engine(&image, id, &config));
             }
         }
@@ -82,16 +83,12 @@ impl Fetcher {
         above: &[ExportLayer],
     ) -> Result<HeldRoot, ImageFault> {
         let above_ids: Vec<Digest> = above.iter().map(|layer| layer.diff_id).collect();
-        let registries = self.registries().map_err(|error| ImageFault(error.into()))?;
+        let registries = self.registries().map_err(ImageFault::passing)?;
         let mut last = None;
         for (name, reference) in &wanted.references {
             let mut telling = Telling::of(name, &self.watchers);
             let image = match resolved(wanted, reference, &registries, &mut telling).await {
-                Ok(Ok(image)) => image,
-                Ok(Err(changed)) => {
-                    last = Some(fault(changed));
-                    continue;
-                }
+                Ok(image) => image,
                 Err(error) => {
                     last = Some(self.failure(error));
                     continue;
@@ -99,7 +96,7 @@ impl Fetcher {
             };
             let (export, known) = described(&image.config, &above_ids);
             // Whoever held the lock may have put it there.
-            if let Some(id) = engine.image(&known).await.map_err(fault)? {
+            if let Some(id) = engine.image(&known).await.map_err(ImageFault::passing)? {
                 store.keep_documents(&image).await.map_err(|error| self.failure(error))?;
                 return Ok(self.root_in_engine(&known, id, &image.config));
             }
@@ -111,7 +108,11 @@ impl Fetcher {
             let (exported, loaded) = telling.during(both, Some((store, &image))).await;
             self.outcome(exported, loaded)?;
             store.keep_documents(&image).await.map_err(|error| self.failure(error))?;
-            let id = engine.image(&known).await.map_err(fault)?.ok_or_else(|| fault(Vanished))?;
+            let id = engine
+                .image(&known)
+                .await
+                .map_err(ImageFault::passing)?
+                .ok_or_else(|| ImageFault::passing(Vanished))?;
             return Ok(self.root_in_engine(&known, id, &image.config));
         }
         Err(last.unwrap_or_else(|| unknown(&wanted.digest.to_string())))
@@ -125,8 +126,8 @@ impl Fetcher {
         loaded: Result<(), EngineError>,
     ) -> Result<(), ImageFault> {
         match (exported, loaded) {
-            (Ok(()), loaded) => loaded.map_err(fault),
-            (Err(error), Err(broken)) if is_broken_pipe(&error) => Err(fault(broken)),
+            (Ok(()), loaded) => loaded.map_err(ImageFault::passing),
+            (Err(error), Err(broken)) if is_broken_pipe(&error) => Err(ImageFault::passing(broken)),
             (Err(error), _) => Err(self.failure(error)),
         }
     }

@@ -30,9 +30,9 @@ impl Fetcher {
     ) -> Result<HeldLayer, LayerFault> {
         let machine = |error: ImageError| {
             let fault = self.failure(error);
-            LayerFault::Machine(fault.0)
+            LayerFault::Machine(fault.source)
         };
-        let store = self.store_for(ranged).await.map_err(|fault| LayerFault::Machine(fault.0))?;
+        let store = self.store_for(ranged).await.map_err(|fault| LayerFault::Machine(fault.source))?;
         let name = layer.hash_hex();
         let mut made = store.made_layer(&name, archive(*layer, Arc::clone(&files))).await;
         if matches!(&made, Err(error) if error.is_no_space()) && self.make_room().await {

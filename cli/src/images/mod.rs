@@ -14,6 +14,7 @@ mod layers;
 mod lock;
 mod on_worker;
 mod pinned;
+mod root_error;
 mod roots;
 mod telling;
 

@@ -14,7 +14,7 @@ use cullet_worker::{
     LocalFiles, RootUpper,
 };
 
-use super::fetch::{Fetcher, Wanted, fault, unknown};
+use super::fetch::{Fetcher, Wanted, unknown};
 use super::layers::{capture, capture_engine};
 use crate::config::Config;
 
@@ -25,8 +25,11 @@ pub(crate) struct WorkerImages {
     /// Where steps run in containers.
     engine: OnceLock<Engine>,
     /// By digest and reference, while attempts wait for them: no more than attempts run at once.
-    wanted: Mutex<HashMap<(String, String), Arc<Wanted>>>,
+    wanted: Mutex<HashMap<Name, Arc<Wanted>>>,
 }
+
+/// The digest of a manifest, and where that can be had, if a coordinator said it.
+type Name = (String, Option<String>);
 
 /// A coordinator names an image that no worker can have.
 #[derive(Debug, thiserror::Error)]
@@ -53,20 +56,32 @@ impl WorkerImages {
         self.fetcher.evict(bound)
     }
 
+    /// Removes what an earlier worker left half done when it was killed. Parts of blobs stay for a day: whoever wants that
+    /// image again goes on with them. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(crate) fn clean(&self) -> Result<(), ImageError> {
+        self.fetcher.clean().map(drop)
+    }
+
     /// One for all who want the same one now.
-    fn wanted(&self, manifest: &str, reference: &str) -> Result<Arc<Wanted>, ImageFault> {
+    fn wanted(&self, manifest: &str, reference: Option<&str>) -> Result<Arc<Wanted>, ImageFault> {
         let digest = manifest.parse().map_err(|_| unknown(manifest))?;
-        let place = reference.parse::<Reference>().map_err(fault)?;
-        if !matches!(place, Reference::Registry(_)) {
-            return Err(fault(Elsewhere(reference.to_owned())));
+        let place = reference.map(str::parse::<Reference>).transpose().map_err(ImageFault::permanent)?;
+        if let (Some(text), Some(Reference::Layout { .. } | Reference::Archive { .. })) = (reference, &place)
+        {
+            return Err(ImageFault::permanent(Elsewhere(text.to_owned())));
         }
         let mut all = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, wanted| Arc::strong_count(wanted) > 1);
-        let entry = all.entry((manifest.to_owned(), reference.to_owned()));
+        let entry = all.entry((manifest.to_owned(), reference.map(str::to_owned)));
         let wanted = entry.or_insert_with(|| {
             let mut wanted = Wanted::new(digest);
-            // Files are refused above.
-            wanted.is_at(reference.to_owned(), place.relative_to(Path::new("")));
+            if let (Some(text), Some(place)) = (reference, place) {
+                // Files are refused above.
+                wanted.is_at(text.to_owned(), place.relative_to(Path::new("")));
+            }
             Arc::new(wanted)
         });
         Ok(Arc::clone(wanted))
@@ -76,7 +91,7 @@ impl WorkerImages {
 #[async_trait]
 impl ImageRoots for WorkerImages {
     async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault> {
-        let reference = reference.ok_or_else(|| unknown(manifest))?;
+        // A coordinator that names none is of another version than this worker. What is here already can be had all the same.
         let wanted = self.wanted(manifest, reference)?;
         let began = Instant::now();
         let root = match self.engine.get() {
@@ -110,7 +125,7 @@ impl ImageRoots for WorkerImages {
         layers: &[Digest],
         files: Arc<dyn LocalFiles>,
     ) -> Result<HeldRoot, AboveFault> {
-        let machine = |fault: ImageFault| AboveFault::Machine(fault.0);
+        let machine = |fault: ImageFault| AboveFault::Machine(fault.source);
         let engine = self.engine.get().ok_or_else(|| machine(unknown(manifest)))?;
         let reference = reference.ok_or_else(|| machine(unknown(manifest)))?;
         let wanted = self.wanted(manifest, reference).map_err(machine)?;
@@ -128,3 +143,38 @@ impl ImageRoots for WorkerImages {
 
 /// What is there already takes less.
 const WORTH_TELLING_MS: u128 = 500;
+
+#[cfg(test)]
+mod tests {
+    use cullet_image::layer::WriteOptions;
+    use cullet_image::{ImageConfig, LayoutWriter, Platform, Registries, RegistryOptions, resolve};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_image_whose_place_nobody_says_can_be_had_where_it_is_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let variable = |name: &str| (name == "CULLET_CACHE_DIR").then(|| dir.path().display().to_string());
+        let config = Config::from_sources(&crate::args::GlobalArgs::default(), &variable).unwrap();
+        let writer = LayoutWriter::new(&dir.path().join("app")).unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let (layer, _) = writer.add_layer(tree.path(), &WriteOptions::default()).unwrap();
+        let json = format!(
+            r#"{{"os":"linux","architecture":"{}","rootfs":{{"type":"layers","diff_ids":[]}}}}"#,
+            Platform::host().architecture
+        );
+        let app = ImageConfig::read(json.as_bytes(), "test").unwrap();
+        let manifest = writer.add_image(&app, &[layer], None).unwrap().digest.to_string();
+
+        let images = WorkerImages::new(&config);
+        let fault = images.root(&manifest, None).await.unwrap_err();
+        assert!(fault.permanent && fault.source.to_string().starts_with("nobody said where"), "{fault:?}");
+        let elsewhere = images.root(&manifest, Some("oci-layout:app")).await.unwrap_err();
+        assert!(elsewhere.permanent && elsewhere.source.to_string().contains("push it to a registry"));
+        let reference = format!("oci-layout:{}", dir.path().join("app").display()).parse().unwrap();
+        let registries = Registries::new(RegistryOptions::default()).unwrap();
+        let found = resolve(&reference, &Platform::host(), &registries).await.unwrap();
+        drop(images.fetcher.store().await.unwrap().take(&found).await.unwrap());
+        assert_eq!(images.root(&manifest, None).await.unwrap().root.layers.len(), 1);
+    }
+}

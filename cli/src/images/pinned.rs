@@ -19,23 +19,26 @@ use crate::ui::clean;
 pub(crate) struct Pinned {
     known: BTreeMap<String, String>,
     missing: Vec<Wanted>,
+    /// What they are for.
+    pub(crate) platform: Platform,
     /// What files and directories are relative to.
     base: PathBuf,
 }
 
 impl Pinned {
-    /// What `cullet.lock` says of the plan of a pipeline file. Without images, it is not looked at.
+    /// What `cullet.lock` says of the plan of a pipeline file, for a platform. Without images, it is not looked at.
     ///
     /// # Errors
     /// The lock cannot be read; or with `locked`, it lacks something.
-    pub(crate) fn of(plan: &Plan, file: &Path, locked: bool) -> Result<Self, CliError> {
+    pub(crate) fn of(plan: &Plan, platform: Platform, file: &Path, locked: bool) -> Result<Self, CliError> {
         let (known, missing, base) = (BTreeMap::new(), Vec::new(), base_directory(file));
-        let mut pinned = Self { known, missing, base };
+        let mut pinned = Self { known, missing, platform, base };
         let images = plan.step_images();
         if images.is_empty() {
             return Ok(pinned);
         }
-        let (file, platform) = (LockFile::beside(file)?, Platform::host());
+        let file = LockFile::beside(file)?;
+        let platform = pinned.platform.clone();
         let lock = file.lock();
         for reference in images.into_keys().map(str::to_owned) {
             match lock.get(&reference, &platform) {
@@ -58,7 +61,7 @@ impl Pinned {
     /// # Errors
     /// Something cannot be found.
     pub(crate) fn resolve(self, config: &Config) -> Result<Images, CliError> {
-        let Self { mut known, missing, base } = self;
+        let Self { mut known, missing, base, platform: _ } = self;
         if !missing.is_empty() {
             let finder = Finder::new(config, &base)?;
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -115,18 +118,18 @@ mod tests {
         lock.set("a/b:1", &Platform::host(), locked);
         LockFile::beside(&pipeline).unwrap().replace(&lock).unwrap();
 
-        let refused = Pinned::of(&plan, &pipeline, true).unwrap_err();
+        let refused = Pinned::of(&plan, Platform::host(), &pipeline, true).unwrap_err();
         assert!(refused.to_string().ends_with(" of oci-layout:app"), "{refused}");
-        let images = Pinned::of(&plan, &pipeline, false).unwrap().resolve(&config).unwrap();
+        let images = Pinned::of(&plan, Platform::host(), &pipeline, false).unwrap().resolve(&config).unwrap();
         images.check(&plan).unwrap();
         assert_eq!(images.digest("oci-layout:app"), Some(&*found.to_string()));
         assert_eq!(images.digest("a/b:1"), Some(&*locked.to_string()));
 
         // What is locked need not be there: its steps may all be in the cache.
         std::fs::remove_dir_all(dir.path().join("app")).unwrap();
-        assert!(Pinned::of(&plan, &pipeline, false).unwrap().resolve(&config).is_err());
+        assert!(Pinned::of(&plan, Platform::host(), &pipeline, false).unwrap().resolve(&config).is_err());
         lock.set("oci-layout:app", &Platform::host(), found);
         LockFile::beside(&pipeline).unwrap().replace(&lock).unwrap();
-        assert!(Pinned::of(&plan, &pipeline, true).unwrap().resolve(&config).is_ok());
+        assert!(Pinned::of(&plan, Platform::host(), &pipeline, true).unwrap().resolve(&config).is_ok());
     }
 }

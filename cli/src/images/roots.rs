@@ -75,7 +75,8 @@ impl LocalImages {
         engine: &Engine,
         files: Arc<dyn LocalFiles>,
     ) -> Result<HeldRoot, AboveFault> {
-        let wanted = self.wanted.get(manifest).ok_or_else(|| AboveFault::Machine(unknown(manifest).0))?;
+        let wanted =
+            self.wanted.get(manifest).ok_or_else(|| AboveFault::Machine(unknown(manifest).source))?;
         self.fetcher.above(wanted, engine, layers, files).await
     }
 

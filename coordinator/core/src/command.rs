@@ -223,4 +223,11 @@ pub enum AttemptOutcome {
         /// are lost.
         inputs: Box<[u16]>,
     },
+    /// It could not be started, and no machine could start it until somebody changes something: its image is refused to
+    /// whoever asks, for one. It is not tried again. Identical steps that wait for it try for themselves: what it lacks is
+    /// not in the key, and they may have it.
+    Impossible {
+        /// For people.
+        reason: Box<str>,
+    },
 }

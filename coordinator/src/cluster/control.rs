@@ -208,6 +208,12 @@ fn describe(node: &Node, status: &mut v1::StatusResponse) {
         used_cpu_millis: worker.used_cpu_millis,
         used_memory_bytes: worker.used_memory_bytes,
         running: u32::try_from(worker.running).unwrap_or(u32::MAX),
+        labels: worker
+            .spec
+            .labels
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect(),
     });
     status.workers = workers.collect();
 }

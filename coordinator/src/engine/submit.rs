@@ -8,12 +8,14 @@ use cullet_core::spec::RunSpec;
 use cullet_core::{LogCommand, Refusal, RunId};
 use cullet_digest::{Digest, Directory, TreeRef};
 use cullet_pipeline::Plan;
+use cullet_pipeline::plan::Platform;
 
 use super::{FUNCTION, Leading, Lost, Outcome};
 use crate::raft::EncodedCommand;
 use crate::request::{BadRequest, Request, Submitted, parts};
 use crate::resolve::describe;
 use crate::submission::Submission;
+use crate::template::Machine;
 
 /// Why a run was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,11 @@ pub(crate) enum SubmitError {
         "no worker is in the cluster right now, so it is not known on which kind of machine its steps would run: start one"
     )]
     NoWorker,
+    /// There are workers, and none is of this kind.
+    #[error(
+        "no worker of the cluster is for {0}, which the run has to have: start one, or have another `platform` in the pipeline"
+    )]
+    NoWorkerFor(Platform),
     /// The store cannot be used.
     #[error("the store of the cluster cannot be used: {}", describe(.0))]
     Store(#[from] StoreError),
@@ -102,14 +109,17 @@ impl Leading {
             return Err(SubmitError::Forgotten { run });
         }
         let _memory = self.intake.reserve(request.pipeline.len()).await.ok_or(SubmitError::Busy)?;
-        let machine = self.read(|state| crate::machines::choose(state, &request.host_image));
-        let submitted = Arc::new(Submitted { request, machine: machine.ok_or(SubmitError::NoWorker)? });
+        let request = Arc::new(request);
+        let plan = planned(&request).await?;
+        let machine = self.machine(&request, &plan)?;
+        let request = Arc::unwrap_or_clone(request);
+        let submitted = Arc::new(Submitted { request, machine });
         let stored = submitted.encode();
         let digest = FUNCTION.digest(&stored);
         // What is planned in vain is stored in vain; almost nothing is.
         let storing = async { Ok(self.parts.blobs.put(&digest, Blob::from(stored)).await?) };
         let ((), Submission { mut spec, templates }) =
-            futures_util::future::try_join(storing, self.divided(&submitted)).await?;
+            futures_util::future::try_join(storing, self.divided(&submitted, plan)).await?;
         spec.submission = Some(digest);
         let command = self.encoded(run, spec, submitted.request.is_small()).await?;
         // Its first steps are looked up before this returns.
@@ -151,12 +161,22 @@ impl Leading {
         }
     }
 
-    /// Plans what was submitted.
-    async fn divided(&self, submitted: &Arc<Submitted>) -> Result<Submission, SubmitError> {
+    /// The kind of machine that a run gets.
+    fn machine(&self, request: &Request, plan: &Plan) -> Result<Machine, SubmitError> {
+        let platform = request.platform(plan)?;
+        let chosen = self.read(|state| {
+            let machine = crate::machines::choose(state, &request.host_image, platform);
+            machine.ok_or_else(|| crate::machines::choose(state, "", None).is_some())
+        });
+        chosen.map_err(|others| match platform.filter(|_| others) {
+            Some(platform) => SubmitError::NoWorkerFor(platform.clone()),
+            None => SubmitError::NoWorker,
+        })
+    }
+
+    /// Divides what was planned.
+    async fn divided(&self, submitted: &Arc<Submitted>, plan: Plan) -> Result<Submission, SubmitError> {
         let small = submitted.request.is_small();
-        let planning = Arc::clone(submitted);
-        let plan = offloaded(small, move || planning.request.plan()).await??;
-        submitted.request.refuse_local_images(&plan)?;
         let trees = self.trees(&plan, &submitted.request).await?;
         let dividing = Arc::clone(submitted);
         let divide = move || {
@@ -183,6 +203,14 @@ impl Leading {
         }
         Ok(trees)
     }
+}
+
+/// Plans what was submitted.
+async fn planned(request: &Arc<Request>) -> Result<Plan, SubmitError> {
+    let planning = Arc::clone(request);
+    let plan = offloaded(request.is_small(), move || planning.plan()).await??;
+    request.refuse_local_images(&plan)?;
+    Ok(plan)
 }
 
 /// The largest submission, in bytes as the log has it: half of what a message between coordinators holds.

@@ -160,7 +160,7 @@ impl Metrics {
             AttemptOutcome::Failed { .. } => "failed",
             AttemptOutcome::TimedOut => "timed_out",
             AttemptOutcome::Cancelled => "cancelled",
-            AttemptOutcome::Infra { .. } => "infra_failed",
+            AttemptOutcome::Infra { .. } | AttemptOutcome::Impossible { .. } => "infra_failed",
             AttemptOutcome::InputLost { .. } => "input_lost",
         };
         self.attempts_finished.get_or_create(&[("outcome", outcome)]).clone()

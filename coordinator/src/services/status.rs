@@ -29,7 +29,9 @@ impl From<SubmitError> for Status {
                 Self::invalid_argument(text)
             }
             SubmitError::Busy => again(Code::ResourceExhausted, text, BUSY),
-            SubmitError::NoWorker => again(Code::Unavailable, text, WORKER_MAY_COME),
+            SubmitError::NoWorker | SubmitError::NoWorkerFor(_) => {
+                again(Code::Unavailable, text, WORKER_MAY_COME)
+            }
             SubmitError::Store(_) | SubmitError::Lost(_) => Self::unavailable(text),
             SubmitError::Planning => Self::internal(text),
         }

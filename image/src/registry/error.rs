@@ -147,7 +147,7 @@ impl RegistryProblem {
     }
 
     /// Whether the same request may have another answer soon.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Limited { .. } | Self::Unreachable { .. } | Self::Cut { .. } | Self::Slow { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),

@@ -83,6 +83,11 @@ impl Repository {
         Self { http, tokens, options, endpoints, name }
     }
 
+    /// The registry itself, whichever mirrors it has.
+    pub(crate) fn registry(&self) -> &str {
+        self.endpoints.last().map_or("", |endpoint| endpoint.name.as_str())
+    }
+
     #[cfg(test)]
     pub(super) fn bases(&self) -> Vec<String> {
         self.endpoints.iter().map(|endpoint| endpoint.base.clone()).collect()

@@ -16,21 +16,27 @@ pub(super) fn leftovers(
     dir: &Path,
     keep_partial: Duration,
     helper: Option<&dyn OwnerHelper>,
-) -> Result<(), ImageError> {
+) -> Result<u64, ImageError> {
+    let mut bytes = 0;
     for place in ["unpacking", "partial"] {
         let place = dir.join(place);
-        let entries = fs::read_dir(&place).map_err(|error| ImageError::io("list", &place, error))?;
+        let entries = match fs::read_dir(&place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(|error| ImageError::io("list", &place, error))?,
+        };
         for entry in entries {
             let entry = entry.map_err(|error| ImageError::io("list", &place, error))?;
             let Some(_lock) = Lock::take(&dir.join("locks").join(entry.file_name()))? else { continue };
-            let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > keep_partial);
-            let is_tree = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_tree || entry.metadata().and_then(|stat| stat.modified()).is_ok_and(old) {
+            let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age >= keep_partial);
+            // One that is gone was finished meanwhile.
+            let Ok(stat) = entry.metadata() else { continue };
+            if stat.is_dir() || stat.modified().is_ok_and(old) {
                 remove(&entry.path(), helper)?;
+                bytes += if stat.is_dir() { 0 } else { stat.len() };
             }
         }
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Removes a tree or a file, also directories that a layer says nobody may enter; no link is followed. What belongs to

@@ -20,6 +20,13 @@ pub struct HeldImage {
     _holds: Holding,
 }
 
+impl HeldImage {
+    /// About what its layers take of the disk.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.bytes).sum()
+    }
+}
+
 type Holding = Vec<Arc<Hold>>;
 
 /// Keeps the blobs of an image where they are until it is dropped.

@@ -26,6 +26,7 @@ mod helper;
 mod hold;
 mod lock;
 mod made;
+mod permits;
 mod progress;
 mod tree;
 
@@ -60,7 +61,7 @@ pub struct StoreOptions {
     pub unpack: UnpackOptions,
     /// Who does what takes the owners of layers, where this process may not.
     pub helper: Option<Arc<dyn OwnerHelper>>,
-    /// How many layers are fetched at once, of all images.
+    /// How many layers are fetched at once from each registry, of all images.
     pub downloads: usize,
     /// How many are unpacked at once.
     pub unpacks: usize,
@@ -96,7 +97,7 @@ pub struct Store {
 struct Shared {
     dir: PathBuf,
     options: StoreOptions,
-    downloads: Semaphore,
+    downloads: permits::Permits,
     unpacks: Semaphore,
     blobs: Flights<PathBuf>,
     layers: Flights<StoredLayer>,
@@ -114,6 +115,8 @@ pub struct StoredLayer {
     pub tree: PathBuf,
     /// What is not in it as the image has it.
     pub notes: Notes,
+    /// Of the uncompressed archive, which is about what the tree takes of the disk; 0 where that is not known.
+    pub bytes: u64,
 }
 
 impl Store {
@@ -136,7 +139,7 @@ impl Store {
         clean::leftovers(dir, options.keep_partial, options.helper.as_deref())?;
         let shared = Shared {
             dir: dir.to_owned(),
-            downloads: Semaphore::new(options.downloads.max(1)),
+            downloads: permits::Permits::new(options.downloads),
             unpacks: Semaphore::new(options.unpacks.max(1)),
             blobs: Flights::default(),
             layers: Flights::default(),
@@ -146,6 +149,19 @@ impl Store {
             options,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Removes from a directory, which need not be there, what ended processes left half done: layers, and parts of blobs that
+    /// nobody went on with for so long. Says how many bytes of parts went. Blocking.
+    ///
+    /// # Errors
+    /// [`ImageError::Io`].
+    pub fn clean(
+        dir: &Path,
+        keep_partial: Duration,
+        helper: Option<&dyn OwnerHelper>,
+    ) -> Result<u64, ImageError> {
+        clean::leftovers(dir, keep_partial, helper)
     }
 
     /// All layers of an image, the lowest first; those that are missing are fetched and unpacked side by side. Its
@@ -225,7 +241,7 @@ impl Store {
         let key = (blob.digest, blob.digest, image.source.key());
         let work = async move {
             let hex = blob.digest.hex();
-            let _permit = shared.downloads.acquire().await;
+            let _permit = shared.downloads.take(repository.registry()).await;
             let lock = shared.lock(&hex).await?;
             if is_stored(&path, &blob).await {
                 return Ok(path);

@@ -35,7 +35,7 @@ const NOTES: &str = "notes";
 
 /// What is known of a layer beside its files.
 #[derive(Default, Serialize, Deserialize)]
-struct About {
+pub(super) struct About {
     notes: Notes,
     /// In which boot of the machine it was unpacked.
     boot: Option<String>,
@@ -58,11 +58,11 @@ pub(super) fn bytes(path: &Path) -> u64 {
 /// The layer of that name, if it is there and whole. Blocking.
 pub(super) fn read(path: &Path, diff_id: Digest) -> Result<Option<StoredLayer>, ImageError> {
     let found = look(path)?;
-    Ok(found.map(|notes| StoredLayer { diff_id, tree: path.join(TREE), notes }))
+    Ok(found.map(|About { notes, bytes, .. }| StoredLayer { diff_id, tree: path.join(TREE), notes, bytes }))
 }
 
 /// What is known of a layer, if it is there and whole. Blocking.
-pub(super) fn look(path: &Path) -> Result<Option<Notes>, ImageError> {
+pub(super) fn look(path: &Path) -> Result<Option<About>, ImageError> {
     let notes = match fs::read(path.join(NOTES)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         notes => notes.map_err(|error| ImageError::io("read", path.join(NOTES), error))?,
@@ -72,7 +72,7 @@ pub(super) fn look(path: &Path) -> Result<Option<Notes>, ImageError> {
     if !durable::is_whole(path, about.boot.as_deref()) {
         return Ok(None);
     }
-    Ok(Some(about.notes))
+    Ok(Some(about))
 }
 
 /// Tells the thread that unpacks when nobody waits for it any more.
@@ -115,10 +115,10 @@ impl Shared {
                 // What is left is removed when the store is opened, if it cannot be now.
                 drop(remove(&working, helper));
             }
-            let notes = made?;
+            let About { notes, bytes, .. } = made?;
             publish(&working, &path, helper)?;
             syncing.add(&path);
-            Ok(StoredLayer { diff_id: layer.diff_id, tree: path.join(TREE), notes })
+            Ok(StoredLayer { diff_id: layer.diff_id, tree: path.join(TREE), notes, bytes })
         })
         .await
     }
@@ -131,7 +131,7 @@ fn make(
     (working, options): (&Path, &UnpackOptions),
     helper: Option<&dyn OwnerHelper>,
     cancelled: &AtomicBool,
-) -> Result<Notes, ImageError> {
+) -> Result<About, ImageError> {
     let tree = working.join(TREE);
     fs::create_dir_all(&tree).map_err(|error| ImageError::io("make", &tree, error))?;
     let id = LayerId { digest: layer.blob.digest, size: layer.blob.size, diff_id: layer.diff_id };
@@ -147,12 +147,12 @@ fn make(
 }
 
 /// Writes down what is known of a layer, which is whole then.
-pub(super) fn describe(working: &Path, unpacked: Unpacked) -> Result<Notes, ImageError> {
+pub(super) fn describe(working: &Path, unpacked: Unpacked) -> Result<About, ImageError> {
     let about = About { notes: unpacked.notes, boot: durable::boot(), bytes: unpacked.bytes };
     let path = working.join(NOTES);
     let json = serde_json::to_vec(&about).unwrap_or_default();
     fs::write(&path, json).map_err(|error| ImageError::io("write", &path, error))?;
-    Ok(about.notes)
+    Ok(about)
 }
 
 /// Gives the layer its name.

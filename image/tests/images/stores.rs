@@ -197,3 +197,63 @@ async fn what_a_power_cut_may_have_left_is_unpacked_again() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_stands_still_holds_up_no_other() {
+    let ((slow, _), (quick, _)) = (Made::image("1", SIZE), Made::image("1", SIZE - 1));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let standing = Stub::new(&slow.layout(), move |request, _| {
+        if LARGEST.get().is_some_and(|digest| request.path.ends_with(&digest.to_string())) {
+            // Until the sender is gone.
+            let _gone = released.lock().unwrap().recv();
+        }
+        Fault::None
+    });
+    let standing_image = find(&standing.reference(":1"), "linux/amd64").await.unwrap();
+    LARGEST.set(standing_image.layers[1].blob.digest).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), StoreOptions { downloads: 1, ..StoreOptions::default() }).unwrap();
+    let waiting = tokio::spawn({
+        let (store, image) = (store.clone(), standing_image.clone());
+        async move { store.pull(&image).await }
+    });
+    let path = format!("/blobs/{}", standing_image.layers[1].blob.digest);
+    let asked = || standing.requests().iter().any(|request| request.path.ends_with(&path));
+    while !asked() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The only download of the first registry is under way, and gets nowhere.
+    let other = Stub::new(&quick.layout(), |_, _| Fault::None);
+    let image = find(&other.reference(":1"), "linux/amd64").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), store.pull(&image)).await.unwrap().unwrap();
+    assert!(!waiting.is_finished());
+    drop(release);
+    waiting.await.unwrap().unwrap();
+}
+
+/// The layer that is not sent.
+static LARGEST: std::sync::OnceLock<cullet_image::Digest> = std::sync::OnceLock::new();
+
+#[tokio::test]
+async fn what_ended_processes_left_is_removed_and_what_is_worked_on_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_eq!(Store::clean(&dir.path().join("nothing"), day, None).unwrap(), 0);
+    let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let leave = || {
+        std::fs::create_dir_all(dir.path().join("unpacking/trusted-00/tree/a")).unwrap();
+        std::fs::write(dir.path().join("partial/00"), vec![0; 1000]).unwrap();
+        std::fs::write(dir.path().join("partial/01"), vec![0; 10]).unwrap();
+    };
+    leave();
+    let lock = std::fs::File::create(dir.path().join("locks/01")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(Store::clean(dir.path(), day, None).unwrap(), 0);
+    assert_eq!(names(&dir.path().join("partial")), ["00", "01"], "somebody may go on with them");
+    assert_eq!(names(&dir.path().join("unpacking")), [""; 0]);
+    leave();
+    assert_eq!(Store::clean(dir.path(), Duration::ZERO, None).unwrap(), 1000);
+    assert_eq!(names(&dir.path().join("partial")), ["01"], "somebody works on it");
+    drop(store);
+}

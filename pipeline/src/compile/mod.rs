@@ -77,6 +77,7 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let sources = Sources::new(cx, document.sources, &params);
     let steps = Steps::new(cx, document.steps);
     let epoch = document.source_date_epoch.and_then(|field| field.value.get(cx, &params));
+    let platform = document.platform.and_then(|field| field.value.get(cx, &params));
     let (roots, shared) = (Roots::new(&steps), Shared::new(epoch));
     let named = document.name.is_some();
     let (edges, bytes) = (Cell::new(0), Cell::new(0));
@@ -90,6 +91,7 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     if let Some(outputs) = document.outputs {
         plan.outputs = compiler.run_outputs(&outputs.value, &index_of);
     }
+    plan.platform = platform;
     if keep {
         compiler.sources.keep_used(&mut plan);
         plan.images = compiler.images.references();

@@ -65,7 +65,8 @@ impl<'a> Compiler<'a> {
         steps.iter_mut().for_each(|step| place(step, &index_of));
         steps.shrink_to_fit();
         let (name, images) = ("pipeline".to_owned(), Vec::new());
-        (Plan { name, sources: Vec::new(), steps, outputs: Vec::new(), images }, index_of)
+        let plan = Plan { name, sources: Vec::new(), steps, outputs: Vec::new(), images, platform: None };
+        (plan, index_of)
     }
 }
 

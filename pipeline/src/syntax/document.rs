@@ -1,6 +1,6 @@
 //! The file itself.
 
-use super::words::Title;
+use super::words::{PlatformText, Title};
 use super::{Deferred, ImageDef, ParamDef, RunOutputDef, SourceDef, StepDef, Version};
 use crate::decode::{Lazy, Named, object};
 use crate::scalar::Seconds;
@@ -21,6 +21,9 @@ object! {
         /// What steps take for the current time if they want their results to be the same each time: the variable
         /// `SOURCE_DATE_EPOCH` of every step that does not declare it, in seconds since 1970. Default: not set.
         source_date_epoch: Lazy<'a, Seconds>,
+        /// What all steps run on, and what their images are for: `linux/ARCHITECTURE`, in the words of images. Default:
+        /// this machine's or, on a cluster, that of its workers.
+        platform: Lazy<'a, PlatformText>,
         /// The steps by name.
         steps: Named<'a, Deferred<'a, StepDef<'a>>>,
         /// What `--output DIR` writes after the run: a path relative to DIR, and STEP.OUTPUT, or a map

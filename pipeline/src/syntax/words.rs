@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::decode::{Accepts, Cx, Decode, Defs, Scalar, mismatch};
 use crate::expr::Complaint;
+use crate::plan::{Platform, PlatformError};
 use crate::yaml::{Kind, Node};
 
 /// The version of the language. There is one so far.
@@ -115,6 +116,26 @@ impl Scalar for Volume {
 
     fn schema() -> Json {
         json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$" })
+    }
+}
+
+/// A platform, as in `linux/arm64`.
+pub(crate) struct PlatformText;
+
+impl Scalar for PlatformText {
+    type Value = Platform;
+    const ACCEPTS: Accepts = Accepts::Text;
+    const EXPECTED: &'static str = "a platform such as linux/arm64";
+
+    fn parse(text: &str) -> Result<Platform, Complaint> {
+        text.parse().map_err(|PlatformError { text, advice }| {
+            let message = format!("`{}` is not a platform", text.escape_debug());
+            Complaint::new(message).help(advice.to_owned())
+        })
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^linux/[a-z0-9]+(/[a-z0-9]+)?$" })
     }
 }
 

@@ -25,7 +25,7 @@ fn only_a_comment() {
 fn a_scalar() {
     check(
         r#"hello"#,
-        r#"1:1: error: expected a map, found a string; its keys are cullet, name, params, images, sources, source_date_epoch, steps, outputs
+        r#"1:1: error: expected a map, found a string; its keys are cullet, name, params, images, sources, source_date_epoch, platform, steps, outputs
 "#,
     );
 }
@@ -34,7 +34,7 @@ fn a_scalar() {
 fn a_list() {
     check(
         r#"- a"#,
-        r#"1:1: error: expected a map, found a list; its keys are cullet, name, params, images, sources, source_date_epoch, steps, outputs
+        r#"1:1: error: expected a map, found a list; its keys are cullet, name, params, images, sources, source_date_epoch, platform, steps, outputs
 "#,
     );
 }
@@ -238,6 +238,17 @@ fn step_that_is_a_string() {
         r#"cullet: 1
 steps: { a: make }"#,
         r#"2:13: error: expected a map, found a string; its keys are image, from, inputs, run, env, caches, outputs, resources, limits, timeout, needs, matrix, network, services, secrets, reports, retries, if, effects, allow_failure
+"#,
+    );
+}
+
+#[test]
+fn a_platform_that_images_call_otherwise() {
+    check(
+        r#"cullet: 1
+platform: linux/x86_64
+steps: { a: { run: x } }"#,
+        r#"2:11: error: `linux/x86_64` is not a platform; images call this architecture amd64, as in linux/amd64
 "#,
     );
 }

@@ -335,3 +335,12 @@ fn every_step_has_the_time_that_the_pipeline_says_unless_it_says_another() {
     assert_eq!(env("b"), "A=a SOURCE_DATE_EPOCH=1767225600 Z=z");
     assert_eq!(env("c"), "SOURCE_DATE_EPOCH=5");
 }
+
+#[test]
+fn a_pipeline_says_its_platform_or_none() {
+    let text = "cullet: 1\nparams: { arch: { default: arm64, values: [arm64, x86_64] } }\n\
+                platform: linux/${{ params.arch }}\nsteps: { a: { run: x } }\n";
+    let of = |params: &[&str]| plan(text, params, &[]).platform.map(|platform| platform.to_string());
+    assert_eq!(of(&[]).as_deref(), Some("linux/arm64"));
+    assert_eq!(plan("cullet: 1\nsteps: { a: { run: x } }\n", &[], &[]).platform, None);
+}

@@ -101,6 +101,8 @@ fn an_image_that_cannot_be_had_fails_the_step_and_says_why() {
     assert_eq!((failed.exit_code, &*failed.steps["inside"].status), (3, "infra_failed"), "{}", failed.stderr);
     let reason = failed.steps["inside"].reason.as_deref().unwrap();
     assert!(reason.contains("the step's image cannot be had") && reason.contains("403"), "{reason}");
+    let started = failed.events.iter().filter(|event| event["event"] == "step_started").count();
+    assert_eq!(started, 1, "what stays as it is is not tried again");
     broken.store(false, Ordering::Relaxed);
     cluster.run(&dir, &[]).assert_success();
 }
@@ -123,4 +125,71 @@ fn an_image_in_a_file_is_refused_and_workers_that_isolate_nothing_take_no_image(
     let reason = nowhere.steps["inside"].reason.as_deref().unwrap_or_default();
     assert_eq!(nowhere.exit_code, 3, "{}", nowhere.stderr);
     assert!(reason.starts_with("no worker has labels") && reason.contains("images=oci"), "{reason}");
+}
+
+#[test]
+fn an_image_for_another_platform_is_refused_at_once_and_its_steps_get_no_other_workers() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let layout = cluster.dir().join("layout");
+    let digest = Image { architecture: "riscv64", ..Image::default() }.layout(&layout);
+    let stub = Stub::new(&layout, |_, _| Fault::None);
+    let reference = stub.reference(&format!("@{digest}"));
+    let text = format!("cullet: 1\nname: p\nsteps: {{ inside: {{ image: '{reference}', run: 'true' }} }}\n");
+    let dir = cluster.pipeline("other", &text);
+    // Whoever submits sees it, and a lock that says otherwise is found out by the worker.
+    let refused = cluster.run(&dir, &[]);
+    assert_eq!(refused.exit_code, 2, "{}", refused.stderr);
+    let here = super::made::architecture();
+    let said = format!("is not there for linux/{here}, only for linux/riscv64");
+    assert!(refused.stderr.contains(&said), "{}", refused.stderr);
+    let lock =
+        serde_json::json!({ "version": 1, "images": { &reference: { format!("linux/{here}"): &digest } } });
+    std::fs::write(dir.join("cullet.lock"), lock.to_string()).unwrap();
+    let failed = cluster.run(&dir, &["--locked"]);
+    assert_eq!((failed.exit_code, &*failed.steps["inside"].status), (3, "infra_failed"), "{}", failed.stderr);
+    let reason = failed.steps["inside"].reason.as_deref().unwrap();
+    assert!(reason.contains(&said), "{reason}");
+    let started = failed.events.iter().filter(|event| event["event"] == "step_started").count();
+    assert_eq!(started, 1, "{:?}", failed.events);
+}
+
+#[test]
+fn a_pipeline_runs_on_the_platform_that_it_says() {
+    let cluster = Cluster::start(1, 1);
+    cluster.with_workers(1);
+    let registry = registry(cluster.dir(), || Fault::None);
+    let of = |name: &str, platform: &str| {
+        let text = format!(
+            "cullet: 1\nname: p\nplatform: {platform}\nsteps: {{ inside: {{ image: '{}', run: 'cat /layer' }} }}\n",
+            registry.reference
+        );
+        (cluster.pipeline(name, &text), text)
+    };
+    let here = format!("linux/{}", super::made::architecture());
+    let (dir, _) = of("here", &here);
+    cluster.run(&dir, &[]).assert_success();
+    let (dir, text) = of("there", "linux/riscv64");
+    let alone = cluster.command().current_dir(&dir).args(["run"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&alone.stderr);
+    assert_eq!(alone.status.code(), Some(2), "{stderr}");
+    let said = format!("the pipeline is for linux/riscv64, and this machine is {here}");
+    assert!(stderr.contains(&said), "{stderr}");
+    // A client would wait for such a worker, as it does for the first one.
+    let digest = registry.reference.split_once('@').unwrap().1;
+    let submitted = |platform: &str| {
+        let submission = serde_json::json!({
+            "pipeline": text, "images": { &registry.reference: digest }, "platform": platform
+        });
+        let mut command = std::process::Command::new("curl");
+        command.args(["-sS", "-m", "30", "-H", "Content-Type: application/json", "-d"]);
+        command.arg(submission.to_string()).arg(format!("{}/api/v1/runs", cluster.url(0)));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let nobody = submitted("");
+    assert!(nobody.contains("no worker of the cluster is for linux/riscv64"), "{nobody}");
+    let other = submitted(&here);
+    assert!(other.contains("the pipeline is for linux/riscv64, and the digests"), "{other}");
+    let wrong = submitted("riscv64");
+    assert!(wrong.contains("the platform of the images cannot be used"), "{wrong}");
 }

@@ -86,3 +86,37 @@ fn what_a_worker_finishes_while_cut_off_is_refused_while_another_one_runs_it() {
 fn what_a_worker_finishes_while_cut_off_is_refused_when_it_is_long_done() {
     finishes_while_cut_off(Back::After);
 }
+
+/// Two volumes of one name, one on each machine.
+#[test]
+fn what_a_refused_attempt_has_left_in_a_volume_is_whole_and_stays_there() {
+    let mut cluster = networked_for(3, 2);
+    let store = cluster.store().display().to_string();
+    (0..2).for_each(|worker| cluster.run_worker(worker, &["--store", &store]));
+    cluster.with_workers(2);
+    let text = "cullet: 1\nname: zombie\nsteps:\n  s:\n    run: |\n      echo begun\n      sleep 6\n      \
+                echo x >> /tmp/c/times\n      wc -l < /tmp/c/times\n    \
+                caches: { /tmp/c: { volume: counter, shared: locked } }\n";
+    let dir = cluster.pipeline("zombie", text);
+    let mut run = cluster.begin_run(&dir, &["--no-cache"]);
+    let zombie = usize::from(run.until("step_started").contains("\"worker\":\"w1\""));
+    run.until("begun");
+    let network = cluster.network().unwrap();
+    let rest: Vec<usize> =
+        (0..=cluster.worker_host(2)).filter(|host| *host != cluster.worker_host(zombie)).collect();
+    network.part(&[cluster.worker_host(zombie)], &rest);
+    run.until("step_started");
+    run.outcome().assert_success();
+    network.heal();
+    until("its report is refused", || (metric(&cluster, 3, REFUSED) == 1).then_some(()));
+    cluster.with_workers(2);
+    // Both have succeeded once, the one that counts and the one that does not. Steps that run at the same time are on both.
+    let both = "cullet: 1\nname: zombie\nsteps:\n  s:\n    matrix: { n: [1, 2] }\n    resources: { cpu: 4 }\n    run: \
+                'echo ${{ matrix.n }} > /dev/null; sleep 4; echo x >> /tmp/c/times; wc -l < /tmp/c/times'\n    \
+                caches: { /tmp/c: { volume: counter, shared: locked } }\n";
+    let both = cluster.run(&cluster.pipeline("both", both), &["--no-cache"]);
+    both.assert_success();
+    let logs = both.events.iter().filter(|event| event["event"] == "step_log");
+    let said: Vec<&str> = logs.filter_map(|event| event["text"].as_str()).collect();
+    assert_eq!(said, ["2", "2"]);
+}

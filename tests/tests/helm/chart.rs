@@ -14,7 +14,7 @@ pub(crate) struct Setting {
 }
 
 /// Every branch of every template is in one of them.
-pub(crate) const SETTINGS: [Setting; 11] = [
+pub(crate) const SETTINGS: [Setting; 12] = [
     Setting { name: "as it comes", sets: &[] },
     Setting {
         name: "a bucket with a secret",
@@ -52,6 +52,20 @@ pub(crate) const SETTINGS: [Setting; 11] = [
             "coordinator.replicas=5,coordinator.data.storageClassName=fast,worker.cache.storageClassName=fast",
             "store.directory.storageClassName=shared,worker.labels.gpu=none,worker.labels.zone=a b",
             "coordinator.service.type=LoadBalancer,coordinator.service.annotations.x=y",
+        ],
+    },
+    Setting {
+        name: "images of steps",
+        sets: &[
+            "worker.registries.loginsSecret=pull,worker.registries.authoritiesConfigMap=company",
+            "worker.registries.proxy=http://proxy:3128,worker.cache.volumesBound=5GiB,worker.cache.volumeBound=1 GiB",
+            "worker.registries.settings.docker\\.io.mirrors[0]=https://mirror.example.com",
+            "worker.registries.settings.docker\\.io.mirrors[1]=http://mirror:5000",
+            "worker.registries.settings.registry\\.lan:5000.plainHttp=true",
+            "worker.extraEnv[0].name=NO_COLOR,worker.extraEnv[0].value=yes",
+            "worker.extraVolumes[0].name=tools,worker.extraVolumes[0].emptyDir.medium=Memory",
+            "worker.extraVolumeMounts[0].name=tools,worker.extraVolumeMounts[0].mountPath=/tools",
+            "worker.podAnnotations.a=b",
         ],
     },
     Setting { name: "secrets for steps", sets: &["worker.secrets.existingSecret=ci"] },

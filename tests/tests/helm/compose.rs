@@ -53,7 +53,8 @@ fn the_program_comes_up_with_it() {
         let is_worker = arguments[0] == "worker";
         let host = format!("{name}:{}", if is_worker { 7401 } else { 7400 });
         let variables = BTreeMap::from([("CULLET_CACHE_DIR".to_owned(), "/data".to_owned())]);
-        Pod { host, worker: is_worker.then(|| name.clone()), arguments, variables }
+        let files = BTreeMap::new();
+        Pod { host, worker: is_worker.then(|| name.clone()), arguments, variables, files }
     };
     let pods: Vec<Pod> = compose["services"].as_object().unwrap().iter().map(pod).collect();
     assert_eq!(pods.iter().filter(|pod| pod.worker.is_some()).count(), 2);

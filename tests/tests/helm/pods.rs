@@ -21,7 +21,12 @@ pub(crate) struct Pod {
     pub(crate) worker: Option<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) variables: BTreeMap<String, String>,
+    /// Files below [`REGISTRIES`] that are mounted from what the chart renders.
+    pub(crate) files: BTreeMap<String, String>,
 }
+
+/// Where workers find what they know of registries.
+pub(crate) const REGISTRIES: &str = "/registries/";
 
 /// Containers that were started as processes.
 pub(crate) struct Started {
@@ -55,7 +60,16 @@ impl Started {
     fn launch(&self, position: usize) -> Process {
         let pod = &self.pods[position];
         let data = self.dir.path().join(position.to_string());
+        let registries = self.dir.path().join("registries");
+        for (path, text) in &pod.files {
+            let file = registries.join(path.strip_prefix(REGISTRIES).unwrap());
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
         let place = |text: &str| {
+            if let Some(path) = text.strip_prefix(REGISTRIES) {
+                return registries.join(path).display().to_string();
+            }
             let mut text = text.replace(&format!("0.0.0.0:{}", pod.port()), &self.address(position));
             for (other, pod) in self.pods.iter().enumerate() {
                 text = text.replace(&pod.host, &self.address(other));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::bucket::Bucket;
 use super::chart::{SETTINGS, find};
-use super::pods::{Pod, Started};
+use super::pods::{Pod, REGISTRIES, Started};
 
 /// What a node would have, where there are no limits.
 const NODE: [(&str, &str); 2] = [("limits.cpu", "8"), ("limits.memory", "17179869184")];
@@ -27,9 +27,17 @@ fn pods(documents: &[Value], part: &str, port: u16, bucket: &Bucket) -> Vec<Pod>
         let arguments = container["args"].as_array().unwrap().iter();
         let arguments = arguments.map(|argument| expand(argument.as_str().unwrap())).collect();
         let host = format!("{name}.{}.default.svc:{port}", set["spec"]["serviceName"].as_str().unwrap());
-        Pod { host, worker: (part == "worker").then_some(name), arguments, variables }
+        let files = if part == "worker" { settings(documents) } else { BTreeMap::new() };
+        Pod { host, worker: (part == "worker").then_some(name), arguments, variables, files }
     };
     (0..replicas).map(pod).collect()
+}
+
+/// The configuration file of workers, where the chart renders one.
+fn settings(documents: &[Value]) -> BTreeMap<String, String> {
+    let map = find(documents, "ConfigMap", "r-cullet-registries");
+    let text = map.map(|map| map["data"]["config.toml"].as_str().unwrap().to_owned());
+    text.map(|text| (format!("{REGISTRIES}settings/config.toml"), text)).into_iter().collect()
 }
 
 fn variables(container: &Value, pod: &str, bucket: &Bucket) -> BTreeMap<String, String> {

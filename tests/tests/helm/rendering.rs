@@ -58,6 +58,14 @@ fn wrong_values_are_refused() {
         ("store.type=s3,store.s3.bucket=b,store.s3.prefix=a/", "/store/s3/prefix"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("worker.sandbox.tier=privileged", "set worker.directStore to false"),
+        ("worker.registries.loginsSecret=a,worker.sandbox.tier=plain", "every step could read it"),
+        ("worker.registries.login=a", "login"),
+        ("worker.registries.proxy=https://proxy", "/worker/registries/proxy"),
+        ("worker.registries.settings.a\\.b.mirrors[0]=mirror", "/worker/registries/settings/a.b/mirrors/0"),
+        ("worker.registries.settings.a\\.b.plainHttp=maybe", "/worker/registries/settings/a.b/plainHttp"),
+        ("worker.registries.settings.a b.plainHttp=true", "propertyName 'a b'"),
+        ("worker.cache.volumesBound=5", "/worker/cache/volumesBound"),
+        ("worker.extraEnv[0].value=x", "/worker/extraEnv/0"),
         ("worker.secrets.existingSecret=A B", "/worker/secrets/existingSecret"),
         ("worker.secrets.existingSecret=a,worker.sandbox.tier=plain", "every step could read all of it"),
         (
@@ -133,6 +141,74 @@ fn secrets_are_where_the_worker_looks_for_them() {
     let mount = json!({ "name": "secrets", "mountPath": "/secrets", "readOnly": true });
     assert_eq!(named(&pod["containers"][0]["volumeMounts"]), mount);
     assert_eq!(named(&pod["volumes"])["secret"]["secretName"], "ci");
+}
+
+#[test]
+fn images_come_from_where_the_values_say() {
+    let documents = rendered("images of steps");
+    let worker = find(&documents, "StatefulSet", "r-cullet-worker").unwrap();
+    let pod = &worker["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let named = |list: &Value, name: &str| {
+        list.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
+    };
+    let variable = |name: &str| named(&container["env"], name)["value"].as_str().map(str::to_owned);
+    // Each variable names a place that is mounted from what the values name.
+    for (name, place, volume, source) in [
+        ("DOCKER_CONFIG", "/registries/logins", "registry-logins", json!("pull")),
+        ("CULLET_REGISTRY_CA", "/registries/authorities/ca.pem", "registry-authorities", json!("company")),
+        (
+            "CULLET_CONFIG",
+            "/registries/settings/config.toml",
+            "registry-settings",
+            json!("r-cullet-registries"),
+        ),
+    ] {
+        assert_eq!(variable(name).as_deref(), Some(place));
+        let mount = named(&container["volumeMounts"], volume);
+        assert!(
+            place.starts_with(mount["mountPath"].as_str().unwrap()) && mount["readOnly"] == true,
+            "{name}"
+        );
+        let volume = named(&pod["volumes"], volume);
+        assert!(
+            volume["secret"]["secretName"] == source || volume["configMap"]["name"] == source,
+            "{volume}"
+        );
+    }
+    let item = json!([{ "key": ".dockerconfigjson", "path": "config.json" }]);
+    assert_eq!(named(&pod["volumes"], "registry-logins")["secret"]["items"], item);
+    assert_eq!(variable("CULLET_REGISTRY_PROXY").as_deref(), Some("http://proxy:3128"));
+    assert_eq!(variable("NO_COLOR").as_deref(), Some("yes"));
+    assert_eq!(named(&container["volumeMounts"], "tools")["mountPath"], "/tools");
+    let arguments = container["args"].as_array().unwrap();
+    for argument in ["--volumes-size=5GiB", "--volume-size=1 GiB"] {
+        assert!(arguments.contains(&json!(argument)), "{arguments:?}");
+    }
+    let annotations = &worker["spec"]["template"]["metadata"]["annotations"];
+    assert!(annotations["a"] == "b" && annotations["checksum/registries"].is_string(), "{annotations}");
+
+    // The program takes the file.
+    let settings = find(&documents, "ConfigMap", "r-cullet-registries").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    std::fs::write(&file, settings["data"]["config.toml"].as_str().unwrap()).unwrap();
+    let looked = |file: &std::path::Path| {
+        let mut program = std::process::Command::new(cullet_tests::cullet_binary());
+        program.args(["cache", "stats"]).env("CULLET_CACHE_DIR", dir.path()).env("CULLET_CONFIG", file);
+        program.output().unwrap()
+    };
+    let answer = looked(&file);
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mirrors = r#"mirrors = ["https://mirror.example.com","http://mirror:5000"]"#;
+    let plain = "[registries.\"registry.lan:5000\"]\nplain-http = true";
+    assert!(
+        text.contains("[registries.\"docker.io\"]") && text.contains(mirrors) && text.contains(plain),
+        "{text}"
+    );
+    std::fs::write(&file, text.replace("mirrors", "mirror")).unwrap();
+    assert!(!looked(&file).status.success());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{HeldRoot, ImageFault, ImageRoots, ServiceLaunch};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoServices {
     #[error("the image of the service '{name}' cannot be had")]
-    OfService { name: String, source: Box<dyn std::error::Error + Send + Sync> },
+    OfService { name: String, permanent: bool, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(transparent)]
     Services(#[from] ServicesError),
 }
@@ -35,7 +35,9 @@ impl Beside {
             let root = images.root(&service.image, reference.map(String::as_str)).await;
             match root {
                 Ok(root) => Ok((service, root)),
-                Err(ImageFault(source)) => Err(NoServices::OfService { name: service.name, source }),
+                Err(ImageFault { permanent, source }) => {
+                    Err(NoServices::OfService { name: service.name, permanent, source })
+                }
             }
         });
         tokio::select! {

@@ -43,6 +43,12 @@ pub enum AttemptReport {
         /// What it gave nevertheless, if it ran: exit code and logs.
         result: Option<ActionResult>,
     },
+    /// Not the step's fault and not this machine's: no other one could start it until somebody changes something, such as
+    /// an image that is not there or a login that is refused. Nothing ran.
+    Impossible {
+        /// What is wrong and what to do about it.
+        reason: String,
+    },
     /// Inputs are gone from the cache. Whoever made them has to make them again.
     InputLost(LostInputs),
 }

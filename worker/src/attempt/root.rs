@@ -36,6 +36,17 @@ pub(super) enum RootError {
     Beside(#[from] NoServices),
 }
 
+impl RootError {
+    /// Whether another try would find the same, here or elsewhere.
+    pub(super) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Image(fault) => fault.permanent,
+            Self::Beside(NoServices::OfService { permanent, .. }) => *permanent,
+            _ => false,
+        }
+    }
+}
+
 /// The outputs that are in the workspace.
 pub(super) fn in_workspace(action: &Action) -> Cow<'_, [OutputPath]> {
     if !action.leaves_root() {

@@ -113,6 +113,9 @@ impl Worker {
             Ok((Some(image), Some(beside))) => (image, beside),
             Ok(_) => return AttemptReport::Cancelled { result: None },
             Err(RootError::Lost(lost)) => return AttemptReport::InputLost(lost),
+            Err(error) if error.is_permanent() => {
+                return AttemptReport::Impossible { reason: sentence(&error) };
+            }
             Err(error) => return infra(&error),
         };
         match self.prepare(attempt.action.input_root, &cancel).await {
@@ -231,6 +234,8 @@ impl Worker {
         // What a person did in the place of the step is nothing that others should find.
         let is_own = attempt.visit.as_ref().is_none_or(|visit| visit.after_failure);
         let succeeded = matches!(report, AttemptReport::Succeeded { .. });
+        // Not after the cluster has heard of it: no result depends on a volume, so that of a success which comes too late to
+        // count is as good as any other, and whoever waits for its turn need not wait for an election.
         // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
         let reachable = attempt.action.requires(NETWORK);
         let (succeeded, masks) = (succeeded && is_own, attempt.masks);

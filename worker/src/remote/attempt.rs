@@ -142,7 +142,10 @@ fn held(start: &Start, conclusion: &Conclusion) -> Vec<Digest> {
     let outputs: &[TreeRef] = match &conclusion.outcome {
         Outcome::Succeeded { outputs } => outputs,
         Outcome::Failed { .. } | Outcome::TimedOut => &[],
-        Outcome::Cancelled | Outcome::Infra { .. } | Outcome::InputLost { .. } => return Vec::new(),
+        Outcome::Cancelled
+        | Outcome::Infra { .. }
+        | Outcome::Impossible { .. }
+        | Outcome::InputLost { .. } => return Vec::new(),
     };
     let inputs = start.inputs.iter().map(|(_, tree)| tree.digest());
     inputs.chain(outputs.iter().map(TreeRef::digest)).collect()

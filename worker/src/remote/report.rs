@@ -59,7 +59,8 @@ fn wire_outcome(outcome: Outcome) -> attempt_finished::Outcome {
         Outcome::Failed { exit_code } => Wire::Failed(v1::Failed { exit_code }),
         Outcome::TimedOut => Wire::TimedOut(v1::TimedOut {}),
         Outcome::Cancelled => Wire::Cancelled(v1::Cancelled {}),
-        Outcome::Infra { reason } => Wire::Infra(v1::Infra { reason: short(reason) }),
+        Outcome::Infra { reason } => Wire::Infra(v1::Infra { reason: short(reason), r#final: false }),
+        Outcome::Impossible { reason } => Wire::Infra(v1::Infra { reason: short(reason), r#final: true }),
         Outcome::InputLost { inputs } => {
             Wire::InputLost(v1::InputLost { inputs: inputs.iter().map(|&input| input.into()).collect() })
         }

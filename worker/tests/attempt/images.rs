@@ -14,6 +14,7 @@ use crate::fixture::{Fixture, action, attempt, run, succeeded};
 
 const KNOWN: &str = "sha256:known";
 const SLOW: &str = "sha256:slow";
+const GONE: &str = "sha256:gone";
 
 /// Has one image, and counts who holds it.
 #[derive(Debug, Default)]
@@ -43,7 +44,8 @@ impl ImageRoots for One {
                 })
             }
             SLOW => std::future::pending().await,
-            other => Err(ImageFault(format!("there is no {other}").into())),
+            GONE => Err(ImageFault::permanent("it was removed")),
+            other => Err(ImageFault::passing(format!("there is no {other}"))),
         }
     }
 }
@@ -84,6 +86,8 @@ async fn no_step_runs_without_its_image() {
     let AttemptReport::Infra { reason, .. } = image(&worker, "sha256:other").await else { panic!() };
     assert_eq!(reason, "the step's image cannot be had: there is no sha256:other");
     let AttemptReport::Infra { .. } = image(&worker, "unresolved:a/b").await else { panic!() };
+    let AttemptReport::Impossible { reason } = image(&worker, GONE).await else { panic!() };
+    assert_eq!(reason, "the step's image cannot be had: it was removed");
     let fixture = Fixture::new();
     let worker = fixture.worker(|_, _| Exit::Code(0));
     let AttemptReport::Infra { reason, .. } = image(&worker, KNOWN).await else { panic!() };

@@ -24,7 +24,7 @@ impl ImageRoots for Any {
     async fn root(&self, manifest: &str, reference: Option<&str>) -> Result<HeldRoot, ImageFault> {
         ASKED.lock().unwrap().push((manifest.to_owned(), reference.map(str::to_owned)));
         if manifest == "sha256:gone" {
-            return Err(ImageFault("it is gone".into()));
+            return Err(ImageFault::passing("it is gone"));
         }
         let root = ImageRoot { user: manifest.to_owned(), ..ImageRoot::default() };
         let arguments = vec!["entrypoint".to_owned(), "server".to_owned()];

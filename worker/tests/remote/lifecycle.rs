@@ -173,7 +173,7 @@ async fn what_cannot_be_understood_is_answered_with_the_reason() {
     other.action_message = fixture.start(1, 1, "false").action_message;
     call.start(&other).await;
     let mut reason = async || match call.finished().await.outcome {
-        Some(Outcome::Infra(Infra { reason })) => reason,
+        Some(Outcome::Infra(Infra { reason, .. })) => reason,
         other => panic!("{other:?}"),
     };
     let prefix = "the worker does not understand what to start: ";
@@ -182,7 +182,7 @@ async fn what_cannot_be_understood_is_answered_with_the_reason() {
     other.command_message = fixture.start(2, 1, "false").command_message;
     call.start(&other).await;
     let mut reason = async || match call.finished().await.outcome {
-        Some(Outcome::Infra(Infra { reason })) => reason,
+        Some(Outcome::Infra(Infra { reason, .. })) => reason,
         other => panic!("{other:?}"),
     };
     assert_eq!(reason().await, format!("{prefix}its command is not the one that its action names"));

@@ -31,7 +31,7 @@ impl ImageRoots for InForce {
         };
         match engine {
             Ok(Some(engine)) => self.images.in_engine(manifest, engine).await,
-            Err(error) if self.choice == Executor::Docker => Err(ImageFault(Box::new(error))),
+            Err(error) if self.choice == Executor::Docker => Err(ImageFault::passing(error)),
             // That there is no sandbox either is said when the step is to be executed.
             Ok(None) | Err(_) => self.images.root(manifest, reference).await,
         }

@@ -174,6 +174,7 @@ fn finished(start: &StartAttempt, conclusion: Conclusion) -> Finished {
             Outcome::TimedOut => AttemptOutcome::TimedOut,
             Outcome::Cancelled => AttemptOutcome::Cancelled,
             Outcome::Infra { reason } => AttemptOutcome::Infra { reason: reason.into() },
+            Outcome::Impossible { reason } => AttemptOutcome::Impossible { reason: reason.into() },
             Outcome::InputLost { inputs } => AttemptOutcome::InputLost { inputs },
         },
         duration_ms,

@@ -8,6 +8,7 @@ pub(crate) mod interrupt;
 mod lazy_executor;
 mod local_workers;
 mod outputs;
+mod platform;
 pub(crate) mod prepare;
 mod remote;
 mod run_id;
@@ -109,9 +110,10 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     // They hold the text, and the run is long.
     drop(warnings);
     extras.arrange(&mut plan, &args.pipeline.file)?;
-    let images = Pinned::of(&plan, &args.pipeline.file, args.locked)?;
     secrets::refuse(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
+    let platform = platform::of_run(&plan, &args.pipeline.file, addresses.as_ref())?;
+    let images = Pinned::of(&plan, platform, &args.pipeline.file, args.locked)?;
     let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
         return remote::run(args, config, &run_config, &addresses, text, planned);

@@ -86,8 +86,9 @@ pub(super) fn run(
     let base = base_directory(&args.pipeline.file);
     let prepared = prepare::prepare(config, Executor::Sandbox, &plan, &base)?;
     check_subtrees(&plan, &prepared.sources)?;
+    let platform = images.platform.clone();
     let images = images.resolve(config)?;
-    let mut request = submit::request(args, config, run_config, &prepared, &images, text);
+    let mut request = submit::request(args, config, run_config, &prepared, (&images, &platform), text);
     submit::check_size(&request)?;
     // One thread tells what happens, one receives it.
     let runtime = tokio::runtime::Builder::new_multi_thread()

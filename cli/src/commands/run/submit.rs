@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cullet_coordinator::images::Images;
 use cullet_coordinator::request::{MOST_BYTES, MOST_PIPELINE, sent_bytes};
+use cullet_image::Platform;
 use cullet_proto::v1;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -65,7 +66,7 @@ pub(super) fn request(
     config: &Config,
     run_config: &RunConfig,
     prepared: &Prepared,
-    images: &Images,
+    (images, platform): (&Images, &Platform),
     text: String,
 ) -> v1::SubmitRequest {
     let (trees, names) = prepared.sources.trees();
@@ -89,6 +90,8 @@ pub(super) fn request(
         traceparent: config.traceparent.clone().unwrap_or_default(),
         host_image: prepared.machine.host_image.clone(),
         images: images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
+        // Without images, whatever the pipeline says.
+        platform: images.iter().next().map(|_| platform.to_string()).unwrap_or_default(),
     }
 }
 

@@ -137,7 +137,7 @@ impl Verifying {
             AttemptReport::TimedOut { .. } => {
                 Found::Ended("the second time it ran into its timeout".to_owned())
             }
-            AttemptReport::Infra { reason, .. } => {
+            AttemptReport::Infra { reason, .. } | AttemptReport::Impossible { reason } => {
                 Found::Ended(format!("it could not be executed again: {reason}"))
             }
             AttemptReport::InputLost(_) => {

@@ -52,6 +52,7 @@ impl Upkeep {
     /// Keeps the cache within its bound, for ever. A worker without space takes no steps: it would only fail what others
     /// can do.
     pub(super) async fn keep(mut self) {
+        self.clean_images().await;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut with_room = 0;
@@ -96,6 +97,14 @@ impl Upkeep {
             Ok(Ok(Some(report))) => tracing::debug!(?report, "collected the cache"),
             Ok(Err(error)) => tracing::warn!(%error, "the cache could not be brought below its bound"),
             Ok(Ok(None)) | Err(_) => {}
+        }
+    }
+
+    /// What the worker before this one left half done: it may never run a step in an image again that would find it.
+    async fn clean_images(&self) {
+        let images = Arc::clone(&self.images);
+        if let Ok(Err(error)) = spawn_blocking(move || images.clean()).await {
+            tracing::warn!(%error, "what an ended worker left of images could not be removed");
         }
     }
 

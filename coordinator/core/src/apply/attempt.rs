@@ -67,6 +67,9 @@ impl Transition<'_> {
                 self.failed_by_machine(id, report.on(Ending::infra(reason.clone())));
             }
             (AttemptOutcome::InputLost { inputs }, None) => self.input_lost(id, inputs),
+            (AttemptOutcome::Impossible { reason }, None) => {
+                self.finish(id, report.on(Ending::infra(reason.clone())));
+            }
         }
         self.write_attempt(id, Some(report));
     }

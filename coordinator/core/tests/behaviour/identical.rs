@@ -76,6 +76,20 @@ fn a_leader_that_the_machines_failed_is_followed_by_the_next() {
 }
 
 #[test]
+fn a_leader_that_no_machine_can_start_is_not_tried_again_and_is_followed_by_the_next() {
+    let patient = |name| StepSpec { retry_infra: 9, ..step(name) };
+    let mut core = in_flight(&[patient("c"), step("d")]);
+    let impossible = || AttemptOutcome::Impossible { reason: "no such image".into() };
+    // The next one may say of another place where its image is.
+    assert_eq!(core.done("a", impossible()), ["a InfraFailed", "start b#1@2 on 1"]);
+    assert_eq!(core.reason("a"), "no such image");
+    assert_eq!(core.done("b", impossible())[0], "b InfraFailed");
+    assert_eq!(core.view("2.c").phase, StepPhase::Running);
+    assert_eq!(core.done("2.c", impossible())[..1], ["2.c InfraFailed"]);
+    assert_eq!(core.succeed("2.d"), ["2.d Succeeded", "run 2 InfraFailed"]);
+}
+
+#[test]
 fn a_leader_keeps_its_lead_while_it_retries() {
     let mut core = Core::with_cpus(4);
     core.submit(1, run([StepSpec { retry_infra: 1, ..step("a") }, step("b")]));

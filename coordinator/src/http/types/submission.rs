@@ -51,6 +51,10 @@ pub(in crate::http) struct Submission {
     /// lower-case hexadecimal digits.
     #[serde(default)]
     images: BTreeMap<String, String>,
+    /// The platform that these digests are for, as `linux/arm64`: all steps run on workers of it. By default what the
+    /// pipeline says, or any.
+    #[serde(default)]
+    platform: String,
 }
 
 /// Which run it is.
@@ -83,6 +87,7 @@ impl Submission {
             traceparent: self.traceparent,
             host_image: self.host_image,
             images: self.images.into_iter().collect(),
+            platform: self.platform,
         })
     }
 }
@@ -108,7 +113,8 @@ mod tests {
     fn everything_that_is_said_arrives() {
         let text = r#"{"pipeline": "p", "file": "f", "request_id": "i", "tenant": "t", "priority": -3,
             "params": {"a": "b"}, "targets": ["x"], "sources": {"src": "00ff/7"}, "keep_going": true,
-            "no_cache": true, "traceparent": "tp", "host_image": "h", "images": {"a/b": "c"}}"#;
+            "no_cache": true, "traceparent": "tp", "host_image": "h", "images": {"a/b": "c"},
+            "platform": "linux/arm64"}"#;
         let wire = serde_json::from_str::<Submission>(text).unwrap().into_wire().unwrap();
         let digest = v1::Digest { hash: "00ff".to_owned(), size_bytes: 7 };
         let expected = v1::SubmitRequest {
@@ -125,6 +131,7 @@ mod tests {
             traceparent: "tp".to_owned(),
             host_image: "h".to_owned(),
             images: [("a/b".to_owned(), "c".to_owned())].into(),
+            platform: "linux/arm64".to_owned(),
         };
         assert_eq!(wire, expected);
         let wrong = r#"{"pipeline": "p", "sources": {"src": "00ff"}}"#;

@@ -19,12 +19,16 @@ pub(crate) struct Image<'a> {
 
 impl Default for Image<'_> {
     fn default() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        Self { architecture, user: "", layers: &["one"], owned: &[] }
+        Self { architecture: architecture(), user: "", layers: &["one"], owned: &[] }
+    }
+}
+
+/// This machine's, as images call it.
+pub(crate) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 

@@ -187,7 +187,7 @@ fn a_worker_that_ends_refuses_what_it_has_not_begun() {
     table.drain();
     assert!(table.start(start(3, 1)).unwrap().is_none());
     assert!(!running.handle.cancel.is_cancelled());
-    let refused = || Wire::Infra(v1::Infra { reason: SHUTTING_DOWN.to_owned() });
+    let refused = || Wire::Infra(v1::Infra { reason: SHUTTING_DOWN.to_owned(), r#final: false });
     let expected = [(1, 1, Wire::Cancelled(v1::Cancelled {})), (2, 1, refused()), (3, 1, refused())];
     assert_eq!(unsent(&mut table, 1), expected);
     table.shut_down();
