@@ -34,6 +34,8 @@ pub(crate) async fn launch(sandbox: &Sandbox, dir: &Path, image: Option<ImageRoo
         visit: None,
         caches: Vec::new(),
         services: Vec::new(),
+        keeps_root: false,
+        keeps_workspace: true,
     };
     std::fs::create_dir_all(&launch.inputs)?;
     std::fs::create_dir_all(&launch.scratch)?;

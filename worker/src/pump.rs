@@ -110,7 +110,11 @@ mod tests {
         assert_eq!((&heard.0[..], heard.1.len()), (&b"first "[..], 60_000));
         static STOP: AtomicBool = AtomicBool::new(false);
         let writing = std::thread::spawn(move || {
-            while !STOP.load(Ordering::Relaxed) && stdout.write_all(&[b'y'; 4096]).is_ok() {}
+            while !STOP.load(Ordering::Relaxed) {
+                if stdout.write_all(&[b'y'; 4096]).is_err() {
+                    break;
+                }
+            }
         });
         for _ in 0..50 {
             pump.drain(&mut heard).unwrap();

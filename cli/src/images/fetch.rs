@@ -38,7 +38,7 @@ pub(super) struct Fetcher {
     store: Arc<OnceCell<Opened>>,
     /// The same directory for steps of other users of their images than root, by user and group; none for those whose
     /// files all belong to one.
-    others: Arc<Mutex<BTreeMap<Option<(u32, u32)>, Store>>>,
+    others: Arc<Mutex<StoresByUser>>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
     /// What images may take, bytes.
@@ -46,6 +46,9 @@ pub(super) struct Fetcher {
     /// Those that are larger, of which that was said.
     told: std::sync::Mutex<BTreeSet<String>>,
 }
+
+/// By user and group.
+type StoresByUser = BTreeMap<Option<(u32, u32)>, Store>;
 
 /// An image, while somebody wants it.
 #[derive(Debug)]

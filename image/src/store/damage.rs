@@ -45,7 +45,7 @@ impl Store {
             }
             // Whoever has the lock is about to put it there anew, or to find the damage, too.
             if let Some(_lock) = Lock::take(&dir.join("locks").join(&name))? {
-                clean::remove(&path)?;
+                clean::remove(&path, None)?;
                 verified.damaged.push(digest);
             }
         }
@@ -99,7 +99,7 @@ fn remove_if_damaged(path: &Path, digest: &Digest) -> Result<bool, ImageError> {
     match hash(path) {
         Ok((actual, _)) if actual == *digest => Ok(false),
         // Bytes that cannot be read are as bad as wrong ones.
-        _ => clean::remove(path).map(|()| true),
+        _ => clean::remove(path, None).map(|()| true),
     }
 }
 

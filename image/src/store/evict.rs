@@ -178,6 +178,6 @@ fn what_another_process_has_removed_is_no_failure() {
     for kind in [Kind::Layer, Kind::Blob, Kind::Part] {
         let path = dir.path().join("layers/user/00");
         let entry = Entry { last_use: SystemTime::now(), bytes: 1, path, name: "user-00".to_owned(), kind };
-        assert_eq!(entry.remove(dir.path()).unwrap(), kind != Kind::Layer, "{kind:?}");
+        assert_eq!(entry.remove(dir.path(), None).unwrap(), kind != Kind::Layer, "{kind:?}");
     }
 }

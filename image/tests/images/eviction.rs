@@ -95,12 +95,12 @@ async fn what_an_image_is_made_of_stays_until_it_is_written() {
     let store = open(dir.path());
     let base = find(&stub.reference(":1"), "linux/amd64").await.unwrap();
     let composed = store.compose(&base, Vec::new(), "2010-01-01T00:00:00Z").await.unwrap();
-    let evicted = Store::evict(dir.path(), 0).unwrap();
+    let evicted = Store::evict(dir.path(), 0, None).unwrap();
     assert_eq!((evicted.blobs, evicted.bytes_after), (0, evicted.bytes_before), "{evicted:?}");
     let written = composed.write_layout(&made.dir.path().join("made")).unwrap();
     assert_eq!(written.blobs.len(), image.blobs.len());
     drop(composed);
-    assert_eq!(Store::evict(dir.path(), 0).unwrap().blobs, 2);
+    assert_eq!(Store::evict(dir.path(), 0, None).unwrap().blobs, 2);
 }
 
 #[tokio::test]
@@ -117,10 +117,10 @@ async fn parts_of_blobs_count_and_go_when_nobody_works_on_them() {
     let (busy, wanted) = (lock("busy"), lock("use-wanted"));
     busy.lock().unwrap();
     wanted.lock_shared().unwrap();
-    let evicted = Store::evict(dir.path(), 0).unwrap();
+    let evicted = Store::evict(dir.path(), 0, None).unwrap();
     assert_eq!((evicted.blobs, evicted.bytes_after), (1, 2000));
     assert_eq!(names(&dir.path().join("partial")), ["busy", "wanted"]);
     drop((busy, wanted));
-    assert_eq!(Store::evict(dir.path(), 0).unwrap().bytes_after, 0);
+    assert_eq!(Store::evict(dir.path(), 0, None).unwrap().bytes_after, 0);
     assert_eq!(names(&dir.path().join("partial")), [""; 0]);
 }

@@ -53,11 +53,7 @@ fn start(program: &OwnedFd) -> Result<Infallible, io::Error> {
 fn read_only() -> Result<OwnedFd, Fault> {
     let program = fs::read_link(OWN).during("find the launcher's program")?;
     match sys::clone_sharing_files().during("create a process")? {
-        Cloned::Child => {
-            let number = mount(&program)
-                .map_or(0, |mount| i32::try_from(std::os::fd::IntoRawFd::into_raw_fd(mount)).unwrap_or(0));
-            sys::exit_now(number)
-        }
+        Cloned::Child => sys::exit_now(mount(&program).map_or(0, std::os::fd::IntoRawFd::into_raw_fd)),
         Cloned::Parent(_, pid) => match waitpid(Pid::from_raw(pid), None).during("wait for a mount")? {
             // SAFETY: the child has opened it in the table that is common to both, and is gone.
             WaitStatus::Exited(_, number) if number > 2 => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
