@@ -106,7 +106,8 @@ impl Fetcher {
     pub(super) fn beside(&self) -> Self {
         let (dir, settings, watchers) = (self.dir.clone(), self.settings.clone(), self.watchers.clone());
         let (store, others) = (Arc::clone(&self.store), Arc::clone(&self.others));
-        Self { dir, settings, watchers, store, others, engines: Engines::default() }
+        let (engines, told) = Default::default();
+        Self { dir, settings, watchers, store, others, engines, bound: self.bound, told }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -152,7 +153,7 @@ impl Fetcher {
             let (name, asked) = (user.clone(), move |name: &str| image_user(name, &layers));
             let found = tokio::task::spawn_blocking(move || asked(&name)).await;
             // Whoever cannot be found out is found by the sandbox, for which all files belong to one.
-            ranged = found.map_err(|error| ImageFault::passing(error))?.ok().flatten();
+            ranged = found.map_err(ImageFault::passing)?.ok().flatten();
             if ranged != Some(ROOT) {
                 image = self.held(wanted, &self.store_for(ranged).await?).await?;
             }
@@ -238,7 +239,7 @@ impl Fetcher {
         self.store
             .get_or_try_init(|| async {
                 let helper = tokio::task::spawn_blocking(SubIdHelper::find).await;
-                let helper = helper.map_err(|error| ImageFault::passing(error))?;
+                let helper = helper.map_err(ImageFault::passing)?;
                 let unpack = helper.as_ref().map(|helper| helper.unpacking(ROOT));
                 self.open_store(unpack, helper).await
             })

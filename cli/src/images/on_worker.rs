@@ -127,7 +127,6 @@ impl ImageRoots for WorkerImages {
     ) -> Result<HeldRoot, AboveFault> {
         let machine = |fault: ImageFault| AboveFault::Machine(fault.source);
         let engine = self.engine.get().ok_or_else(|| machine(unknown(manifest)))?;
-        let reference = reference.ok_or_else(|| machine(unknown(manifest)))?;
         let wanted = self.wanted(manifest, reference).map_err(machine)?;
         self.fetcher.above(&wanted, engine, layers, files).await
     }
