@@ -61,6 +61,8 @@ pub(crate) struct Repository {
     /// Mirrors, then the registry itself.
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) name: String,
+    /// Other repositories of the registry that blobs may be taken from in a push.
+    pub(super) mounts: Vec<String>,
 }
 
 /// Without what proves who asks.
@@ -78,7 +80,7 @@ impl Repository {
         endpoints: Vec<Endpoint>,
         name: String,
     ) -> Self {
-        Self { http, options, endpoints, name }
+        Self { http, options, endpoints, name, mounts: Vec::new() }
     }
 
     #[cfg(test)]
