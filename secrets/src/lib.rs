@@ -16,7 +16,7 @@ mod vault;
 pub use command::{COMMAND_TIMEOUT, command_output};
 pub use directory::SecretDir;
 pub use identity::{Salt, SaltError};
-pub use mask::Masker;
+pub use mask::{Masker, Unmaskable};
 pub use places::{read_env, read_file};
 pub use provider::{Provider, SecretError};
 pub use search::Search;

@@ -21,6 +21,14 @@ pub struct Masker {
     finder: Option<Finder>,
 }
 
+/// Values that cannot be looked for: the table for them would be too large. No limit on values allows that many, but
+/// whoever has them must not print anything.
+#[derive(Debug, thiserror::Error)]
+#[error("what it prints cannot be searched for them: {why}")]
+pub struct Unmaskable {
+    why: String,
+}
+
 /// The table, and what it was made from.
 pub(crate) struct Finder {
     automaton: AhoCorasick,
@@ -36,11 +44,13 @@ const MOST_ROWS: usize = 16 << 10;
 
 /// Finds patterns. Looking ahead for their first bytes, as the crate does by itself, is slower than the table: encoded
 /// forms begin with letters that every text has.
-pub(crate) fn table<P: AsRef<[u8]>>(patterns: &[P]) -> Option<AhoCorasick> {
+pub(crate) fn table<P: AsRef<[u8]>>(patterns: &[P]) -> Result<AhoCorasick, Unmaskable> {
     let bytes: usize = patterns.iter().map(|pattern| pattern.as_ref().len()).sum();
     let kind = if bytes <= MOST_ROWS { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
     let mut builder = AhoCorasick::builder();
-    builder.match_kind(MatchKind::Standard).kind(Some(kind)).prefilter(false).build(patterns).ok()
+    let built = builder.match_kind(MatchKind::Standard).kind(Some(kind)).prefilter(false).build(patterns);
+    // What the crate says is about numbers of states and of patterns.
+    built.map_err(|error| Unmaskable { why: error.to_string() })
 }
 
 fn pair(first: u8, second: u8) -> (usize, u64) {
@@ -50,8 +60,17 @@ fn pair(first: u8, second: u8) -> (usize, u64) {
 
 impl Masker {
     /// For these values.
-    #[must_use]
-    pub fn new<'a>(values: impl IntoIterator<Item = &'a SecretValue>) -> Self {
+    ///
+    /// # Errors
+    /// They cannot be looked for. Nothing of theirs may then be printed.
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a SecretValue>) -> Result<Self, Unmaskable> {
+        Self::with_table(values, |pieces| table(pieces))
+    }
+
+    fn with_table<'a>(
+        values: impl IntoIterator<Item = &'a SecretValue>,
+        table: impl Fn(&[Box<[u8]>]) -> Result<AhoCorasick, Unmaskable>,
+    ) -> Result<Self, Unmaskable> {
         let mut pieces: Vec<Box<[u8]>> = Vec::new();
         for value in values {
             let forms = Forms::all(value);
@@ -62,15 +81,15 @@ impl Masker {
         pieces.sort_unstable();
         pieces.dedup();
         if pieces.is_empty() {
-            return Self::default();
+            return Ok(Self::default());
         }
         let mut starts = vec![0; 1 << 10];
         for piece in &pieces {
             let (word, bit) = pair(piece[0], piece[1]);
             starts[word] |= bit;
         }
-        // The table has 32-bit numbers, and a step's secrets have not so many bytes that one of them could overflow.
-        Self { finder: table(&pieces).map(|automaton| Finder { automaton, pieces, starts }) }
+        let automaton = table(&pieces)?;
+        Ok(Self { finder: Some(Finder { automaton, pieces, starts }) })
     }
 
     /// Whether it changes nothing.
@@ -127,5 +146,20 @@ impl Finder {
 impl fmt::Debug for Masker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Masker").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_table_there_is_no_masker() {
+        let value = SecretValue::new(b"hunter22".to_vec()).unwrap();
+        let refused = Masker::with_table([&value], |_| Err(Unmaskable { why: "too many".to_owned() }));
+        let said = "what it prints cannot be searched for them: too many";
+        assert_eq!(refused.map(|masker| masker.is_idle()).unwrap_err().to_string(), said);
+        assert!(!Masker::new([&value]).unwrap().is_idle());
+        assert!(Masker::new([]).unwrap().is_idle());
     }
 }

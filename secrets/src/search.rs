@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use aho_corasick::AhoCorasick;
 
 use crate::forms::Forms;
-use crate::mask::table;
+use crate::mask::{Unmaskable, table};
 use crate::value::SecretValue;
 
 /// The shortest form that is looked for in files. Passwords of test databases are words that programs are full of; tokens and
@@ -29,8 +29,12 @@ pub struct Search {
 
 impl Search {
     /// For values with their names.
-    #[must_use]
-    pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a SecretValue)>) -> Self {
+    ///
+    /// # Errors
+    /// They cannot be looked for. Nothing that may have them may then be kept.
+    pub fn new<'a>(
+        secrets: impl IntoIterator<Item = (&'a str, &'a SecretValue)>,
+    ) -> Result<Self, Unmaskable> {
         let (mut patterns, mut owners, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (owner, (name, value)) in secrets.into_iter().enumerate() {
             names.push(name.to_owned());
@@ -39,8 +43,9 @@ impl Search {
                 owners.push(owner);
             }
         }
-        let finder = if patterns.is_empty() { None } else { table(&patterns) };
-        Self { finder, owners, names }
+        let table = (!patterns.is_empty()).then(|| table(&patterns));
+        let finder = table.transpose()?;
+        Ok(Self { finder, owners, names })
     }
 
     /// The name of a secret whose value is in there.
@@ -107,7 +112,7 @@ mod tests {
     fn long_values_are_found_and_words_are_not() {
         let long = SecretValue::new(b"ghp_0123456789abcdef\n".to_vec()).unwrap();
         let word = SecretValue::new(b"postgres".to_vec()).unwrap();
-        let search = Search::new([("TOKEN", &long), ("PASSWORD", &word)]);
+        let search = Search::new([("TOKEN", &long), ("PASSWORD", &word)]).unwrap();
         let find = |text: &str| search.read(text.as_bytes()).unwrap().map(str::to_owned);
         assert_eq!(find("x ghp_0123456789abcdef y").as_deref(), Some("TOKEN"));
         // base64 of `user:ghp_0123456789abcdef`, as Docker's configuration has it.

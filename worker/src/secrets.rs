@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use cullet_cache::ActionSecret;
-use cullet_secrets::{Masker, Search, SecretValue};
+use cullet_secrets::{Masker, Search, SecretValue, Unmaskable};
 use serde::{Deserialize, Serialize};
 
 use crate::{AttemptReport, Conclusion};
@@ -104,8 +104,15 @@ impl StepSecrets {
                 permanent(format!("the secret `{}` cannot be in a variable: {problem}", file.name))
             })?;
         }
-        let masker = Masker::new(files.iter().map(|file| &file.value));
+        // The machine's failure: nothing of the step has run, and nothing is wrong with it.
+        let unmaskable = |error: Unmaskable| SecretFault {
+            message: format!("the step '{step}' is not run, because it has secrets"),
+            permanent: false,
+            source: Some(error.into()),
+        };
+        let masker = Masker::new(files.iter().map(|file| &file.value)).map_err(unmaskable)?;
         let search = Search::new(files.iter().map(|file| (file.name.as_str(), &file.value)));
+        let search = search.map_err(unmaskable)?;
         Ok(Self { files, masker: Arc::new(masker), search: Some(Arc::new(search)) })
     }
 }

@@ -8,7 +8,7 @@ use crate::SecretValue;
 fn masker(values: &[&[u8]]) -> Masker {
     let values: Vec<SecretValue> =
         values.iter().map(|value| SecretValue::new(value.to_vec()).unwrap()).collect();
-    Masker::new(&values)
+    Masker::new(&values).unwrap()
 }
 
 /// What comes out of pieces of these sizes, over and over.
