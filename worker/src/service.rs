@@ -1,8 +1,11 @@
 //! What runs beside a step.
 
-use cullet_cache::services::Ready;
+use std::sync::Arc;
 
-use crate::ImageRoot;
+use cullet_cache::services::Ready;
+use cullet_secrets::Masker;
+
+use crate::{ImageRoot, SecretFile};
 
 /// A service to start, with everything around it decided.
 #[derive(Debug, Clone)]
@@ -19,6 +22,10 @@ pub struct ServiceLaunch {
     pub image: ImageRoot,
     /// When it is ready; none for as soon as its program was started.
     pub ready: Option<Ready>,
+    /// What it finds below `/run/secrets`.
+    pub secrets: Vec<SecretFile>,
+    /// What masks all that is printed beside the step, and by it: the same for all of its services.
+    pub masker: Arc<Masker>,
 }
 
 /// What an image says of the program that is run in it, where nobody says anything else.

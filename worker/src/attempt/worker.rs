@@ -12,7 +12,7 @@ use cullet_digest::Digest;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::beside::Beside;
+use super::beside::{Beside, NoServices};
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
@@ -114,6 +114,9 @@ impl Worker {
             Err(RootError::Lost(lost)) => return AttemptReport::InputLost(lost),
             Err(error) => return infra(&error),
         };
+        if let Some((service, name)) = beside.without_secret(&secrets) {
+            return infra(&NoServices::Secret { service: service.to_owned(), name: name.to_owned() });
+        }
         match self.prepare(attempt.action.input_root, &cancel).await {
             Ok(inputs) => {
                 self.execute(attempt, (image, beside, secrets), inputs, Box::new(events), cancel).await
@@ -194,12 +197,12 @@ impl Worker {
         let Some(volumes) = self.volumes(&attempt, &scratch, &cancel).await else {
             return AttemptReport::Cancelled { result: None };
         };
-        let StepSecrets { files, masker, search } = secrets;
         let log_bytes = least(self.config.log_bytes, attempt.limits.log_bytes);
+        let services = beside.launches(&secrets);
+        let StepSecrets { files, masker, search } = secrets;
         let recorder = Recorder::masked(scratch.path(), log_bytes, events, masker);
         let root = image.as_ref().map(|image| image.root.clone());
         let plain = launch(&attempt, root, &inputs, &scratch);
-        let services = beside.launches();
         let launch = Launch { secrets: files, caches: volumes.mounts(), services, ..plain };
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.

@@ -1,5 +1,6 @@
 //! Services for steps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::services::{Check, Ready};
@@ -16,6 +17,8 @@ pub(crate) fn service(name: &str, image: &Image, script: &str) -> ServiceLaunch 
         working_directory: "/".to_owned(),
         image: image.root.clone(),
         ready: None,
+        secrets: Vec::new(),
+        masker: Arc::default(),
     }
 }
 

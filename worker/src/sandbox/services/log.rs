@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cullet_secrets::{MaskedStream, Masker};
+
 use super::told::LastLines;
 use crate::{LogSink, Stream};
 
@@ -21,10 +23,16 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// The log of a step, for the step and its services.
 #[derive(Clone)]
-pub(super) struct SharedLog(Arc<Mutex<Merged>>);
+pub(super) struct SharedLog {
+    merged: Arc<Mutex<Merged>>,
+    /// Values are masked before lines of several programs stand between each other: then none is torn.
+    masker: Arc<Masker>,
+}
 
 struct Merged {
     sink: Box<dyn LogSink>,
+    /// Of the step's standard error.
+    masked: MaskedStream,
     /// Whether the step is in the middle of a line.
     midline: bool,
     /// Whole lines of services that came meanwhile.
@@ -32,24 +40,29 @@ struct Merged {
 }
 
 impl SharedLog {
-    pub(super) fn new(sink: Box<dyn LogSink>) -> Self {
-        Self(Arc::new(Mutex::new(Merged { sink, midline: false, held: Vec::new() })))
+    pub(super) fn new(sink: Box<dyn LogSink>, masker: Arc<Masker>) -> Self {
+        let merged = Merged { sink, masked: MaskedStream::default(), midline: false, held: Vec::new() };
+        Self { merged: Arc::new(Mutex::new(merged)), masker }
     }
 
     /// For one of the services, with what it said last.
     pub(super) fn of_service(&self, name: &str) -> (ServiceLog, Arc<Mutex<LastLines>>) {
         let (prefix, last) = (format!("{name} | ").into_bytes(), Arc::<Mutex<LastLines>>::default());
-        let (log, partial, left) = (self.clone(), Default::default(), Some(SERVICE_BYTES));
-        (ServiceLog { log, prefix, partial, left, last: Arc::clone(&last) }, last)
+        let (log, left) = (self.clone(), Some(SERVICE_BYTES));
+        let (masked, partial) = Default::default();
+        (ServiceLog { log, prefix, masked, partial, left, last: Arc::clone(&last) }, last)
     }
 
     /// Passes on what still waits: nobody writes any more.
     pub(super) fn end(&self) {
-        self.lock().flush();
+        let (mut log, mut rest) = (self.lock(), Vec::new());
+        log.masked.finish(&self.masker, &mut |bytes| rest.extend_from_slice(bytes));
+        log.of_step(&rest);
+        log.flush();
     }
 
     fn lock(&self) -> MutexGuard<'_, Merged> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,22 +73,33 @@ impl LogSink for SharedLog {
         if stream == Stream::Stdout {
             return log.sink.write(stream, bytes);
         }
-        let mut rest = bytes;
-        let line_end = bytes.iter().rposition(|byte| *byte == b'\n');
-        if let Some(end) = line_end.filter(|_| !log.held.is_empty()) {
-            log.sink.write(stream, &bytes[..=end]);
-            log.midline = false;
-            log.flush();
-            rest = &bytes[end + 1..];
-        }
-        if !rest.is_empty() {
-            log.sink.write(stream, rest);
-            log.midline = rest.last() != Some(&b'\n');
-        }
+        let mut certain = Vec::new();
+        log.masked.feed(&self.masker, bytes, &mut |bytes| certain.extend_from_slice(bytes));
+        log.of_step(&certain);
     }
 }
 
 impl Merged {
+    /// What the step wrote to its standard error.
+    fn of_step(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        let line_end = bytes.iter().rposition(|byte| *byte == b'\n');
+        if let Some(end) = line_end.filter(|_| !self.held.is_empty()) {
+            self.write(&bytes[..=end]);
+            self.midline = false;
+            self.flush();
+            rest = &bytes[end + 1..];
+        }
+        if !rest.is_empty() {
+            self.write(rest);
+            self.midline = rest.last() != Some(&b'\n');
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.chunks(CHUNK_BYTES).for_each(|chunk| self.sink.write(Stream::Stderr, chunk));
+    }
+
     fn add(&mut self, lines: &[u8]) {
         self.held.extend_from_slice(lines);
         if !self.midline || self.held.len() > HELD_BYTES {
@@ -89,9 +113,9 @@ impl Merged {
             return;
         }
         if std::mem::take(&mut self.midline) {
-            self.sink.write(Stream::Stderr, b"\n");
+            self.write(b"\n");
         }
-        held.chunks(CHUNK_BYTES).for_each(|chunk| self.sink.write(Stream::Stderr, chunk));
+        self.write(&held);
     }
 }
 
@@ -100,7 +124,9 @@ pub(super) struct ServiceLog {
     log: SharedLog,
     /// In front of each line.
     prefix: Vec<u8>,
-    /// The beginning of a line, of standard output and of standard error.
+    /// Of standard output and of standard error.
+    masked: [MaskedStream; 2],
+    /// The beginning of a line of each.
     partial: [Vec<u8>; 2],
     /// How many bytes it may still print; none once that was too much.
     left: Option<usize>,
@@ -109,6 +135,16 @@ pub(super) struct ServiceLog {
 
 impl LogSink for ServiceLog {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let mut certain = Vec::new();
+        let masked = &mut self.masked[usize::from(stream == Stream::Stderr)];
+        masked.feed(&self.log.masker, bytes, &mut |bytes| certain.extend_from_slice(bytes));
+        self.lines(stream, &certain);
+    }
+}
+
+impl ServiceLog {
+    /// What is certain of what it printed.
+    fn lines(&mut self, stream: Stream, bytes: &[u8]) {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).add(bytes);
         let mut lines = Vec::new();
         let mut partial = std::mem::take(&mut self.partial[usize::from(stream == Stream::Stderr)]);
@@ -129,11 +165,14 @@ impl LogSink for ServiceLog {
         self.partial[usize::from(stream == Stream::Stderr)] = partial;
         self.pass_on(&lines);
     }
-}
 
-impl ServiceLog {
     /// What was printed without the end of a line, and how the service ended, if that is to be said.
     pub(super) fn end(&mut self, how: Option<&str>) {
+        for (number, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
+            let mut rest = Vec::new();
+            self.masked[number].finish(&self.log.masker, &mut |bytes| rest.extend_from_slice(bytes));
+            self.lines(stream, &rest);
+        }
         let mut lines = Vec::new();
         for mut partial in std::mem::take(&mut self.partial).into_iter().filter(|partial| !partial.is_empty())
         {

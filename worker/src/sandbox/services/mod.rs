@@ -55,6 +55,7 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) -> Result<(Ran, Vec<String>), ExecuteError> {
     let Party { runner, scratch, services } = party;
+    let masker = services.first().map(|service| Arc::clone(&service.masker)).unwrap_or_default();
     let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
     let room = runner.room(1 + services.len()).await?;
     let (making, limits) = (Arc::clone(&runner), bounds.limits);
@@ -67,7 +68,7 @@ pub(super) async fn run(
     });
     let (mut request, ground) = made.await?;
     request.company.names.clone_from(&names);
-    let (log, began, clock) = (SharedLog::new(log), SystemTime::now(), Instant::now());
+    let (log, began, clock) = (SharedLog::new(log, masker), SystemTime::now(), Instant::now());
     let mut started = Vec::with_capacity(services.len());
     for (number, service) in services.into_iter().enumerate() {
         let scratch = scratch.join("services").join(number.to_string());

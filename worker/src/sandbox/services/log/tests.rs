@@ -1,3 +1,5 @@
+use cullet_secrets::SecretValue;
+
 use super::*;
 
 #[derive(Clone, Default)]
@@ -24,7 +26,7 @@ impl Seen {
 
 fn shared() -> (Seen, SharedLog) {
     let seen = Seen::default();
-    (seen.clone(), SharedLog::new(Box::new(seen)))
+    (seen.clone(), SharedLog::new(Box::new(seen), Arc::default()))
 }
 
 #[test]
@@ -89,4 +91,47 @@ fn a_service_that_prints_too_much_is_cut_and_that_is_said_once() {
     assert!(
         stderr.ends_with("nothing more of it is kept\ndb | cullet: the service was killed by signal 9\n")
     );
+}
+
+fn masked(values: &[&str]) -> (Seen, SharedLog) {
+    let values: Vec<SecretValue> =
+        values.iter().map(|value| SecretValue::new(value.as_bytes().to_vec()).unwrap()).collect();
+    let (seen, masker) = (Seen::default(), Arc::new(Masker::new(&values).unwrap()));
+    (seen.clone(), SharedLog::new(Box::new(seen), masker))
+}
+
+#[test]
+fn a_value_is_masked_whoever_prints_between_its_parts() {
+    let (seen, log) = masked(&["hunter22-0123"]);
+    let (mut db, last) = log.of_service("db");
+    let (mut web, _) = log.of_service("web");
+    let mut step = log.clone();
+    step.write(Stream::Stderr, b"mine: hunter22");
+    db.write(Stream::Stdout, b"theirs: hunter");
+    web.write(Stream::Stdout, b"a line\n");
+    web.write(Stream::Stdout, &[b'x'; HELD_BYTES + 10]);
+    web.write(Stream::Stdout, b"\n");
+    db.write(Stream::Stdout, b"22-0123 done\n");
+    step.write(Stream::Stderr, b"-0123 done\n");
+    db.write(Stream::Stderr, b"and last hunter22-01");
+    db.end(None);
+    log.end();
+    let stderr = seen.texts().1;
+    for said in ["mine: ", "\n*** done\n", "db | theirs: *** done\n", "db | and last ***\n", "web | a line\n"]
+    {
+        assert!(stderr.contains(said), "{said:?} is not in {stderr}");
+    }
+    assert!(!stderr.contains("hunter") && !stderr.contains("-0123"), "{stderr}");
+    assert!(!last.lock().unwrap().told("it").contains("hunter"));
+}
+
+#[test]
+fn a_value_is_masked_where_a_long_line_is_cut() {
+    let (seen, log) = masked(&["hunter22-0123"]);
+    let (mut db, _) = log.of_service("db");
+    db.write(Stream::Stdout, &vec![b'x'; LINE_BYTES - 6]);
+    db.write(Stream::Stdout, b"hunter22-0123\n");
+    db.end(None);
+    let stderr = seen.texts().1;
+    assert!(stderr.ends_with("***\n") && !stderr.contains("hunter") && !stderr.contains("0123"), "{stderr}");
 }
