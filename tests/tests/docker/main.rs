@@ -12,6 +12,7 @@ mod engine;
 mod guest;
 mod instead;
 mod left_over;
+mod loading;
 #[path = "../e2e/images/made.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod made;
