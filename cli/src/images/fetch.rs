@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cullet_coordinator::event::{Event, EventSink as _, Note};
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
     Digest, HeldImage, ImageError, Pick, Platform, Reference, Registries, Resolved, Store, StoreOptions,
@@ -13,6 +14,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::error::unusable;
 use super::in_engine::Engines;
+use super::left_out::LeftOut;
 use super::telling::Telling;
 use crate::commands::run::watchers::Watchers;
 use crate::config::{Config, RegistrySettings};
@@ -29,6 +31,7 @@ pub(super) struct Fetcher {
     store: OnceCell<Opened>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
+    left_out: LeftOut,
 }
 
 /// An image, while somebody wants it.
@@ -92,6 +95,7 @@ impl Fetcher {
             watchers: Watchers::idle(),
             store: OnceCell::new(),
             engines: Engines::default(),
+            left_out: LeftOut::default(),
         }
     }
 
@@ -125,6 +129,7 @@ impl Fetcher {
             Some(image) => image,
             None => self.fetch(wanted, store).await?,
         };
+        self.say_what_is_left_out(wanted, &image, *owned);
         let root = ImageRoot {
             layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
             owned: *owned,
@@ -137,6 +142,16 @@ impl Fetcher {
             working_directory: image.config.working_dir.clone().unwrap_or_default(),
         };
         Ok(HeldRoot { root, program, hold: Box::new(image) })
+    }
+
+    /// To whoever watches the run, and in the log of a worker.
+    fn say_what_is_left_out(&self, wanted: &Wanted, image: &HeldImage, owned: bool) {
+        let digest = wanted.digest.to_string();
+        let name = wanted.references.first().map_or(&*digest, |(name, _)| name.as_str());
+        let Some(text) = self.left_out.first((&wanted.digest, name), &image.layers, owned) else { return };
+        tracing::info!(image = name, manifest = digest, "{text}");
+        let (level, kind) = ("info".to_owned(), Some(Note::IMAGE.to_owned()));
+        self.watchers.clone().event(&Event::Note(Note { level, kind, step: None, text }));
     }
 
     /// The store, opened if nobody has done so.
