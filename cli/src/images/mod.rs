@@ -9,12 +9,14 @@ mod file;
 mod find;
 mod in_engine;
 mod layers;
+mod left_out;
 mod lock;
 mod on_worker;
 mod pinned;
 mod roots;
 mod telling;
 
+pub(crate) use error::{push_failed, unreadable_source, unusable as unusable_registries};
 pub(crate) use export::Exporter;
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};
