@@ -28,6 +28,9 @@ pub struct Service {
     /// How it says that it is ready; none where it has only to be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
+    /// Which of the action's secrets it gets as files: their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 /// When a service is ready.
@@ -96,6 +99,7 @@ pub fn property(mut services: Vec<Service>) -> Option<(String, String)> {
     services.sort_by(|one, other| one.name.cmp(&other.name));
     for service in &mut services {
         service.env.sort();
+        service.secrets.sort();
     }
     // Texts, numbers and lists of them have a form in JSON.
     let value = serde_json::to_string(&services).ok().filter(|_| !services.is_empty())?;
@@ -143,7 +147,8 @@ mod tests {
         let pair = |name: &str| (name.to_owned(), "x".to_owned());
         let ready = check.map(|check| Ready { check, timeout_ms: 60_000, interval_ms: 200 });
         let (name, image) = (name.to_owned(), "sha256:1".to_owned());
-        Service { name, image, command: None, env: vec![pair("B"), pair("A")], ready }
+        let (command, env) = (None, vec![pair("B"), pair("A")]);
+        Service { name, image, command, env, ready, secrets: Vec::new() }
     }
 
     #[test]
@@ -164,6 +169,7 @@ mod tests {
         let exec = Check::Exec { command: vec!["pg_isready".to_owned()] };
         let mut services = vec![service("a", Some(http)), service("b", Some(exec)), service("c", None)];
         services[2].command = Some(vec!["serve".to_owned(), "a b".to_owned()]);
+        services[2].secrets = vec!["PASSWORD".to_owned()];
         let value = property(services.clone()).unwrap().1;
         let read = of_action(&action(Some(&value))).unwrap();
         services.iter_mut().for_each(|service| service.env.sort());

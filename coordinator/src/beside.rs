@@ -19,6 +19,7 @@ fn of_plan(service: &plan::Service, images: &Images) -> Service {
         command: service.run.as_ref().map(plan::Run::arguments),
         env: service.env.clone(),
         ready: service.ready.as_ref().map(ready),
+        secrets: service.secrets.clone(),
     }
 }
 
@@ -42,8 +43,9 @@ mod tests {
     use crate::template::{Machine, step_action};
 
     fn key(services: &str, digest: char) -> String {
-        let text =
-            format!("cullet: 1\nimages: {{ i: a/b }}\nsteps:\n  s: {{ run: x, services: {services} }}\n");
+        let text = format!(
+            "cullet: 1\nimages: {{ i: a/b }}\nsteps:\n  s: {{ run: x, secrets: {{ T: env }}, services: {services} }}\n"
+        );
         let plan = cullet_pipeline::load("f", &text).unwrap().plan(&[], &[]).unwrap();
         let digest = format!("sha256:{}", digest.to_string().repeat(64));
         let images = Images::of([("a/b".to_owned(), digest)]).unwrap();
@@ -65,6 +67,7 @@ mod tests {
             "{ a: { image: i, run: x } }",
             "{ a: { image: i, run: [x] } }",
             "{ a: { image: i, env: { X: '1' } } }",
+            "{ a: { image: i, secrets: [T] } }",
             "{ a: { image: i, ready: { tcp: 1 } } }",
             "{ a: { image: i, ready: { tcp: 2 } } }",
             "{ a: { image: i, ready: { http: { port: 2 } } } }",

@@ -23,6 +23,8 @@ pub struct ImageExport {
     pub manifest: String,
     /// How it is to be written.
     pub format: ImageFormat,
+    /// What it is called in an archive.
+    pub name: Option<String>,
 }
 
 impl<T> Deliverable<T> {

@@ -82,12 +82,13 @@ impl PlanTemplates {
             (from.step, output_position(&self.steps[from.step as usize].outputs, from.output))
         };
         let template = &self.steps[output.from.step as usize];
-        let below = output.image.map_or(&[][..], |_| &template.below);
+        let below = output.image.as_ref().map_or(&[][..], |_| &template.below);
         let parts = below.iter().chain([&output.from]).map(part).collect();
-        let image = output.image.and_then(|format| {
+        let image = output.image.as_ref().and_then(|image| {
             let plan::Image::Reference(reference) = &template.settings.image else { return None };
             let manifest = self.images.digest(reference)?.to_owned();
-            Some(ImageExport { reference: reference.clone(), manifest, format })
+            let plan::ImageOutput { format, name } = image.clone();
+            Some(ImageExport { reference: reference.clone(), manifest, format, name })
         });
         Deliverable { path: output.path.clone(), parts, image }
     }

@@ -81,12 +81,12 @@ impl Composed {
         writer.add_documents(&self.config_json, &self.config, &layers, None)
     }
 
-    /// Writes it as `docker save` does, without a name, and gives the digest of its configuration, which Docker calls
+    /// Writes it as `docker save` does, called `name` if it is to have one, and gives the digest of its configuration, which Docker calls
     /// the image's ID. Blocking.
     ///
     /// # Errors
     /// As [`Self::write_layout`].
-    pub fn write_archive(&self, to: impl Write) -> Result<Digest, ImageError> {
+    pub fn write_archive(&self, to: impl Write, name: Option<&str>) -> Result<Digest, ImageError> {
         let id = Digest::of(&self.config_json);
         let config_name = format!("{}.json", id.hex());
         let mut tar = TarWriter::new(to);
@@ -100,7 +100,8 @@ impl Composed {
             }
             names.push(name);
         }
-        let manifest = json!([{ "Config": config_name, "RepoTags": Value::Null, "Layers": names }]);
+        let manifest =
+            json!([{ "Config": config_name, "RepoTags": name.map(|name| [name]), "Layers": names }]);
         let manifest = serde_json::to_vec(&manifest).unwrap_or_default();
         for (name, bytes) in [(&*config_name, &self.config_json), ("manifest.json", &manifest)] {
             let size = bytes.len() as u64;

@@ -28,7 +28,7 @@ pub enum ImageError {
         available: Vec<Platform>,
     },
     /// There are several images, or other ones, where one was asked for.
-    #[error("{place} has no single image {}; it has {}", .wanted.as_deref().unwrap_or("to take"), list(.available))]
+    #[error("{place} {}; it has {}", choice(.place, .wanted.as_deref(), .available), list(.available))]
     Choice {
         /// The directory or file.
         place: String,
@@ -159,6 +159,20 @@ impl ImageError {
 
     pub(crate) fn document(what: &'static str, image: &str, problem: impl ToString) -> Self {
         Self::Document { what, image: image.to_owned(), problem: problem.to_string() }
+    }
+}
+
+/// What is wrong with a choice, and how to make another one.
+fn choice(place: &str, wanted: Option<&str>, available: &[String]) -> String {
+    match (wanted, available.first()) {
+        (Some(wanted), _) => format!("has no single image {wanted}"),
+        (None, None) => "has no single image, and none with a name".to_owned(),
+        (None, Some(digest)) if digest.starts_with("sha256:") => {
+            format!("has no single image to take: write {place}@DIGEST with one of those that it has")
+        }
+        (None, Some(_)) => {
+            format!("has no single image to take: write {place}:NAME with one of those that it has")
+        }
     }
 }
 

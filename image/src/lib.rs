@@ -11,6 +11,7 @@ mod digest;
 mod error;
 pub mod layer;
 mod manifest;
+mod outgoing;
 mod platform;
 mod reference;
 pub mod registry;
@@ -25,9 +26,12 @@ pub use config::ImageConfig;
 pub use digest::{Digest, DigestError};
 pub use error::ImageError;
 pub use manifest::Blob;
+pub use outgoing::Outgoing;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
-pub use registry::{Credentials, Registries, RegistryError, RegistryOptions, RegistryProblem};
+pub use registry::{
+    BlobPushed, Credentials, MOST_MOUNTS, Pushed, Registries, RegistryError, RegistryOptions, RegistryProblem,
+};
 pub use resolve::{Layer, Resolved, resolve, resolve_manifest};
 pub use store::{
     Archive, EngineExport, Evicted, ExportLayer, HeldImage, LayerHold, MadeLayer, OwnerHelper, Progress,

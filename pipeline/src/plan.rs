@@ -320,7 +320,16 @@ pub struct RunOutput {
     /// What is written there.
     pub from: OutputRef,
     /// How, where that is a root directory: as an image.
-    pub image: Option<ImageFormat>,
+    pub image: Option<ImageOutput>,
+}
+
+/// An image that is handed out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageOutput {
+    /// How it is written.
+    pub format: ImageFormat,
+    /// What it is called in an archive: a name with a tag.
+    pub name: Option<String>,
 }
 
 /// How an image is written to a disk.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cullet_cache::services::Ready;
 use cullet_secrets::Masker;
 
-use crate::ImageRoot;
+use crate::{ImageRoot, SecretFile};
 
 /// A service to start, with everything around it decided.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct ServiceLaunch {
     pub image: ImageRoot,
     /// When it is ready; none for as soon as its program was started.
     pub ready: Option<Ready>,
+    /// What it finds below `/run/secrets`.
+    pub secrets: Vec<SecretFile>,
     /// What masks all that is printed beside the step, and by it: the same for all of its services.
     pub masker: Arc<Masker>,
 }

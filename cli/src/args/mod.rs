@@ -3,6 +3,7 @@
 
 mod cluster;
 mod dev_cluster;
+mod image;
 mod limits;
 mod lock;
 mod run;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use dev_cluster::DevClusterArgs;
+pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
 pub use lock::LockArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_tenant, parse_url};
@@ -84,6 +86,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Write down which images a pipeline means
     Lock(LockArgs),
+    /// Push images that runs wrote
+    Image(ImageArgs),
     /// Print the JSON Schema of pipeline files
     Schema,
     /// Explain why a step ran, or why it did not

@@ -42,6 +42,9 @@ pub struct RunArgs {
     /// Write the pipeline's outputs below DIR
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Push an image of the outputs to a registry once the run has succeeded; may be repeated
+    #[arg(long, value_name = "OUTPUT=REFERENCE", requires = "output")]
+    pub push: Vec<String>,
     /// After a failure, still run what does not depend on it
     #[arg(long, short)]
     pub keep_going: bool,

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::on_cluster;
+use super::run::Written;
 use super::run::followed::Followed;
 use super::run::interrupt;
 use super::run::watchers::{self, Watchers};
@@ -48,7 +49,7 @@ async fn follow(args: &AttachArgs, config: &Config, addresses: &Addresses) -> Re
         run: &run,
         watchers: &watchers,
         past: Past::of(&now),
-        output: args.output.clone(),
+        output: args.output.clone().map(Written::to),
     };
     tokio::select! {
         status = followed.show() => status,

@@ -10,6 +10,7 @@ pub(crate) mod dev_cluster;
 mod doctor;
 mod engine_images;
 mod graph;
+mod image;
 mod lock;
 mod logs;
 mod machine;
@@ -69,6 +70,7 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Why(args) => why::why(&args, config, out),
         Command::Validate(args) => validate::validate(&args, config, out),
         Command::Graph(args) => graph::graph(&args, config, out),
+        Command::Image(args) => image::image(&args, config, out),
         Command::Lock(args) => lock::lock(&args, config, out),
         Command::Runs(args) => runs::runs(&args, config, out),
         Command::Status(args) => status::status(&args, config, out),

@@ -2,14 +2,33 @@
 
 use std::io;
 
-use cullet_image::{ImageError, RegistryError, RegistryProblem};
+use cullet_image::{ImageError, Reference, RegistryError, RegistryProblem, RegistryReference};
 
 use super::Wanted;
 use crate::error::CliError;
 
 /// Whose turn it is: a name, a login or a setting is the person's; a registry that fails is not.
 pub(super) fn unresolved(wanted: &Wanted, error: ImageError) -> CliError {
-    let message = format!("cannot resolve the image {wanted}");
+    sorted(format!("cannot resolve the image {wanted}"), error)
+}
+
+/// What is to be pushed is not there, or not what it should be.
+pub(crate) fn unreadable_source(source: &Reference, error: ImageError) -> CliError {
+    sorted(format!("{source} cannot be pushed"), error)
+}
+
+/// A registry, or a blob that is not what it should be, ended a push.
+pub(crate) fn push_failed(to: &RegistryReference, error: ImageError) -> CliError {
+    let again = error_is_of_time(&error);
+    let failed = sorted(format!("cannot push to {to}"), error);
+    if again { failed.hint("what was sent is there: the same command goes on from it") } else { failed }
+}
+
+fn error_is_of_time(error: &ImageError) -> bool {
+    matches!(error, ImageError::Registry(error) if !is_ours(error))
+}
+
+fn sorted(message: String, error: ImageError) -> CliError {
     let ours = match &error {
         ImageError::Registry(error) => is_ours(error),
         ImageError::Io { source, .. } => {
@@ -22,7 +41,7 @@ pub(super) fn unresolved(wanted: &Wanted, error: ImageError) -> CliError {
 }
 
 /// Settings that no client can be made of.
-pub(super) fn unusable(error: RegistryError) -> CliError {
+pub(crate) fn unusable(error: RegistryError) -> CliError {
     CliError::usage("the settings of registries cannot be used").because(error)
 }
 

@@ -60,8 +60,8 @@ impl Exporter {
         let below = self.below(image).await?;
         let store = self.fetcher.store().await.map_err(|fault| describe(&*fault.source))?;
         let composed = store.compose(&below, made, CREATED).await.map_err(|error| describe(&error))?;
-        let (format, to) = (image.format, to.to_owned());
-        let written = tokio::task::spawn_blocking(move || write(&composed, format, &to)).await;
+        let (form, to) = ((image.format, image.name.clone()), to.to_owned());
+        let written = tokio::task::spawn_blocking(move || write(&composed, form, &to)).await;
         let (what, digest) = written.map_err(|error| error.to_string())??;
         let (level, kind) = ("info".to_owned(), Some(Note::IMAGE.to_owned()));
         let text = format!("the output '{path}' is the image {digest} ({what})");
@@ -94,7 +94,11 @@ impl Exporter {
 }
 
 /// What its digest is of, and the digest.
-fn write(image: &Composed, format: ImageFormat, to: &Path) -> Result<(&'static str, Digest), String> {
+fn write(
+    image: &Composed,
+    (format, name): (ImageFormat, Option<String>),
+    to: &Path,
+) -> Result<(&'static str, Digest), String> {
     match format {
         ImageFormat::OciLayout => {
             let written = image.write_layout(to).map_err(|error| describe(&error))?;
@@ -103,7 +107,7 @@ fn write(image: &Composed, format: ImageFormat, to: &Path) -> Result<(&'static s
         ImageFormat::DockerArchive => {
             let file = File::options().write(true).create_new(true).open(to);
             let file = BufWriter::new(file.map_err(|error| error.to_string())?);
-            let id = image.write_archive(file).map_err(|error| describe(&error))?;
+            let id = image.write_archive(file, name.as_deref()).map_err(|error| describe(&error))?;
             Ok(("its configuration, the image ID of Docker", id))
         }
     }

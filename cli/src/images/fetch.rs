@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::error::unusable;
 use super::helper::SubIdHelper;
 use super::in_engine::Engines;
+use super::left_out::LeftOut;
 use super::root_error::RootError;
 use super::telling::Telling;
 use crate::commands::run::watchers::Watchers;
@@ -45,6 +46,7 @@ pub(super) struct Fetcher {
     bound: u64,
     /// Those that are larger, of which that was said.
     told: std::sync::Mutex<BTreeSet<String>>,
+    left_out: LeftOut,
 }
 
 /// By user and group.
@@ -99,6 +101,7 @@ impl Fetcher {
             engines: Engines::default(),
             bound: config.cache_options().bound,
             told: std::sync::Mutex::default(),
+            left_out: LeftOut::default(),
         }
     }
 
@@ -106,8 +109,8 @@ impl Fetcher {
     pub(super) fn beside(&self) -> Self {
         let (dir, settings, watchers) = (self.dir.clone(), self.settings.clone(), self.watchers.clone());
         let (store, others) = (Arc::clone(&self.store), Arc::clone(&self.others));
-        let (engines, told) = Default::default();
-        Self { dir, settings, watchers, store, others, engines, bound: self.bound, told }
+        let (engines, told, left_out) = Default::default();
+        Self { dir, settings, watchers, store, others, engines, bound: self.bound, told, left_out }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -159,6 +162,7 @@ impl Fetcher {
             }
         }
         self.measure(wanted, &image);
+        self.say_what_is_left_out(wanted, &image, *owned);
         let root = ImageRoot {
             layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
             owned: *owned,
@@ -225,6 +229,16 @@ impl Fetcher {
             told.clear();
         }
         told.insert(digest.to_owned())
+    }
+
+    /// To whoever watches the run, and in the log of a worker.
+    fn say_what_is_left_out(&self, wanted: &Wanted, image: &HeldImage, owned: bool) {
+        let digest = wanted.digest.to_string();
+        let name = wanted.references.first().map_or(&*digest, |(name, _)| name.as_str());
+        let Some(text) = self.left_out.first((&wanted.digest, name), &image.layers, owned) else { return };
+        tracing::info!(image = name, manifest = digest, "{text}");
+        let (level, kind) = ("info".to_owned(), Some(Note::IMAGE.to_owned()));
+        self.watchers.clone().event(&Event::Note(Note { level, kind, step: None, text }));
     }
 
     /// The store, opened if nobody has done so.

@@ -11,6 +11,7 @@ mod find;
 mod helper;
 mod in_engine;
 mod layers;
+mod left_out;
 mod lock;
 mod on_worker;
 mod pinned;
@@ -18,6 +19,7 @@ mod root_error;
 mod roots;
 mod telling;
 
+pub(crate) use error::{push_failed, unreadable_source, unusable as unusable_registries};
 pub(crate) use export::Exporter;
 pub(crate) use file::LockFile;
 pub(crate) use find::{Finder, Wanted};

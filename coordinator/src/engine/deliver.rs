@@ -77,6 +77,7 @@ fn to_wire(output: Deliverable<TreeRef>) -> v1::RunOutput {
             ImageFormat::OciLayout => v1::exported_image::Format::OciLayout.into(),
             ImageFormat::DockerArchive => v1::exported_image::Format::DockerArchive.into(),
         },
+        name: image.name.unwrap_or_default(),
         layers: output.parts.iter().map(|(_, tree)| tree_to_wire(tree)).collect(),
     });
     v1::RunOutput { path: output.path, tree, image }

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use super::RegistryProblem;
 use super::credentials::Credential;
 use super::options::is_loopback;
-use super::repository::Access;
 use super::send::read_body;
 
 /// Goes with every request to one registry, once that is known to be needed.
@@ -68,27 +67,26 @@ struct Token {
     access_token: Option<String>,
 }
 
-/// Gets a token for a repository. `base` is where the registry is; `http` follows no redirects, which could take what
+/// Gets a token for these scopes. `base` is where the registry is; `http` follows no redirects, which could take what
 /// is sent here anywhere.
 pub(super) async fn token(
     http: &reqwest::Client,
     (realm, service): (&str, Option<&str>),
     credential: Option<&Credential>,
-    (base, repository, access): (&str, &str, Access),
+    (base, scopes): (&str, &[String]),
 ) -> Result<Proof, RegistryProblem> {
     let odd = |problem: String| RegistryProblem::Answer { problem };
     let mut address = Url::parse(realm).map_err(|_| odd(format!("it gives tokens at `{realm}`")))?;
     if !is_protected(&address, base) {
         return Err(odd(format!("it wants credentials sent to {realm}, which is not protected")));
     }
-    let scope = format!("repository:{repository}:{}", access.actions());
     let request = match credential {
         Some(Credential::Identity(identity)) => {
             let form = [
                 ("grant_type", "refresh_token"),
                 ("service", service.unwrap_or_default()),
                 ("client_id", "cullet"),
-                ("scope", &scope),
+                ("scope", &scopes.join(" ")),
                 ("refresh_token", identity),
             ];
             let mut body = Url::parse("form:").map_err(|error| odd(error.to_string()))?;
@@ -98,7 +96,8 @@ pub(super) async fn token(
         }
         other => {
             let service = service.map(|service| ("service", service));
-            address.query_pairs_mut().extend_pairs(service).append_pair("scope", &scope);
+            let scopes = scopes.iter().map(|scope| ("scope", scope));
+            address.query_pairs_mut().extend_pairs(service).extend_pairs(scopes);
             let request = http.get(address);
             match other {
                 Some(Credential::Basic { user, password }) => request.basic_auth(user, Some(password)),

@@ -89,6 +89,14 @@ pub enum RegistryProblem {
         /// In which time.
         seconds: u64,
     },
+    /// It takes so little, or so long after the last byte, that it would take for ever.
+    #[error("it took {sent} bytes, and then nothing happened for {seconds} seconds")]
+    Stalled {
+        /// How many it took.
+        sent: u64,
+        /// For how long nothing happened.
+        seconds: u64,
+    },
     /// It sent more bytes than there are, or a document that is longer than any may be.
     #[error("it sent more than {limit} bytes")]
     TooLong {
@@ -149,7 +157,11 @@ impl RegistryProblem {
     /// Whether the same request may have another answer soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Limited { .. } | Self::Unreachable { .. } | Self::Cut { .. } | Self::Slow { .. } => true,
+            Self::Limited { .. }
+            | Self::Unreachable { .. }
+            | Self::Cut { .. }
+            | Self::Slow { .. }
+            | Self::Stalled { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),
             _ => false,
         }

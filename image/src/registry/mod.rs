@@ -13,9 +13,10 @@ mod push;
 mod repository;
 mod retry;
 mod send;
+mod upload;
 
 pub use credentials::Credentials;
 pub use error::{RegistryError, RegistryProblem};
 pub use options::{Registries, RegistryOptions};
-pub use push::Pushed;
+pub use push::{BlobPushed, MOST_MOUNTS, Pushed};
 pub(crate) use repository::Repository;

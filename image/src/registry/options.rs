@@ -78,19 +78,14 @@ impl Registries {
     /// # Errors
     /// [`RegistryProblem::Settings`] for an authority, a proxy or a mirror that makes no sense.
     pub fn new(options: RegistryOptions) -> Result<Self, RegistryError> {
-        let wrong = |registry: &str, problem: String| RegistryError {
-            registry: registry.to_owned(),
-            repository: "any repository".to_owned(),
-            what: "connection".to_owned(),
-            problem: Box::new(RegistryProblem::Settings { problem }),
-        };
         for (registry, mirrors) in &options.mirrors {
             for mirror in mirrors {
-                host(mirror).map_err(|problem| wrong(registry, problem))?;
+                host(mirror).map_err(|problem| settings(registry, problem))?;
             }
         }
         let with = |redirects| {
-            client(&options, redirects).map_err(|error| wrong("any registry", format!("{error:#}")))
+            let made = client(&options, redirects, true);
+            made.map_err(|error| settings("any registry", format!("{error:#}")))
         };
         let (http, tokens) = (with(Policy::custom(redirect))?, with(Policy::none())?);
         Ok(Self { http, tokens, options: Arc::new(options) })
@@ -107,9 +102,24 @@ impl Registries {
         Repository::new(clients, Arc::clone(&self.options), endpoints, reference.repository.clone())
     }
 
+    /// A client for long uploads: its requests wait for an answer as long as whoever sends them does.
+    pub(super) fn upload_client(&self) -> Result<reqwest::Client, RegistryError> {
+        let made = client(&self.options, Policy::custom(redirect), false);
+        made.map_err(|error| settings("any registry", format!("{error:#}")))
+    }
+
     fn scheme(&self, registry: &str) -> &'static str {
         let loopback = is_loopback(registry) && !self.options.tls.contains(registry);
         if loopback || self.options.plain_http.contains(registry) { "http" } else { "https" }
+    }
+}
+
+fn settings(registry: &str, problem: String) -> RegistryError {
+    RegistryError {
+        registry: registry.to_owned(),
+        repository: "any repository".to_owned(),
+        what: "connection".to_owned(),
+        problem: Box::new(RegistryProblem::Settings { problem }),
     }
 }
 
@@ -117,16 +127,22 @@ fn place(registry: &str) -> &str {
     if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry }
 }
 
-fn client(options: &RegistryOptions, redirects: Policy) -> Result<reqwest::Client, reqwest::Error> {
+fn client(
+    options: &RegistryOptions,
+    redirects: Policy,
+    answers_soon: bool,
+) -> Result<reqwest::Client, reqwest::Error> {
     // The provider of a process is chosen once; whoever comes second finds the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("cullet/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.connect_timeout)
-        .read_timeout(options.read_timeout)
         .redirect(redirects)
         // Nothing is taken from the environment here.
         .no_proxy();
+    if answers_soon {
+        builder = builder.read_timeout(options.read_timeout);
+    }
     if let Some(proxy) = &options.proxy {
         let direct = reqwest::NoProxy::from_string("localhost,127.0.0.0/8,::1");
         builder = builder.proxy(reqwest::Proxy::all(proxy)?.no_proxy(direct));

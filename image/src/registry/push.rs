@@ -2,129 +2,117 @@
 //!
 //! Source: OCI distribution-spec, "Push".
 
-use std::path::Path;
-
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use reqwest::{Body, Response, StatusCode, Url};
-use tokio_util::io::ReaderStream;
+use reqwest::Response;
+use reqwest::header::CONTENT_TYPE;
 
 use super::repository::{Access, Endpoint, Repository};
 use super::retry::Retries;
+use super::upload::Uploads;
 use super::{Registries, RegistryError, RegistryProblem};
 use crate::manifest::Blob;
-use crate::{Digest, ImageError, Pick, RegistryReference, WrittenImage};
+use crate::outgoing::OutgoingDocument;
+use crate::{Digest, ImageError, Outgoing, Pick, RegistryReference};
 
 /// What a push came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pushed {
-    /// Of the manifest.
+    /// Of the manifest, or of the index.
     pub digest: Digest,
     /// Bytes of blobs that were sent.
     pub sent_bytes: u64,
+    /// Blobs that were sent.
+    pub sent: usize,
     /// Blobs that were there already.
     pub present: usize,
+    /// Blobs that another repository of the registry had, so that they were not sent.
+    pub mounted: usize,
 }
+
+/// How a blob came to be in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobPushed {
+    /// It was there.
+    Present,
+    /// Another repository of the registry has it.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+/// The most repositories that are tried to mount a blob from: each is a request for each blob that is missing.
+pub const MOST_MOUNTS: usize = 8;
 
 impl Registries {
     /// Pushes an image: blobs that the registry does not have, one after the other, then the manifest, so that
-    /// nobody finds an image of which something is missing. Mirrors are not written to.
+    /// nobody finds an image of which something is missing. Mirrors are not written to. Blobs that one of the repositories
+    /// `mounts` of the same registry has are taken from there, as far as the registry can do that. `told` hears of each
+    /// blob.
     ///
     /// # Errors
-    /// [`ImageError::Registry`], and [`ImageError::Io`] for a blob that cannot be read.
-    pub async fn push(&self, to: &RegistryReference, image: &WrittenImage) -> Result<Pushed, ImageError> {
-        let repository = self.repository(to);
+    /// [`ImageError::Registry`]; [`ImageError::Io`] and [`ImageError::Damaged`] for a blob of this machine that cannot be
+    /// read or is not what its digest says; [`ImageError::Document`] where `to` names another digest.
+    pub async fn push(
+        &self,
+        to: &RegistryReference,
+        image: &Outgoing,
+        mounts: &[String],
+        told: &(dyn Fn(&Blob, BlobPushed) + Sync),
+    ) -> Result<Pushed, ImageError> {
+        let mut repository = self.repository(to);
+        let others = mounts.iter().filter(|other| **other != to.repository).take(MOST_MOUNTS);
+        repository.mounts = others.cloned().collect();
         let endpoint = repository.endpoints.last().ok_or_else(|| repository.nowhere("push"))?;
-        let mut pushed = Pushed { digest: image.digest, sent_bytes: 0, present: 0 };
-        for (blob, file) in &image.blobs {
-            if repository.push_blob(endpoint, blob, file).await? {
-                pushed.sent_bytes += blob.size;
-            } else {
-                pushed.present += 1;
+        let digest = image.digest().ok_or_else(|| repository.nowhere("push"))?;
+        if let Pick::Digest(wanted) = &to.which
+            && *wanted != digest
+        {
+            let problem = format!("its digest is {digest}, and it is to be pushed as {wanted}");
+            return Err(ImageError::document("manifest", &image.name, problem));
+        }
+        let uploads = Uploads::new(self.upload_client()?, &repository, endpoint);
+        let mut pushed = Pushed { digest, sent_bytes: 0, sent: 0, present: 0, mounted: 0 };
+        for (blob, content) in &image.blobs {
+            let how = uploads.push(blob, content, &image.name).await?;
+            match how {
+                BlobPushed::Present => pushed.present += 1,
+                BlobPushed::Mounted => pushed.mounted += 1,
+                BlobPushed::Sent => {
+                    pushed.sent += 1;
+                    pushed.sent_bytes += blob.size;
+                }
             }
+            told(blob, how);
+        }
+        let Some((last, below)) = image.documents.split_last() else { return Ok(pushed) };
+        for document in below {
+            repository.push_manifest(endpoint, &document.digest.to_string(), document).await?;
         }
         let name = match &to.which {
             Pick::Tag(tag) => tag.clone(),
             Pick::Digest(digest) => digest.to_string(),
         };
-        repository.push_manifest(endpoint, &name, image).await?;
+        repository.push_manifest(endpoint, &name, last).await?;
         Ok(pushed)
     }
 }
 
-/// What one attempt came to: the file may be at fault, or the registry.
-type Attempt<T> = Result<Result<T, RegistryProblem>, ImageError>;
-
 impl Repository {
-    /// Whether the blob had to be sent.
-    async fn push_blob(&self, endpoint: &Endpoint, blob: &Blob, file: &Path) -> Result<bool, ImageError> {
-        let mut retries = Retries::new(&self.options, false);
-        let mut refused = false;
-        loop {
-            let problem = match self.try_blob(endpoint, blob, file).await? {
-                Ok(sent) => return Ok(sent),
-                // A token may expire during a long upload; the next attempt begins with a new one.
-                Err(RegistryProblem::Unauthorized { .. }) if !std::mem::replace(&mut refused, true) => {
-                    continue;
-                }
-                Err(problem) => problem,
-            };
-            if let Err(problem) = retries.pause(problem).await {
-                return Err(self.error(endpoint, &format!("upload of blob {}", blob.digest), problem).into());
-            }
-        }
-    }
-
-    async fn try_blob(&self, endpoint: &Endpoint, blob: &Blob, file: &Path) -> Attempt<bool> {
-        let url = self.url(endpoint, &format!("blobs/{}", blob.digest));
-        match self.send(endpoint, Access::Push, || self.http.head(&url)).await {
-            Ok(_) => return Ok(Ok(false)),
-            Err(RegistryProblem::NotFound { .. }) => (),
-            Err(problem) => return Ok(Err(problem)),
-        }
-        let url = self.url(endpoint, "blobs/uploads/");
-        let begin = || self.http.post(&url).header(CONTENT_LENGTH, 0);
-        let place =
-            match self.send(endpoint, Access::Push, begin).await.and_then(|begun| upload_place(&begun, blob))
-            {
-                Ok(place) => place,
-                Err(problem) => return Ok(Err(problem)),
-            };
-        let opened =
-            tokio::fs::File::open(file).await.map_err(|error| ImageError::io("read", file, error))?;
-        let body = Body::wrap_stream(ReaderStream::with_capacity(opened, 128 << 10));
-        let mut request = self
-            .http
-            .put(place.clone())
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .header(CONTENT_LENGTH, blob.size)
-            .body(body);
-        // A place elsewhere has what it needs in its address; credentials are for the registry alone.
-        let ours = Url::parse(&endpoint.base).is_ok_and(|base| base.origin() == place.origin());
-        if let Some(proof) = endpoint.proof(Access::Push).filter(|_| ours) {
-            request = proof.add(request);
-        }
-        let sent = match request.send().await {
-            Ok(response) => super::send::checked(response, None).await,
-            Err(error) => Err(RegistryProblem::transport(error)),
-        };
-        Ok(sent.map(|_| true))
-    }
-
     async fn push_manifest(
         &self,
         endpoint: &Endpoint,
         name: &str,
-        image: &WrittenImage,
+        document: &OutgoingDocument,
     ) -> Result<(), RegistryError> {
         let url = self.url(endpoint, &format!("manifests/{name}"));
         let put = || {
-            let request = self.http.put(&url).header(CONTENT_TYPE, &image.media_type);
-            request.body(image.manifest.clone())
+            let request = self.http.put(&url).header(CONTENT_TYPE, &document.media_type);
+            request.body(document.bytes.to_vec())
         };
         let mut retries = Retries::new(&self.options, false);
         loop {
-            let problem = match self.send(endpoint, Access::Push, put).await {
-                Ok(_) => return Ok(()),
+            let sent = self.send(endpoint, Access::Push, put).await;
+            let problem = match sent.and_then(|response| is_taken(&response, document.digest)) {
+                Ok(()) => return Ok(()),
                 Err(problem) => problem,
             };
             if let Err(problem) = retries.pause(problem).await {
@@ -134,20 +122,12 @@ impl Repository {
     }
 }
 
-/// Where the registry wants the blob.
-fn upload_place(begun: &Response, blob: &Blob) -> Result<Url, RegistryProblem> {
-    let odd = || RegistryProblem::Answer { problem: "it does not say where to send a blob".to_owned() };
-    if begun.status() != StatusCode::ACCEPTED {
-        return Err(odd());
+/// A registry that changes a manifest has another image than the one that was pushed.
+fn is_taken(response: &Response, digest: Digest) -> Result<(), RegistryProblem> {
+    let said = response.headers().get("docker-content-digest");
+    let said = said.and_then(|said| said.to_str().ok()?.parse::<Digest>().ok());
+    match said {
+        Some(other) if other != digest => Err(RegistryProblem::Damaged { expected: digest, actual: other }),
+        _ => Ok(()),
     }
-    let location =
-        begun.headers().get(LOCATION).and_then(|location| location.to_str().ok()).ok_or_else(odd)?;
-    let mut place = begun.url().join(location).map_err(|_| odd())?;
-    if begun.url().scheme() == "https" && place.scheme() != "https" {
-        return Err(RegistryProblem::Answer {
-            problem: "it wants a blob sent without protection".to_owned(),
-        });
-    }
-    place.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-    Ok(place)
 }

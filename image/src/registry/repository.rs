@@ -63,6 +63,8 @@ pub(crate) struct Repository {
     /// Mirrors, then the registry itself.
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) name: String,
+    /// Other repositories of the registry that blobs may be taken from in a push.
+    pub(super) mounts: Vec<String>,
 }
 
 /// Without what proves who asks.
@@ -80,7 +82,7 @@ impl Repository {
         endpoints: Vec<Endpoint>,
         name: String,
     ) -> Self {
-        Self { http, tokens, options, endpoints, name }
+        Self { http, tokens, options, endpoints, name, mounts: Vec::new() }
     }
 
     /// The registry itself, whichever mirrors it has.

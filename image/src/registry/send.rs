@@ -11,6 +11,13 @@ use super::auth::{self, Challenge, Proof};
 use super::repository::{Access, Endpoint, Repository};
 
 impl Repository {
+    /// What a token has to allow: also to read where blobs of a push may be taken from.
+    fn scopes(&self, access: Access) -> Vec<String> {
+        let own = format!("repository:{}:{}", self.name, access.actions());
+        let others = self.mounts.iter().filter(|_| access == Access::Push);
+        std::iter::once(own).chain(others.map(|other| format!("repository:{other}:pull"))).collect()
+    }
+
     /// Sends a request, a second time with credentials where the registry asks for them. Whatever is no success is a
     /// problem. Credentials are for the registry alone: where it sends on to a storage, nobody there can ask for them.
     pub(super) async fn send(
@@ -33,7 +40,8 @@ impl Repository {
         let who = credential.as_ref().and_then(super::credentials::Credential::user);
         let proof = match challenge {
             Challenge::Bearer { realm, service } => {
-                let at = (endpoint.base.as_str(), self.name.as_str(), access);
+                let scopes = self.scopes(access);
+                let at = (endpoint.base.as_str(), &*scopes);
                 auth::token(&self.tokens, (&realm, service.as_deref()), credential.as_ref(), at).await?
             }
             Challenge::Basic => match credential {

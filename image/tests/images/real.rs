@@ -2,121 +2,37 @@
 //! installed (`./test` does that).
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use cullet_image::layer::{LayerId, Notes, UnpackOptions, unpack_layer};
 use cullet_image::{
-    Credentials, Digest, ImageError, Pick, Reference, Registries, RegistryOptions, RegistryProblem,
-    RegistryReference, Store, StoreOptions, resolve,
+    Credentials, Digest, ImageError, Outgoing, Pick, Pushed, Reference, Registries, RegistryOptions,
+    RegistryProblem, RegistryReference, Store, StoreOptions, WrittenImage, resolve,
 };
-use tempfile::TempDir;
 
 use crate::made::{Made, amd64, chain, find, registries};
+use crate::registry::{Real, has, run};
 
-/// A registry of our own, gone with the value.
-struct Real {
-    process: Child,
-    address: String,
-    dir: TempDir,
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+/// An image of it, by what stands behind its address.
+pub(crate) fn reference(real: &Real, text: &str) -> RegistryReference {
+    match format!("{}/{text}", real.address).parse().unwrap() {
+        Reference::Registry(reference) => reference,
+        other => panic!("{other}"),
     }
 }
 
-/// Whether the program is there; says so if not.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to see what they leave out")]
-fn has(program: &str) -> bool {
-    let found =
-        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap().status.success();
-    if !found {
-        eprintln!("left out: {program} is not installed");
-    }
-    found
+pub(crate) async fn push(
+    registries: &Registries,
+    to: &RegistryReference,
+    image: &WrittenImage,
+) -> Result<Pushed, ImageError> {
+    registries.push(to, &Outgoing::from(image), &[], &|_, _| ()).await
 }
 
-fn run(program: &str, arguments: &[&str]) {
-    // Nobody's settings and logins.
-    let home = std::env::temp_dir();
-    let output = Command::new(program)
-        .args(arguments)
-        .env("HOME", home)
-        .env_remove("XDG_RUNTIME_DIR")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-impl Real {
-    /// Starts it; nothing where it is not installed. `more` goes into its configuration; `http` below `http:`.
-    fn start(http: &str, more: &str) -> Option<Self> {
-        if !has("docker-registry") {
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let at = dir.path().display().to_string();
-        let config = format!(
-            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {at}/data\n\
-             http:\n  addr: 127.0.0.1:0\n{http}{more}"
-        )
-        .replace("DIR", &at);
-        std::fs::write(dir.path().join("config.yml"), config).unwrap();
-        if !http.is_empty() {
-            Self::prepare(dir.path());
-        }
-        let mut process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(dir.path().join("config.yml"))
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        // It takes a free port and says which.
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
-            Some(rest.chars().take_while(char::is_ascii_digit).collect::<String>())
-        });
-        // Nobody reads on, and a full pipe would stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { process, address: format!("127.0.0.1:{}", port.unwrap()), dir })
-    }
-
-    /// An authority, a certificate for the loopback address, and a user.
-    fn prepare(dir: &Path) {
-        let at = |name: &str| dir.join(name).display().to_string();
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let (ca, ca_key) = (at("ca.pem"), at("ca.key"));
-        let authority =
-            ["req", "-x509", "-subj", "/CN=authority", "-days", "2", "-keyout", &ca_key, "-out", &ca];
-        run("openssl", &[&authority[..], &key].concat());
-        let (request, extensions) = (at("request.pem"), at("extensions"));
-        let server = ["req", "-subj", "/CN=registry", "-keyout", &at("key.pem"), "-out", &request];
-        run("openssl", &[&server[..], &key].concat());
-        std::fs::write(&extensions, "subjectAltName=IP:127.0.0.1\n").unwrap();
-        let sign =
-            ["x509", "-req", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", "2"];
-        run("openssl", &[&sign[..], &["-extfile", &extensions, "-out", &at("cert.pem")]].concat());
-        // `user:secret`, by bcrypt.
-        let user = "user:$2y$05$l7w3bkvYw3OvEmtjfcfk8O3okwT48KF31Y3XyA/.11nMItbhX5M4i\n";
-        std::fs::write(dir.join("users"), user).unwrap();
-    }
-
-    fn reference(&self, text: &str) -> RegistryReference {
-        match format!("{}/{text}", self.address).parse().unwrap() {
-            Reference::Registry(reference) => reference,
-            other => panic!("{other}"),
-        }
-    }
-}
-
-async fn pull(reference: &RegistryReference, registries: &Registries) -> Result<String, ImageError> {
+pub(crate) async fn pull(
+    reference: &RegistryReference,
+    registries: &Registries,
+) -> Result<String, ImageError> {
     let dir = tempfile::tempdir().unwrap();
     let image = resolve(&Reference::Registry(reference.clone()), &amd64(), registries).await?;
     let layers = Store::open(dir.path(), StoreOptions::default()).unwrap().pull(&image).await?;
@@ -128,17 +44,17 @@ async fn pull(reference: &RegistryReference, registries: &Registries) -> Result<
 async fn what_is_pushed_is_pulled() {
     let Some(real) = Real::start("", "") else { return };
     let (_made, image) = Made::image("1", 3 << 20);
-    let (to, registries) = (real.reference("team/app:1"), registries());
-    let pushed = registries.push(&to, &image).await.unwrap();
+    let (to, registries) = (reference(&real, "team/app:1"), registries());
+    let pushed = push(&registries, &to, &image).await.unwrap();
     assert_eq!((pushed.digest, pushed.present), (image.digest, 0));
     assert!(pushed.sent_bytes > 3 << 20);
-    let again = registries.push(&real.reference("team/app:2"), &image).await.unwrap();
+    let again = push(&registries, &reference(&real, "team/app:2"), &image).await.unwrap();
     assert_eq!((again.sent_bytes, again.present), (0, 3), "blobs are sent once");
     assert_eq!(pull(&to, &registries).await.unwrap(), image.digest.to_string());
     let by_digest = RegistryReference { which: Pick::Digest(image.digest), ..to.clone() };
     assert_eq!(pull(&by_digest, &registries).await.unwrap(), image.digest.to_string());
     for missing in ["team/app:3", "nobody/nothing:1"] {
-        let error = pull(&real.reference(missing), &registries).await.unwrap_err();
+        let error = pull(&reference(&real, missing), &registries).await.unwrap_err();
         let ImageError::Registry(error) = &error else { panic!("{error:?}") };
         assert!(matches!(*error.problem, RegistryProblem::NotFound { .. }), "{error:?}");
         assert!(chain(error).contains(missing.split(':').next().unwrap()));
@@ -149,8 +65,8 @@ async fn what_is_pushed_is_pulled() {
 async fn a_part_of_a_blob_is_resumed_by_a_real_registry() {
     let Some(real) = Real::start("", "") else { return };
     let (_made, written) = Made::image("1", 3 << 20);
-    let (to, registries) = (real.reference("team/app:1"), registries());
-    registries.push(&to, &written).await.unwrap();
+    let (to, registries) = (reference(&real, "team/app:1"), registries());
+    push(&registries, &to, &written).await.unwrap();
     let image = resolve(&Reference::Registry(to), &amd64(), &registries).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
@@ -176,15 +92,15 @@ async fn a_private_authority_and_a_login_are_needed_and_taken() {
         retries: 1,
         ..RegistryOptions::default()
     };
-    let (to, (_made, image)) = (real.reference("team/app:1"), Made::image("1", 100));
+    let (to, (_made, image)) = (reference(&real, "team/app:1"), Made::image("1", 100));
 
-    let error = Registries::new(options()).unwrap().push(&to, &image).await.unwrap_err();
+    let error = push(&Registries::new(options()).unwrap(), &to, &image).await.unwrap_err();
     let ImageError::Registry(error) = error else { panic!("{error:?}") };
     assert!(matches!(*error.problem, RegistryProblem::Certificate { .. }), "{}", chain(&error));
 
     let authorities = vec![std::fs::read(real.dir.path().join("ca.pem")).unwrap()];
     let trusting = || RegistryOptions { authorities: authorities.clone(), ..options() };
-    let error = Registries::new(trusting()).unwrap().push(&to, &image).await.unwrap_err();
+    let error = push(&Registries::new(trusting()).unwrap(), &to, &image).await.unwrap_err();
     let ImageError::Registry(error) = error else { panic!("{error:?}") };
     assert!(matches!(*error.problem, RegistryProblem::Unauthorized { who: None, .. }), "{}", chain(&error));
 
@@ -195,10 +111,10 @@ async fn a_private_authority_and_a_login_are_needed_and_taken() {
         std::fs::write(&config, format!(r#"{{"auths":{{"{address}":{{"auth":"{auth}"}}}}}}"#)).unwrap();
         RegistryOptions { credentials: Credentials::DockerConfig(config.clone()), ..trusting() }
     };
-    let error = Registries::new(login("wrong")).unwrap().push(&to, &image).await.unwrap_err();
+    let error = push(&Registries::new(login("wrong")).unwrap(), &to, &image).await.unwrap_err();
     assert!(chain(&error).contains("login of `user`"), "{}", chain(&error));
     let registries = Registries::new(login("secret")).unwrap();
-    registries.push(&to, &image).await.unwrap();
+    push(&registries, &to, &image).await.unwrap();
     assert_eq!(pull(&to, &registries).await.unwrap(), image.digest.to_string());
 }
 
@@ -219,11 +135,11 @@ async fn skopeo_reads_what_is_written_and_writes_what_is_read() {
     const SAME: &[&str] = &["--preserve-digests"];
     let remote = |name: &str| format!("docker://{}/{name}", real.address);
     copy(&layout, &remote("theirs:1"), SAME);
-    assert_eq!(pull(&real.reference("theirs:1"), &registries()).await.unwrap(), image.digest.to_string());
+    assert_eq!(pull(&reference(&real, "theirs:1"), &registries()).await.unwrap(), image.digest.to_string());
 
     // As Docker's own kind of manifest, and as its kind of archive.
     copy(&layout, &remote("docker:1"), &["--format=v2s2"]);
-    pull(&real.reference("docker:1"), &registries()).await.unwrap();
+    pull(&reference(&real, "docker:1"), &registries()).await.unwrap();
     let archive = dir.path().join("app.tar");
     copy(&layout, &format!("docker-archive:{}:app:1", archive.display()), &[]);
     let found = find(&format!("docker-archive:{}:app:1", archive.display()), "linux/amd64").await.unwrap();
@@ -231,7 +147,7 @@ async fn skopeo_reads_what_is_written_and_writes_what_is_read() {
     let layers = store.pull(&found).await.unwrap();
     assert_eq!(std::fs::read_to_string(layers[0].tree.join("etc/os")).unwrap(), "test");
 
-    registries().push(&real.reference("ours:1"), &image).await.unwrap();
+    push(&registries(), &reference(&real, "ours:1"), &image).await.unwrap();
     copy(&remote("ours:1"), &format!("oci:{}:1", dir.path().join("back").display()), SAME);
     let back =
         find(&format!("oci-layout:{}:1", dir.path().join("back").display()), "linux/amd64").await.unwrap();

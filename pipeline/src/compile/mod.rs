@@ -11,6 +11,7 @@ mod params;
 mod reference;
 mod roots;
 mod secrets;
+mod service_secrets;
 mod services;
 mod shared;
 mod sources;

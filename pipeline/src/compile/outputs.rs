@@ -7,9 +7,11 @@ use super::roots::names_root;
 use crate::decode::{Lazy, Named, OneOrMany};
 use crate::diag::{Diagnostic, Span};
 use crate::expr::Complaint;
-use crate::plan::{Output, OutputPattern, OutputRef, Report, ReportFormat, RunOutput};
+use crate::plan::{
+    ImageFormat, ImageOutput, Output, OutputPattern, OutputRef, Report, ReportFormat, RunOutput,
+};
 use crate::scalar::{PathOrGlob, Pattern, ROOTFS, RelativePath, check_name};
-use crate::syntax::RunOutputDef;
+use crate::syntax::{RunOutputDef, RunOutputMap};
 
 /// The most outputs of one step. References look through all of them, and a directory holds any number of files.
 pub(super) const MOST_OUTPUTS: usize = 1_000;
@@ -157,26 +159,24 @@ impl<'a> Compiler<'a> {
         let mut outputs = Vec::new();
         let mut placed = Vec::new();
         for (key, definition) in &defined.0 {
-            let (lazy, format) = match definition {
+            let (lazy, map) = match definition {
                 RunOutputDef::Reference(lazy) => (lazy, None),
                 RunOutputDef::Full(map) => match &map.from {
-                    Some(from) => (&from.value, map.format.as_ref()),
+                    Some(from) => (&from.value, Some(map)),
                     None => continue,
                 },
             };
             let path = Lazy::<RelativePath>::of(*key).get(self.cx, &self.params);
             let text = lazy.get(self.cx, &self.params);
             let (Some(path), Some(text)) = (path, text) else { continue };
-            let form = format.and_then(|format| format.value.get(self.cx, &self.params));
             let found = reference::output(&text).and_then(|(step, output)| {
                 let is_root = names_root(self.steps.find(self.cx, step.step)?.body, output);
                 Ok((self.output_refs(&step, output)?, is_root))
             });
-            if let (Ok((_, false)), Some(format)) = (&found, format) {
-                let complaint = Complaint::new(format!("`format` is for images, and `{text}` is none"));
-                self.cx
-                    .error(format.key, complaint.help(format!("an image is an output that is `{ROOTFS}`")));
-            }
+            let count = found.as_ref().ok().map(|(refs, is_root)| (refs.len(), *is_root));
+            let image = map
+                .zip(count)
+                .map_or_else(ImageOutput::default, |(map, count)| self.image_output(map, &text, count));
             if let (Ok((_, true)), true) = (&found, path.is_empty()) {
                 let complaint = Complaint::new("an image cannot be the whole directory of `--output`");
                 self.cx.error(*key, complaint.help("give it a name, such as `image`".to_owned()));
@@ -186,7 +186,7 @@ impl<'a> Compiler<'a> {
                     let path = below(&path, suffix);
                     placed.push(Placed { path: path.clone(), span: key.span() });
                     let step = index_of.get(from.step as usize).copied().flatten()?;
-                    let image = is_root.then(|| form.unwrap_or_default());
+                    let image = is_root.then(|| image.clone());
                     Some(RunOutput { path, from: OutputRef { step, ..from }, image })
                 })),
                 Err(complaint) => self.cx.error(lazy.node, complaint),
@@ -196,6 +196,41 @@ impl<'a> Compiler<'a> {
         self.overlaps(placed, "output");
         outputs.sort_by(|a, b| a.path.cmp(&b.path));
         outputs
+    }
+
+    /// How the image that `text` means is written; `count` says of how many steps it is an output, and whether it is one.
+    fn image_output(
+        &self,
+        map: &RunOutputMap<'a>,
+        text: &str,
+        (count, is_root): (usize, bool),
+    ) -> ImageOutput {
+        let keys = [
+            ("format", map.format.as_ref().map(|field| field.key)),
+            ("name", map.name.as_ref().map(|field| field.key)),
+        ];
+        for (name, key) in keys.into_iter().filter_map(|(name, key)| Some((name, key?))).filter(|_| !is_root)
+        {
+            let complaint = Complaint::new(format!("`{name}` is for images, and `{text}` is none"));
+            self.cx.error(key, complaint.help(format!("an image is an output that is `{ROOTFS}`")));
+        }
+        let format = map.format.as_ref().and_then(|field| field.value.get(self.cx, &self.params));
+        let name = map.name.as_ref().and_then(|field| {
+            let name = field.value.get(self.cx, &self.params)?;
+            let complaint = match format.unwrap_or_default() {
+                _ if !is_root => return None,
+                ImageFormat::OciLayout => Complaint::new("only an archive has a name in it")
+                    .help("add `format: docker-archive`; a layout is called as its directory is".to_owned()),
+                ImageFormat::DockerArchive if count > 1 => {
+                    Complaint::new(format!("`{text}` means {count} images, and a name is for one"))
+                        .help("name one of the steps, as in `build[os=a].image`".to_owned())
+                }
+                ImageFormat::DockerArchive => return Some(name),
+            };
+            self.cx.error(field.key, complaint);
+            None
+        });
+        ImageOutput { format: format.unwrap_or_default(), name }
     }
 
     /// An output that is the whole of `--output DIR` leaves no room for another.

@@ -72,7 +72,7 @@ impl<'a> Compiler<'a> {
             run.map_or(Some(None), |run| run.map(Some))?,
             ready.map_or(Some(None), |ready| ready.map(Some))?,
         );
-        Some(Service { name, image, run, env, ready })
+        Some(Service { name, image, run, env, ready, secrets: Vec::new() })
     }
 
     fn ready(&self, at: &Resolving<'_, 'a>, field: &Field<'a, ReadyDef<'a>>) -> Option<Ready> {

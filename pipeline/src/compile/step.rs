@@ -154,11 +154,13 @@ impl<'a> Compiler<'a> {
         self.demands(settings, at, definition);
         self.limits(settings, at, definition);
         self.effects(settings, definition);
-        if let Some(services) = &definition.services {
-            settings.services = self.services(at, services, settings.network);
-        }
         if let Some(secrets) = &definition.secrets {
             settings.secrets = self.secrets(at, &secrets.value, &settings.env);
+        }
+        if let Some(services) = &definition.services {
+            let of_step = definition.secrets.as_ref().map(|field| &field.value);
+            settings.services = self.services(at, services, settings.network);
+            self.secrets_of_services(at, services, of_step, settings);
         }
     }
 

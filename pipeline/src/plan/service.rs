@@ -17,6 +17,8 @@ pub struct Service {
     pub env: Vec<(String, String)>,
     /// When it is ready; none for as soon as it was started.
     pub ready: Option<Ready>,
+    /// Which of the step's secrets it gets as well: their names, sorted.
+    pub secrets: Vec<String>,
 }
 
 /// When a service is ready.
@@ -60,6 +62,7 @@ impl Service {
             Run::Arguments(arguments) => arguments,
         });
         let env = self.env.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-        [self.name.as_str(), &self.image].into_iter().chain(env).chain(runs.map(AsRef::as_ref))
+        let secrets = self.secrets.iter().map(String::as_str);
+        [self.name.as_str(), &self.image].into_iter().chain(secrets).chain(env).chain(runs.map(AsRef::as_ref))
     }
 }

@@ -7,6 +7,7 @@ mod glob;
 mod http;
 mod name;
 mod path;
+mod tagged;
 mod text;
 
 pub(crate) use amount::{Cpu, Memory};
@@ -16,4 +17,5 @@ pub(crate) use glob::{Glob, PathOrGlob, Pattern, ROOTFS};
 pub(crate) use http::{Status, UrlPath};
 pub(crate) use name::{check_name, is_name, is_name_byte};
 pub(crate) use path::{AbsolutePath, RelativePath, normalise};
+pub(crate) use tagged::ImageName;
 pub(crate) use text::{Argument, Text, VariableName};

@@ -20,7 +20,7 @@ pub(crate) use deferred::Deferred;
 pub(crate) use document::Document;
 pub(crate) use image::{ImageDef, ImageSource};
 pub(crate) use matrix::MatrixDef;
-pub(crate) use output::RunOutputDef;
+pub(crate) use output::{RunOutputDef, RunOutputMap};
 pub(crate) use param::{Literal, ParamDef};
 pub(crate) use run::Run;
 pub(crate) use secret::{SecretDef, SecretSource};

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::words::OutputText;
 use crate::decode::{Cx, Decode, Defs, Lazy, object};
-use crate::scalar::ImageForm;
+use crate::scalar::{ImageForm, ImageName};
 use crate::yaml::{Kind, Node};
 
 object! {
@@ -14,6 +14,8 @@ object! {
         from: Lazy<'a, OutputText>,
         /// How an image is written: `oci-layout`, a directory, or `docker-archive`, a file. Default: `oci-layout`.
         format: Lazy<'a, ImageForm>,
+        /// What `docker load` calls an image: `[HOST[:PORT]/]NAME[:TAG]`. Only for `docker-archive`. Default: no name.
+        name: Lazy<'a, ImageName>,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::words::ImageText;
-use crate::decode::{Lazy, Named, object};
+use crate::decode::{Lazy, List, Named, object};
 use crate::scalar::{Period, Port, Status, Text, UrlPath};
 
 object! {
@@ -44,5 +44,7 @@ object! {
         env: Named<'a, Lazy<'a, Text>>,
         /// When it is ready. Default: as soon as it has started.
         ready: ReadyDef<'a>,
+        /// Names of secrets of the step that it finds as files as well.
+        secrets: List<Lazy<'a, Text>>,
     }
 }

@@ -1,6 +1,6 @@
 //! Steps that continue the root of another one, and roots as outputs.
 
-use cullet_pipeline::plan::{CONTINUED, Image, ImageFormat, InputFrom, OutputPattern, Plan};
+use cullet_pipeline::plan::{CONTINUED, Image, ImageFormat, ImageOutput, InputFrom, OutputPattern, Plan};
 
 use crate::support::{check, plan, planned};
 
@@ -13,7 +13,7 @@ steps:
   build: { from: install, run: x, outputs: { bin: app, image: rootfs } }
   install: { image: base, run: x, outputs: { zz: z } }
   other: { image: base, run: x }
-outputs: { app: build.image, app.tar: { from: build.image, format: docker-archive } }
+outputs: { app: build.image, app.tar: { from: build.image, format: docker-archive, name: app } }
 ";
 
 /// Paths of inputs and what is there, as `STEP.OUTPUT`.
@@ -53,12 +53,10 @@ fn a_step_gets_the_roots_of_all_that_it_continues_and_their_image() {
     assert_eq!(outputs(&plan, "install"), ["zz", CONTINUED]);
     assert_eq!(outputs(&plan, "build"), ["bin", "image"]);
     assert_eq!((outputs(&plan, "test").len(), outputs(&plan, "other").len()), (0, 0));
-    let formats: Vec<(&str, Option<ImageFormat>)> =
-        plan.outputs.iter().map(|output| (output.path.as_str(), output.image)).collect();
-    assert_eq!(
-        formats,
-        [("app", Some(ImageFormat::OciLayout)), ("app.tar", Some(ImageFormat::DockerArchive))]
-    );
+    let images: Vec<(&str, Option<ImageOutput>)> =
+        plan.outputs.iter().map(|output| (output.path.as_str(), output.image.clone())).collect();
+    let archive = ImageOutput { format: ImageFormat::DockerArchive, name: Some("app:latest".to_owned()) };
+    assert_eq!(images, [("app", Some(ImageOutput::default())), ("app.tar", Some(archive))]);
 }
 
 #[test]
@@ -173,6 +171,26 @@ outputs:
     check(
         "cullet: 1\nsteps:\n  a: { image: a/b, run: x, outputs: { i: rootfs } }\noutputs: { .: a.i }\n",
         "4:12: error: an image cannot be the whole directory of `--output`; give it a name, such as `image`\n",
+    );
+    check(
+        "\
+cullet: 1
+steps:
+  a: { image: a/b, run: x, outputs: { i: rootfs, f: f } }
+  m: { matrix: { os: [a, b] }, image: a/b, run: x, outputs: { i: rootfs } }
+outputs:
+  one: { from: a.i, name: 'app:1' }
+  two.tar: { from: a.i, format: docker-archive, name: 'App:1' }
+  three: { from: a.f, name: 'app:1' }
+  four: { from: m.i, format: docker-archive, name: 'app:1' }
+  five.tar: { from: 'm[os=a].i', format: docker-archive, name: 'app:1' }
+",
+        "\
+6:21: error: only an archive has a name in it; add `format: docker-archive`; a layout is called as its directory is
+7:55: error: `App:1` is no name for an image; names are in lower case; only a tag may have capital letters
+8:23: error: `name` is for images, and `a.f` is none; an image is an output that is `rootfs`
+9:46: error: `m.i` means 2 images, and a name is for one; name one of the steps, as in `build[os=a].image`
+",
     );
     let file = planned("cullet: 1\nsteps:\n  a: { run: x, outputs: { r: ./rootfs } }\n", &[], &[]).unwrap();
     assert_eq!(file.steps[0].outputs[0].pattern, OutputPattern::Path("rootfs".to_owned()));

@@ -102,8 +102,8 @@ steps:
 5:88: error: `0` is not a port from 1 to 65535
 5:100: error: `0s` leaves no time at all; write it as 90s, 10m, 1h30m or 500ms
 5:116: error: expected a string, found a number; quote it: "1"
-5:121: error: unknown key `prots`; the keys here are image, run, env, ready
-5:136: error: expected a map, found a string; its keys are image, run, env, ready
+5:121: error: unknown key `prots`; the keys here are image, run, env, ready, secrets
+5:136: error: expected a map, found a string; its keys are image, run, env, ready, secrets
 5:151: error: a service runs in an image, not on the machine's own root; name one in `images:`, or write a full reference
 "#,
     );

@@ -112,6 +112,20 @@ impl Engine {
         assert!(curl.arg(format!("http://engine/{path}?force=1")).output().unwrap().status.success());
     }
 
+    /// As `docker load -i FILE` does it.
+    pub(crate) fn load(&self, file: &Path) -> Output {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "60", "--unix-socket"]);
+        curl.arg(self.socket()).args([
+            "-X",
+            "POST",
+            "-H",
+            "Content-Type: application/x-tar",
+            "--data-binary",
+        ]);
+        curl.arg(format!("@{}", file.display())).arg("http://engine/images/load").output().unwrap()
+    }
+
     fn list(&self, path: &str) -> Vec<Value> {
         serde_json::from_slice(&self.get(path).unwrap()).unwrap()
     }

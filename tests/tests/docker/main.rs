@@ -17,6 +17,7 @@ mod guest;
 mod hidden;
 mod instead;
 mod left_over;
+mod loading;
 #[path = "../e2e/images/made.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod made;

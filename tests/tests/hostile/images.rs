@@ -49,8 +49,13 @@ fn layers(cache: &Path) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// How many layers are unpacked.
+pub(crate) fn unpacked(cache: &Path) -> usize {
+    layers(cache).len()
+}
+
 #[track_caller]
-fn nothing_half_made(cache: &Path) {
+pub(crate) fn nothing_half_made(cache: &Path) {
     for dir in ["unpacking", "partial"] {
         assert_eq!(names(cache, dir), BTreeSet::new(), "{dir}");
     }
@@ -71,10 +76,19 @@ fn registry(image: &Image<'_>, script: impl Fn(usize) -> Fault + Send + Sync + '
     (stub, checkout)
 }
 
+fn document(layout: &Path, digest: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap()).unwrap()
+}
+
 fn config_of(layout: &Path, digest: &str) -> String {
-    let manifest = fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    manifest["config"]["digest"].as_str().unwrap().to_owned()
+    document(layout, digest)["config"]["digest"].as_str().unwrap().to_owned()
+}
+
+/// The digests of the layers of an image.
+pub(crate) fn layers_of(layout: &Path, digest: &str) -> Vec<String> {
+    let manifest = document(layout, digest);
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod handing_out;
 mod history;
 mod images;
 mod killing;
+mod layers;
 #[path = "../e2e/images/made.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod made;
@@ -22,6 +23,13 @@ mod memory;
 mod outputs;
 mod packages;
 mod pipeline_files;
+#[path = "../../../image/tests/images/proxy.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod proxy;
+mod push;
+mod registries;
+#[path = "../../../image/tests/images/registry.rs"]
+mod registry;
 mod roots;
 mod rules;
 mod services;

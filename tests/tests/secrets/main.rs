@@ -9,6 +9,10 @@ mod canary;
 mod cluster;
 mod documents;
 mod keys;
+#[path = "../e2e/images/made.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod made;
 mod missing;
 mod outputs;
+mod services;
 mod support;

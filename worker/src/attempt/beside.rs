@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Attempt;
 use crate::secrets::StepSecrets;
-use crate::{HeldRoot, ImageFault, ImageRoots, ServiceLaunch};
+use crate::{HeldRoot, ImageFault, ImageRoots, SecretFile, ServiceLaunch};
 
 /// Why a step cannot have the images that its services run in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoServices {
     #[error("the image of the service '{name}' cannot be had")]
     OfService { name: String, permanent: bool, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the service '{service}' wants the secret `{name}`, which its step does not have")]
+    Secret { service: String, name: String },
     #[error(transparent)]
     Services(#[from] ServicesError),
 }
@@ -47,8 +49,19 @@ impl Beside {
         }
     }
 
+    /// The names of services with a secret that the step does not have. No pipeline has one.
+    pub(super) fn without_secret(&self, secrets: &StepSecrets) -> Option<(&str, &str)> {
+        let lacks = |name: &&String| !secrets.files.iter().any(|file| file.name == **name);
+        self.0
+            .iter()
+            .find_map(|(service, _)| Some((&*service.name, service.secrets.iter().find(lacks)?.as_str())))
+    }
+
     /// What is to be started.
     pub(super) fn launches(&self, secrets: &StepSecrets) -> Vec<ServiceLaunch> {
+        let files = |names: &[String]| -> Vec<SecretFile> {
+            secrets.files.iter().filter(|file| names.contains(&file.name)).cloned().collect()
+        };
         let launch = |(service, held): &(Service, HeldRoot)| ServiceLaunch {
             name: service.name.clone(),
             arguments: service.command.clone().unwrap_or_else(|| held.program.arguments.clone()),
@@ -56,6 +69,7 @@ impl Beside {
             working_directory: held.program.directory(),
             image: held.root.clone(),
             ready: service.ready.clone(),
+            secrets: files(&service.secrets),
             masker: Arc::clone(&secrets.masker),
         };
         self.0.iter().map(launch).collect()

@@ -12,7 +12,7 @@ use cullet_digest::Digest;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::beside::Beside;
+use super::beside::{Beside, NoServices};
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
@@ -118,6 +118,9 @@ impl Worker {
             }
             Err(error) => return infra(&error),
         };
+        if let Some((service, name)) = beside.without_secret(&secrets) {
+            return infra(&NoServices::Secret { service: service.to_owned(), name: name.to_owned() });
+        }
         match self.prepare(attempt.action.input_root, &cancel).await {
             Ok(inputs) => {
                 self.execute(attempt, (image, beside, secrets), inputs, Box::new(events), cancel).await

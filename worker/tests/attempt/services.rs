@@ -41,7 +41,7 @@ fn service(name: &str, image: &str, command: Option<&str>) -> Service {
     let command = command.map(|command| vec![command.to_owned()]);
     let ready = Some(Ready { check: Check::Tcp { port: 7 }, timeout_ms: 5, interval_ms: 1 });
     let env = vec![("A".to_owned(), name.to_owned())];
-    Service { name: name.to_owned(), image: image.to_owned(), command, env, ready }
+    Service { name: name.to_owned(), image: image.to_owned(), command, env, ready, secrets: Vec::new() }
 }
 
 fn action_with(services: Vec<Service>) -> Action {

@@ -17,6 +17,7 @@ pub(crate) fn service(name: &str, image: &Image, script: &str) -> ServiceLaunch 
         working_directory: "/".to_owned(),
         image: image.root.clone(),
         ready: None,
+        secrets: Vec::new(),
         masker: Arc::default(),
     }
 }

@@ -4,10 +4,10 @@ mod draft;
 mod image;
 mod ledger;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cullet_cache::disk::DiskStore;
@@ -32,20 +32,29 @@ pub(super) struct OutputDir {
     pub(super) images: Exporter,
 }
 
-/// Where outputs go, and how many were written there.
+/// Where outputs go, and which were written there.
 #[derive(Debug, Clone)]
-pub(super) struct Written {
+pub(crate) struct Written {
     dir: PathBuf,
-    count: Arc<AtomicUsize>,
+    names: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Written {
-    pub(super) fn to(dir: PathBuf) -> Self {
-        Self { dir, count: Arc::default() }
+    pub(crate) fn to(dir: PathBuf) -> Self {
+        Self { dir, names: Arc::default() }
     }
 
-    pub(super) fn closing(self) -> (PathBuf, usize) {
-        (self.dir, self.count.load(Ordering::Relaxed))
+    pub(super) fn closing(&self) -> (PathBuf, usize) {
+        (self.dir.clone(), self.names().len())
+    }
+
+    /// Where an output was written, if it was.
+    pub(super) fn path_of(&self, name: &str) -> Option<PathBuf> {
+        self.names().contains(name).then(|| self.dir.join(name))
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,7 +73,7 @@ impl Delivery for NoDelivery {
 impl Delivery for OutputDir {
     async fn deliver(&self, outputs: Vec<Deliverable<TreeRef>>) -> Result<Vec<StepIndex>, String> {
         let mut lost = Vec::new();
-        self.written.count.store(0, Ordering::Relaxed);
+        self.written.names().clear();
         for Deliverable { path, parts, image } in outputs {
             let written = match (&image, parts.last()) {
                 (Some(image), _) => self.write_image(&path, &parts, image).await,
@@ -72,7 +81,7 @@ impl Delivery for OutputDir {
                 (None, None) => Ok(()),
             };
             match written {
-                Ok(()) => drop(self.written.count.fetch_add(1, Ordering::Relaxed)),
+                Ok(()) => drop(self.written.names().insert(path)),
                 Err((WriteError::Lost, step)) => lost.push(step),
                 Err((WriteError::Failed(reason), _)) => {
                     let dir = self.written.dir.display();

@@ -1,9 +1,8 @@
 //! A run of a cluster, shown like one of this machine.
 
-use std::path::PathBuf;
-
 use cullet_coordinator::Event;
 
+use super::deliver::Written;
 use super::outputs;
 use super::watchers::Watchers;
 use crate::cluster::follow::{Ended, Past, follow};
@@ -22,7 +21,7 @@ pub(crate) struct Followed<'a> {
     /// What is known not to need its log.
     pub(crate) past: Past,
     /// Where outputs go.
-    pub(crate) output: Option<PathBuf>,
+    pub(crate) output: Option<Written>,
 }
 
 impl Followed<'_> {
@@ -39,9 +38,9 @@ impl Followed<'_> {
         let ended = follow(self.cluster, self.run, self.past, &mut tell).await;
         let Ended { mut end, at_ms } = ended.map_err(|error| lost(error, self.run))?;
         let mut written = None;
-        if let Some(dir) = self.output.filter(|_| end.status == "succeeded") {
-            match outputs::bring(self.config, self.cluster, self.run, dir, watchers).await {
-                Ok(outputs) => written = Some(outputs),
+        if let Some(to) = self.output.filter(|_| end.status == "succeeded") {
+            match outputs::bring(self.config, self.cluster, self.run, &to, watchers).await {
+                Ok(()) => written = Some(to.closing()),
                 // As on one machine: what was asked for is not there.
                 Err(why) => (end.status, end.reason) = ("infra_failed".to_owned(), Some(why)),
             }

@@ -10,6 +10,7 @@ mod local_workers;
 mod outputs;
 mod platform;
 pub(crate) mod prepare;
+mod push;
 mod remote;
 mod run_id;
 pub(crate) mod shell;
@@ -41,8 +42,9 @@ use crate::error::{CliError, ExitStatus};
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
 use crate::ui::Closing;
-use deliver::Written;
+pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
+use push::Pushes;
 use shell::Visiting;
 use verify::Verifying;
 use watchers::Audience;
@@ -56,7 +58,12 @@ struct Planned {
 /// Runs a pipeline.
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliError> {
     let visiting = shell::after_failures(args)?;
-    run_with(args, config, Extras { visiting, ..Extras::default() })
+    let (pushes, written) = (Pushes::of(&args.push)?, args.output.clone().map(Written::to));
+    let extras = Extras { visiting, pushes: pushes.clone(), written: written.clone(), ..Extras::default() };
+    match run_with(args, config, extras)? {
+        ExitStatus::Success => pushes.push(written.as_ref(), config),
+        other => Ok(other),
+    }
 }
 
 /// What a run on this machine can be beside a run.
@@ -66,6 +73,10 @@ struct Extras {
     visiting: Option<Visiting>,
     /// Steps are executed twice.
     verifying: Option<Verifying>,
+    /// Where outputs go.
+    written: Option<Written>,
+    /// Which of them are pushed.
+    pushes: Pushes,
     /// Nothing is shown.
     silent: bool,
 }
@@ -109,6 +120,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     diagnostics::report(&warnings.render(color));
     // They hold the text, and the run is long.
     drop(warnings);
+    extras.pushes.check(&plan)?;
     extras.arrange(&mut plan, &args.pipeline.file)?;
     secrets::refuse(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
     refuse_images(&plan, &args.pipeline.file, addresses.is_some(), run_config.executor)?;
@@ -116,7 +128,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     let images = Pinned::of(&plan, platform, &args.pipeline.file, args.locked)?;
     let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
-        return remote::run(args, config, &run_config, &addresses, text, planned);
+        return remote::run(args, config, &run_config, &addresses, text, planned, extras.written);
     }
     drop(text);
     execute_plan(args, config, &run_config, planned, extras)
@@ -174,7 +186,7 @@ fn execute_plan(
     let options = RunOptions {
         keep_going: args.keep_going,
         no_cache: args.no_cache,
-        deliver: args.output.is_some(),
+        deliver: extras.written.is_some(),
         cpu_millis: capacity.cpu_millis,
         memory_bytes: capacity.memory_bytes,
     };
@@ -189,14 +201,13 @@ fn execute_plan(
     let (shown, kept) = (!extras.silent, extras.has_usual_keys());
     let audience = Audience { shown, kept };
     let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience);
-    let Extras { visiting, verifying, .. } = extras;
+    let Extras { visiting, verifying, written, .. } = extras;
     let visits = visiting.map(|visiting| visiting.to_visits(config, &watchers));
     let seat = visits.as_ref().map(|visits| Arc::clone(&visits.seat));
     for text in prepared.sources.warnings().chain(plain_caches) {
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
-    let written = args.output.clone().map(Written::to);
     let full = live.is_none();
     let roots = Arc::new(roots.watched_by(watchers.clone()));
     let images = Arc::clone(&roots);
@@ -223,7 +234,7 @@ fn execute_plan(
     seat.inspect(|seat| seat.clear());
     let end = end?;
     let succeeded = end.status == "succeeded";
-    watchers.close(&Closing { outputs: written.filter(|_| succeeded).map(Written::closing) });
+    watchers.close(&Closing { outputs: written.filter(|_| succeeded).as_ref().map(Written::closing) });
     settle(&cache, &roots, &volumes);
     Ok(exit_status(&end))
 }

@@ -1,6 +1,6 @@
 //! The outputs of a cluster's run, brought to this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cullet_cache::{NoPeers, Tiers, TiersOptions};
@@ -8,6 +8,7 @@ use cullet_coordinator::deliverable::{Deliverable, ImageExport};
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::workers::Delivery as _;
 use cullet_digest::{Digest, TreeRef};
+use cullet_image::Reference;
 use cullet_pipeline::plan::ImageFormat;
 use cullet_proto::v1;
 use cullet_proto::v1::exported_image::Format;
@@ -22,8 +23,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::images::Exporter;
 
-/// Writes what `run` hands out below `dir`, by way of the cache of this machine: what is there already is not fetched.
-/// Where it was written, and how many outputs.
+/// Writes what `run` hands out, by way of the cache of this machine: what is there already is not fetched.
 ///
 /// # Errors
 /// One sentence about what is missing or could not be written.
@@ -31,9 +31,9 @@ pub(super) async fn bring(
     config: &Config,
     cluster: &Cluster,
     run: &str,
-    dir: PathBuf,
+    written: &Written,
     watchers: &Watchers,
-) -> Result<(PathBuf, usize), String> {
+) -> Result<(), String> {
     let outputs = cluster.run(run).await.map_err(|error| error.to_string())?.outputs;
     let outputs: Vec<Deliverable<TreeRef>> = outputs.into_iter().map(parse).collect::<Result<_, _>>()?;
     let fetched =
@@ -55,7 +55,6 @@ pub(super) async fn bring(
                 .map_err(|error| format!("the output '{path}' cannot be fetched: {}", describe(&error)))?;
         }
     }
-    let written = Written::to(dir);
     // Images of a cluster's runs come from registries.
     let images = Exporter::new(config, Path::new(""), watchers.clone());
     let to = OutputDir { written: written.clone(), blobs: Arc::new(tiers), disk: cache.disk.clone(), images };
@@ -72,7 +71,7 @@ pub(super) async fn bring(
             "warning: the images could not be brought below their bound: {error}\n"
         ));
     }
-    Ok(written.closing())
+    Ok(())
 }
 
 /// What comes from elsewhere is checked before anything is written by it.
@@ -96,8 +95,14 @@ fn parse(output: v1::RunOutput) -> Result<Deliverable<TreeRef>, String> {
     let layers: Option<Vec<(u32, TreeRef)>> =
         image.layers.iter().map(|layer| Some((0, parse_tree(layer)?))).collect();
     let parts = layers.filter(|layers| !path.is_empty() && !layers.is_empty()).ok_or_else(wrong)?;
-    let v1::ExportedImage { reference, manifest, .. } = image;
-    Ok(Deliverable { path, parts, image: Some(ImageExport { reference, manifest, format }) })
+    let v1::ExportedImage { reference, manifest, name, .. } = image;
+    let name = Some(name).filter(|name| !name.is_empty());
+    if let Some(name) = &name
+        && !matches!(name.parse::<Reference>(), Ok(Reference::Registry(_)))
+    {
+        return Err(wrong());
+    }
+    Ok(Deliverable { path, parts, image: Some(ImageExport { reference, manifest, format, name }) })
 }
 
 fn parse_tree(tree: &v1::Tree) -> Option<TreeRef> {

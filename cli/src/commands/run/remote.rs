@@ -12,6 +12,7 @@ use cullet_proto::v1;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::deliver::Written;
 use super::followed::Followed;
 use super::prepare::{self, Prepared};
 use super::sources::Sources;
@@ -81,6 +82,7 @@ pub(super) fn run(
     addresses: &Addresses,
     text: String,
     planned: Planned,
+    written: Option<Written>,
 ) -> Result<ExitStatus, CliError> {
     let Planned { plan, images } = planned;
     let base = base_directory(&args.pipeline.file);
@@ -101,6 +103,7 @@ pub(super) fn run(
             args,
             config,
             run_config,
+            written,
             prepared: &prepared,
             cluster: Cluster::connect(addresses)?,
             watchers: Watchers::idle(),
@@ -151,6 +154,8 @@ struct Remote<'a> {
     args: &'a RunArgs,
     config: &'a Config,
     run_config: &'a RunConfig,
+    /// Where outputs go.
+    written: Option<Written>,
     prepared: &'a Prepared,
     cluster: Cluster,
     watchers: Watchers,
@@ -197,7 +202,7 @@ impl Remote<'_> {
             run,
             watchers: &self.watchers,
             past,
-            output: self.args.output.clone(),
+            output: self.written.clone(),
         };
         followed.show().await
     }

@@ -9,11 +9,18 @@ pub(super) fn facts(action: &Action) -> Option<Vec<(String, String)>> {
 }
 
 fn of(service: &Service) -> Vec<(String, String)> {
-    let Service { name, image, command, env, ready } = service;
+    let Service { name, image, command, env, ready, secrets } = service;
     let command = command.as_ref().map(|command| ("command".to_owned(), command.join(" ")));
     let ready = ready.as_ref().map(|ready| ("readiness".to_owned(), shown(ready)));
+    let secrets = Some(secrets.join(", ")).filter(|names| !names.is_empty());
+    let secrets = secrets.map(|names| ("secrets".to_owned(), names));
     let env = env.iter().map(|(variable, value)| (format!("variable {variable}"), value.clone()));
-    let facts = [("image".to_owned(), image.clone())].into_iter().chain(command).chain(env).chain(ready);
+    let facts = [("image".to_owned(), image.clone())]
+        .into_iter()
+        .chain(command)
+        .chain(env)
+        .chain(ready)
+        .chain(secrets);
     facts.map(|(what, value)| (format!("'{name}': {what}"), value)).collect()
 }
 
@@ -42,6 +49,7 @@ mod tests {
             command: Some(vec!["postgres".to_owned(), "-F".to_owned()]),
             env: vec![("A".to_owned(), "1".to_owned())],
             ready: Some(ready),
+            secrets: vec!["A".to_owned(), "B".to_owned()],
         };
         let facts = of(&db);
         let expected = [
@@ -49,6 +57,7 @@ mod tests {
             ("'db': command", "postgres -F"),
             ("'db': variable A", "1"),
             ("'db': readiness", "tcp 5432, within 60s, every 200ms"),
+            ("'db': secrets", "A, B"),
         ];
         assert_eq!(facts, expected.map(|(what, value)| (what.to_owned(), value.to_owned())));
     }

@@ -119,7 +119,8 @@ fn owned_layer(dir: &Path, owned: &[&str]) -> (String, u64) {
     blob(dir, &made.stdout)
 }
 
-fn blob(dir: &Path, bytes: &[u8]) -> (String, u64) {
+/// Bytes as a blob of the layout `dir`.
+pub(crate) fn blob(dir: &Path, bytes: &[u8]) -> (String, u64) {
     let path = dir.join("blob");
     fs::write(&path, bytes).unwrap();
     let sum = Command::new("sha256sum").arg(&path).output().unwrap();

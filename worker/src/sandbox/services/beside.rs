@@ -174,7 +174,7 @@ fn prepare(
         processes: 0,
         groups: 0,
         file_bytes: 0,
-        secrets: Vec::new(),
+        secrets: launch.secrets,
         caches: Vec::new(),
         visit: None,
         company: Company { joins: true, names, check },
