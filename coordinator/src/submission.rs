@@ -154,7 +154,8 @@ pub fn submission<E>(
     let mut deliver: Vec<u32> = Vec::new();
     if options.deliver {
         deliver.extend(plan.outputs.iter().flat_map(|output| {
-            let layers = output.image.map_or(&[][..], |_| &plan.steps[output.from.step as usize].inputs);
+            let layers =
+                output.image.as_ref().map_or(&[][..], |_| &plan.steps[output.from.step as usize].inputs);
             [output.from.step].into_iter().chain(root_layers(layers).map(|from| from.step))
         }));
         deliver.sort_unstable();

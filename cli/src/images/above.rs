@@ -14,8 +14,9 @@ use cullet_worker::{AboveFault, HeldRoot, ImageFault, LocalFiles};
 use tempfile::TempPath;
 use tokio_util::io::SyncIoBridge;
 
-use super::fetch::{Fetcher, Wanted, unknown};
+use super::fetch::Fetcher;
 use super::in_engine::{PIPE_BYTES, described};
+use super::wanted::{Wanted, unknown};
 
 /// Where it is noted what engines call layers, beside the notes about images.
 pub(super) const NOTES: &str = "engine-layers";

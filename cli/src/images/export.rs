@@ -10,7 +10,8 @@ use cullet_coordinator::resolve::describe;
 use cullet_image::{Composed, Digest, ImageError, Platform, Reference, Resolved, resolve, resolve_manifest};
 use cullet_pipeline::plan::ImageFormat;
 
-use super::fetch::{Fetcher, pinned_reference};
+use super::fetch::Fetcher;
+use super::wanted::pinned_reference;
 use crate::commands::run::watchers::Watchers;
 use crate::config::Config;
 

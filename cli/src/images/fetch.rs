@@ -1,15 +1,15 @@
 //! Images fetched, checked and unpacked, once for all who want one at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cullet_coordinator::event::{Event, EventSink as _, Note};
 use cullet_image::layer::{Owners, UnpackOptions};
 use cullet_image::{
-    Digest, HeldImage, ImageConfig, ImageError, OwnerHelper, Pick, Platform, Reference, Registries, Resolved,
-    Store, StoreOptions, resolve,
+    HeldImage, ImageConfig, ImageError, OwnerHelper, Platform, Reference, Registries, Resolved, Store,
+    StoreOptions, resolve,
 };
 use cullet_worker::{HeldRoot, ImageFault, ImageProgram, ImageRoot, image_user};
 use tokio::sync::{Mutex, OnceCell};
@@ -20,13 +20,11 @@ use super::in_engine::Engines;
 use super::left_out::LeftOut;
 use super::root_error::RootError;
 use super::telling::Telling;
+use super::too_large::TooLarge;
+use super::wanted::Wanted;
 use crate::commands::run::watchers::Watchers;
 use crate::config::{Config, RegistrySettings};
 use crate::error::CliError;
-use crate::ui::size;
-
-/// Images that are remembered as too large: a worker that meets more of them says it again of some.
-const MOST_TOLD: usize = 1000;
 
 /// The images of a cache directory.
 #[derive(Debug)]
@@ -42,28 +40,12 @@ pub(super) struct Fetcher {
     others: Arc<Mutex<StoresByUser>>,
     /// The engine that has images in place of this store, and whoever puts one there.
     pub(super) engines: Engines,
-    /// What images may take, bytes.
-    bound: u64,
-    /// Those that are larger, of which that was said.
-    told: std::sync::Mutex<BTreeSet<String>>,
+    too_large: TooLarge,
     left_out: LeftOut,
 }
 
 /// By user and group.
 type StoresByUser = BTreeMap<Option<(u32, u32)>, Store>;
-
-/// An image, while somebody wants it.
-#[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) digest: Digest,
-    /// What the pipeline calls it, and where it can be had by that; files and directories are absolute, registries are
-    /// asked for the digest.
-    pub(super) references: Vec<(String, Reference)>,
-    /// Held by whoever fetches it, with the failure of the last who did.
-    fetching: Mutex<Option<RootError>>,
-    /// How often that was tried in vain.
-    failures: AtomicU64,
-}
 
 #[derive(Debug)]
 struct Opened {
@@ -76,18 +58,6 @@ struct Opened {
 /// Whose the files are that belong to this user, for an image that says nothing else.
 const ROOT: (u32, u32) = (0, 0);
 
-impl Wanted {
-    pub(super) fn new(digest: Digest) -> Self {
-        let (references, fetching, failures) = Default::default();
-        Self { digest, references, fetching, failures }
-    }
-
-    /// It can be had there, which is called `name`.
-    pub(super) fn is_at(&mut self, name: String, reference: Reference) {
-        self.references.push((name, pinned_reference(reference, self.digest)));
-    }
-}
-
 impl Fetcher {
     /// Nothing is looked at yet.
     pub(super) fn new(config: &Config) -> Self {
@@ -99,8 +69,7 @@ impl Fetcher {
             store: Arc::default(),
             others: Arc::default(),
             engines: Engines::default(),
-            bound: config.cache_options().bound,
-            told: std::sync::Mutex::default(),
+            too_large: TooLarge::than(config.cache_options().bound),
             left_out: LeftOut::default(),
         }
     }
@@ -109,8 +78,8 @@ impl Fetcher {
     pub(super) fn beside(&self) -> Self {
         let (dir, settings, watchers) = (self.dir.clone(), self.settings.clone(), self.watchers.clone());
         let (store, others) = (Arc::clone(&self.store), Arc::clone(&self.others));
-        let (engines, told, left_out) = Default::default();
-        Self { dir, settings, watchers, store, others, engines, bound: self.bound, told, left_out }
+        let (engines, left_out, too_large) = (Engines::default(), LeftOut::default(), self.too_large.anew());
+        Self { dir, settings, watchers, store, others, engines, too_large, left_out }
     }
 
     /// Brings the images below `bound` bytes, if any were used; blocks.
@@ -161,7 +130,7 @@ impl Fetcher {
                 image = self.held(wanted, &self.store_for(ranged).await?).await?;
             }
         }
-        self.measure(wanted, &image);
+        self.say_what_is_too_large(wanted, &image);
         self.say_what_is_left_out(wanted, &image, *owned);
         let root = ImageRoot {
             layers: image.layers.iter().map(|layer| layer.tree.clone()).collect(),
@@ -199,36 +168,12 @@ impl Fetcher {
         Ok(store)
     }
 
-    /// Says once of an image that it is larger than all images may be together: it stays while steps are in it, and then
-    /// it goes.
-    fn measure(&self, wanted: &Wanted, image: &HeldImage) {
-        let (bytes, bound, digest) = (image.bytes(), self.bound, wanted.digest.to_string());
-        if bytes <= bound || !self.is_news(&digest) {
-            return;
-        }
-        let name = wanted.references.first().map_or(&*digest, |(name, _)| name.as_str());
-        let text = format!(
-            "the image {name} takes {} unpacked, more than the {} that images may take: what no step is in is removed, and \
-             fetched again by the next one; allow more (--cache-size)",
-            size::human(bytes),
-            size::human(bound)
-        );
-        self.watchers.clone().event(&Event::Note(Note {
-            level: "warning".to_owned(),
-            kind: Some(Note::IMAGE.to_owned()),
-            step: None,
-            text: text.clone(),
-        }));
-        // Where steps are a cluster's, nobody watches.
+    /// To whoever watches the run, and in the log of a worker.
+    fn say_what_is_too_large(&self, wanted: &Wanted, image: &HeldImage) {
+        let Some(text) = self.too_large.first(wanted, image.bytes()) else { return };
         tracing::warn!("{text}");
-    }
-
-    fn is_news(&self, digest: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= MOST_TOLD {
-            told.clear();
-        }
-        told.insert(digest.to_owned())
+        let (level, kind) = ("warning".to_owned(), Some(Note::IMAGE.to_owned()));
+        self.watchers.clone().event(&Event::Note(Note { level, kind, step: None, text }));
     }
 
     /// To whoever watches the run, and in the log of a worker.
@@ -383,22 +328,6 @@ pub(super) async fn resolved(
         return Err(RootError::Changed { reference, pinned, found });
     }
     Ok(image)
-}
-
-/// Nobody knows of such an image.
-pub(super) fn unknown(manifest: &str) -> ImageFault {
-    ImageFault::permanent(RootError::Unknown(manifest.to_owned()))
-}
-
-/// A tag may have moved since it was pinned; the digest says which image is meant.
-pub(super) fn pinned_reference(reference: Reference, digest: Digest) -> Reference {
-    match reference {
-        Reference::Registry(mut image) => {
-            image.which = Pick::Digest(digest);
-            Reference::Registry(image)
-        }
-        local => local,
-    }
 }
 
 /// What a service in the image runs where nobody says anything else.

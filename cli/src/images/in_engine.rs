@@ -10,8 +10,9 @@ use cullet_worker::docker::{Engine, EngineError, EngineImage};
 use cullet_worker::{HeldRoot, ImageFault, ImageRoot};
 use tokio_util::io::SyncIoBridge;
 
-use super::fetch::{Fetcher, Wanted, program, resolved, unknown};
+use super::fetch::{Fetcher, program, resolved};
 use super::telling::Telling;
+use super::wanted::{Wanted, unknown};
 
 /// What has to do with engines.
 #[derive(Debug, Default)]

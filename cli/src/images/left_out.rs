@@ -64,7 +64,7 @@ mod tests {
     fn layer(devices: u64, owners: u64, examples: &[&str]) -> StoredLayer {
         let examples = examples.iter().map(|&text| text.to_owned()).collect();
         let notes = Notes { devices, owners, attributes: 0, examples };
-        StoredLayer { diff_id: Digest::of(b"1"), tree: "/tree".into(), notes }
+        StoredLayer { diff_id: Digest::of(b"1"), tree: "/tree".into(), notes, bytes: 0 }
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod pinned;
 mod root_error;
 mod roots;
 mod telling;
+mod too_large;
+mod wanted;
 
 pub(crate) use error::{push_failed, unreadable_source, unusable as unusable_registries};
 pub(crate) use export::Exporter;

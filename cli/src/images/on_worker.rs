@@ -14,8 +14,9 @@ use cullet_worker::{
     LocalFiles, RootUpper,
 };
 
-use super::fetch::{Fetcher, Wanted, unknown};
+use super::fetch::Fetcher;
 use super::layers::{capture, capture_engine};
+use super::wanted::{Wanted, unknown};
 use crate::config::Config;
 
 /// The images of a worker, which learns with each step where that one's can be had.

@@ -15,8 +15,9 @@ use cullet_worker::{
 };
 
 use super::export::Exporter;
-use super::fetch::{Fetcher, Wanted, unknown};
+use super::fetch::Fetcher;
 use super::layers::{capture, capture_engine};
+use super::wanted::{Wanted, unknown};
 use crate::commands::run::watchers::Watchers;
 use crate::config::Config;
 

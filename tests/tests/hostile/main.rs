@@ -17,7 +17,6 @@ mod images;
 mod killing;
 mod layers;
 #[path = "../e2e/images/made.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod made;
 mod memory;
 mod outputs;

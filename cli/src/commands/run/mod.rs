@@ -128,7 +128,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     let images = Pinned::of(&plan, platform, &args.pipeline.file, args.locked)?;
     let planned = Planned { plan, images };
     if let Some(addresses) = addresses {
-        return remote::run(args, config, &run_config, &addresses, text, planned, extras.written);
+        return remote::run(args, (config, &run_config), &addresses, text, planned, extras.written);
     }
     drop(text);
     execute_plan(args, config, &run_config, planned, extras)

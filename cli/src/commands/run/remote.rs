@@ -77,8 +77,7 @@ pub(super) fn refuse_flags(args: &RunArgs, on_cluster: bool) -> Result<(), CliEr
 /// Runs a checked plan on a cluster.
 pub(super) fn run(
     args: &RunArgs,
-    config: &Config,
-    run_config: &RunConfig,
+    (config, run_config): (&Config, &RunConfig),
     addresses: &Addresses,
     text: String,
     planned: Planned,

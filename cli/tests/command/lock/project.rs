@@ -6,7 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use cullet_image::layer::{Compression, WriteOptions};
 use cullet_image::{
-    Credentials, ImageConfig, LayoutWriter, Platform, Reference, Registries, RegistryOptions, WrittenImage,
+    Credentials, ImageConfig, LayoutWriter, Outgoing, Platform, Reference, Registries, RegistryOptions,
+    WrittenImage,
 };
 use tempfile::TempDir;
 
@@ -157,7 +158,8 @@ impl Registry {
         let credentials = Credentials::Fixed(login.into());
         let options = RegistryOptions { credentials, ..RegistryOptions::default() };
         let registries = Registries::new(options).unwrap();
-        runtime.block_on(registries.push(&to, image)).unwrap();
+        let pushed = registries.push(&to, &Outgoing::from(image), &[], &|_, _| ());
+        runtime.block_on(pushed).unwrap();
     }
 }
 
