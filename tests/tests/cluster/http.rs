@@ -143,6 +143,7 @@ fn what_is_wrong_is_said_as_json() {
     let long = format!("@{}", long.display());
     let keys = format!("{nobody}/keys");
     let bad = r#"{"pipeline": "cullet: 1\nname: x\nsteps: { a: { rum: x } }\n"}"#;
+    let good = r#"{"pipeline": "cullet: 1\nname: x\nsteps: { a: { run: x } }\n"}"#;
     for (arguments, path, status, code, words) in [
         (&[][..], "/api/v2/nothing", 404, "unimplemented", "/api/v1/openapi.json"),
         (&["-X", "DELETE"], "/api/v1/status", 405, "unimplemented", "method"),
@@ -166,8 +167,9 @@ fn what_is_wrong_is_said_as_json() {
         (&["-H", kind, "--data-binary", &long], "/api/v1/runs", 400, "invalid_argument", "8388608"),
         (&[], &keys, 400, "invalid_argument", "step"),
         (&[], &format!("{keys}?step=a"), 404, "not_found", "there is no run"),
+        (&["-H", kind, "-d", bad], "/api/v1/runs", 400, "invalid_argument", "did you mean `run`?"),
         (
-            &["-H", kind, "-d", bad],
+            &["-H", kind, "-d", good],
             "/api/v1/runs",
             503,
             "unavailable",

@@ -158,8 +158,8 @@ impl Registry {
         let credentials = Credentials::Fixed(login.into());
         let options = RegistryOptions { credentials, ..RegistryOptions::default() };
         let registries = Registries::new(options).unwrap();
-        let pushed = registries.push(&to, &Outgoing::from(image), &[], &|_, _| ());
-        runtime.block_on(pushed).unwrap();
+        let image = Outgoing::from(image);
+        runtime.block_on(registries.push(&to, &image, &[], &|_, _| ())).unwrap();
     }
 }
 
