@@ -72,9 +72,7 @@ impl CliError {
 
     /// Something that belongs to a later version.
     pub fn later(what: &str) -> Self {
-        Self::usage(format!(
-            "{what} comes with a later version of Cullet; this one runs pipelines on one machine"
-        ))
+        Self::usage(format!("{what} comes with a later version of Cullet"))
     }
 
     /// Adds the cause.

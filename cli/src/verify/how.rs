@@ -14,6 +14,9 @@ const LINES: usize = 10;
 /// Characters that are shown of a line.
 const COLUMNS: usize = 160;
 
+/// Characters that are shown before what differs, where that is so far behind that the line does not begin at its beginning.
+const BEFORE: usize = 40;
+
 /// Texts are compared by lines up to this size, each; beyond it as bytes.
 const TEXT_BYTES: usize = 1 << 20;
 
@@ -76,7 +79,14 @@ fn lines(first: &str, second: &str, window: Window) -> How {
                 ChangeTag::Insert => '+',
             };
             if how.excerpt.len() < LINES {
-                how.excerpt.push(shown(sign, change.value()));
+                // Of lines that took the place of others, the one in the same place.
+                let (old, new) = (op.old_range().start, op.new_range().start);
+                let beside = match (change.old_index(), change.new_index()) {
+                    (Some(at), None) => diff.new_slice(new + (at - old)),
+                    (None, Some(at)) => diff.old_slice(old + (at - new)),
+                    _ => None,
+                };
+                how.excerpt.push(shown(sign, change.value(), beside.unwrap_or_default()));
             }
         }
     }
@@ -86,11 +96,14 @@ fn lines(first: &str, second: &str, window: Window) -> How {
     how
 }
 
-fn shown(sign: char, line: &str) -> String {
-    let line = clean::line(line.trim_end_matches(['\r', '\n']));
-    let cut: String = line.chars().take(COLUMNS).collect();
-    let dots = if cut.len() < line.len() { "…" } else { "" };
-    format!("{sign} {cut}{dots}")
+/// A line, or the part of it that is not as in the line `beside`.
+fn shown(sign: char, line: &str, beside: &str) -> String {
+    let [line, beside] = [line, beside].map(|line| clean::line(line.trim_end_matches(['\r', '\n'])));
+    let same = line.chars().zip(beside.chars()).take_while(|(one, other)| one == other).count();
+    let from = if same + BEFORE > COLUMNS { same - BEFORE } else { 0 };
+    let part: String = line.chars().skip(from).take(COLUMNS).collect();
+    let dots = |cut: bool| if cut { "…" } else { "" };
+    format!("{sign} {}{part}{}", dots(from > 0), dots(line.chars().nth(from + COLUMNS).is_some()))
 }
 
 fn bytes(first: &[u8], second: &[u8], window: Window) -> How {
@@ -197,6 +210,10 @@ mod tests {
         assert_eq!(causes(b"", b"more\n"), [Cause::Unknown]);
         let long: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         assert_eq!(compare(b"x\n", long.as_bytes(), WINDOW).excerpt.len(), LINES);
+        let part = |end: &str| format!("{}{end}{}\n", "x".repeat(10_000), "y".repeat(10_000));
+        let how = compare(part("1").as_bytes(), part("23").as_bytes(), WINDOW);
+        let (before, after) = ("x".repeat(BEFORE), "y".repeat(COLUMNS - BEFORE - 2));
+        assert_eq!(how.excerpt, [format!("- …{before}1{after}y…"), format!("+ …{before}23{after}…")]);
         let wide = "x".repeat(10_000);
         assert!(compare(b"y", wide.as_bytes(), WINDOW).excerpt.iter().all(|line| line.chars().count() < 200));
     }

@@ -71,12 +71,12 @@ impl Verdicts {
     }
 }
 
-/// Compares what two executions left, whose secrets `masks` has: they are masked before anything else is done with what is
-/// shown, because it is cut.
+/// Compares what two executions left, but for the outputs at the paths `besides`. `masks` has their secrets: they are masked
+/// before anything else is done with what is shown, because it is cut.
 pub(crate) async fn compare(
     blobs: &dyn BlobStore,
-    first: &ActionResult,
-    second: &ActionResult,
+    (first, second): (&ActionResult, &ActionResult),
+    besides: &[&String],
     masks: &Masks,
 ) -> Found {
     let window = Window {
@@ -84,8 +84,8 @@ pub(crate) async fn compare(
         to_ms: second.started_at_ms.saturating_add(second.duration_ms),
     };
     let (mut files, mut more) = (Vec::new(), false);
-    let paths: BTreeSet<&str> =
-        first.outputs.iter().chain(&second.outputs).map(|output| output.path.as_str()).collect();
+    let outputs = first.outputs.iter().chain(&second.outputs).map(|output| &output.path);
+    let paths: BTreeSet<&str> = outputs.filter(|path| !besides.contains(path)).map(String::as_str).collect();
     for path in paths {
         let (one, other) = (at(first, path), at(second, path));
         if one == other {

@@ -16,6 +16,12 @@ steps:
       date -u +%H:%M:%S > out
       mkdir dir && date +%s > dir/stamp && echo same > dir/same
     outputs: { out: out, dir: dir }
+  tested:
+    run: |
+      echo \"<testsuite tests='1'><testcase name='$(date +%s)'/></testsuite>\" > junit.xml
+      echo same > out
+    outputs: { out: out }
+    reports: { junit: junit.xml }
   after:
     inputs: { in: clock.out }
     run: cp in out
@@ -46,9 +52,10 @@ fn what_differs_is_named_and_what_only_has_other_inputs_is_not() {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
     let (code, said) = verify(&user, &checkout, &[]);
     assert_eq!((code, said["same"].as_bool()), (Some(1), Some(false)), "{said}");
-    assert_eq!(said["steps"].as_array().unwrap().len(), 3, "what acts outside is not executed: {said}");
+    assert_eq!(said["steps"].as_array().unwrap().len(), 4, "what acts outside is not executed: {said}");
     assert_eq!(step(&said, "steady")["same"], true);
     assert_eq!(step(&said, "after")["same"], true);
+    assert_eq!(step(&said, "tested")["same"], true, "reports are nobody's input: {said}");
     let files = step(&said, "clock")["files"].as_array().unwrap();
     let paths: Vec<&str> = files.iter().filter_map(|file| file["path"].as_str()).collect();
     assert_eq!(paths, ["dir/stamp", "out"], "{said}");

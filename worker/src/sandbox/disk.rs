@@ -1,7 +1,7 @@
 //! How much a step has on the disk. Where the filesystem has quotas of projects, the kernel keeps it within its limit
 //! (`quota`); elsewhere it is looked at again and again while the step runs.
 //!
-//! Counted then is what lies in the layers that the step writes. It can hide things from an ordinary user, below directories
+//! Counted then is what lies in the layers that the step writes, its caches and its services included. It can hide things from an ordinary user, below directories
 //! that it makes unreadable, or in files that have no name any more; a single file is bounded by the kernel
 //! (`RLIMIT_FSIZE`).
 
@@ -27,12 +27,20 @@ const BLOCK: u64 = 512;
 /// What a step writes: the upper layers of its workspace and root, or a plain step's workspace.
 const WRITTEN: [&str; 3] = ["upper", "root/upper", "workspace"];
 
+/// Where each service has the like.
+const SERVICES: &str = "services";
+
+/// What a step changes of a cache, in the draft of that.
+const CHANGED: &str = "upper";
+
 /// The watch over one step.
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
     /// Of the kernel, which makes looking unnecessary.
     quota: Option<Quota>,
     scratch: PathBuf,
+    /// Drafts of its caches.
+    drafts: Vec<PathBuf>,
     /// Bytes, with what was there before.
     limit: u64,
     before: u64,
@@ -41,13 +49,13 @@ pub(crate) struct DiskWatch {
 
 impl DiskWatch {
     /// `limit` is in bytes; 0 is none. What is in `scratch` by now is not the step's. `is_held` says whether the kernel holds
-    /// the step to a quota, as it does everybody but root.
-    pub(crate) fn new(scratch: &Path, limit: u64, is_held: bool) -> Option<Self> {
+    /// the step to a quota, as it does everybody but root; the drafts of its caches lie elsewhere, and are looked at.
+    pub(crate) fn new(scratch: &Path, drafts: Vec<PathBuf>, limit: u64, is_held: bool) -> Option<Self> {
         (limit > 0).then(|| {
-            let before = taken(scratch, u64::MAX);
-            let quota = is_held.then(|| Quota::set(scratch, limit)).flatten();
+            let before = taken(scratch, &drafts, u64::MAX);
+            let quota = (is_held && drafts.is_empty()).then(|| Quota::set(scratch, limit)).flatten();
             let limit = limit.saturating_add(before);
-            Self { quota, scratch: scratch.to_owned(), limit, before, due: Instant::now() + INTERVAL }
+            Self { quota, scratch: scratch.to_owned(), drafts, limit, before, due: Instant::now() + INTERVAL }
         })
     }
 
@@ -78,16 +86,19 @@ impl DiskWatch {
 
     /// The bytes that it takes, where they are too many. Counted on only until that is certain.
     fn exceeded(&self) -> Option<u64> {
-        let found = taken(&self.scratch, self.limit);
+        let found = taken(&self.scratch, &self.drafts, self.limit);
         (found > self.limit).then(|| found - self.before)
     }
 }
 
 /// Bytes on the disk below these directories; not much more than `enough`.
-fn taken(scratch: &Path, enough: u64) -> u64 {
+fn taken(scratch: &Path, drafts: &[PathBuf], enough: u64) -> u64 {
     let mut count = Count { enough, ..Count::default() };
-    for name in WRITTEN {
-        if let Ok(root) = File::open(scratch.join(name)) {
+    let services = std::fs::read_dir(scratch.join(SERVICES)).into_iter().flatten();
+    let owners = services.flatten().map(|service| service.path()).chain([scratch.to_owned()]);
+    let written = owners.flat_map(|owner| WRITTEN.map(|name| owner.join(name)));
+    for place in written.chain(drafts.iter().map(|draft| draft.join(CHANGED))) {
+        if let Ok(root) = File::open(place) {
             count.below(&root);
         }
     }
@@ -150,12 +161,13 @@ mod tests {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let write = |path: &Path| fs::write(path, vec![1; 1 << 20]).unwrap();
         write(&outside.path().join("large"));
+        let draft = tempfile::tempdir().unwrap();
         let upper = dir.path().join("upper");
         fs::create_dir_all(upper.join("a/b")).unwrap();
         write(&upper.join("before"));
         let limit = 3 << 20;
-        let mut watch = DiskWatch::new(dir.path(), limit, false).unwrap();
-        assert!(DiskWatch::new(dir.path(), 0, false).is_none());
+        let mut watch = DiskWatch::new(dir.path(), vec![draft.path().to_owned()], limit, false).unwrap();
+        assert!(DiskWatch::new(dir.path(), Vec::new(), 0, false).is_none());
         write(&upper.join("a/b/1"));
         write(&upper.join("a/2"));
         for index in 0..10 {
@@ -165,9 +177,13 @@ mod tests {
         // A hole is not on the disk.
         File::create(upper.join("sparse")).unwrap().set_len(1 << 30).unwrap();
         assert_eq!((watch.exceeded(), watch.look(Instant::now())), (None, None));
-        fs::create_dir_all(dir.path().join("root/upper")).unwrap();
-        write(&dir.path().join("root/upper/3"));
-        write(&dir.path().join("root/upper/4"));
+        // Of the root, a service and a cache, each of which is needed for too much.
+        let service = dir.path().join("services/0/root/upper");
+        for more in [dir.path().join("root/upper"), service, draft.path().join("upper")] {
+            assert_eq!(watch.exceeded(), None);
+            fs::create_dir_all(&more).unwrap();
+            fs::write(more.join("3"), vec![1; 400 << 10]).unwrap();
+        }
         let found = watch.exceeded().unwrap();
         assert!((limit..limit + (2 << 20)).contains(&found), "{found}");
         assert_eq!(watch.look(Instant::now()), None, "it is not time yet");

@@ -183,7 +183,8 @@ impl Runner {
         let follow = tokio::task::spawn_blocking(move || {
             let (mut request, ground) = ready()?;
             request.file_bytes = ground.limits.disk_bytes;
-            let disk = DiskWatch::new(&request.scratch, ground.limits.disk_bytes, is_held);
+            let drafts = request.caches.iter().map(|cache| cache.draft.clone()).collect();
+            let disk = DiskWatch::new(&request.scratch, drafts, ground.limits.disk_bytes, is_held);
             let mut step = runner.begin(request, &ground, bounds, stop)?;
             step.disk = disk;
             // The executor's end ends its launcher, and must not wait for this step.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_cache::{ActionResult, BlobStore};
+use cullet_coordinator::workers::StartAttempt;
 use cullet_pipeline::Plan;
 use cullet_pipeline::plan::{InputFrom, Step};
 use cullet_worker::Stream;
@@ -113,6 +114,7 @@ impl Verifying {
         attempt: Attempt,
         blobs: &dyn BlobStore,
         first: &AttemptReport,
+        start: &StartAttempt,
         cancel: CancellationToken,
     ) {
         let AttemptReport::Succeeded { result: first, .. } = first else { return };
@@ -128,7 +130,10 @@ impl Verifying {
         let without_volumes = Attempt { caches: Vec::new(), ..attempt };
         let found = match worker.run(without_volumes, Unheard, cancel).await {
             AttemptReport::Succeeded { result: second, .. } => {
-                verify::compare(blobs, first, &second, &masks).await
+                // How long tests took is in their reports, which are no step's input.
+                let reports = start.reports.iter().filter(|path| !start.outputs.contains(path));
+                let besides = reports.collect::<Vec<_>>();
+                verify::compare(blobs, (first, &second), &besides, &masks).await
             }
             AttemptReport::Failed { result, reason, .. } => {
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
