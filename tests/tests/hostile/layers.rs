@@ -113,7 +113,7 @@ fn layers_that_lie_about_themselves() {
             fs::write(app.join("blobs").join(digest.replace(':', "/")), &other).unwrap();
             (digest, size)
         }),
-        &["the layer is damaged: its bytes are those of sha256:"],
+        &["is damaged: sha256:"],
     );
     // The end is missing, and that is what was announced.
     refused(&checkout("true", |app| put(app, &honest[..700])), &["see: failed"]);
@@ -166,7 +166,7 @@ fn archives_that_would_fill_a_disk() {
     let nothing = header(".wh..wh.plnk", b'0', 0).repeat(1 << 10);
     let entries = packed_by(&|to| (0..1954).for_each(|_| to.write_all(&nothing).unwrap()));
     assert!(entries.len() < 20 << 20);
-    refused(&checkout("true", |app| put(app, &entries)), &["the layer has more than 2000000 entries"]);
+    refused(&checkout("true", |app| put(app, &entries)), &["the archive has more than 2000000 entries"]);
 }
 
 #[test]

@@ -51,12 +51,12 @@ fn stdout(output: &Output) -> String {
 #[track_caller]
 fn runs_in(reference: &str, configure: &dyn Fn(&mut std::process::Command)) {
     let text = format!(
-        "cullet: 1\nsteps:\n  a: {{ image: '{reference}', run: 'cat /built; cat /layer | head -c 3' }}\n"
+        "cullet: 1\nsteps:\n  a: {{ image: '{reference}', run: 'grep built /built && test -s /layer' }}\n"
     );
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
     let mut command = user.command(checkout.path(), ["run", "--progress", "plain"]);
     configure(&mut command);
-    expect(&command.output().unwrap(), 0, &["built", "a: succeeded"]);
+    expect(&command.output().unwrap(), 0, &["a: succeeded"]);
 }
 
 #[test]

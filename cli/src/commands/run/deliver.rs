@@ -103,6 +103,8 @@ impl From<StoreError> for WriteError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } | StoreError::Mismatch { .. } => Self::Lost,
+            // Of the user's disk: nothing is written to the cache here.
+            StoreError::NoSpace { .. } => Self::Failed("No space left on device".to_owned()),
             other => Self::Failed(describe(&other)),
         }
     }

@@ -135,7 +135,7 @@ async fn execute(
         None => worker.run(attempt, lines, cancel).await,
         Some(verifying) => {
             let report = worker.run(attempt.clone(), lines, cancel.clone()).await;
-            verifying.again(worker, attempt, blobs, &report, &start, cancel).await;
+            verifying.again(worker, attempt, blobs, (&start, &report), cancel).await;
             report
         }
     };

@@ -113,8 +113,7 @@ impl Verifying {
         worker: &Worker,
         attempt: Attempt,
         blobs: &dyn BlobStore,
-        first: &AttemptReport,
-        start: &StartAttempt,
+        (start, first): (&StartAttempt, &AttemptReport),
         cancel: CancellationToken,
     ) {
         let AttemptReport::Succeeded { result: first, .. } = first else { return };
