@@ -96,6 +96,15 @@ both_users! {
         assert_eq!(run_in(&sandbox, &step("echo fine")).ok(), "fine");
     }
 
+    fn goes_through_a_program_that_no_step_can_change() {
+        let sandbox = sandbox();
+        let program = format!("/proc/{}/exe", sandbox.launcher_pid());
+        // Nobody but root can look.
+        let Ok(found) = std::fs::metadata(&program) else { return assert!(!is_root()) };
+        let changed = std::fs::set_permissions(&program, found.permissions());
+        assert_eq!(changed.unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    }
+
     fn is_a_file_in_memory_that_only_the_step_can_read() {
         let step = with(
             step("cd /run/secrets; stat -c '%n %a %U' *; cat TOKEN; echo $((1 + 1)) > /run/x || echo no; true > TOKEN || echo no; \
