@@ -247,11 +247,10 @@ impl Store {
                 return Ok(path);
             }
             let partial = shared.dir.join("partial").join(hex);
+            let _begun = clean::Begun(partial.clone());
             if let Err(error) = repository.download(&blob, &partial).await {
-                // What fills a disk is in everybody's way, and nobody knows when there will be room to go on with it. With
-                // nothing, nobody can go on.
-                let is_empty = tokio::fs::metadata(&partial).await.is_ok_and(|stat| stat.len() == 0);
-                if is_empty || error.is_no_space() {
+                // What fills a disk is in everybody's way, and nobody knows when there will be room to go on with it.
+                if error.is_no_space() {
                     drop(tokio::fs::remove_file(&partial).await);
                 }
                 return Err(error);
