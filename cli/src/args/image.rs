@@ -30,10 +30,10 @@ Examples:
 
 Prints what it pushed, each with its digest, as an `image:` of a pipeline can have it.")]
 pub struct ImagePushArgs {
-    /// A layout or an archive: its path, or oci-layout:DIR[:TAG] or docker-archive:FILE[:NAME]
+    /// A layout or an archive: its path, or `oci-layout:DIR[:TAG]` or `docker-archive:FILE[:NAME]`
     #[arg(value_name = "SOURCE")]
     pub source: PathBuf,
-    /// Where to: [HOST[:PORT]/]NAME[:TAG], with the tag `latest` where none is given
+    /// Where to: `[HOST[:PORT]/]NAME[:TAG]`, with the tag `latest` where none is given
     #[arg(value_name = "REFERENCE", required = true)]
     pub references: Vec<String>,
     /// Take layers that this repository of the same registry has from there; may be repeated
