@@ -1,6 +1,7 @@
 //! `cullet cache`.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_cache::disk::{Damaged, Stats};
@@ -70,15 +71,16 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
 
 /// Removes what ended processes left half done, however long ago; how many bytes of parts of blobs that was.
 fn clean(config: &Config) -> Result<u64, CliError> {
-    let helper = SubIdHelper::find();
-    let helper = helper.as_deref().map(|helper| helper as &dyn OwnerHelper);
-    Store::clean(&config.images_dir(), Duration::ZERO, helper).map_err(images)
+    Store::clean(&config.images_dir(), Duration::ZERO, helper().as_deref()).map_err(images)
 }
 
 fn evict(config: &Config, bound: u64) -> Result<Evicted, CliError> {
-    let helper = SubIdHelper::find();
-    let helper = helper.as_deref().map(|helper| helper as &dyn OwnerHelper);
-    Store::evict(&config.images_dir(), bound, helper).map_err(images)
+    Store::evict(&config.images_dir(), bound, helper().as_deref()).map_err(images)
+}
+
+/// Who removes what belongs to others.
+fn helper() -> Option<Arc<dyn OwnerHelper>> {
+    SubIdHelper::find().map(|helper| helper as Arc<dyn OwnerHelper>)
 }
 
 fn images(error: cullet_image::ImageError) -> CliError {

@@ -1,5 +1,6 @@
 //! A step in a container, from its start to the end of its last process.
 
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use bollard::errors::Error as ClientError;
@@ -17,6 +18,9 @@ use crate::{ExecuteError, Exit, LogSink, Usage};
 
 /// How long a container that was killed may take to end, and what it printed to arrive: both take milliseconds.
 const FAREWELL: Duration = Duration::from_secs(30);
+
+/// What is done with a step.
+pub(super) const FOLLOWING: &str = "follow the step to its end";
 
 /// What is to be followed, and for how long.
 pub(super) struct Bounds {
@@ -85,7 +89,7 @@ pub(super) async fn follow(
 }
 
 fn broke_off(container: &Container, said: &str) -> EngineError {
-    container.engine.broke_off("follow the step to its end", said)
+    container.engine.broke_off(FOLLOWING, said)
 }
 
 /// The exit code of the container, which is told to end when its time is over or nobody wants it any more.
@@ -96,7 +100,21 @@ async fn wait(
 ) -> Result<i64, EngineError> {
     let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
     let mut ends = Box::pin(container.engine.client().wait_container(&container.id, Some(options)));
-    let mut last = None;
+    let ended = until_ended(container, stopping, cancel, FOLLOWING, ends.next()).await?;
+    code(container, ended)
+}
+
+/// Waits for `ends`, and sees to it that it comes: the container is told to end when its time is over or nobody wants it any
+/// more, and killed when it does not. `action` is what cannot be done where that does not end it either.
+pub(super) async fn until_ended<T>(
+    container: &Container,
+    stopping: &mut Stopping,
+    cancel: &CancellationToken,
+    action: &str,
+    ends: impl Future<Output = T>,
+) -> Result<T, EngineError> {
+    let mut ends = pin!(ends);
+    let mut last: Option<Instant> = None;
     loop {
         let now = Instant::now();
         let patience = match last {
@@ -104,7 +122,7 @@ async fn wait(
             None => stopping.nap(now),
         };
         tokio::select! {
-            ended = ends.next() => return code(container, ended),
+            ended = &mut ends => return Ok(ended),
             () = cancel.cancelled(), if stopping.verdict().is_none() => {}
             () = tokio::time::sleep(patience) => {}
         }
@@ -114,8 +132,8 @@ async fn wait(
                 container.kill("SIGKILL").await;
                 last = Some(Instant::now());
             }
-            None if last.is_some_and(|killed: Instant| killed.elapsed() >= FAREWELL) => {
-                return Err(broke_off(container, "a container that was killed did not end"));
+            None if last.is_some_and(|killed| killed.elapsed() >= FAREWELL) => {
+                return Err(container.engine.broke_off(action, "a container that was killed did not end"));
             }
             None => {}
         }
@@ -134,7 +152,7 @@ fn code(
         Some(Ok(end)) if end.status_code >= 0 && said(&end).is_empty() => Ok(end.status_code),
         Some(Ok(end)) => Err(broke_off(container, &format!("it does not know how: {}", said(&end)))),
         Some(Err(ClientError::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
-        Some(Err(error)) => Err(container.engine.error("follow the step to its end", &error)),
+        Some(Err(error)) => Err(container.engine.error(FOLLOWING, &error)),
         None => Err(broke_off(container, "it went away")),
     }
 }

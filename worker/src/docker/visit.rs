@@ -3,22 +3,19 @@
 
 mod terminal;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use self::terminal::Terminal;
 use super::container::Container;
 use super::exec::{Exec, Seating};
-use super::follow::{Bounds, Ended};
+use super::follow::{Bounds, Ended, FOLLOWING, until_ended};
 use super::said::Listening;
 use super::spec::command;
-use crate::stopping::{Stop, Stopping};
+use crate::stopping::Stopping;
 use crate::{ExecuteError, Exit, Launch, LogSink, Usage, Visit};
 use tokio::io::AsyncWriteExt as _;
-
-/// How long a container that was told to end may take; then whatever is in it is not waited for.
-const FAREWELL: Duration = Duration::from_secs(30);
 
 /// Runs what is to be run in a container that does nothing by itself: the step's program, unless the visit takes its place,
 /// and the visit, if there is to be one.
@@ -65,40 +62,14 @@ async fn program(
     let _ = input.shutdown().await;
     let mut listening = Listening::start(output, log);
     let mut stopping = Stopping::new(Instant::now(), bounds.timeout, bounds.grace);
-    let mut last: Option<Instant> = None;
-    loop {
-        let now = Instant::now();
-        let patience = match last {
-            Some(killed) => FAREWELL.saturating_sub(now.saturating_duration_since(killed)),
-            None => stopping.nap(now),
-        };
-        tokio::select! {
-            () = listening.ended() => break,
-            () = cancel.cancelled(), if stopping.verdict().is_none() => {}
-            () = tokio::time::sleep(patience) => {}
-        }
-        match stopping.next(Instant::now(), cancel.is_cancelled()) {
-            Some(Stop::Ask) => container.kill("SIGTERM").await,
-            Some(Stop::Kill) => {
-                container.kill("SIGKILL").await;
-                last = Some(Instant::now());
-            }
-            None if last.is_some_and(|killed| killed.elapsed() >= FAREWELL) => {
-                return Err(container
-                    .engine
-                    .broke_off("end the step", "a container that was killed did not end")
-                    .into());
-            }
-            None => {}
-        }
-    }
+    until_ended(container, &mut stopping, cancel, "end the step", listening.ended()).await?;
     if let Some(verdict) = stopping.verdict() {
         return Ok(verdict);
     }
     let code = program.exit_code().await?;
     let name = launch.arguments.first().map_or("", String::as_str);
     let exit = listening.finish(name, Exit::Code(code)).await;
-    exit.map_err(|said| container.engine.broke_off("follow the step to its end", said).into())
+    exit.map_err(|said| container.engine.broke_off(FOLLOWING, said).into())
 }
 
 /// The visitor's program at a terminal, to its end.

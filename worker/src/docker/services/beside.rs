@@ -22,7 +22,7 @@ use super::Ground;
 use super::checks::Probe;
 use crate::sandbox::runner::setup;
 use crate::services::told::{self, LastLines};
-use crate::services::{NoStep, STARTING, ServiceLog, SharedLog, until_ready};
+use crate::services::{NoStep, ServiceLog, SharedLog, joined, times, until_ready};
 use crate::{ExecuteError, Exit, Launch, LogSink, ServiceLaunch, Stream};
 
 /// A service that was started. Dropping it stops it, without waiting for that.
@@ -72,9 +72,7 @@ impl Beside {
                 // It has ended, which is seen by the other.
                 return std::future::pending().await;
             };
-            let times = ready
-                .as_ref()
-                .map_or((STARTING, Duration::ZERO), |ready| (ready.timeout(), ready.interval()));
+            let times = times(ready.as_ref());
             let check = ready.map(|ready| ready.check);
             let probe = Probe { check, name: name.clone(), ground, container, masker };
             until_ready(&name, times, &last, |until| probe.ask(until)).await
@@ -190,12 +188,6 @@ impl LogSink for Part {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         lock(&self.0).write(stream, bytes);
     }
-}
-
-fn joined(
-    joined: Result<Result<Ended, ExecuteError>, tokio::task::JoinError>,
-) -> Result<Ended, ExecuteError> {
-    joined.unwrap_or_else(|error| Err(setup("follow a service", std::io::Error::other(error))))
 }
 
 /// The same, with the name of the service.

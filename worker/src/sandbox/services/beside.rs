@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cullet_cache::services::{Check, Ready};
 use cullet_secrets::Masker;
@@ -19,7 +19,7 @@ use super::super::supervise::supervise;
 use super::checks::Probe;
 use crate::host::complete_image_env;
 use crate::services::told::{self, LastLines};
-use crate::services::{NoStep, STARTING, ServiceLog, SharedLog, until_ready};
+use crate::services::{NoStep, ServiceLog, SharedLog, joined, times, until_ready};
 use crate::stopping::{StopHandle, StopSignal, stop_signal};
 use crate::{ExecuteError, Exit, ServiceLaunch};
 
@@ -79,9 +79,7 @@ impl Beside {
                 // It has ended, which is seen by the other.
                 return std::future::pending().await;
             };
-            let (timeout, interval) = ready
-                .as_ref()
-                .map_or((STARTING, Duration::ZERO), |ready| (ready.timeout(), ready.interval()));
+            let times = times(ready.as_ref());
             let check = ready.map(|ready| ready.check);
             let probe = Arc::new(Probe { check, name: name.clone(), ground, channel, masker });
             let ask = |until| {
@@ -89,7 +87,7 @@ impl Beside {
                 let asking = tokio::task::spawn_blocking(move || probe.ask(until));
                 async { asking.await.unwrap_or_else(|error| Err(error.to_string())) }
             };
-            until_ready(&name, (timeout, interval), &last, ask).await
+            until_ready(&name, times, &last, ask).await
         };
         let until_ended = async {
             let ended = joined((&mut self.following).await);
@@ -179,10 +177,6 @@ fn prepare(
         visit: None,
         company: Company { joins: true, names, check },
     })
-}
-
-fn joined(joined: Result<Result<Exit, ExecuteError>, tokio::task::JoinError>) -> Result<Exit, ExecuteError> {
-    joined.unwrap_or_else(|error| Err(setup("follow a service", std::io::Error::other(error))))
 }
 
 /// The same, with the name of the service.
