@@ -111,12 +111,13 @@ impl Finder {
         found
     }
 
-    /// Where the longest end of `bytes` begins that may be the beginning of a value.
-    pub(crate) fn unsure_from(&self, before: Unwrapping, bytes: &[u8]) -> usize {
+    /// Where the longest end of `bytes` begins that may be the beginning of a value, with at least `shortest` bytes of it.
+    pub(crate) fn unsure_from(&self, before: Unwrapping, bytes: &[u8], shortest: usize) -> usize {
         let first = bytes.len().saturating_sub(PIECE - 1);
-        let plain = (first..bytes.len()).find(|start| self.plain.may_begin(&bytes[*start..]));
+        let starts = |from: usize, end: usize| from..(end + 1).saturating_sub(shortest.max(1));
+        let plain = starts(first, bytes.len()).find(|start| self.plain.may_begin(&bytes[*start..]));
         let (text, places) = unwrapped(before, bytes, first);
-        let wrapped = (0..text.len()).find(|start| self.wrapped.may_begin(&text[*start..]));
+        let wrapped = starts(0, text.len()).find(|start| self.wrapped.may_begin(&text[*start..]));
         let wrapped = wrapped.and_then(|start| places.get(start).copied());
         plain.unwrap_or(bytes.len()).min(wrapped.unwrap_or(bytes.len()))
     }

@@ -24,7 +24,7 @@ impl MaskedStream {
     pub fn feed(&mut self, masker: &Masker, bytes: &[u8], give: &mut dyn FnMut(&[u8])) {
         let Some(finder) = masker.finder() else { return give(bytes) };
         self.held.extend_from_slice(bytes);
-        let unsure = finder.unsure_from(self.before, &self.held);
+        let unsure = finder.unsure_from(self.before, &self.held, 1);
         self.release(masker, unsure, give);
     }
 
@@ -32,8 +32,7 @@ impl MaskedStream {
     /// is masked as well.
     pub fn finish(&mut self, masker: &Masker, give: &mut dyn FnMut(&[u8])) {
         let Some(finder) = masker.finder() else { return };
-        let begun = finder.unsure_from(self.before, &self.held);
-        let begun = if self.held.len() - begun < SHORTEST { self.held.len() } else { begun };
+        let begun = finder.unsure_from(self.before, &self.held, SHORTEST);
         self.release(masker, begun, give);
         self.covered = self.held.len();
         self.release(masker, self.held.len(), give);

@@ -1,7 +1,7 @@
 //! A large blob, into a file, resumed where an earlier attempt left off.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -170,30 +170,33 @@ fn continues(response: &Response, from: u64) -> bool {
 
 /// The file, with the digest of what is in it.
 struct Sink {
-    file: File,
+    /// None is made before there is something to write into it.
+    file: Option<File>,
     path: PathBuf,
     hasher: Hasher,
     waiting: Vec<u8>,
 }
 
 impl Sink {
-    /// Opens or makes the file, and hashes what is there of it; beyond `most` bytes it begins anew.
+    /// Opens the file if there is one, and hashes what is there of it; beyond `most` bytes it begins anew.
     async fn resume(path: &Path, most: u64, image: &str) -> Result<Self, ImageError> {
         let path = path.to_owned();
         offload(image, move || {
             let fail = |error| ImageError::io("write", &path, error);
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.read(true).write(true).create(true).truncate(false).open(&path).map_err(fail)?;
             let mut hasher = Hasher::default();
-            let mut buffer = vec![0; 128 << 10];
-            if file.metadata().map_err(fail)?.len() > most {
-                file.set_len(0).map_err(fail)?;
-            }
-            loop {
-                match file.read(&mut buffer).map_err(fail)? {
-                    0 => break,
-                    count => hasher.update(&buffer[..count]),
+            let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                file => Some(file.map_err(fail)?),
+            };
+            if let Some(there) = &mut file {
+                if there.metadata().map_err(fail)?.len() > most {
+                    std::fs::remove_file(&path).map_err(fail)?;
+                    file = None;
+                } else {
+                    let mut buffer = vec![0; 128 << 10];
+                    while let count @ 1.. = there.read(&mut buffer).map_err(fail)? {
+                        hasher.update(&buffer[..count]);
+                    }
                 }
             }
             Ok(Self { file, path, hasher, waiting: Vec::new() })
@@ -216,33 +219,42 @@ impl Sink {
         if waiting.is_empty() {
             return Ok(());
         }
-        let file = self.file.try_clone().map_err(|error| ImageError::io("write", &self.path, error))?;
-        let (mut hasher, path) = (std::mem::take(&mut self.hasher), self.path.clone());
-        let done = offload(image, move || {
-            let mut file = file;
-            file.write_all(&waiting).map_err(|error| ImageError::io("write", &path, error))?;
+        self.write(image, move |file, hasher| {
+            file.write_all(&waiting)?;
             hasher.update(&waiting);
-            Ok(hasher)
-        });
-        self.hasher = done.await?;
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
     async fn restart(&mut self, image: &str) -> Result<(), ImageError> {
         *self = Self::resume(&self.path, 0, image).await?;
-        let fail = |error| ImageError::io("write", &self.path, error);
-        self.file.seek(SeekFrom::Start(0)).map(drop).map_err(fail)
+        Ok(())
     }
 
     /// Makes sure that the bytes are on the disk; their digest.
     async fn finish(&mut self, image: &str) -> Result<Digest, ImageError> {
-        let file = self.file.try_clone().map_err(|error| ImageError::io("write", &self.path, error))?;
-        let (path, hasher) = (self.path.clone(), std::mem::take(&mut self.hasher));
-        offload(image, move || {
-            file.sync_all().map_err(|error| ImageError::io("sync", &path, error))?;
-            Ok(hasher.finish())
-        })
-        .await
+        self.write(image, |file, _| file.sync_all()).await?;
+        Ok(std::mem::take(&mut self.hasher).finish())
+    }
+
+    /// Does something with the file, which is made for it where there is none.
+    async fn write(
+        &mut self,
+        image: &str,
+        work: impl FnOnce(&mut File, &mut Hasher) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), ImageError> {
+        let (file, mut hasher) = (self.file.take(), std::mem::take(&mut self.hasher));
+        let path = self.path.clone();
+        let done = offload(image, move || {
+            let fail = |error| ImageError::io("write", &path, error);
+            let mut file = file.map_or_else(|| File::create_new(&path), Ok).map_err(fail)?;
+            work(&mut file, &mut hasher).map_err(fail)?;
+            Ok((file, hasher))
+        });
+        let (file, hasher) = done.await?;
+        (self.file, self.hasher) = (Some(file), hasher);
+        Ok(())
     }
 }
 
@@ -256,4 +268,25 @@ async fn a_trickle_is_given_up() {
     tokio::time::advance(WHILE).await;
     let slow = pace.check(100 + LEAST + 5);
     assert!(matches!(slow, Some(RegistryProblem::Slow { received: 5, seconds: 60 })));
+}
+
+#[tokio::test]
+async fn there_is_a_file_from_the_first_byte_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("part");
+    let mut sink = Sink::resume(&path, 10, "app").await.unwrap();
+    sink.flush("app").await.unwrap();
+    assert!(!path.exists());
+    sink.take(b"ab", "app").await.unwrap();
+    sink.flush("app").await.unwrap();
+    let mut sink = Sink::resume(&path, 10, "app").await.unwrap();
+    sink.take(b"c", "app").await.unwrap();
+    sink.flush("app").await.unwrap();
+    assert_eq!((sink.len(), &*std::fs::read(&path).unwrap()), (3, b"abc".as_slice()));
+    assert_eq!(sink.finish("app").await.unwrap(), Digest::of(b"abc"));
+    sink.restart("app").await.unwrap();
+    assert!(sink.len() == 0 && !path.exists());
+    // What has nothing in it is a blob as well.
+    assert_eq!(sink.finish("app").await.unwrap(), Digest::of(b""));
+    assert!(path.exists());
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::helper::OwnerHelper;
@@ -37,18 +37,6 @@ pub(super) fn leftovers(
         }
     }
     Ok(bytes)
-}
-
-/// A part of a blob, which goes when nobody works on it any more if there is nothing in it to go on with. To be dropped
-/// before its lock.
-pub(super) struct Begun(pub(super) PathBuf);
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        if fs::metadata(&self.0).is_ok_and(|stat| stat.len() == 0) {
-            drop(fs::remove_file(&self.0));
-        }
-    }
 }
 
 /// Removes a tree or a file, also directories that a layer says nobody may enter; no link is followed. What belongs to

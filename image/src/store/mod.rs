@@ -247,7 +247,6 @@ impl Store {
                 return Ok(path);
             }
             let partial = shared.dir.join("partial").join(hex);
-            let _begun = clean::Begun(partial.clone());
             if let Err(error) = repository.download(&blob, &partial).await {
                 // What fills a disk is in everybody's way, and nobody knows when there will be room to go on with it.
                 if error.is_no_space() {

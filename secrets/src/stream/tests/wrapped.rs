@@ -22,7 +22,8 @@ fn broken(digits: &str, secret: std::ops::Range<usize>, width: usize, line_end: 
         places.push(text.len());
         text.push(digit);
     }
-    text.push('\n');
+    // What is last could be the beginning of the value by chance, and would be masked as that.
+    text.push_str("\n.\n");
     let secret = places[secret.start]..places[secret.end - 1] + 1;
     Printed { text, secret }
 }
@@ -75,6 +76,18 @@ fn the_end_of_a_line_of_words_is_not_held_back() {
     let mut out = Vec::new();
     stream.feed(&masker, b"compiled and linked d\n", &mut |bytes| out.extend_from_slice(bytes));
     assert_eq!(out, b"compiled and linked d\n");
+}
+
+#[test]
+fn breaks_do_not_make_the_beginning_of_a_value_longer() {
+    let value = "'aaaa0aaa!a!AAA!Aa0A0A000aAAAAA!!0!A00a!aa0!!A!00a!aAA0!aAaa!!aA!AaaA";
+    let masker = masker(&[value.as_bytes()]);
+    let line = "0".repeat(60);
+    // `276` and `2761` may be the first digits of the quotation mark and of what follows.
+    for (last, expected) in [("276\n", "276\n"), ("27\r\n    ", "27\r\n    "), ("2761\n", "***")] {
+        let found = masked(&masker, format!("{line}{last}").as_bytes(), &[7]);
+        assert_eq!(String::from_utf8(found).unwrap(), format!("{line}{expected}"));
+    }
 }
 
 proptest! {
