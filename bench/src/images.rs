@@ -95,12 +95,12 @@ fn launches(cache: &Path, dir: &Path, report: &mut Report) -> Result<f64> {
         SandboxConfig::new(HostTools::default(), Vec::new()),
     )?;
     let owned = sandbox.takes_owned_layers();
-    let form = if owned { "trusted" } else { "user" };
-    let found = std::fs::read_dir(cache.join("images/layers").join(form))?;
-    let layers: Vec<PathBuf> = found.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    if layers.len() != 1 {
-        return Err(format!("an image of one layer is expected, and this one has {}", layers.len()).into());
-    }
+    // Below layers/FORM/DIFF_ID; one run unpacks into one form.
+    let [form] = &*entries(&cache.join("images/layers"))? else {
+        return Err("one form of layers is expected".into());
+    };
+    let [layer] = &*entries(form)? else { return Err("an image of one layer is expected".into()) };
+    let layers = vec![layer.join("tree")];
     let root = ImageRoot { layers, owned, ..ImageRoot::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut bare, mut inside) = (Vec::new(), Vec::new());
@@ -118,6 +118,10 @@ fn launches(cache: &Path, dir: &Path, report: &mut Report) -> Result<f64> {
         seconds,
     );
     Ok(inside)
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// Seconds of `runc run` of the same program in the same image.

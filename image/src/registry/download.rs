@@ -219,12 +219,17 @@ impl Sink {
         if waiting.is_empty() {
             return Ok(());
         }
-        self.write(image, move |file, hasher| {
-            file.write_all(&waiting)?;
-            hasher.update(&waiting);
-            Ok(())
-        })
-        .await
+        // Its memory is used again: the allocator gives memory that another thread frees back late.
+        self.waiting = self
+            .write(image, move |file, hasher| {
+                let mut waiting = waiting;
+                file.write_all(&waiting)?;
+                hasher.update(&waiting);
+                waiting.clear();
+                Ok(waiting)
+            })
+            .await?;
+        Ok(())
     }
 
     async fn restart(&mut self, image: &str) -> Result<(), ImageError> {
@@ -239,22 +244,22 @@ impl Sink {
     }
 
     /// Does something with the file, which is made for it where there is none.
-    async fn write(
+    async fn write<T: Send + 'static>(
         &mut self,
         image: &str,
-        work: impl FnOnce(&mut File, &mut Hasher) -> std::io::Result<()> + Send + 'static,
-    ) -> Result<(), ImageError> {
+        work: impl FnOnce(&mut File, &mut Hasher) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, ImageError> {
         let (file, mut hasher) = (self.file.take(), std::mem::take(&mut self.hasher));
         let path = self.path.clone();
         let done = offload(image, move || {
             let fail = |error| ImageError::io("write", &path, error);
             let mut file = file.map_or_else(|| File::create_new(&path), Ok).map_err(fail)?;
-            work(&mut file, &mut hasher).map_err(fail)?;
-            Ok((file, hasher))
+            let done = work(&mut file, &mut hasher).map_err(fail)?;
+            Ok((file, hasher, done))
         });
-        let (file, hasher) = done.await?;
+        let (file, hasher, done) = done.await?;
         (self.file, self.hasher) = (Some(file), hasher);
-        Ok(())
+        Ok(done)
     }
 }
 
