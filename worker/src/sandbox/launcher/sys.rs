@@ -132,6 +132,43 @@ fn clone(flags: libc::c_int) -> io::Result<Cloned> {
     Ok(Cloned::Parent(pidfd, pid as libc::pid_t))
 }
 
+/// Room for a few calls that have no large variables.
+const SMALL_STACK: usize = 64 << 10;
+
+/// A process in these new namespaces that has the memory of this one, as after vfork, but while this one goes on: nothing is
+/// copied, which takes a large part of what a launch takes. Its pidfd. It has a stack of its own, which is never given back.
+///
+/// # Safety
+/// `work` may do nothing but make system calls, and those not through the C library where they may fail: there is one `errno`
+/// for both processes. It may not panic nor allocate.
+pub(crate) unsafe fn clone_sharing_memory<T: Sync>(
+    namespaces: libc::c_int,
+    work: fn(&'static T),
+    given: &'static T,
+) -> io::Result<OwnedFd> {
+    struct Task<T: 'static> {
+        work: fn(&'static T),
+        given: &'static T,
+    }
+    extern "C" fn run<T: 'static>(task: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: it points to the task below, which stays for ever and which nobody changes.
+        let task: &'static Task<T> = unsafe { &*task.cast::<Task<T>>() };
+        (task.work)(task.given);
+        0
+    }
+    let task: &'static Task<T> = Box::leak(Box::new(Task { work, given }));
+    let stack =
+        Box::leak(Box::<[u128]>::new_uninit_slice(SMALL_STACK / size_of::<u128>())).as_mut_ptr_range();
+    let mut pidfd: RawFd = -1;
+    let flags = namespaces | libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let task = std::ptr::from_ref(task).cast_mut().cast();
+    // SAFETY: the stack grows down from its end, which is aligned for it and belongs to the new process alone. The caller vouches
+    // for what that one does. The kernel writes the descriptor to `pidfd`, which outlives the call.
+    check(unsafe { libc::clone(run::<T>, stack.end.cast(), flags, task, &raw mut pidfd) }.into())?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(pidfd) })
+}
+
 /// A pidfd of this very process.
 pub(crate) fn own_pidfd() -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes numbers; the descriptor is owned right away.

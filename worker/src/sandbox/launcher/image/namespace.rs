@@ -4,20 +4,22 @@
 //! the inner one. The kernel counts processes per user and namespace; what a limit of the inner namespace counts in the
 //! outer one is all of them together, whichever of the image's users they run as.
 
+use std::ffi::CStr;
 use std::fs::{self, File};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::super::super::fault::{During, Fault};
-use super::super::super::frame::{recv_packet, send_packet};
 use super::super::privileges;
 use super::super::step_root::open_dir;
-use super::super::sys::{self, Cloned};
+use super::super::sys;
 use super::user::Account;
 use crate::Owners;
 use crate::image_root::same_map;
@@ -39,25 +41,25 @@ impl Namespace {
     pub(super) fn new(owners: &Owners) -> Result<Self, Fault> {
         // The helper finds the step's first process by it, whatever is mounted at /proc then.
         let myself = open_dir("/proc/self".as_ref())?;
-        let (helper, theirs) =
+        let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .during("create a socket")?;
-        match sys::clone_process(libc::CLONE_NEWUSER).during("create the namespace of the image's users")? {
-            Cloned::Child => {
-                drop(helper);
-                help(theirs.as_fd(), &myself, owners)
-            }
-            Cloned::Parent(pidfd, _) => {
-                drop(theirs);
-                let process = process(&pidfd)?;
-                fs::write(process.join("uid_map"), owners.map(owners.uid)).during("map the image's users")?;
-                fs::write(process.join("gid_map"), owners.map(owners.gid))
-                    .during("map the image's groups")?;
-                let outer =
-                    File::open(process.join("ns/user")).during("open the namespace of the image's users")?;
-                Ok(Self { outer, helper })
-            }
-        }
+        let work = Work {
+            ours: ours.as_raw_fd(),
+            theirs: theirs.as_raw_fd(),
+            first: myself.as_raw_fd(),
+            maps: [(c"uid_map", same_map(owners.uid)), (c"gid_map", same_map(owners.gid))],
+        };
+        // SAFETY: `help` keeps to what is asked of it.
+        let pidfd =
+            unsafe { sys::clone_sharing_memory(libc::CLONE_NEWUSER, help, Box::leak(Box::new(work))) }
+                .during("create the namespace of the image's users")?;
+        drop(theirs);
+        let process = process(&pidfd)?;
+        fs::write(process.join("uid_map"), owners.map(owners.uid)).during("map the image's users")?;
+        fs::write(process.join("gid_map"), owners.map(owners.gid)).during("map the image's groups")?;
+        let outer = File::open(process.join("ns/user")).during("open the namespace of the image's users")?;
+        Ok(Self { outer, helper: ours })
     }
 
     /// Makes this process the account, in the inner namespace.
@@ -70,10 +72,13 @@ impl Namespace {
         setresuid(user, user, user).during(format!("become user {user} of the image"))?;
         privileges::limit_processes(most_processes)?;
         unshare(CloneFlags::CLONE_NEWUSER).during("create the step's user namespace")?;
-        send_packet(self.helper.as_fd(), &true, &[]).during("ask for the step's ids")?;
-        match recv_packet::<Result<(), Fault>>(self.helper.as_fd()).during("hear of the step's ids")? {
-            Some((mapped, _)) => mapped,
-            None => Err(Fault::new("map the step's ids: that process was killed", libc::EPIPE)),
+        let mut errno = [0; size_of::<i32>()];
+        rustix::io::write(&self.helper, &errno).map_err(io::Error::from).during("ask for the step's ids")?;
+        let answer = rustix::io::retry_on_intr(|| rustix::io::read(&self.helper, &mut errno));
+        match (answer.map_err(io::Error::from).during("hear of the step's ids")?, i32::from_ne_bytes(errno)) {
+            (0, _) => Err(Fault::new("map the step's ids: that process was killed", libc::EPIPE)),
+            (_, 0) => Ok(()),
+            (_, errno) => Err(Fault::new("map the step's ids", errno)),
         }
     }
 }
@@ -89,21 +94,31 @@ fn process(pidfd: &OwnedFd) -> Result<PathBuf, Fault> {
     }
 }
 
-/// All that the process in the outer namespace does: nobody in the inner one may map more ids there than their own.
-fn help(socket: BorrowedFd<'_>, first: &File, owners: &Owners) -> ! {
-    if matches!(recv_packet::<bool>(socket), Ok(Some(_))) {
-        let maps = [("uid_map", owners.uid), ("gid_map", owners.gid)];
-        let mapped = maps.into_iter().try_for_each(|(map, own)| same_ids(first, map, own));
-        let _ = send_packet(socket, &mapped, &[]);
-    }
-    sys::exit_now(0)
+/// What the process in the outer namespace has to do.
+struct Work {
+    /// Both ends of the socket, and the directory in /proc of the step's first process.
+    ours: RawFd,
+    theirs: RawFd,
+    first: RawFd,
+    maps: [(&'static CStr, String); 2],
 }
 
-fn same_ids(process: &File, map: &str, own: u32) -> Result<(), Fault> {
-    let lines = same_map(own);
-    rustix::fs::openat(process, map, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::write(file, lines.as_bytes()))
-        .map_err(std::io::Error::from)
-        .during("map the step's ids")
-        .map(drop)
+/// All that the process in the outer namespace does: nobody in the inner one may map more ids there than their own. It has the
+/// memory of the step's first process, which goes on meanwhile, so it makes system calls alone, without the C library.
+fn help(work: &'static Work) {
+    // SAFETY: they are open in this process as they were in the other one, which has no objects for them here.
+    let (socket, first) = unsafe {
+        rustix::io::close(work.ours);
+        (BorrowedFd::borrow_raw(work.theirs), BorrowedFd::borrow_raw(work.first))
+    };
+    let mut asked = [0; size_of::<i32>()];
+    if matches!(rustix::io::retry_on_intr(|| rustix::io::read(socket, &mut asked)), Ok(1..)) {
+        let mapped = work.maps.iter().try_for_each(|(map, lines)| {
+            let file = rustix::fs::openat(first, *map, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+            rustix::io::write(file, lines.as_bytes()).map(drop)
+        });
+        let errno = mapped.err().map_or(0, Errno::raw_os_error);
+        // The other one hears the end of this process where it does not hear this.
+        let _ = rustix::io::write(socket, &errno.to_ne_bytes());
+    }
 }
