@@ -24,6 +24,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// The steps in topological order, only those that the chosen targets need.
     pub steps: Vec<Step>,
+    /// What each target means, in the order of the targets, each sorted; nothing where none was named.
+    pub targets: Vec<Vec<StepIndex>>,
     /// What `--output DIR` writes: a path relative to DIR and where it comes from.
     pub outputs: Vec<RunOutput>,
     /// Every image reference of the file's `images` and of the steps above, their services included: as written,

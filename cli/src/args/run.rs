@@ -108,7 +108,7 @@ pub struct ShellArgs {
     /// Look up no image: refuse those that cullet.lock does not have
     #[arg(long)]
     pub locked: bool,
-    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
     /// What gets the terminal [default: bash, or sh where there is none]
@@ -124,7 +124,7 @@ Examples:
   cullet verify build           one step; what it needs may come from the cache
   cullet verify --format json   for programs
 
-Exit codes: 0 all the same, 1 something differs or failed.")]
+Exit codes: 0 all the same, 1 something differs or failed, 2 a named step cannot be executed twice.")]
 pub struct VerifyArgs {
     /// Steps to execute twice [default: every step]
     #[arg(value_name = "STEP")]
@@ -141,7 +141,7 @@ pub struct VerifyArgs {
     /// Use at most N processors at once [env: CULLET_JOBS] [default: all]
     #[arg(long, short, value_name = "N", value_parser = parse_cpus)]
     pub jobs: Option<u32>,
-    /// How to execute steps [env: CULLET_EXECUTOR] [default: sandbox]
+    /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
 }

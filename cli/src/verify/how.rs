@@ -1,6 +1,7 @@
 //! How two files differ that should be the same.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
@@ -51,20 +52,14 @@ fn text(bytes: &[u8]) -> Option<&str> {
 }
 
 fn lines(first: &str, second: &str, window: Window) -> How {
-    let mut how = How::default();
-    let sorted = |text: &'_ str| {
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        lines.sort_unstable();
-        lines
-    };
-    if sorted(first) == sorted(second) {
-        how.causes.insert(Cause::Order);
-    }
+    let mut how = How { causes: same_lines(first, second), excerpt: Vec::new() };
+    let are_same = !how.causes.is_empty();
+    let ends = how.causes.contains(&Cause::LineEnds);
     let diff = TextDiff::configure().algorithm(Algorithm::Myers).timeout(PATIENCE).diff_lines(first, second);
     for op in diff.ops() {
         if let DiffOp::Replace { old_index, old_len, new_index, new_len } = *op
             && how.causes.len() <= PLACES
-            && !how.causes.contains(&Cause::Order)
+            && !are_same
         {
             for at in 0..old_len.min(new_len) {
                 let old = diff.old_slice(old_index + at).unwrap_or_default();
@@ -86,7 +81,7 @@ fn lines(first: &str, second: &str, window: Window) -> How {
                     (None, Some(at)) => diff.old_slice(old + (at - new)),
                     _ => None,
                 };
-                how.excerpt.push(shown(sign, change.value(), beside.unwrap_or_default()));
+                how.excerpt.push(shown(sign, change.value(), beside.unwrap_or_default(), ends));
             }
         }
     }
@@ -96,14 +91,35 @@ fn lines(first: &str, second: &str, window: Window) -> How {
     how
 }
 
-/// A line, or the part of it that is not as in the line `beside`.
-fn shown(sign: char, line: &str, beside: &str) -> String {
+/// Why two texts differ that have the same lines.
+fn same_lines(first: &str, second: &str) -> BTreeSet<Cause> {
+    let sorted = |text: &'_ str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    if sorted(first) != sorted(second) {
+        return BTreeSet::new();
+    }
+    let count = |text: &str| (text.matches('\n').count(), text.matches("\r\n").count());
+    let in_order = first.lines().eq(second.lines());
+    let order = (!in_order).then_some(Cause::Order);
+    let ends = (in_order || count(first) != count(second)).then_some(Cause::LineEnds);
+    order.into_iter().chain(ends).collect()
+}
+
+/// A line, or the part of it that is not as in the line `beside`; with its end where that is what differs.
+fn shown(sign: char, line: &str, beside: &str, ends: bool) -> String {
+    let end = match line.trim_end_matches(['\r', '\n']).len() {
+        start if ends => line[start..].escape_debug().to_string(),
+        _ => String::new(),
+    };
     let [line, beside] = [line, beside].map(|line| clean::line(line.trim_end_matches(['\r', '\n'])));
     let same = line.chars().zip(beside.chars()).take_while(|(one, other)| one == other).count();
     let from = if same + BEFORE > COLUMNS { same - BEFORE } else { 0 };
     let part: String = line.chars().skip(from).take(COLUMNS).collect();
     let dots = |cut: bool| if cut { "…" } else { "" };
-    format!("{sign} {}{part}{}", dots(from > 0), dots(line.chars().nth(from + COLUMNS).is_some()))
+    format!("{sign} {}{part}{}{end}", dots(from > 0), dots(line.chars().nth(from + COLUMNS).is_some()))
 }
 
 fn bytes(first: &[u8], second: &[u8], window: Window) -> How {
@@ -117,14 +133,14 @@ fn bytes(first: &[u8], second: &[u8], window: Window) -> How {
         }
         places += 1;
         let (cause, until) = place(first, second, at, window);
-        how.causes.insert(cause);
+        how.causes.extend(cause);
         seen_to = until;
     }
     if first.len() != second.len() {
         how.excerpt.push(format!("{} bytes, then {}", first.len(), second.len()));
-        if places == 0 {
-            how.causes.insert(Cause::Unknown);
-        }
+    }
+    if how.causes.is_empty() {
+        how.causes.insert(Cause::Unknown);
     }
     let same = first.iter().zip(second).take_while(|(a, b)| a == b).count();
     how.excerpt.push(format!("first difference at byte {same}"));
@@ -141,14 +157,18 @@ fn hex(sign: char, bytes: &[u8], from: usize) -> String {
     format!("{sign} {:<width$}  {text}", digits.join(" "), width = BYTES * 3 - 1)
 }
 
-/// Why bytes differ at a place, and where the place ends.
-fn place(first: &[u8], second: &[u8], at: usize, window: Window) -> (Cause, usize) {
+/// Why bytes differ at a place, where that is to be said, and where the place ends.
+fn place(first: &[u8], second: &[u8], at: usize, window: Window) -> (Option<Cause>, usize) {
     if let Some(end) = archive_time(first, at) {
-        return (Cause::Time, end);
+        return (Some(Cause::Time), end);
+    }
+    if let Some(end) = tar_field(first, at, TAR_CHECKSUM) {
+        // It follows from what else differs in the header.
+        return (None, end);
     }
     if first.starts_with(&GZIP) {
         // What is compressed is no text, however it looks.
-        return (Cause::Unknown, first.len());
+        return (Some(Cause::Unknown), first.len());
     }
     let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
     let start = first[..at].iter().rposition(|byte| !printable(byte)).map_or(0, |before| before + 1);
@@ -156,9 +176,9 @@ fn place(first: &[u8], second: &[u8], at: usize, window: Window) -> (Cause, usiz
     let (one, other) = (&first[start..start + run(first)], &second[start..start + run(second)]);
     let [one, other] = [one, other].map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
     if one.len().min(other.len()) < WORD {
-        return (Cause::Unknown, at + 1);
+        return (Some(Cause::Unknown), at + 1);
     }
-    (cause(one, other, window), start + one.len().max(1))
+    (Some(cause(one, other, window)), start + one.len().max(1))
 }
 
 /// How a file of gzip begins.
@@ -167,18 +187,27 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Fewer readable bytes in a row are no text.
 const WORD: usize = 6;
 
+/// Where in a header of tar (POSIX.1, ustar) the time and the checksum are.
+const TAR_TIME: Range<usize> = 136..148;
+const TAR_CHECKSUM: Range<usize> = 148..156;
+
+/// Where this field of a header of tar ends, if the place is in one.
+fn tar_field(bytes: &[u8], at: usize, field: Range<usize>) -> Option<usize> {
+    let block = at / 512 * 512;
+    let is_header = bytes.get(block + 257..block + 262) == Some(b"ustar");
+    (is_header && field.contains(&(at - block))).then_some(block + field.end)
+}
+
 /// Where the time ends that formats of archives have at this place: gzip (RFC 1952, 2.3.1), tar (POSIX.1, ustar) and
 /// zip (APPNOTE 4.4.6).
 fn archive_time(bytes: &[u8], at: usize) -> Option<usize> {
     if (4..8).contains(&at) && bytes.starts_with(&GZIP) {
         return Some(8);
     }
-    let block = at / 512 * 512;
-    if bytes.get(block + 257..block + 262) == Some(b"ustar") && (136..156).contains(&(at - block)) {
-        // The checksum follows the time.
-        return Some(block + 156);
+    if let Some(end) = tar_field(bytes, at, TAR_TIME) {
+        return Some(end);
     }
-    let has = |signature: &[u8], before: std::ops::Range<usize>| {
+    let has = |signature: &[u8], before: Range<usize>| {
         let mut offsets = before.filter_map(|offset| at.checked_sub(offset));
         offsets.find(|start| bytes[*start..].starts_with(signature))
     };
@@ -208,6 +237,14 @@ mod tests {
             [Cause::Random, Cause::Number]
         );
         assert_eq!(causes(b"", b"more\n"), [Cause::Unknown]);
+        assert_eq!(causes(b"a\nb\n", b"a\nb"), [Cause::LineEnds]);
+        assert_eq!(causes(b"a\nb", b"b\na"), [Cause::Order], "the end of the last one is not what differs");
+        assert_eq!(causes(b"a\r\nb\r\n", b"b\na\n"), [Cause::Order, Cause::LineEnds]);
+        let how = compare(b"same\na\r\n", b"same\na\n", WINDOW);
+        assert_eq!(
+            (how.causes, how.excerpt),
+            ([Cause::LineEnds].into(), vec![r"- a\r\n".into(), r"+ a\n".into()])
+        );
         let long: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         assert_eq!(compare(b"x\n", long.as_bytes(), WINDOW).excerpt.len(), LINES);
         let part = |end: &str| format!("{}{end}{}\n", "x".repeat(10_000), "y".repeat(10_000));
@@ -229,6 +266,10 @@ mod tests {
         let mut other = tar.clone();
         (other[512 + 140], other[512 + 150]) = (7, 7);
         assert_eq!(causes(&tar, &other), [Cause::Time]);
+        // A mode, which the checksum covers as well.
+        let mut mode = tar.clone();
+        (mode[512 + 104], mode[512 + 150]) = (7, 7);
+        assert_eq!(causes(&tar, &mode), [Cause::Unknown]);
         other[1400] = 1;
         assert_eq!(causes(&tar, &other), [Cause::Time, Cause::Unknown]);
         let mut zip = vec![0_u8; 100];

@@ -1,13 +1,15 @@
 //! Whether steps give the same when they are executed again: `cullet verify`.
 
 mod how;
+mod root;
 mod show;
 mod token;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use cullet_cache::action::ROOT_OUTPUT;
 use cullet_cache::{ActionResult, BlobStore, Output, OutputKind};
 use cullet_digest::{Digest, TreeRef};
 use cullet_worker::Masks;
@@ -42,6 +44,8 @@ pub(crate) enum Found {
     Differs { files: Vec<FileDifference>, more: bool },
     /// It ended in another way; in words.
     Ended(String),
+    /// There was none: the first one, or one of a step that it needs, did not succeed.
+    Nothing,
 }
 
 /// A file that differs.
@@ -55,17 +59,38 @@ pub(crate) struct FileDifference {
 
 /// The verdicts of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Verdicts(Mutex<Vec<Verdict>>);
+pub(crate) struct Verdicts {
+    /// The steps in question, sorted.
+    wanted: OnceLock<Vec<String>>,
+    found: Mutex<Vec<Verdict>>,
+}
 
 impl Verdicts {
-    /// Adds one.
-    pub(crate) fn add(&self, step: &str, found: Found) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Verdict { step: step.to_owned(), found });
+    /// Says which steps are to have one; once.
+    pub(crate) fn want(&self, mut steps: Vec<String>) {
+        steps.sort_unstable();
+        let _ = self.wanted.set(steps);
     }
 
-    /// All, by the names of their steps.
+    /// Whether this step is to have one.
+    pub(crate) fn wants(&self, step: &String) -> bool {
+        self.wanted.get().is_some_and(|wanted| wanted.binary_search(step).is_ok())
+    }
+
+    /// Adds one.
+    pub(crate) fn add(&self, step: &str, found: Found) {
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Verdict { step: step.to_owned(), found });
+    }
+
+    /// One for each step in question, by their names.
     pub(crate) fn take(&self) -> Vec<Verdict> {
-        let mut verdicts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut verdicts = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let seen: BTreeSet<String> = verdicts.iter().map(|verdict| verdict.step.clone()).collect();
+        let missing = self.wanted.get().into_iter().flatten().filter(|step| !seen.contains(*step));
+        verdicts.extend(missing.map(|step| Verdict { step: step.clone(), found: Found::Nothing }));
         verdicts.sort_by(|one, other| one.step.cmp(&other.step));
         verdicts
     }
@@ -92,6 +117,15 @@ pub(crate) async fn compare(
             continue;
         }
         let room = FILES.saturating_sub(files.len());
+        if path == ROOT_OUTPUT
+            && let (Some(OutputKind::Tree(one)), Some(OutputKind::Tree(other))) = (one, other)
+        {
+            let (found, cut) =
+                root::compare(blobs, (one.digest(), other.digest()), room, (window, masks)).await;
+            files.extend(found);
+            more |= cut;
+            continue;
+        }
         let (found, cut) = tree(blobs, path, one, other, room).await;
         more |= cut;
         for difference in found {
@@ -170,17 +204,8 @@ async fn file(
             (format!("executable only after the {which} execution"), How::default())
         }
         (Some(Leaf::Symlink(old)), Some(Leaf::Symlink(new))) => {
-            let [old, new] = [old, new].map(|target| {
-                let mut target = target.into_string();
-                masks.text(&mut target);
-                target
-            });
-            let causes = [token::cause(&old, &new, window)].into();
-            let excerpt = vec![
-                format!("- {}", crate::ui::clean::line(&old)),
-                format!("+ {}", crate::ui::clean::line(&new)),
-            ];
-            ("where the link leads".to_owned(), How { causes, excerpt })
+            let how = of_links(old.into_string(), new.into_string(), (window, masks));
+            ("where the link leads".to_owned(), how)
         }
         (Some(_), None) => ("there only after the first execution".to_owned(), How::default()),
         (None, Some(_)) => ("there only after the second execution".to_owned(), How::default()),
@@ -203,16 +228,27 @@ async fn contents(
     };
     let sizes = || vec![format!("{} bytes, then {}; not looked into", old.size(), new.size())];
     match (read(old).await, read(new).await) {
-        (Some(old), Some(new)) => {
-            let (old, new) = (masks.bytes(&old), masks.bytes(&new));
-            if old == new {
-                let excerpt = vec!["only what is masked in it".to_owned()];
-                return How { causes: [Cause::Unknown].into(), excerpt };
-            }
-            how::compare(&old, &new, window)
-        }
+        (Some(old), Some(new)) => of_bytes(&old, &new, (window, masks)),
         _ => How { causes: [Cause::Unknown].into(), excerpt: sizes() },
     }
+}
+
+fn of_bytes(old: &[u8], new: &[u8], (window, masks): (Window, &Masks)) -> How {
+    let (old, new) = (masks.bytes(old), masks.bytes(new));
+    if old == new {
+        let excerpt = vec!["only what is masked in it".to_owned()];
+        return How { causes: [Cause::Unknown].into(), excerpt };
+    }
+    how::compare(&old, &new, window)
+}
+
+fn of_links(mut old: String, mut new: String, (window, masks): (Window, &Masks)) -> How {
+    masks.text(&mut old);
+    masks.text(&mut new);
+    let causes = [token::cause(&old, &new, window)].into();
+    let excerpt =
+        vec![format!("- {}", crate::ui::clean::line(&old)), format!("+ {}", crate::ui::clean::line(&new))];
+    How { causes, excerpt }
 }
 
 pub(crate) use show::{human, json};

@@ -24,6 +24,10 @@ pub(crate) fn human(verdicts: &[Verdict], style: Style) -> String {
                     clean::line(how)
                 )
             }
+            Found::Nothing => {
+                let mark = style.paint(Tone::Bad, format!("{} not executed twice", style.cross()));
+                writeln!(text, "{mark} {step}: it, or a step that it needs, did not succeed")
+            }
             Found::Differs { files, more } => {
                 let mark = style.paint(Tone::Bad, format!("{} differs", style.cross()));
                 let _ = writeln!(text, "{mark} {step}");
@@ -32,9 +36,11 @@ pub(crate) fn human(verdicts: &[Verdict], style: Style) -> String {
             }
         };
     }
-    let differing = verdicts.iter().filter(|verdict| !matches!(verdict.found, Found::Same)).count();
+    let count = |test: fn(&Found) -> bool| verdicts.iter().filter(|verdict| test(&verdict.found)).count();
+    let twice = count(|found| !matches!(found, Found::Nothing));
+    let differing = count(|found| !matches!(found, Found::Same | Found::Nothing));
     let steps = |count: usize| if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
-    let _ = match (verdicts.len(), differing) {
+    let _ = match (twice, differing) {
         (0, _) => writeln!(text, "nothing was executed twice"),
         (all, 0) => writeln!(text, "{} executed twice, all the same", steps(all)),
         (all, _) => writeln!(text, "{} executed twice, {differing} not the same", steps(all)),
@@ -61,6 +67,10 @@ pub(crate) fn json(verdicts: &[Verdict]) -> Value {
     let verdict = |verdict: &Verdict| match &verdict.found {
         Found::Same => json!({ "step": verdict.step, "same": true }),
         Found::Ended(how) => json!({ "step": verdict.step, "same": false, "ended": how }),
+        Found::Nothing => {
+            let how = "it was not executed twice: it, or a step that it needs, did not succeed";
+            json!({ "step": verdict.step, "same": false, "ended": how })
+        }
         Found::Differs { files, more } => {
             let files: Vec<Value> = files.iter().map(file).collect();
             json!({ "step": verdict.step, "same": false, "files": files, "more": more })

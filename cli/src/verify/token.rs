@@ -7,6 +7,8 @@ pub(crate) enum Cause {
     Time,
     /// The same lines in another order.
     Order,
+    /// The same lines, ended in another way.
+    LineEnds,
     /// Hexadecimal digits or a UUID.
     Random,
     /// Another number.
@@ -21,6 +23,7 @@ impl Cause {
         match self {
             Self::Time => "time",
             Self::Order => "order",
+            Self::LineEnds => "line_ends",
             Self::Random => "random",
             Self::Number => "number",
             Self::Unknown => "unknown",
@@ -34,6 +37,9 @@ impl Cause {
                 "a time: leave it out, or take it from SOURCE_DATE_EPOCH (`source_date_epoch` of the pipeline)",
             ),
             Self::Order => Some("the same lines in another order: sort them"),
+            Self::LineEnds => {
+                Some("only the ends of lines: with or without one at the end, or CRLF against LF")
+            }
             Self::Random => {
                 Some("random or hashed: an identifier, a temporary name, a checksum of something else")
             }

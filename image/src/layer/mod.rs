@@ -3,6 +3,7 @@
 mod announced;
 mod attributes;
 mod capture;
+mod compare;
 mod compression;
 mod content;
 mod engine;
@@ -21,6 +22,7 @@ mod write;
 mod tests;
 
 pub use capture::{Capture, OwnersOf, capture_layer};
+pub use compare::{Contents, EntryDifference, EntryFacts, EntryKind, compare_layers};
 pub use compression::Compression;
 pub(crate) use content::write_content;
 pub use engine::{Change, DirectoryOwner, EngineRoot, capture_engine_layer};

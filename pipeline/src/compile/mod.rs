@@ -85,7 +85,8 @@ pub(crate) fn compile<'a>(cx: Cx<'a>, root: Node<'a>, request: &Request<'_>) -> 
     let compiler = Compiler { cx, params, images, sources, steps, roots, shared, named, edges, bytes };
     let targets = compiler.targets(request);
     let keep = matches!(request, Request::Plan { .. });
-    let (mut plan, index_of) = compiler.order(&targets, keep);
+    let (mut plan, index_of) = compiler.order(&compiler.beginnings(&targets), keep);
+    plan.targets = order::places(&targets, &index_of);
     if let Some(name) = document.name {
         plan.name = name.value.get(cx, &compiler.params).unwrap_or_default();
     }

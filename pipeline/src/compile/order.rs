@@ -64,8 +64,15 @@ impl<'a> Compiler<'a> {
         permute(&mut steps, places);
         steps.iter_mut().for_each(|step| place(step, &index_of));
         steps.shrink_to_fit();
-        let (name, images) = ("pipeline".to_owned(), Vec::new());
-        let plan = Plan { name, sources: Vec::new(), steps, outputs: Vec::new(), images, platform: None };
+        let plan = Plan {
+            name: "pipeline".to_owned(),
+            sources: Vec::new(),
+            steps,
+            targets: Vec::new(),
+            outputs: Vec::new(),
+            images: Vec::new(),
+            platform: None,
+        };
         (plan, index_of)
     }
 }
@@ -169,4 +176,15 @@ fn place(step: &mut Step, index_of: &[Option<u32>]) {
     }
     step.needs.iter_mut().for_each(|need| *need = index(*need));
     step.needs.sort_unstable();
+}
+
+/// The places in the plan of what each target means.
+pub(super) fn places(targets: &[Vec<u32>], index_of: &[Option<u32>]) -> Vec<Vec<u32>> {
+    let of_one = |target: &Vec<u32>| {
+        let mut places: Vec<u32> =
+            target.iter().filter_map(|instance| index_of[*instance as usize]).collect();
+        places.sort_unstable();
+        places
+    };
+    targets.iter().map(of_one).collect()
 }

@@ -17,5 +17,6 @@ mod secrets;
 mod showing;
 mod steps;
 mod support;
+mod targets;
 mod warnings;
 mod workspace;

@@ -121,3 +121,14 @@ fn a_volume_that_cannot_be_had_or_kept_costs_a_note() {
     assert_eq!(log(&odd, "a"), "one\n");
     assert!(notes(&odd).len() == 1 && notes(&odd)[0].contains("could not be mounted"), "{:?}", notes(&odd));
 }
+
+#[test]
+fn who_verifies_a_step_gives_it_empty_ones() {
+    let Some(engine) = Engine::shared() else { return };
+    let text = "cullet: 1\nname: twice\nsteps:\n  a:\n    image: 'oci-layout:app'\n    caches: { /workspace/target: v, /var/cache/made: w }\n    \
+                run: 'echo x > target/f; echo x > /var/cache/made/f; echo same > out; echo kept > /kept'\n    \
+                outputs: { all: '**', image: rootfs }\n";
+    let verified = engine.cullet(&User::new(), &checkout(text), &["verify", "--executor", "docker"]);
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(said.contains("1 step executed twice, all the same"), "{verified:?}");
+}

@@ -22,7 +22,7 @@ steps:
       exit 3
     outputs: { made: made }
   many:
-    matrix: { n: [1, 2] }
+    matrix: { n: [1, 2], m: [x, y] }
     run: 'true'
   deploy:
     effects: true
@@ -78,6 +78,10 @@ fn a_command_in_place_of_the_shell_says_how_it_went() {
     let (code, screen) = Person::starts(&user, &checkout, &["shell", "build", "--", "cat", "in"]).ends();
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.contains("prepared"), "{screen}");
+    // As `cullet run` takes it.
+    let (code, screen) =
+        Person::starts(&user, &checkout, &["shell", "many[m=x,n=2]", "--", "echo", "among-many"]).ends();
+    assert!(code == Some(0) && screen.contains("among-many"), "{screen}");
     let (code, screen) = Person::starts(&user, &checkout, &["shell", "build", "--", "false"]).ends();
     assert_eq!(code, Some(1), "{screen}");
 }
@@ -89,7 +93,9 @@ fn what_cannot_be_visited_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("a shell needs a terminal"), "{output:?}");
     let acting = ("after", "step 'deploy' acts on the outside world, and 'after' needs it");
-    for (step, wanted) in [("many", "several steps"), ("nothing", "nothing"), acting] {
+    for (step, wanted) in
+        [("many", "several steps"), ("many[m=y]", "several steps"), ("nothing", "nothing"), acting]
+    {
         let (code, screen) = Person::starts(&user, &checkout, &["shell", step]).ends();
         assert_eq!(code, Some(2), "{screen}");
         assert!(screen.contains(wanted), "{screen}");

@@ -3,6 +3,8 @@
 use cullet_tests::{Checkout, User};
 use serde_json::Value;
 
+use super::images::made::Image;
+
 const PIPELINE: &str = "\
 cullet: 1
 name: twice
@@ -96,7 +98,10 @@ fn a_step_that_fails_once_is_not_the_same() {
     assert_eq!(code, Some(1), "{said}");
     // On a machine that takes six seconds to begin, the first execution fails, and there is no second.
     let steps = said["steps"].as_array().unwrap();
-    let ended = |step: &Value| step["ended"].as_str().is_some_and(|ended| ended.contains("exit code 7"));
+    let ended = |step: &Value| {
+        let ended = step["ended"].as_str();
+        ended.is_some_and(|ended| ended.contains("exit code 7") || ended.contains("not executed twice"))
+    };
     assert!(steps.iter().all(ended), "{said}");
 }
 
@@ -132,4 +137,116 @@ fn values_are_masked_in_what_differs() {
             assert!(!said.contains(hidden), "{hidden}: {said}");
         }
     }
+}
+
+const SOME: &str = "\
+cullet: 1
+params: { on: false }
+steps:
+  many:
+    matrix: { os: [linux, 'mac,os'], shard: [1, 2] }
+    run: echo same > out
+    outputs: { out: out }
+  ship: { matrix: { os: [linux, mac], shard: [1, 2] }, effects: true, run: 'true' }
+  off: { if: params.on, run: 'true' }
+  behind: { needs: [off], run: 'true' }
+  flaky: { allow_failure: true, run: 'false' }
+";
+
+#[test]
+fn part_of_a_matrix_means_to_verify_what_it_means_to_run() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(SOME));
+    for (names, wanted) in [
+        (&["many[shard=2]"][..], &["many[os=linux,shard=2]", "many[os=mac%2Cos,shard=2]"][..]),
+        (&["many[shard=1,os=linux]"], &["many[os=linux,shard=1]"]),
+        (&["many[os=mac%2Cos]"], &["many[os=mac%2Cos,shard=1]", "many[os=mac%2Cos,shard=2]"]),
+    ] {
+        let (code, said) = verify(&user, &checkout, names);
+        let steps = said["steps"].as_array().unwrap();
+        let steps: Vec<&str> = steps.iter().filter_map(|step| step["step"].as_str()).collect();
+        assert_eq!((code, &*steps, said["same"].as_bool()), (Some(0), wanted, Some(true)), "{said}");
+    }
+}
+
+#[test]
+fn a_named_step_that_is_not_executed_twice_is_no_success() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(SOME));
+    for (names, why) in [
+        (["ship[shard=1]"], "acts on the outside world"),
+        (["off"], "step 'off' is skipped"),
+        (["behind"], "step 'behind' needs a step that is skipped"),
+        (["many[shard=3]"], "shard=3"),
+    ] {
+        let refused = user.cullet(&checkout, [&["verify", "--format", "json"][..], &names[..]].concat());
+        assert_eq!((refused.status.code(), &*refused.stdout), (Some(2), &b""[..]), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(why), "{refused:?}");
+    }
+    let (code, said) = verify(&user, &checkout, &["flaky"]);
+    assert_eq!((code, said["same"].as_bool()), (Some(1), Some(false)), "{said}");
+    assert!(step(&said, "flaky")["ended"].as_str().unwrap().contains("not executed twice"), "{said}");
+}
+
+const CACHED: &str = "\
+cullet: 1
+name: cached
+steps:
+  plain:
+    caches: { /opt/cache: a, /workspace/target: { volume: b, shared: locked } }
+    run: |
+      test ! -e /opt/cache/f || echo found > found
+      echo x > /opt/cache/f; mkdir -p target/d; echo x > target/d/f
+      echo same > out
+    outputs: { all: '**' }
+  rooted:
+    image: oci-layout:base
+    caches: { /var/cache/made: c }
+    run: 'echo x > /var/cache/made/f; echo kept > /kept'
+    outputs: { image: rootfs }
+";
+
+#[test]
+fn that_there_are_caches_is_no_difference() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(CACHED));
+    Image::default().layout(&checkout.path().join("base"));
+    let (code, said) = verify(&user, &checkout, &[]);
+    assert_eq!((code, said["same"].as_bool()), (Some(0), Some(true)), "{said}");
+    assert_eq!(said["steps"].as_array().unwrap().len(), 2, "{said}");
+    // What an earlier step left in one is.
+    let (code, said) = verify(&user, &checkout, &["plain"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(step(&said, "plain")["files"][0]["path"], "found", "{said}");
+}
+
+const ROOTED: &str = "\
+cullet: 1
+steps:
+  a:
+    image: oci-layout:base
+    run: |
+      head -c 20000000 /dev/zero > /same
+      head -c 20000000 /dev/zero > /large; busybox date +%s >> /large
+      busybox mkdir -p /opt/d; busybox date +%s > /opt/d/stamp
+      busybox ln -s $(busybox date +%s) /opt/d/link
+    outputs: { image: rootfs }
+";
+
+#[test]
+fn what_differs_in_a_root_is_named() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(ROOTED));
+    Image::default().layout(&checkout.path().join("base"));
+    let (code, said) = verify(&user, &checkout, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    let files = step(&said, "a")["files"].as_array().unwrap();
+    let told: Vec<(&str, &str)> =
+        files.iter().map(|file| (file["path"].as_str().unwrap(), file["what"].as_str().unwrap())).collect();
+    assert_eq!(
+        told,
+        [
+            ("the root directory: /large", "content"),
+            ("the root directory: /opt/d/link", "where the link leads"),
+            ("the root directory: /opt/d/stamp", "content"),
+        ],
+        "{said}"
+    );
+    assert_eq!(files[2]["causes"], serde_json::json!(["time"]), "{said}");
 }

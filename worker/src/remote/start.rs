@@ -126,7 +126,7 @@ fn volume(cache: v1::StartCache) -> Result<VolumeUse, BadStart> {
     let v1::StartCache { path, volume, scope, locked } = cache;
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
     match path.strip_prefix('/').is_some_and(|below| below.split('/').all(is_name)) {
-        true => Ok(VolumeUse { scope, volume, path, locked }),
+        true => Ok(VolumeUse { scope, volume, path, locked, empty: false }),
         false => Err(BadStart::CachePath(path)),
     }
 }

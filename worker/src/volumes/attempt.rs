@@ -79,7 +79,12 @@ impl Volumes {
             .collect();
         // Two that wait for each other's would wait for long.
         wanted.sort_by(|a, b| a.0.cmp(&b.0));
-        for (number, (place, about, wanted)) in wanted.into_iter().enumerate() {
+        for (place, about, wanted) in wanted {
+            if wanted.empty {
+                let had = self.0.substitute(step, scratch, wanted);
+                taken.volumes.extend(had.map(|had| Volume { wanted: wanted.clone(), had }));
+                continue;
+            }
             let turn = match wanted.locked {
                 true => self.0.turn(step, (&place, &about), cancel).await.transpose()?.map(Some),
                 false => Ok(None),
@@ -93,9 +98,8 @@ impl Volumes {
                 Err(error) => {
                     let text = format!("has an empty directory in place of the cache '{}'", wanted.volume);
                     self.0.warn(step, &text, &error);
-                    let path = scratch.join(format!("volume-{number}"));
-                    let Ok(draft) = Draft::make(path, self.0.config.owner) else { continue };
-                    Had::Substitute(draft)
+                    let Some(had) = self.0.substitute(step, scratch, wanted) else { continue };
+                    had
                 }
             };
             taken.volumes.push(Volume { wanted: wanted.clone(), had });
@@ -189,6 +193,19 @@ fn remove_place(upper: &File, path: &Path) -> io::Result<()> {
 }
 
 impl Inner {
+    /// An empty directory of the attempt's own.
+    fn substitute(&self, step: &str, scratch: &Path, wanted: &VolumeUse) -> Option<Had> {
+        // Another attempt may have the scratch directory before this is dropped.
+        let path = scratch.join(format!("volume-{}", self.fresh_name()));
+        match Draft::make(path, self.config.owner) {
+            Ok(draft) => Some(Had::Substitute(draft)),
+            Err(error) => {
+                self.warn(step, &format!("has nothing in place of the cache '{}'", wanted.volume), &error);
+                None
+            }
+        }
+    }
+
     fn say(
         &self,
         step: &str,

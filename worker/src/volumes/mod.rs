@@ -50,6 +50,8 @@ pub struct VolumeUse {
     pub path: String,
     /// Whether one attempt at a time has it.
     pub locked: bool,
+    /// Whether the step is to find nothing of it, and to leave nothing in it.
+    pub empty: bool,
 }
 
 /// A volume as it is mounted for one step.

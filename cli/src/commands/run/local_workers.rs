@@ -154,7 +154,7 @@ async fn execute(
 
 fn volume(cache: &CacheVolume, scope: &str) -> VolumeUse {
     let CacheVolume { path, volume, locked } = cache.clone();
-    VolumeUse { scope: scope.to_owned(), volume, path, locked }
+    VolumeUse { scope: scope.to_owned(), volume, path, locked, empty: false }
 }
 
 pub(super) const fn step_limits(limits: Limits) -> StepLimits {

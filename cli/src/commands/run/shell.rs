@@ -82,13 +82,14 @@ impl Visiting {
             }
             return Ok(());
         };
-        let instance = format!("{wanted}[");
-        let is_meant = |name: &str| name == wanted.as_str() || name.starts_with(&instance);
-        let mut meant = plan.steps.iter().enumerate().filter(|(_, step)| is_meant(&step.name));
-        let Some((index, step)) = meant.next() else {
+        // It is the only target.
+        let mut meant = plan.targets.iter().flatten().map(|index| *index as usize);
+        let Some(index) = meant.next() else {
             return Err(CliError::usage(format!("{}: no step '{}'", file.display(), clean::line(wanted))));
         };
-        if let Some((_, other)) = meant.next() {
+        let step = &plan.steps[index];
+        if let Some(other) = meant.next() {
+            let other = &plan.steps[other];
             let several =
                 format!("'{wanted}' is several steps, '{}' and '{}' among them", step.name, other.name);
             return Err(CliError::usage(several).hint("name one of them"));

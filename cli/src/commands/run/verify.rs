@@ -22,10 +22,6 @@ use crate::verify::{self, APART, Found, Verdict, Verdicts};
 /// Which steps are executed twice, and what came of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Verifying {
-    /// All, where none is named.
-    named: Vec<String>,
-    /// Sorted.
-    steps: Arc<[String]>,
     verdicts: Arc<Verdicts>,
 }
 
@@ -46,13 +42,16 @@ pub(crate) fn verify(
         cluster: Some(String::new()),
         ..RunArgs::default()
     };
-    let verifying = Verifying { named: args.steps.clone(), ..Verifying::default() };
+    let verifying = Verifying::default();
     let extras = Extras {
         silent: args.format == Format::Json,
         verifying: Some(verifying.clone()),
         ..Extras::default()
     };
     let ended = super::run_with(&run, config, extras)?;
+    if ended == ExitStatus::Usage {
+        return Ok(ended);
+    }
     let verdicts = verifying.verdicts.take();
     let text = match args.format {
         Format::Human => verify::human(&verdicts, config.terminal.stdout_style(config.color)),
@@ -70,41 +69,23 @@ impl Verifying {
     /// Changes the plan so that the steps in question are executed, each for itself, and leave nothing in the cache of
     /// results. Steps that act on the outside world are not executed at all, and nothing that needs them.
     pub(super) fn arrange(&mut self, plan: &mut Plan, file: &Path) -> Result<(), CliError> {
-        let mut left_out: Vec<bool> = Vec::with_capacity(plan.steps.len());
+        let acting = with_what_needs_them(plan, |step| step.settings.effects);
+        let skipped = with_what_needs_them(plan, |step| step.skip.is_some());
+        refuse(plan, file, &acting, &skipped)?;
+        let mut is_meant = vec![plan.targets.is_empty(); plan.steps.len()];
+        plan.targets.iter().flatten().for_each(|index| is_meant[*index as usize] = true);
         let mut chosen = Vec::new();
-        for step in &mut plan.steps {
-            let is_left_out = |other: u32| left_out.get(other as usize).copied().unwrap_or_default();
-            let acts = step.settings.effects;
-            let out = acts || needed(step).any(is_left_out);
-            left_out.push(out);
-            let is_named = self.names(&step.name);
-            if out && is_named && !self.named.is_empty() {
-                let why = if acts {
-                    "acts on the outside world"
-                } else {
-                    "needs a step that acts on the outside world"
-                };
-                let place = format!("{}:{}: step '{}' {why}", file.display(), step.line, step.name);
-                return Err(CliError::usage(place).hint("it is not executed twice for a comparison"));
-            }
-            if out {
+        for (index, step) in plan.steps.iter_mut().enumerate() {
+            if acting[index] {
                 step.skip = Some("it acts on the outside world, or needs a step that does".into());
-            } else if is_named && step.skip.is_none() {
+            } else if is_meant[index] && !skipped[index] {
                 Arc::make_mut(&mut step.settings).effects = true;
                 chosen.push(step.name.to_string());
             }
         }
-        chosen.sort_unstable();
-        self.steps = chosen.into();
+        self.verdicts.want(chosen);
         plan.outputs.clear();
         Ok(())
-    }
-
-    fn names(&self, step: &str) -> bool {
-        let is_it = |name: &String| {
-            step.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
-        };
-        self.named.is_empty() || self.named.iter().any(is_it)
     }
 
     /// Executes a step again that has succeeded, if it is one of those in question.
@@ -118,16 +99,18 @@ impl Verifying {
     ) {
         let AttemptReport::Succeeded { result: first, .. } = first else { return };
         let (step, masks) = (attempt.label.clone(), attempt.masks.clone());
-        if self.steps.binary_search(&step).is_err() {
+        if !self.verdicts.wants(&step) {
             return;
         }
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(until_apart(first)) => {}
         }
-        // What an earlier step left in a volume must make no difference.
-        let without_volumes = Attempt { caches: Vec::new(), ..attempt };
-        let found = match worker.run(without_volumes, Unheard, cancel).await {
+        // What an earlier step left in a volume must make no difference. That there is one may make one: what is in a
+        // volume is no part of a root or of an output.
+        let mut attempt = attempt;
+        attempt.caches.iter_mut().for_each(|volume| volume.empty = true);
+        let found = match worker.run(attempt, Unheard, cancel).await {
             AttemptReport::Succeeded { result: second, .. } => {
                 // How long tests took is in their reports, which are no step's input.
                 let reports = start.reports.iter().filter(|path| !start.outputs.contains(path));
@@ -151,6 +134,44 @@ impl Verifying {
         };
         self.verdicts.add(&step, found);
     }
+}
+
+/// Whether each step is one of these, or needs one of them.
+fn with_what_needs_them(plan: &Plan, is_one: impl Fn(&Step) -> bool) -> Vec<bool> {
+    let mut found: Vec<bool> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let is_found = |other: u32| found.get(other as usize).copied().unwrap_or_default();
+        let is_it = is_one(step) || needed(step).any(is_found);
+        found.push(is_it);
+    }
+    found
+}
+
+/// Whoever names a step and does not get it executed twice must not take that for an answer.
+fn refuse(plan: &Plan, file: &Path, acting: &[bool], skipped: &[bool]) -> Result<(), CliError> {
+    let refused = |index: u32, why: String, hint: &str| {
+        let step = &plan.steps[index as usize];
+        let place = format!("{}:{}: step '{}' {why}", file.display(), step.line, step.name);
+        Err(CliError::usage(place).hint(hint.to_owned()))
+    };
+    for target in &plan.targets {
+        if let Some(index) = target.iter().find(|index| acting[**index as usize]) {
+            let why = match plan.steps[*index as usize].settings.effects {
+                true => "acts on the outside world",
+                false => "needs a step that acts on the outside world",
+            };
+            return refused(*index, why.to_owned(), "it is not executed twice for a comparison");
+        }
+        // Some instances of a matrix may be skipped in every run.
+        if let Some(index) = target.first().filter(|_| target.iter().all(|index| skipped[*index as usize])) {
+            let why = match &plan.steps[*index as usize].skip {
+                Some(reason) => format!("is skipped: {reason}"),
+                None => "needs a step that is skipped".to_owned(),
+            };
+            return refused(*index, why, "set its parameters with --param, so that it runs");
+        }
+    }
+    Ok(())
 }
 
 /// The steps that a step cannot do without, by their place in the plan.

@@ -1,6 +1,7 @@
 //! Layers crafted by hand.
 
 mod capture;
+mod compare;
 mod engine;
 mod hostile;
 mod limits;

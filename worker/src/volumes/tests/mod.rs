@@ -29,7 +29,8 @@ struct Fixture {
 }
 
 fn wanted(volume: &str) -> VolumeUse {
-    VolumeUse { scope: "app".to_owned(), volume: volume.to_owned(), path: "/c".to_owned(), locked: false }
+    let (scope, volume, path) = ("app".to_owned(), volume.to_owned(), "/c".to_owned());
+    VolumeUse { scope, volume, path, locked: false, empty: false }
 }
 
 /// By a step that has succeeded and has no secrets.

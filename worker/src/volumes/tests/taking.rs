@@ -30,6 +30,29 @@ async fn damage_is_told_and_the_step_has_an_empty_one_that_is_not_kept() {
 }
 
 #[tokio::test]
+async fn who_wants_an_empty_one_finds_and_leaves_nothing_and_waits_for_nobody() {
+    let fixture = Fixture::new();
+    fixture.step("v", &[("a", "1")]);
+    let scratch = tempfile::tempdir().unwrap();
+    let cancel = CancellationToken::new();
+    let locked = VolumeUse { locked: true, ..wanted("v") };
+    let other =
+        fixture.volumes.take("one", std::slice::from_ref(&locked), scratch.path(), &cancel).await.unwrap();
+    let empty = [VolumeUse { empty: true, ..locked }];
+    let taken = fixture.volumes.take("two", &empty, scratch.path(), &cancel).await.unwrap();
+    let mount = taken.mounts().remove(0);
+    assert!(mount.path == "/c" && mount.layers.is_empty() && mount.draft.starts_with(scratch.path()));
+    // Two attempts may have one scratch directory, one after the other.
+    let beside = fixture.volumes.take("two", &empty, scratch.path(), &cancel).await.unwrap();
+    assert_ne!(beside.mounts()[0].draft, mount.draft);
+    write(&mount.draft.join("upper"), &[("b", "2")]);
+    taken.end(left(false)).await;
+    assert!(!mount.draft.exists() && beside.mounts()[0].draft.exists());
+    other.end(Leaving::default()).await;
+    assert_eq!((seen(&fixture.copy("v").unwrap()), fixture.told()), (vec!["a=1".to_owned()], String::new()));
+}
+
+#[tokio::test]
 async fn what_could_not_be_mounted_is_told_and_not_kept() {
     let fixture = Fixture::new();
     let scratch = tempfile::tempdir().unwrap();
