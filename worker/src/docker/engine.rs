@@ -78,6 +78,13 @@ pub struct Facts {
     pub removed: usize,
 }
 
+impl Facts {
+    /// How many processors there are to have parts of; none where it cannot limit their time.
+    pub(super) fn divisible_processors(&self) -> Option<u32> {
+        self.limits_cpu.then_some(self.processors)
+    }
+}
+
 impl Engine {
     /// Finds out whether an engine answers there, and removes what processes that are gone left in it. Blocks, for at most
     /// some ten seconds.

@@ -93,7 +93,7 @@ impl DockerExecutor {
         cancel: &CancellationToken,
     ) -> Result<Left, ExecuteError> {
         let launch = step.launch;
-        let about = (&self.engine.shared.process, self.engine.facts().processors);
+        let about = (&self.engine.shared.process, self.engine.facts().divisible_processors());
         let spec = Spec::of(launch, step.image, step.account, step.shown.to_vec(), about);
         let spec = match step.holder {
             None => spec,

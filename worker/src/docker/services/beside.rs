@@ -174,7 +174,7 @@ async fn make(ground: &Ground, launch: &ServiceLaunch) -> Result<(Container, (u3
         caches: Vec::new(),
         services: Vec::new(),
     };
-    let about = (&engine.shared.process, engine.facts().processors);
+    let about = (&engine.shared.process, engine.facts().divisible_processors());
     let spec = Spec::of(&as_step, image, &account, ground.shown.clone(), about)
         .sharing(Shared { holder: &ground.holder, network: true, secrets: &[], is_visited: false })
         .starting_at(launch.working_directory.clone());
