@@ -265,7 +265,7 @@ async fn remove_left_over(
         let (Some(id), Some(labels)) = (&container.id, &container.labels) else { continue };
         let is_running = container.state.is_some_and(|state| state.to_string() == "running");
         let found = Found { labels, is_running, created_s: container.created.unwrap_or_default() };
-        if process.may_remove(found, Process::lives) {
+        if process.may_remove(found, Process::life) {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             match client.remove_container(id, Some(options)).await {
                 Ok(()) => *removed += 1,
