@@ -98,8 +98,8 @@ impl DockerExecutor {
         let spec = match step.holder {
             None => spec,
             Some(holder) => spec.sharing(Shared {
+                network: (!launch.services.is_empty()).then(|| holder.id()),
                 holder: holder.id(),
-                network: !launch.services.is_empty(),
                 secrets: &launch.secrets,
                 is_visited: launch.visit.is_some(),
             }),
