@@ -70,7 +70,8 @@ fn environment(
         Some(())
     };
     let names = || names.split(|byte| *byte == b',').filter(|name| !name.is_empty());
-    let is_of = |text: &[u8], name: &[u8]| text.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
+    let is_of =
+        |text: &[u8], name: &[u8]| text.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
     for text in given.variables() {
         if !names().any(|name| is_of(text.to_bytes(), name)) {
             add(text.as_ptr())?;
