@@ -37,7 +37,7 @@ pub(crate) fn run(given: &Given) -> Option<i32> {
         say(&[b"cullet: the secrets of the step are not there\n"]);
         return Some(NO_SECRET);
     };
-    let error = execute(name, given.from(3), pointers.get(..=count)?);
+    let error = execute(given, name, pointers.get(..=count)?);
     // As the engine's init says it, with a number in place of words.
     let digits = [b'#', digit(error / 100), digit(error / 10), digit(error)];
     say(&[b"[FATAL tini (7)] exec ", name.to_bytes(), b" failed: ", &digits, b"\n"]);
@@ -55,7 +55,8 @@ fn say(parts: &[&[u8]]) {
     }
 }
 
-/// Puts the given variables and the secrets one behind the other, and a null pointer behind them; how many they are.
+/// Puts the given variables, but for those that secrets take the place of, and the secrets one behind the other, and a null
+/// pointer behind them; how many they are. Of two variables with one name, programs would find the first.
 fn environment(
     given: &Given,
     names: &[u8],
@@ -68,15 +69,16 @@ fn environment(
         count += 1;
         Some(())
     };
-    let mut from = given.environment();
-    // SAFETY: the list ends with a null pointer.
-    while let Some(pointer) = unsafe { Some(*from) }.filter(|pointer| !pointer.is_null()) {
-        add(pointer)?;
-        // SAFETY: the one before was not the last.
-        from = unsafe { from.add(1) };
+    let names = || names.split(|byte| *byte == b',').filter(|name| !name.is_empty());
+    let is_of =
+        |text: &[u8], name: &[u8]| text.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
+    for text in given.variables() {
+        if !names().any(|name| is_of(text.to_bytes(), name)) {
+            add(text.as_ptr())?;
+        }
     }
     let mut rest = bytes;
-    for name in names.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
+    for name in names() {
         let length = variable(name, rest)?;
         let (variable, behind) = rest.split_at_mut_checked(length)?;
         add(variable.as_ptr().cast())?;
@@ -118,8 +120,9 @@ fn joined<'a>(to: &'a mut [u8], parts: &[&[u8]]) -> Option<&'a CStr> {
     CStr::from_bytes_with_nul(to.get(..=length)?).ok()
 }
 
-/// Looks for the program as execvp(3) does. The error that it failed with in the end.
-fn execute(name: &CStr, arguments: *const *const c_char, environment: &[*const c_char]) -> i32 {
+/// Looks for the program as execvp(3) does, where `PATH` says that was given. The error that it failed with in the end.
+fn execute(given: &Given, name: &CStr, environment: &[*const c_char]) -> i32 {
+    let arguments = given.from(3);
     if name.to_bytes().contains(&b'/') {
         return start(name, arguments, environment);
     }
@@ -129,7 +132,8 @@ fn execute(name: &CStr, arguments: *const *const c_char, environment: &[*const c
     // SAFETY: nothing else in this process, which has one thread, uses it.
     let place = unsafe { &mut *(&raw mut PROGRAM) };
     let mut worst = ENOENT;
-    for dir in search_path(environment).split(|byte| *byte == b':') {
+    let path = given.variables().find_map(|text| text.to_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
+    for dir in path.split(|byte| *byte == b':') {
         let parts: [&[u8]; 3] = [dir, if dir.is_empty() { b"" } else { b"/" }, name.to_bytes()];
         let Some(path) = joined(place, &parts) else { continue };
         match start(path, arguments, environment) {
@@ -139,13 +143,6 @@ fn execute(name: &CStr, arguments: *const *const c_char, environment: &[*const c
         }
     }
     worst
-}
-
-fn search_path(environment: &[*const c_char]) -> &[u8] {
-    let texts = environment.iter().filter(|pointer| !pointer.is_null());
-    // SAFETY: all of them are strings.
-    let mut texts = texts.map(|pointer| unsafe { CStr::from_ptr(*pointer) }.to_bytes());
-    texts.find_map(|text| text.strip_prefix(b"PATH=")).unwrap_or_default()
 }
 
 fn start(path: &CStr, arguments: *const *const c_char, environment: &[*const c_char]) -> i32 {

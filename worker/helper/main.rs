@@ -69,10 +69,19 @@ impl Given {
         unsafe { self.arguments.add(index.min(self.count)) }
     }
 
-    /// Pointers to variables, with a null pointer behind the last.
-    fn environment(&self) -> *const *const c_char {
+    /// The variables.
+    fn variables(&self) -> impl Iterator<Item = &'static CStr> {
         // SAFETY: they begin behind the null pointer of the arguments.
-        unsafe { self.arguments.add(self.count + 1) }
+        let mut next = unsafe { self.arguments.add(self.count + 1) };
+        core::iter::from_fn(move || {
+            // SAFETY: there is a null pointer behind the last, which is not gone beyond.
+            let pointer = unsafe { Some(*next) }.filter(|pointer| !pointer.is_null())?;
+            // SAFETY: as above; and all of them are strings, as long as the process is.
+            unsafe {
+                next = next.add(1);
+                Some(CStr::from_ptr(pointer))
+            }
+        })
     }
 }
 

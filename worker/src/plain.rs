@@ -50,9 +50,11 @@ impl PlainExecutor {
 }
 
 impl PlainExecutor {
-    /// Which of these limits this machine does not enforce.
+    /// Which of these limits are not enforced: the kernel counts the processes of a user, and only in a namespace are these
+    /// the step's.
     pub fn missing(&self, limits: &StepLimits) -> Vec<&'static str> {
-        self.runner.cgroups().missing(limits)
+        let processes = (limits.processes > 0).then_some("processes");
+        self.runner.cgroups().missing(limits).into_iter().chain(processes).collect()
     }
 }
 

@@ -6,13 +6,20 @@ mod support;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use cullet_worker::Exit;
 use cullet_worker::plain::PlainExecutor;
+use cullet_worker::{Exit, StepLimits};
 use support::{command, eventually, processes_with, run_in, step};
 
 fn plain() -> PlainExecutor {
     PlainExecutor::start(support::launcher(), support::config().view.tools, Duration::from_millis(300))
         .unwrap()
+}
+
+#[test]
+fn says_which_limits_it_does_not_keep() {
+    let limits = |processes, disk_bytes| StepLimits { processes, disk_bytes, ..StepLimits::default() };
+    assert_eq!(plain().missing(&limits(20, 1 << 20)), ["processes"]);
+    assert_eq!(plain().missing(&limits(0, 1 << 20)), [""; 0]);
 }
 
 both_users! {

@@ -25,8 +25,8 @@ pub(super) struct Started {
     pub(super) docker: Option<(Engine, String)>,
     /// In which way it is weaker than documented. It is used all the same, but not in silence.
     pub(super) weakness: Option<String>,
-    /// Those of the limits asked for that it does not enforce here.
-    pub(super) unenforced: Vec<&'static str>,
+    /// That some of the limits asked for are only planned with, in a sentence for each reason.
+    pub(super) unenforced: Vec<String>,
 }
 
 /// Every kind of limit that a machine may be unable to enforce.
@@ -49,12 +49,40 @@ pub(super) const SECRETS_IN_CONTAINERS: &str = "secrets of steps are in containe
 pub(super) const NO_CACHES: &str =
     "`caches` of steps are not mounted by the plain executor: steps have what the machine has there";
 
-/// That these limits are only planned with, in a sentence.
-pub(super) fn unenforced(kinds: &[&str]) -> String {
-    let kinds = kinds.join(" and ");
-    format!(
-        "limits of {kinds} are not enforced on this machine: there is no control group (cgroup) in which this process may make others"
-    )
+/// That limits of these kinds are only planned with, in a sentence for each reason.
+fn unenforced(executor: Executor, kinds: &[&str]) -> Vec<String> {
+    let sentence = |kinds: &[&str], why: &str| {
+        (!kinds.is_empty()).then(|| format!("limits of {} are not enforced {why}", kinds.join(" and ")))
+    };
+    // What it enforces nowhere, and why it does not enforce the others here.
+    let (never, never_why, here_why) = match executor {
+        Executor::Docker => (
+            NOT_IN_CONTAINERS,
+            "on Docker: its engines limit no disk",
+            "by this Docker engine: it says that it cannot",
+        ),
+        Executor::Plain => (
+            "processes",
+            "by the plain executor: it cannot tell those of a step from others of its user",
+            NO_CGROUP,
+        ),
+        Executor::Auto | Executor::Sandbox => ("", "", NO_CGROUP),
+    };
+    let (never, here): (Vec<&str>, Vec<&str>) = kinds.iter().partition(|kind| **kind == never);
+    sentence(&here, here_why).into_iter().chain(sentence(&never, never_why)).collect()
+}
+
+const NO_CGROUP: &str =
+    "on this machine: there is no control group (cgroup) in which this process may make others";
+
+/// The limit that no engine enforces.
+const NOT_IN_CONTAINERS: &str = "disk";
+
+/// What an engine does not enforce of all that steps may be limited in, in a clause; and whether another engine would.
+pub(super) fn unenforced_by(engine: &Engine) -> (String, bool) {
+    let kinds = engine.missing(&ALL_LIMITS);
+    let is_weak = kinds.iter().any(|kind| *kind != NOT_IN_CONTAINERS);
+    (format!("limits of {} are not enforced there", kinds.join(" and ")), is_weak)
 }
 
 /// Starts an executor; blocks for some milliseconds. Steps do not see the cache.
@@ -68,14 +96,14 @@ pub(super) fn start(
     match choice {
         Executor::Plain => {
             let plain = PlainExecutor::start(launcher, tools, GRACE)?;
-            let unenforced = plain.missing(limits);
+            let unenforced = unenforced(choice, &plain.missing(limits));
             Ok(Started { executor: Box::new(plain), docker: None, weakness: None, unenforced })
         }
         Executor::Sandbox => {
             let sandbox =
                 Sandbox::start(launcher, SandboxConfig::new(tools, vec![config.cache_dir.clone()]))?;
             let weakness = weakness(&sandbox.tier());
-            let unenforced = sandbox.missing(limits);
+            let unenforced = unenforced(choice, &sandbox.missing(limits));
             Ok(Started { executor: Box::new(sandbox), docker: None, weakness, unenforced })
         }
         Executor::Docker => {
@@ -100,7 +128,7 @@ pub(super) fn engine(config: &Config) -> Result<Engine, EngineError> {
 }
 
 fn in_containers(engine: Engine, limits: &StepLimits, no_sandbox: Option<String>) -> Started {
-    let unenforced = engine.missing(limits);
+    let unenforced = unenforced(Executor::Docker, &engine.missing(limits));
     let executor = DockerExecutor::new(engine.clone(), GRACE);
     let mut text = format!("steps run in containers of {}", about(&engine));
     let executor = match no_sandbox {
@@ -158,4 +186,39 @@ pub(super) fn capacity(cpu_millis: Option<u32>, memory_bytes: Option<u64>) -> Ca
     // Lossless where C's long has 64 bits, as on everything that Cullet runs on.
     let memory = (info.totalram as u64).saturating_mul(u64::from(info.mem_unit));
     Capacity { cpu_millis: cpu_millis.unwrap_or(all), memory_bytes: memory_bytes.unwrap_or(memory) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_executor_has_its_own_reasons() {
+        let told = |executor, kinds: &[&str]| unenforced(executor, kinds).join("\n");
+        assert_eq!(
+            told(Executor::Docker, &["disk"]),
+            "limits of disk are not enforced on Docker: its engines limit no disk"
+        );
+        let weak = told(Executor::Docker, &["memory", "cpu", "disk"]);
+        assert!(
+            weak.starts_with("limits of memory and cpu are not enforced by this Docker engine: "),
+            "{weak}"
+        );
+        assert!(
+            weak.contains("\nlimits of disk are not enforced on Docker: ") && !weak.contains("cgroup"),
+            "{weak}"
+        );
+        let plain = told(Executor::Plain, &["cpu", "processes"]);
+        assert!(
+            plain.contains("limits of cpu are not enforced on this machine: there is no control group"),
+            "{plain}"
+        );
+        assert!(plain.contains("\nlimits of processes are not enforced by the plain executor: "), "{plain}");
+        let sandbox = told(Executor::Sandbox, &["memory", "cpu"]);
+        assert!(
+            sandbox.starts_with("limits of memory and cpu are not enforced on this machine"),
+            "{sandbox}"
+        );
+        assert_eq!(told(Executor::Sandbox, &[]), "");
+    }
 }

@@ -30,7 +30,12 @@ fn it_is_used_and_said_where_there_is_no_sandbox() {
     expect(
         &run(&["doctor"]).unwrap(),
         0,
-        &["namespace", "steps with an image run on Docker instead", "the Docker engine"],
+        &[
+            "namespace",
+            "steps with an image run on Docker instead",
+            "the Docker engine",
+            "limits of disk are not enforced there",
+        ],
     );
     // And where there is a sandbox, it is that.
     let other = User::new();

@@ -130,6 +130,21 @@ fn steps_find_them_as_in_the_sandbox() {
 }
 
 #[test]
+fn they_take_the_place_of_variables_of_the_image() {
+    let Some(engine) = Engine::shared() else { return };
+    let project = checkout(
+        "cullet: 1\nsteps:\n  s:\n    image: 'oci-layout:app'\n    secrets:\n      FROM_IMAGE: { env: OUTER, expose: env }\n      \
+         HOME: { env: OUTER, expose: env }\n    run: 'busybox env | busybox sort; test \"$FROM_IMAGE$HOME\" = \"$(cat \
+         /run/secrets/FROM_IMAGE)$(cat /run/secrets/HOME)\"'\n",
+    );
+    let there = Outcome::of(&docker(&engine, &User::new(), &project).output().unwrap());
+    let here = sandbox(&User::new(), &project);
+    there.assert_success();
+    assert_eq!(log(&there, "s"), log(&here, "s"));
+    assert!(log(&there, "s").contains("FROM_IMAGE=***\nHOME=***\n"), "{}", log(&there, "s"));
+}
+
+#[test]
 fn outputs_with_a_value_are_not_kept() {
     let Some(engine) = Engine::shared() else { return };
     let (user, project) = (User::new(), project("cat /run/secrets/EXPOSED >> o"));

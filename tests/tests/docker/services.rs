@@ -148,3 +148,57 @@ fn services_of_a_killed_run_are_removed_by_the_next() {
     engine.run(&user, &project, &[]).assert_success();
     assert_eq!((engine.all(), engine.volumes()), (0, 0));
 }
+
+/// Each service has what it names, for its own user and in its own variables; the step has all.
+const WITH_SECRETS: &str = r#"
+cullet: 1
+images: { app: 'oci-layout:app' }
+steps:
+  s:
+    image: app
+    secrets: { ONE: { env: OUTER }, FROM_IMAGE: { env: OUTER, expose: env }, THREE: { env: OUTER } }
+    run: 'ls /run/secrets; busybox wget -q -O page http://web:80/page'
+    outputs: { page: page }
+    services:
+      web:
+        image: app
+        secrets: [FROM_IMAGE, ONE]
+        run: |
+          busybox mkdir /tmp/w
+          {
+            busybox stat -c '%n %F %a %u %g' /run/secrets/*; test "$FROM_IMAGE" = "$(cat /run/secrets/FROM_IMAGE)" && echo exposed
+            busybox env | busybox grep -c ^FROM_IMAGE; if touch /run/secrets/x 2> /dev/null; then echo writable; fi
+          } > /tmp/w/page
+          cat /run/secrets/ONE; exec busybox httpd -f -p 80 -h /tmp/w
+        ready: { exec: [sh, -c, 'test "$FROM_IMAGE" = "$(cat /run/secrets/ONE)" && busybox nc 127.0.0.1 80 < /dev/null'] }
+      bare: { image: app, run: 'ls /run/secrets 2> /dev/null || exec sleep 1000' }
+  last: { image: app, inputs: { page: s.page }, run: 'cat page' }
+"#;
+
+#[test]
+fn services_find_their_secrets_as_in_the_sandbox() {
+    let Some(engine) = Engine::own() else { return };
+    let checkout = checkout(WITH_SECRETS);
+    let value = super::hidden::value("outer");
+    let runs = ["sandbox", "docker"].map(|executor| {
+        let user = User::new();
+        let mut command =
+            engine.command(&user, &checkout, &["run", "--progress", "json", "--executor", executor]);
+        let outcome = Outcome::of(&command.env("OUTER", &value).output().unwrap());
+        outcome.assert_success();
+        outcome
+    });
+    let [here, there] = &runs;
+    assert_eq!(log(there, "last"), log(here, "last"));
+    assert!(log(there, "last").contains("exposed\n1\n"), "{}", log(there, "last"));
+    assert!(!log(there, "last").contains("writable") && !log(there, "last").contains("THREE"));
+    // Services end in any order.
+    let lines = |run: &Outcome| {
+        let mut lines: Vec<String> = log(run, "s").lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(there), lines(here));
+    assert!(lines(there).contains(&"web | ***".to_owned()), "{:?}", lines(there));
+    assert_eq!((engine.all(), engine.volumes()), (0, 0));
+}

@@ -1,10 +1,14 @@
 //! How steps in containers end, what they may take, and what is refused before anything runs.
 
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cullet_tests::{Outcome, User};
+use serde_json::json;
 
 use super::engine::{Engine, checkout, log, reason, text};
+use super::made::{Image, architecture, image, layer_of};
 use super::support::{Running, expect, nap, start_command, until};
 
 fn one(body: &str) -> String {
@@ -114,4 +118,63 @@ fn the_network_is_the_machines_only_where_that_is_asked_for() {
     assert!(log(&none, "a").starts_with("1\n127.0.0.1 localhost cullet\n"), "{}", log(&none, "a"));
     assert!(log(&full, "a").starts_with(&format!("{links}\n")), "{}", log(&full, "a"));
     assert!(!log(&full, "a").contains("localhost cullet"));
+}
+
+#[test]
+fn users_are_found_by_way_of_links() {
+    let Some(engine) = Engine::shared() else { return };
+    let checkout = checkout(&one("run: 'id -u; id -g; echo $HOME'"));
+    let dir = checkout.path().join("app");
+    Image::default().layout(&dir);
+    let shell = layer_of_shell(&dir);
+    for (name, target) in [
+        ("absolute", "/usr/lib/passwd"),
+        ("relative", "../usr/lib/./passwd"),
+        ("of links", "/usr/elsewhere/passwd"),
+        ("out of the root", "../../../../usr/lib/passwd"),
+    ] {
+        let tree = tempfile::tempdir().unwrap();
+        let path = |name: &str| tree.path().join(name);
+        for name in ["usr/lib", "etc"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        std::fs::write(path("usr/lib/passwd"), "root:x:0:0::/root:/bin/sh\nlinked:x:600:601::/far:/bin/sh\n")
+            .unwrap();
+        symlink("lib", path("usr/elsewhere")).unwrap();
+        symlink(target, path("etc/passwd")).unwrap();
+        let config = json!({ "Env": ["PATH=/bin"], "User": "linked" });
+        image(&dir, architecture(), &config, &[shell.clone(), layer_of(&dir, tree.path())]);
+        let run = engine.run(&User::new(), &checkout, &[]);
+        run.assert_success();
+        assert_eq!(log(&run, "a"), "600\n601\n/far\n", "{name}");
+        let sandbox = User::new().run_with(&checkout, ["--executor", "sandbox"]);
+        assert_eq!(log(&sandbox, "a"), log(&run, "a"), "{name}");
+    }
+}
+
+/// A layer with a shell and no users, beside what else is in the layout.
+fn layer_of_shell(dir: &Path) -> (String, u64) {
+    let tree = tempfile::tempdir().unwrap();
+    std::fs::create_dir(tree.path().join("bin")).unwrap();
+    std::fs::copy("/bin/busybox", tree.path().join("bin/busybox")).unwrap();
+    for name in ["sh", "id"] {
+        symlink("busybox", tree.path().join("bin").join(name)).unwrap();
+    }
+    layer_of(dir, tree.path())
+}
+
+#[test]
+fn limits_that_engines_do_not_have_are_said_with_the_reason() {
+    let Some(engine) = Engine::shared() else { return };
+    let body = "limits: { cpu: 0.5, memory: 64MiB, disk: 1GiB }, run: 'true'";
+    let run = engine.run(&User::new(), &checkout(&one(body)), &[]);
+    run.assert_success();
+    let notes = run.events.iter().filter(|event| event["event"] == "note");
+    let said: Vec<&str> =
+        notes.filter_map(|note| note["text"].as_str()).filter(|text| text.contains("limits of")).collect();
+    assert!(
+        said.contains(&"limits of disk are not enforced on Docker: its engines limit no disk"),
+        "{said:?}"
+    );
+    assert!(said.iter().all(|text| !text.contains("cgroup")), "{said:?}");
 }

@@ -40,10 +40,11 @@ pub(super) fn killed_by(signal: i32) -> String {
     }
 }
 
-/// A step that needed more memory than it may have, bytes.
+/// A step that needed more memory than it may have, bytes. A peak of 0 is one that nobody measured.
 pub(super) fn out_of_memory(limit: u64, peak: u64) -> String {
-    let (limit, peak) = (size(limit), size(peak));
-    format!("out of memory: it may have {limit} and took {peak}; raise `limits.memory`")
+    let limit = size(limit);
+    let took = if peak == 0 { String::new() } else { format!(" and took {}", size(peak)) };
+    format!("out of memory: it may have {limit}{took}; raise `limits.memory`")
 }
 
 /// A step that had more on the disk than it may, bytes.
@@ -95,6 +96,8 @@ mod tests {
         assert!(disk.contains("may have 1 GiB and had 1.5 GiB") && disk.contains("`limits.disk`"), "{disk}");
         assert!(too_large(5 << 20).contains("may have 5 MiB, and one file"));
         assert!(out_of_memory(512 << 20, 511 << 20).contains("may have 512 MiB and took 511 MiB"));
+        let unmeasured = out_of_memory(16 << 20, 0);
+        assert_eq!(unmeasured, "out of memory: it may have 16 MiB; raise `limits.memory`");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
+use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder};
 use futures_util::TryStreamExt as _;
 
 use super::container::Container;
@@ -22,8 +22,7 @@ pub(super) async fn account(engine: &Engine, image: &str, user: &str) -> Result<
     if let Some(known) = engine.account(&key) {
         return Ok(known);
     }
-    let note =
-        engine.shared.notes.get().map(|dir| dir.join(record::hash_of(format!("{image}\n{user}").as_bytes())));
+    let note = engine.shared.notes.get().map(|dir| dir.join(note_name(image, user)));
     // The name of the image is the digest of its content. What is damaged is looked up again.
     let noted = note.as_ref().and_then(|note| record::read::<Account>(note).ok().flatten());
     let account = match noted {
@@ -39,6 +38,11 @@ pub(super) async fn account(engine: &Engine, image: &str, user: &str) -> Result<
     let mut accounts = engine.shared.accounts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     accounts.insert(key, account.clone());
     Ok(account)
+}
+
+/// Another than that of notes made while links were not followed, which have nobody's groups and home.
+fn note_name(image: &str, user: &str) -> String {
+    record::hash_of(format!("2\n{image}\n{user}").as_bytes())
 }
 
 /// Costs the next process a container where it fails.
@@ -65,9 +69,33 @@ async fn look_up(engine: &Engine, image: &str, user: &str) -> Result<Account, Ex
     Ok(wanted.look_up(&passwd, &group)?)
 }
 
-/// A file of a container; nothing where there is none.
+/// A file of a container; nothing where there is none. Links are the image's, and end at its root.
 async fn text(container: &Container, path: &str) -> Result<String, EngineError> {
     let action = format!("read {path} of the image");
+    match read(container, path, &action).await? {
+        Found::Text(text) => return Ok(text),
+        Found::Link => {}
+    }
+    // Archives have links as links. The engine knows where this one leads in the end, by way of all others.
+    let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+    let told = container.engine.client().get_container_archive_info(&container.id, Some(options));
+    let target = container.engine.ask(&action, told).await?.link_target;
+    match read(container, &target, &action).await? {
+        Found::Text(text) => Ok(text),
+        // It leads nowhere.
+        Found::Link => Ok(String::new()),
+    }
+}
+
+/// What is at a path.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// Of a file; empty for what is none.
+    Text(String),
+    Link,
+}
+
+async fn read(container: &Container, path: &str, action: &str) -> Result<Found, EngineError> {
     let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
     let client = container.engine.client();
     let mut archive = Box::pin(client.download_from_container(&container.id, Some(options)));
@@ -76,8 +104,8 @@ async fn text(container: &Container, path: &str) -> Result<String, EngineError> 
         match archive.try_next().await {
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => break,
-            Err(error) => match container.engine.error(&action, &error) {
-                error if error.is_absent() => return Ok(String::new()),
+            Err(error) => match container.engine.error(action, &error) {
+                error if error.is_absent() => return Ok(Found::Text(String::new())),
                 error => return Err(error),
             },
         }
@@ -85,12 +113,20 @@ async fn text(container: &Container, path: &str) -> Result<String, EngineError> 
             break;
         }
     }
-    let mut archive = tar::Archive::new(&bytes[..]);
+    Ok(first(&bytes))
+}
+
+/// The first that is in an archive.
+fn first(archive: &[u8]) -> Found {
+    let mut archive = tar::Archive::new(archive);
     let Some(Ok(mut entry)) = archive.entries().ok().and_then(|mut entries| entries.next()) else {
-        return Ok(String::new());
+        return Found::Text(String::new());
     };
+    if entry.header().entry_type().is_symlink() {
+        return Found::Link;
+    }
     let mut text = Vec::new();
     // Of a file that is longer than anybody needs, the beginning counts.
     let _ = entry.read_to_end(&mut text);
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    Found::Text(String::from_utf8_lossy(&text).into_owned())
 }

@@ -78,6 +78,13 @@ pub struct Facts {
     pub removed: usize,
 }
 
+impl Facts {
+    /// How many processors there are to have parts of; none where it cannot limit their time.
+    pub(super) fn divisible_processors(&self) -> Option<u32> {
+        self.limits_cpu.then_some(self.processors)
+    }
+}
+
 impl Engine {
     /// Finds out whether an engine answers there, and removes what processes that are gone left in it. Blocks, for at most
     /// some ten seconds.
@@ -258,7 +265,7 @@ async fn remove_left_over(
         let (Some(id), Some(labels)) = (&container.id, &container.labels) else { continue };
         let is_running = container.state.is_some_and(|state| state.to_string() == "running");
         let found = Found { labels, is_running, created_s: container.created.unwrap_or_default() };
-        if process.may_remove(found, Process::lives) {
+        if process.may_remove(found, Process::life) {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             match client.remove_container(id, Some(options)).await {
                 Ok(()) => *removed += 1,

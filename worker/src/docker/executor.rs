@@ -93,13 +93,13 @@ impl DockerExecutor {
         cancel: &CancellationToken,
     ) -> Result<Left, ExecuteError> {
         let launch = step.launch;
-        let about = (&self.engine.shared.process, self.engine.facts().processors);
+        let about = (&self.engine.shared.process, self.engine.facts().divisible_processors());
         let spec = Spec::of(launch, step.image, step.account, step.shown.to_vec(), about);
         let spec = match step.holder {
             None => spec,
             Some(holder) => spec.sharing(Shared {
+                network: (!launch.services.is_empty()).then(|| holder.id()),
                 holder: holder.id(),
-                network: !launch.services.is_empty(),
                 secrets: &launch.secrets,
                 is_visited: launch.visit.is_some(),
             }),

@@ -156,6 +156,40 @@ mod tests {
     }
 
     #[test]
+    fn secrets_take_the_place_of_variables_with_their_names() {
+        let (dir, _) = program();
+        fs::create_dir_all(dir.path().join("run/secrets")).unwrap();
+        fs::write(dir.path().join("run/secrets/TOKEN"), "real\n").unwrap();
+        fs::write(dir.path().join("run/secrets/HOME"), "/elsewhere").unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        let mut command = Command::new(if is_root { "chroot" } else { "unshare" });
+        command.args(if is_root { &[][..] } else { &["--map-root-user", "chroot"] }).arg(dir.path());
+        command.args(["/helper", "secrets", "TOKEN,HOME", "/helper", "hold"]).env_clear();
+        let given = [
+            ("A", "1"),
+            ("HOME", "/"),
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("TOKEN", "dummy"),
+            ("TOKENS", "2"),
+        ];
+        let mut child = command.envs(given).spawn().unwrap();
+        let of_child =
+            |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default();
+        for _ in 0..1000 {
+            if of_child("cmdline") == "/helper\0hold\0" {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut found: Vec<String> = of_child("environ").split_terminator('\0').map(str::to_owned).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        found.sort();
+        let path = format!("PATH={}", given[2].1);
+        assert_eq!(found, ["A=1", "HOME=/elsewhere", &path, "TOKEN=real", "TOKENS=2"]);
+    }
+
+    #[test]
     fn it_does_nothing_that_it_does_not_know() {
         for arguments in
             [&[][..], &["dance"], &["connect"], &["connect", "70000"], &["connect", "x"], &["secrets", "A"]]

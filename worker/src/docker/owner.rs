@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
 /// The label with the process: boot of the machine, namespace of process numbers, number, start.
 pub(super) const PROCESS: &str = "dev.cullet.process";
 /// The label with the time, in seconds since 1970, after which nobody needs the container.
@@ -20,6 +23,15 @@ pub(super) struct Process {
     pid: u32,
     /// In clock ticks since the boot; another process may get the number.
     started: u64,
+}
+
+/// What can be known of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Lives,
+    Gone,
+    /// Some process has its number, and whether that is this one cannot be seen.
+    Hidden,
 }
 
 /// What is known of a container.
@@ -64,7 +76,7 @@ impl Process {
 
     /// Whether nobody needs a container any more, as far as this process can know: its own process is gone, or its time
     /// is over, or the machine has been started anew.
-    pub(super) fn may_remove(&self, found: Found<'_>, alive: impl Fn(&Self) -> bool) -> bool {
+    pub(super) fn may_remove(&self, found: Found<'_>, life: impl Fn(&Self) -> Life) -> bool {
         let Some(process) = found.labels.get(PROCESS) else { return false };
         let Some(owner) = Self::read(process) else { return false };
         let late = found
@@ -73,7 +85,11 @@ impl Process {
             .and_then(|text| text.parse().ok())
             .is_some_and(|until: u64| now_s() > until);
         if owner.boot == self.boot && owner.numbers == self.numbers {
-            return !alive(&owner);
+            return match life(&owner) {
+                Life::Lives => false,
+                Life::Gone => true,
+                Life::Hidden => late,
+            };
         }
         // Of another container of this machine, whose processes have other numbers here; or of an earlier boot, or of
         // another machine at the same engine: a container that was not started yet may be about to be.
@@ -83,8 +99,16 @@ impl Process {
     }
 
     /// Whether it lives, where its number is one of this process's namespace.
-    pub(super) fn lives(&self) -> bool {
-        started(self.pid) == Some(self.started)
+    pub(super) fn life(&self) -> Life {
+        match started(self.pid) {
+            Some(started) if started == self.started => Life::Lives,
+            Some(_) => Life::Gone,
+            // `/proc` may hide those of other users (`hidepid`): nothing there says nothing.
+            None => match i32::try_from(self.pid).ok().and_then(Pid::from_raw).map(test_kill_process) {
+                Some(Err(Errno::SRCH)) => Life::Gone,
+                _ => Life::Hidden,
+            },
+        }
     }
 }
 
@@ -114,12 +138,58 @@ mod tests {
     #[test]
     fn containers_of_living_processes_stay() {
         let me = Process::this();
-        assert!(me.lives() && Process::read(&me.text()) == Some(me.clone()));
+        assert_eq!((me.life(), Process::read(&me.text())), (Life::Lives, Some(me.clone())));
         let labels = me.labels(HOUR);
-        assert!(!me.may_remove(found(&labels, true, 9 * HOUR), Process::lives));
+        assert!(!me.may_remove(found(&labels, true, 9 * HOUR), Process::life));
         let another = Process { started: me.started + 1, ..me.clone() };
-        assert!(!another.lives());
-        assert!(me.may_remove(found(&another.labels(HOUR), true, HOUR), Process::lives));
+        assert_eq!(another.life(), Life::Gone);
+        assert!(me.may_remove(found(&another.labels(HOUR), true, HOUR), Process::life));
+        // Larger than any number that the kernel gives.
+        assert_eq!(Process { pid: 1 << 22, ..me }.life(), Life::Gone);
+    }
+
+    /// In `/proc` as it is here with `hidepid`, for a user who is not the process's. None where that takes root.
+    fn seen_by_another(process: &Process) -> Option<Life> {
+        use nix::mount::{MsFlags, mount};
+        use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let look = || {
+            let none: Option<&str> = None;
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), Some("hidepid=2")).ok()?;
+            let (uid, gid) = (rustix::process::Uid::from_raw(65_534), rustix::process::Gid::from_raw(65_534));
+            // Of this thread alone, which ends here.
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(gid, gid, gid).unwrap();
+            set_thread_res_uid(uid, uid, uid).unwrap();
+            assert_eq!(started(process.pid), None, "it is hidden");
+            Some(process.life())
+        };
+        std::thread::scope(|scope| scope.spawn(look).join().unwrap())
+    }
+
+    #[test]
+    fn containers_of_hidden_processes_have_their_time() {
+        let me = Process::this();
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let process = Process { pid: child.id(), started: started(child.id()).unwrap(), ..me.clone() };
+        let lives = seen_by_another(&process);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let gone = seen_by_another(&process);
+        assert!(
+            matches!((lives, gone), (Some(Life::Hidden), Some(Life::Gone)) | (None, None)),
+            "{lives:?} {gone:?}"
+        );
+
+        let mut labels = process.labels(HOUR);
+        assert!(!me.may_remove(found(&labels, true, 9 * HOUR), |_| Life::Hidden));
+        labels.insert(UNTIL.to_owned(), (now_s() - 1).to_string());
+        assert!(me.may_remove(found(&labels, true, HOUR), |_| Life::Hidden));
+        assert!(!me.may_remove(found(&labels, true, HOUR), |_| Life::Lives));
     }
 
     #[test]
@@ -127,7 +197,7 @@ mod tests {
         let me = Process::this();
         let hidden = Process { numbers: "pid:[1]".to_owned(), ..me.clone() };
         let mut labels = hidden.labels(HOUR);
-        let never = |_: &Process| -> bool { panic!("its number means nothing here") };
+        let never = |_: &Process| -> Life { panic!("its number means nothing here") };
         assert!(!me.may_remove(found(&labels, false, 9 * HOUR), never));
         labels.insert(UNTIL.to_owned(), (now_s() - 1).to_string());
         assert!(me.may_remove(found(&labels, true, HOUR), never));
@@ -141,7 +211,7 @@ mod tests {
     #[test]
     fn what_is_not_ours_stays() {
         let me = Process::this();
-        let nobody = |_: &Process| false;
+        let nobody = |_: &Process| Life::Gone;
         for labels in [HashMap::new(), [(PROCESS.to_owned(), "odd".to_owned())].into()] {
             assert!(!me.may_remove(found(&labels, false, 9 * HOUR), nobody));
         }

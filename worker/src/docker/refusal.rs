@@ -5,9 +5,6 @@ use crate::{ExecuteError, Launch, StepLimits};
 const NO_IMAGE: &str = "a step without an image runs with the machine's own software, which no container has: give it an \
                         `image`, or run it in the sandbox";
 
-const SERVICE_SECRETS: &str =
-    "services of a step have no `secrets`: give them to the step alone, or run it in the sandbox";
-
 pub(super) const NOT_HERE: &str =
     "the step's image is not in the Docker engine: this executor was put together without one";
 
@@ -46,9 +43,6 @@ pub(super) fn image_of(launch: &Launch, no_sandbox: Option<&str>) -> Result<Stri
         let first = no_sandbox.map(|reason| format!("{reason}; and in a container, ")).unwrap_or_default();
         ExecuteError::Unavailable(first + why)
     };
-    if services.iter().any(|service| !service.secrets.is_empty()) {
-        return Err(refuse(SERVICE_SECRETS));
-    }
     if services.iter().any(|service| service.image.in_engine.is_none()) {
         return Err(refuse(NOT_HERE));
     }

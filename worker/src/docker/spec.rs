@@ -45,13 +45,14 @@ const LEAST_MEMORY: u64 = 6 << 20;
 const LEAST_CPU: u32 = 10;
 
 impl Spec {
-    /// For a step, of this image and by this account, on an engine with so many processors.
+    /// For a step, of this image and by this account, on an engine that can limit it to parts of so many processors; none
+    /// where it cannot.
     pub(super) fn of(
         launch: &Launch,
         image: &str,
         account: &Account,
         shown: Vec<(PathBuf, String)>,
-        (process, processors): (&Process, u32),
+        (process, processors): (&Process, Option<u32>),
     ) -> Self {
         let directory = format!("/workspace/{}", launch.working_directory);
         let body = ContainerCreateBody {
@@ -143,12 +144,14 @@ fn environment(launch: &Launch, account: &Account) -> Vec<String> {
     pairs.chain(home).chain(hostname).collect()
 }
 
-fn host_config(launch: &Launch, account: &Account, processors: u32) -> HostConfig {
+fn host_config(launch: &Launch, account: &Account, processors: Option<u32>) -> HostConfig {
     let limits = &launch.limits;
     let memory = (limits.memory_bytes > 0).then(|| signed(limits.memory_bytes.max(LEAST_MEMORY)));
-    let most_cpu = processors.saturating_mul(1000).max(LEAST_CPU);
-    let nano_cpus =
-        (limits.cpu_millis > 0).then(|| i64::from(limits.cpu_millis.clamp(LEAST_CPU, most_cpu)) * 1_000_000);
+    // Engines leave out other limits that they cannot enforce, and make no container because of this one.
+    let nano_cpus = processors.filter(|_| limits.cpu_millis > 0).map(|processors| {
+        let most = processors.saturating_mul(1000).max(LEAST_CPU);
+        i64::from(limits.cpu_millis.clamp(LEAST_CPU, most)) * 1_000_000
+    });
     let processes = if limits.processes == 0 { MOST_PROCESSES } else { limits.processes.min(MOST_PROCESSES) };
     HostConfig {
         mounts: Some(vec![volume("/workspace".to_owned())]),
@@ -222,9 +225,13 @@ mod tests {
     }
 
     fn body(launch: &Launch, with_files: bool) -> ContainerCreateBody {
+        body_on(Some(2), launch, with_files)
+    }
+
+    fn body_on(processors: Option<u32>, launch: &Launch, with_files: bool) -> ContainerCreateBody {
         let account = Account { uid: 5, gid: 6, groups: vec![7], home: "/srv".to_owned() };
         let shown = vec![(PathBuf::from("/here/hosts"), "/etc/hosts".to_owned())];
-        Spec::of(launch, "sha256:1", &account, shown, (&Process::this(), 2)).body(with_files)
+        Spec::of(launch, "sha256:1", &account, shown, (&Process::this(), processors)).body(with_files)
     }
 
     #[test]
@@ -278,5 +285,12 @@ mod tests {
             (large.memory, large.nano_cpus, large.pids_limit),
             (Some(i64::MAX), Some(2_000_000_000), Some(4097))
         );
+    }
+
+    #[test]
+    fn processor_time_is_not_limited_where_engines_refuse_that() {
+        let limits = StepLimits { cpu_millis: 500, memory_bytes: 8 << 20, ..StepLimits::default() };
+        let config = body_on(None, &launch(&[], limits), true).host_config.unwrap();
+        assert_eq!((config.nano_cpus, config.memory), (None, Some(8 << 20)));
     }
 }

@@ -141,7 +141,10 @@ fn docker(engine: Result<Engine, EngineError>) -> Check {
                 0 => String::new(),
                 count => format!("; removed {count} containers of processes that are gone"),
             };
-            Check::good("docker", format!("{}{removed}", machine::about(&engine)))
+            let (unenforced, is_weak) = machine::unenforced_by(&engine);
+            let finding = format!("{}; {unenforced}{removed}", machine::about(&engine));
+            let verdict = if is_weak { Verdict::Limited } else { Verdict::Good };
+            Check::not("docker", verdict, finding, None)
         }
         Err(EngineError::Absent { .. }) => Check::good("docker", "no engine, and none is needed".to_owned()),
         Err(error) => Check::not("docker", Verdict::Limited, error.to_string(), None),

@@ -200,8 +200,7 @@ fn executor(
             let level = level.to_owned();
             watchers.clone().event(&Event::Note(Note { level, kind: None, step: None, text }));
         };
-        let unenforced = (!started.unenforced.is_empty()).then(|| machine::unenforced(&started.unenforced));
-        started.weakness.into_iter().chain(unenforced).for_each(|text| say("warning", text));
+        started.weakness.into_iter().chain(started.unenforced).for_each(|text| say("warning", text));
         let engine = started.docker.map(|(engine, text)| {
             say("info", text);
             of_secrets.into_iter().for_each(|text| say("warning", text.to_owned()));

@@ -64,8 +64,8 @@ impl Machine {
         if let Some(weakness) = started.weakness {
             tracing::warn!("{weakness}");
         }
-        if !started.unenforced.is_empty() {
-            tracing::warn!("{}", machine::unenforced(&started.unenforced));
+        for text in &started.unenforced {
+            tracing::warn!("{text}");
         }
         let engine = started.docker.map(|(engine, text)| {
             tracing::info!("{text}; takes steps in images only");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cullet_cache::services::Ready;
+use cullet_cache::services::{Check, Ready};
 use cullet_secrets::Masker;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,9 +15,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::account::account;
 use super::super::container::Container;
 use super::super::follow::{Bounds, Ended, follow};
+use super::super::holder::{Holder, Needs, variables};
 use super::super::pack::WORKSPACE;
 use super::super::refusal::NOT_HERE;
-use super::super::spec::{Shared, Spec};
+use super::super::spec::{Shared, Spec, command};
 use super::Ground;
 use super::checks::Probe;
 use crate::sandbox::runner::setup;
@@ -48,7 +49,7 @@ impl Beside {
         scratch: PathBuf,
         log: &SharedLog,
     ) -> Self {
-        let (name, ready, began) = (launch.name.clone(), launch.ready.clone(), Instant::now());
+        let (name, ready, began) = (launch.name.clone(), as_asked(&launch), Instant::now());
         let (log, last) = log.of_service(&name);
         let masker = Arc::clone(&launch.masker);
         let (tell, container) = oneshot::channel();
@@ -121,7 +122,7 @@ async fn live(
     tell: oneshot::Sender<String>,
     log: ServiceLog,
 ) -> Result<Ended, ExecuteError> {
-    let (container, owner) = make(ground, &launch).await?;
+    let Made { container, holder, owner } = make(ground, &launch).await?;
     let log = Arc::new(Mutex::new(log));
     let followed = async {
         let inputs = scratch.join("inputs");
@@ -148,11 +149,35 @@ async fn live(
     if let Err(error) = container.remove().await {
         tracing::warn!(%error, "a service's container stays for now");
     }
+    if let Some(holder) = holder
+        && let Err(error) = holder.remove().await
+    {
+        tracing::warn!(%error, "a container with a service's secrets stays for now");
+    }
     followed
 }
 
 /// A container for a service, not started.
-async fn make(ground: &Ground, launch: &ServiceLaunch) -> Result<(Container, (u32, u32)), ExecuteError> {
+struct Made {
+    container: Container,
+    /// What has its secrets, if it has any: the step's are not all its own, and are another user's.
+    holder: Option<Holder>,
+    /// Who its user is.
+    owner: (u32, u32),
+}
+
+/// When it is ready, with the command of a check as the container takes it: that finds the service's variables, too.
+fn as_asked(launch: &ServiceLaunch) -> Option<Ready> {
+    let mut ready = launch.ready.clone();
+    if let Some(Ready { check: Check::Exec { command: check }, .. }) = &mut ready
+        && variables(&launch.secrets).next().is_some()
+    {
+        *check = command(&launch.secrets, check);
+    }
+    ready
+}
+
+async fn make(ground: &Ground, launch: &ServiceLaunch) -> Result<Made, ExecuteError> {
     let engine = &ground.engine;
     let image = launch.image.in_engine.as_ref();
     let image = image.ok_or_else(|| ExecuteError::Unavailable(NOT_HERE.to_owned()))?;
@@ -174,11 +199,24 @@ async fn make(ground: &Ground, launch: &ServiceLaunch) -> Result<(Container, (u3
         caches: Vec::new(),
         services: Vec::new(),
     };
-    let about = (&engine.shared.process, engine.facts().processors);
+    let owner = (account.uid, account.gid);
+    let (secrets, needed) = (&*launch.secrets, ground.needed);
+    let needs = Needs { names: &[], secrets, owner, is_visited: false, needed };
+    let holder = match needs.any() {
+        true => Some(Holder::start(engine, needs).await?),
+        false => None,
+    };
+    let about = (&engine.shared.process, engine.facts().divisible_processors());
+    let shared = Shared {
+        network: Some(&ground.holder),
+        holder: holder.as_ref().map_or(&*ground.holder, Holder::id),
+        secrets,
+        is_visited: false,
+    };
     let spec = Spec::of(&as_step, image, &account, ground.shown.clone(), about)
-        .sharing(Shared { holder: &ground.holder, network: true, secrets: &[], is_visited: false })
+        .sharing(shared)
         .starting_at(launch.working_directory.clone());
-    Ok((Container::create(engine, spec).await?, (account.uid, account.gid)))
+    Ok(Made { container: Container::create(engine, spec).await?, holder, owner })
 }
 
 /// The log of a service, of which somebody keeps the other part to end it.

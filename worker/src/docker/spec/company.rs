@@ -40,11 +40,13 @@ pub(in super::super) struct Held<'a> {
     pub(in super::super) program: bool,
 }
 
-/// What a container has of a holder's.
+/// What a container has of holders.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Shared<'a> {
+    /// Whose network it has; none for one of its own.
+    pub(in super::super) network: Option<&'a str>,
+    /// Who has its secrets, and the program.
     pub(in super::super) holder: &'a str,
-    pub(in super::super) network: bool,
     pub(in super::super) secrets: &'a [SecretFile],
     /// Whether somebody looks into it: programs are started in it by hand.
     pub(in super::super) is_visited: bool,
@@ -100,8 +102,8 @@ impl Spec {
     #[must_use]
     pub(in super::super) fn sharing(mut self, shared: Shared<'_>) -> Self {
         let config = self.body.host_config.get_or_insert_default();
-        if shared.network {
-            config.network_mode = Some(format!("container:{}", shared.holder));
+        if let Some(holder) = shared.network {
+            config.network_mode = Some(format!("container:{holder}"));
             // That of the holder.
             self.body.hostname = None;
         }
@@ -163,7 +165,7 @@ mod tests {
         let secrets = [secret("A", true), secret("B", false), secret("C", true)];
         let cmd = Some(vec!["make".to_owned()]);
         let spec = Spec { body: ContainerCreateBody { cmd, ..bare("i") }, shown: Vec::new() };
-        let shared = Shared { holder: "h", network: false, secrets: &secrets, is_visited: false };
+        let shared = Shared { network: None, holder: "h", secrets: &secrets, is_visited: false };
         let body = spec.clone().sharing(shared).body(true);
         assert_eq!(body.cmd.as_deref().unwrap(), ["/dev/cullet/helper", "secrets", "A,C", "make"]);
         assert_eq!(body.host_config.as_ref().unwrap().volumes_from.as_deref().unwrap(), ["h:ro"]);
@@ -184,12 +186,12 @@ mod tests {
         assert_eq!(hosts, ["cullet:127.0.0.1", "db:127.0.0.1", "web:127.0.0.1"]);
         let body = ContainerCreateBody { hostname: Some("cullet".to_owned()), ..bare("i") };
         let spec = Spec { body, shown: vec![("/here".into(), "/etc/hosts".to_owned())] };
-        let spec = spec.sharing(Shared { holder: "h", network: true, secrets: &[], is_visited: false });
+        let spec = spec.sharing(Shared { network: Some("n"), holder: "h", secrets: &[], is_visited: false });
         for with_files in [true, false] {
             let body = spec.body(with_files);
             assert_eq!(body.hostname, None, "engines refuse one beside the network of another container");
             let config = body.host_config.unwrap();
-            assert_eq!(config.network_mode.as_deref(), Some("container:h"));
+            assert_eq!(config.network_mode.as_deref(), Some("container:n"));
             assert_eq!((config.extra_hosts, config.mounts.is_some()), (None, with_files));
         }
     }
