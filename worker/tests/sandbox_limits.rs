@@ -263,7 +263,7 @@ fn a_quota_of_the_filesystem_holds_a_step() {
     let ended = run_in(&sandbox, &step);
     assert!(ended.exit() == Exit::Code(9) && ended.execution.out_of_disk > DISK / 2, "{ended:?}");
     // What a service wrote before it was ready is not the step's; what it writes later is.
-    let wrote = "head -c 6M /dev/zero > /f; touch /tmp/up; until [ -e /tmp/more ]; do sleep 0.05; done; exec sleep 100";
+    let wrote = "head -c 6291456 /dev/zero > /f || exit 1; touch /tmp/up; until [ -e /tmp/more ]; do sleep 0.05; done; exec sleep 100";
     for (writes, fails) in [("6M", false), ("12M", true)] {
         let beside = support::service::service("wrote", &image, wrote);
         let beside = support::service::ready(beside, support::service::exec("[ -e /tmp/up ]"));
