@@ -34,6 +34,8 @@ pub struct RootUpper {
     pub owners: Owners,
     /// Whether these are the ids that there are after [`enter_sub_ids`](crate::sandbox::enter_sub_ids).
     pub ranged: bool,
+    /// Whether the step had secrets, which are mounted as well.
+    pub secrets: bool,
 }
 
 impl RootUpper {
@@ -41,6 +43,15 @@ impl RootUpper {
     /// While a step runs, it can neither change nor replace them.
     pub const MOUNTED: [&str; 9] =
         ["proc", "dev", "tmp", "var/tmp", "workspace", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
+
+    /// The same for the secrets of steps that have some.
+    pub const SECRETS: &str = "run/secrets";
+
+    /// What of this is nothing of the step's.
+    pub fn without(&self) -> Vec<&'static str> {
+        let secrets = self.secrets.then_some(Self::SECRETS);
+        Self::MOUNTED.into_iter().chain(secrets).collect()
+    }
 }
 
 /// What a step changed of its image in a container engine, which has the upper directory. In the step's scratch directory.
@@ -134,6 +145,14 @@ mod tests {
         assert_eq!(owners.inside(100_000, 165_535), (0, 65_535));
         assert_eq!(owners.inside(0, 165_536), (0, 0));
         assert_eq!(owners.root(), (Some(100_000), Some(7)));
+    }
+
+    #[test]
+    fn places_of_secrets_are_the_steps_own_where_it_has_none() {
+        let owners = Owners { uid: 0, gid: 0, own: None, block: None };
+        let upper = |secrets| RootUpper { path: PathBuf::new(), owners, ranged: false, secrets };
+        assert_eq!(upper(false).without(), RootUpper::MOUNTED);
+        assert_eq!(upper(true).without().last(), Some(&"run/secrets"));
     }
 
     #[test]

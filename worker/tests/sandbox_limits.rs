@@ -217,6 +217,22 @@ both_users! {
     }
 }
 
+both_users! {
+    fn one_file_of_a_service_or_in_memory_cannot_either() {
+        let image = support::image::Image::new();
+        let grow = "head -c 100000000 /dev/zero > $0; echo $?; stat -c %s $0; rm $0";
+        let script = format!("sh -c '{grow}' /f; touch /tmp/up; exec sleep 100");
+        let big = support::service::service("big", &image, &script);
+        let big = support::service::ready(big, support::service::exec("[ -e /tmp/up ]"));
+        let outcome = run_in(&sandbox(), &on_disk(&format!("sh -c '{grow}' /tmp/f")).beside([big]));
+        let bounded = format!("{}\n{DISK}", 128 + libc::SIGXFSZ);
+        assert_eq!(outcome.ok(), bounded, "{outcome:?}");
+        let said = |line: &str| outcome.stderr.contains(&format!("big | {line}\n"));
+        assert!(bounded.lines().all(said), "{outcome:?}");
+        assert_eq!(outcome.execution.out_of_disk, 0, "{outcome:?}");
+    }
+}
+
 /// Takes a filesystem with quotas of projects, as `tests/cgroup2.sh` has one.
 #[test]
 fn a_quota_of_the_filesystem_holds_a_step() {
@@ -246,4 +262,18 @@ fn a_quota_of_the_filesystem_holds_a_step() {
     step.launch.limits = StepLimits { disk_bytes: DISK, ..StepLimits::default() };
     let ended = run_in(&sandbox, &step);
     assert!(ended.exit() == Exit::Code(9) && ended.execution.out_of_disk > DISK / 2, "{ended:?}");
+    // What a service wrote before it was ready is not the step's; what it writes later is.
+    let wrote = "head -c 6291456 /dev/zero > /f || exit 1; touch /tmp/up; until [ -e /tmp/more ]; do sleep 0.05; done; exec sleep 100";
+    for (writes, fails) in [("6M", false), ("12M", true)] {
+        let beside = support::service::service("wrote", &image, wrote);
+        let beside = support::service::ready(beside, support::service::exec("[ -e /tmp/up ]"));
+        let script = format!(
+            "for i in 1 2; do head -c $(({} / 2)) /dev/zero > f$i || exit 9; done; exit 3",
+            writes.replace('M', " * 1048576")
+        );
+        let ended = run_in(&sandbox, &on_disk(&script).beside([beside]));
+        let code = if fails { 9 } else { 3 };
+        assert_eq!((ended.exit(), ended.execution.out_of_disk > 0), (Exit::Code(code), fails), "{ended:?}");
+        assert!(ended.execution.out_of_disk <= DISK, "{ended:?}");
+    }
 }

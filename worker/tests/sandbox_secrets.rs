@@ -8,7 +8,7 @@ use std::path::Path;
 use cullet_secrets::SecretValue;
 use cullet_worker::plain::PlainExecutor;
 use cullet_worker::{ExecuteError, SecretFile};
-use support::image::{Image, is_root, link};
+use support::image::{Image, file, is_root, link};
 use support::{Step, config, eventually, launcher, run, run_in, runtime, sandbox, step};
 
 const CANARY: &str = "canary-0123456789";
@@ -159,6 +159,27 @@ both_users! {
             let secrets = vec![secret("TOKEN", CANARY.as_bytes(), false)];
             let outcome = run(&with(image.step("cat /run/secrets/TOKEN; ls -A /run/secrets"), secrets));
             assert_eq!(outcome.ok(), format!("{CANARY}TOKEN"), "{target}");
+        }
+    }
+
+    fn leaves_nothing_in_what_a_step_changed_of_its_root() {
+        let bare = Image::new();
+        let image = Image::new().layer(|tree| file(tree, "run/lock/there", ""));
+        let full = Image::new().layer(|tree| file(tree, "run/secrets/there", ""));
+        for (image, more) in [(&bare, ""), (&image, "lock"), (&full, "")] {
+            let with = |script: &str| with(image.step(script), vec![secret("TOKEN", CANARY.as_bytes(), false)]);
+            let quiet = with("cat /run/secrets/TOKEN; ls /run");
+            let outcome = run(&quiet);
+            assert_eq!(outcome.ok(), format!("{CANARY}{more}{}secrets", if more.is_empty() { "" } else { "\n" }));
+            let upper = outcome.execution.root_upper.unwrap();
+            assert!(!upper.path.join("run").exists() && upper.without().contains(&"run/secrets"));
+            // What it writes beside them is its own, in a directory of root's.
+            let busy = with("touch /run/made; stat -c '%u %g %a' /run");
+            let outcome = run(&busy);
+            assert_eq!(outcome.ok(), "0 0 755");
+            let run = outcome.execution.root_upper.unwrap().path.join("run");
+            let names: Vec<_> = std::fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, ["made"]);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cullet_cache::services::Check;
 use cullet_worker::Exit;
-use support::image::{Image, file};
+use support::image::{Image, file, is_root, link};
 use support::service::{exec, ready, service, serving, within};
 use support::{Outcome, run, run_in, runtime, sandbox, step};
 
@@ -69,6 +69,34 @@ both_users! {
         assert_eq!(lines_of(&outcome_of_other, "nowhere")[..2], ["/new/dir", "755"]);
         // Neither the service's processes nor its files: a shell, two of a pipe, and the first.
         assert!(outcome.ok().parse::<u32>().unwrap() <= 5, "{outcome:?}");
+    }
+
+    fn a_service_starts_where_its_image_says_whoever_it_is() {
+        let users = if is_root() { vec!["app", ""] } else { vec![""] };
+        for user in users {
+            let image = Image::new().user(user).layer(|tree| {
+                file(tree, "srv/app/x", "");
+                link(tree, "opt/in", "../srv/app");
+                link(tree, "opt/out", "../../../../../../tmp");
+                link(tree, "opt/nowhere", "/not/there");
+            });
+            let said = |directory: &str, script: &str| {
+                let mut there = service("there", &image, script);
+                directory.clone_into(&mut there.working_directory);
+                let outcome = run(&step("true").beside([ready(there, exec("[ -e /tmp/up ]"))]));
+                lines_of(&outcome, "there").join(" ")
+            };
+            let script = "pwd -P; stat -c '%u:%g %a' . ..; touch /tmp/up; exec sleep 100";
+            assert_eq!(said("/srv/app/new/dir", script), "/srv/app/new/dir 0:0 755 0:0 755", "{user}");
+            assert_eq!(said("/never//seen/", script).split(' ').next(), Some("/never/seen"));
+            assert_eq!(said("/opt/in/new", script).split(' ').next(), Some("/srv/app/new"));
+            // What is private is the service's own.
+            assert_eq!(said("/tmp/new", "pwd; touch here /tmp/up; exec sleep 100"), "/tmp/new");
+            assert_eq!(said("/opt/out/new", "pwd -P; touch /tmp/up; exec sleep 100"), "/tmp/new");
+            let lost = said("/opt/nowhere/new", script);
+            assert!(lost.contains("cannot run '/opt/nowhere/new'"), "{lost}");
+        }
+        assert!(!std::path::Path::new("/not").exists() && !std::path::Path::new("/never").exists());
     }
 
     fn a_check_runs_beside_the_service_as_its_user() {
@@ -176,8 +204,11 @@ fn a_step_and_its_services_have_their_memory_together() {
         return;
     }
     let image = Image::new();
-    let script = "head -c 200000000 /dev/zero | tail -c 190000000 > /dev/null; exec sleep 100";
-    let mut step = step("sleep 2; echo done").beside([service("big", &image, script)]);
+    // It is ready when the kernel has ended what took too much.
+    let script =
+        "head -c 200000000 /dev/zero | tail -c 190000000 > /dev/null; touch /tmp/over; exec sleep 1000";
+    let big = within(Duration::from_secs(300), service("big", &image, script), exec("[ -e /tmp/over ]"));
+    let mut step = step("echo done").beside([big]);
     step.launch.limits = limits;
     let outcome = run_in(&sandbox, &step);
     assert!(outcome.execution.out_of_memory > 0, "{outcome:?}");

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cullet_worker::plain::PlainExecutor;
 use cullet_worker::{Exit, StepExecutor, TerminalHost, Visit};
 use support::{Step, processes_with, run_in, sandbox, step};
 
@@ -115,9 +116,23 @@ fn a_visit_that_nobody_wants_ends_at_once() {
     impl TerminalHost for Busy {
         fn attach(&self, _: OwnedFd) {}
     }
-    let mut step = step("exit 4");
-    let arguments = ["sh"].map(str::to_owned).into();
-    step.launch.visit = Some(Visit { arguments, env: Vec::new(), after_failure: true, host: Arc::new(Busy) });
-    let sandbox: &dyn StepExecutor = &sandbox();
-    assert_eq!(run_in(sandbox, &step).exit(), Exit::Code(4));
+    let marker = format!("32{:06}", std::process::id());
+    // One that does not read, and does not hear of it.
+    let deaf = format!("trap '' HUP; sleep {marker} & sleep {marker}; exit 0");
+    let plain =
+        PlainExecutor::start(support::launcher(), support::config().view.tools, Duration::from_millis(300));
+    for executor in [&sandbox() as &dyn StepExecutor, &plain.unwrap()] {
+        for (arguments, after_failure) in
+            [(&["sh"][..], true), (&["sh", "-c", &deaf], true), (&["sh", "-c", &deaf], false)]
+        {
+            let mut step = step("exit 4");
+            let arguments = arguments.iter().copied().map(str::to_owned).collect();
+            step.launch.visit =
+                Some(Visit { arguments, env: Vec::new(), after_failure, host: Arc::new(Busy) });
+            let exit = run_in(executor, &step).exit();
+            let expected = if after_failure { Exit::Code(4) } else { Exit::Signal(libc::SIGKILL) };
+            assert_eq!(exit, expected, "{}", executor.name());
+            assert_eq!(processes_with(&format!("sleep {marker}")), [""; 0], "{}", executor.name());
+        }
+    }
 }

@@ -44,7 +44,7 @@ struct Order {
 enum Task {
     Nothing,
     Unpack(UnpackTask),
-    Capture { from: PathBuf, to: PathBuf, owners: Owners },
+    Capture { from: PathBuf, to: PathBuf, owners: Owners, without: Vec<String> },
     TakeOver(PathBuf),
 }
 
@@ -83,7 +83,9 @@ impl SubIdHelper {
 
     /// Writes what a step changed of its root as a layer to a new file.
     pub(super) fn capture(&self, upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> {
-        let task = Task::Capture { from: upper.path.clone(), to: to.to_owned(), owners: upper.owners };
+        let without = upper.without().into_iter().map(str::to_owned).collect();
+        let (from, to) = (upper.path.clone(), to.to_owned());
+        let task = Task::Capture { from, to, owners: upper.owners, without };
         let machine = |error: io::Error| CaptureFault::Machine(Box::new(error));
         match self.have_done(task, &AtomicBool::new(false)).map_err(machine)? {
             Answer::Done => Ok(()),
@@ -188,7 +190,7 @@ impl Task {
                 Ok(unpacked) => Answer::Unpacked(unpacked),
                 Err(error) => of_layer(error),
             },
-            Self::Capture { from, to, owners } => match capture(&from, &to, owners) {
+            Self::Capture { from, to, owners, without } => match capture(&from, &to, owners, &without) {
                 Ok(()) => Answer::Done,
                 Err(error @ (LayerError::Entry { .. } | LayerError::Limit { .. })) => {
                     Answer::Unfit(error.to_string())
@@ -203,10 +205,11 @@ impl Task {
     }
 }
 
-fn capture(from: &Path, to: &Path, owners: Owners) -> Result<(), LayerError> {
+fn capture(from: &Path, to: &Path, owners: Owners, without: &[String]) -> Result<(), LayerError> {
+    let without: Vec<&str> = without.iter().map(String::as_str).collect();
     let rules = Capture {
         owners: &|uid, gid| owners.inside(uid, gid),
-        without: &RootUpper::MOUNTED,
+        without: &without,
         mtime_s: MTIME_S,
         limits: Limits::default(),
     };

@@ -63,7 +63,8 @@ pub(super) fn capture(upper: &RootUpper, to: &Path) -> Result<(), CaptureFault> 
         return helper.capture(upper, to);
     }
     let owners = |uid: u32, gid: u32| upper.owners.inside(uid, gid);
-    let rules = rules(&owners, &RootUpper::MOUNTED);
+    let without = upper.without();
+    let rules = rules(&owners, &without);
     written(to, |file| capture_layer(&upper.path, file, &rules).map(drop))
 }
 

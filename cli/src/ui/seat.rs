@@ -45,29 +45,32 @@ pub fn lend(master: OwnedFd) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &raw);
     }
     // Either side may be gone at any moment, which ends the visit and is nobody's fault.
-    let _ = pass_on(&mut File::from(master));
+    let _ = pass_on(&mut File::from(master), io::stdin().as_fd());
     restore();
 }
 
-fn pass_on(master: &mut File) -> io::Result<()> {
+/// Until `person`, the terminal that is lent, is gone: who is meant to hear of that by SIGHUP may have ignored it, as `nohup`
+/// does, and what runs on the other side need not read.
+fn pass_on(master: &mut File, person: BorrowedFd<'_>) -> io::Result<()> {
     // A program that does not read must not keep us from showing what it writes.
     fcntl_setfl(&*master, OFlags::NONBLOCK)?;
     let (mut typed, mut reading, mut window) = (Vec::new(), true, None);
     let mut buffer = vec![0; 16 << 10];
-    let stdin = io::stdin();
     loop {
         resize(master.as_fd(), &mut window);
         let mut wanted = PollFlags::IN;
         wanted.set(PollFlags::OUT, !typed.is_empty());
         let typing = reading && typed.len() < MOST_WAITING;
-        let mut watched = [PollFd::new(master, wanted), PollFd::new(&stdin, PollFlags::IN)];
-        // What is not read is not looked at: its end would be there each time.
-        let looked_at = if typing { 2 } else { 1 };
-        match poll(&mut watched[..looked_at], Some(&LOOK)) {
+        let typed_at = if typing { PollFlags::IN } else { PollFlags::empty() };
+        let mut watched = [PollFd::new(master, wanted), PollFd::from_borrowed_fd(person, typed_at)];
+        match poll(&mut watched, Some(&LOOK)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         let [there, here] = watched.map(|watched| watched.revents());
+        if here.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+            return Ok(());
+        }
         let over = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
         if there.intersects(over) && !show(master, &mut buffer)? {
             return Ok(());
@@ -77,7 +80,7 @@ fn pass_on(master: &mut File) -> io::Result<()> {
             typed.drain(..written);
         }
         if typing && !here.is_empty() {
-            let count = rustix::io::read(&stdin, &mut buffer[..])?;
+            let count = rustix::io::read(person, &mut buffer[..])?;
             typed.extend_from_slice(&buffer[..count]);
             if count == 0 {
                 reading = false;
@@ -112,5 +115,37 @@ fn resize(master: BorrowedFd<'_>, known: &mut Option<(u16, u16)>) {
     let Winsize { ws_row, ws_col, .. } = size;
     if known.replace((ws_row, ws_col)) != Some((ws_row, ws_col)) {
         let _ = tcsetwinsize(master, size);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+
+    use super::*;
+
+    /// A terminal: its master side, and the one at which programs sit.
+    fn terminal() -> (OwnedFd, OwnedFd) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let seat = ioctl_tiocgptpeer(&master, flags).unwrap();
+        (master, seat)
+    }
+
+    #[test]
+    fn a_terminal_that_goes_away_is_not_lent_any_longer() {
+        let ((window, person), (master, program)) = (terminal(), terminal());
+        let (told, over) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = pass_on(&mut File::from(master), person.as_fd());
+            told.send(()).unwrap();
+        });
+        let brief = std::time::Duration::from_millis(300);
+        assert!(over.recv_timeout(brief).is_err(), "both are there");
+        drop(window);
+        over.recv_timeout(std::time::Duration::from_secs(60)).expect("the program neither reads nor ends");
+        drop(program);
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use cullet_tests::{Checkout, Outcome, User};
 
 use super::engine::{Engine, checkout, log, reason};
+use super::made::Image;
 use super::support::shell;
 
 const PIPELINE: &str = r#"
@@ -144,6 +145,34 @@ fn what_no_layer_can_hold_is_said_as_in_the_sandbox() {
     assert_eq!((docker.exit_code, sandbox.exit_code), (1, 1), "{}", docker.stderr);
     assert_eq!(reason(&docker, "a"), reason(&sandbox, "a"));
     assert!(reason(&docker, "a").contains(".wh."), "{}", reason(&docker, "a"));
+}
+
+#[test]
+fn roots_of_steps_with_secrets_are_those_of_the_sandbox() {
+    let Some(engine) = Engine::shared() else { return };
+    let text = "cullet: 1\nname: signed\nsteps:\n  quiet:\n    image: 'oci-layout:app'\n    secrets: { TOKEN: { file: secret.txt } }\n    \
+                run: 'test -s /run/secrets/TOKEN; echo made > /made'\n    outputs: { image: rootfs }\n  \
+                busy:\n    from: quiet\n    secrets: { TOKEN: { file: secret.txt } }\n    \
+                run: 'test -s /run/secrets/TOKEN; echo more > /run/more'\n    outputs: { image: rootfs }\n  \
+                last: { from: busy, run: 'cat /made /run/more; ls -A /run' }\n\
+                outputs: { quiet: quiet.image, busy: busy.image }\n";
+    // Images without /run, with one, and with one that has a place for secrets already.
+    for owned in [&[][..], &["run"], &["run", "run/secrets"]] {
+        let project = checkout(text);
+        project.write("secret.txt", "open-sesame\n");
+        Image { owned, ..Image::default() }.layout(&project.path().join("app"));
+        let sandbox = User::new().run_with(&project, ["--executor", "sandbox", "--output", "sandbox"]);
+        let docker = engine.run(&User::new(), &project, &["--output", "docker"]);
+        docker.assert_success();
+        for image in ["quiet", "busy"] {
+            let said = |dir: &str| contents(&project.path().join(dir), image);
+            assert_eq!(said("docker"), said("sandbox"), "{owned:?}");
+        }
+        assert_eq!(keys(&docker), keys(&sandbox), "{owned:?}");
+        let there = if owned.len() > 1 { "more\nsecrets\n" } else { "more\n" };
+        assert_eq!(log(&docker, "last"), format!("made\nmore\n{there}"));
+        assert_eq!(log(&sandbox, "last"), log(&docker, "last"));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Somebody looks into a step in a container.
 
-use cullet_tests::{Checkout, User};
+use cullet_tests::{Checkout, User, within};
 
 use super::engine::{Engine, checkout};
 use super::person::Person;
@@ -87,11 +87,15 @@ fn a_command_in_place_of_the_shell_says_how_it_went() {
 fn who_leaves_the_terminal_leaves_nothing_behind() {
     let Some(engine) = Engine::own() else { return };
     let (user, project) = (User::new(), project());
-    let mut person = person(&engine, &user, &project, &["shell", "build", "--executor", "docker"]);
-    person.types("echo here-$((6*7)); sleep 1000\n");
-    person.sees("here-42");
-    person.script.kill().unwrap();
-    person.script.wait().unwrap();
-    super::engine::in_time("all containers are gone", || engine.all() == 0);
-    assert_eq!(engine.volumes(), 0);
+    let shell = engine.command(&user, &project, &["shell", "build", "--executor", "docker"]);
+    // As `nohup` starts it, and not.
+    for shell in [&shell, &within("sh", ["-c", "trap '' HUP; exec \"$@\"", "sh"], &shell)] {
+        let mut person = Person::of(shell);
+        person.types("trap '' HUP; echo here-$((6*7)); sleep 1000\n");
+        person.sees("here-42");
+        person.script.kill().unwrap();
+        person.script.wait().unwrap();
+        super::engine::in_time("all containers are gone", || engine.all() == 0);
+        assert_eq!(engine.volumes(), 0);
+    }
 }

@@ -2,7 +2,10 @@
 
 pub(crate) mod person;
 
-use cullet_tests::{Checkout, User};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cullet_tests::{Checkout, User, within};
 
 use self::person::Person;
 
@@ -69,6 +72,30 @@ fn after_a_failure_a_person_finds_what_the_step_left() {
         let (code, screen) = person.ends();
         assert_eq!(code, Some(1), "{screen}");
         assert!(screen.contains("half") && screen.contains("exit code 3"), "{screen}");
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_leaves_nothing_behind() {
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
+    let nap = format!("33{:06}", std::process::id());
+    let is_there = || {
+        let found = Command::new("pgrep").args(["-fx", &format!("sleep {nap}")]).output().unwrap();
+        !found.stdout.is_empty()
+    };
+    let shell = user.command(checkout.path(), ["shell", "build"]);
+    // As `nohup` starts it, and not.
+    for shell in [&shell, &within("sh", ["-c", "trap '' HUP; exec \"$@\"", "sh"], &shell)] {
+        let mut person = Person::of(shell);
+        person.types(&format!("trap '' HUP; echo here-$((6*7)); sleep {nap}\n"));
+        person.sees("here-42");
+        person.script.kill().unwrap();
+        person.script.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while is_there() {
+            assert!(Instant::now() < deadline, "the step goes on without anybody");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use futures_util::TryStreamExt as _;
 use tar::{Archive, EntryType, Header};
 
 use super::container::Container;
-use super::spec::{SECRETS_DIR, Spec};
+use super::spec::Spec;
 use super::{Engine, EngineError};
 use crate::sandbox::runner::setup;
 use crate::{EngineUpper, ExecuteError, Launch, RootUpper};
@@ -117,7 +117,7 @@ async fn changes(container: &Container) -> Result<BTreeMap<Vec<u8>, bool>, Engin
 fn mounted(launch: &Launch) -> Vec<String> {
     let ours = RootUpper::MOUNTED.iter().chain(&OF_THE_ENGINE).map(|&path| path.to_owned());
     // Where there are some, the engine makes the place.
-    let secrets = (!launch.secrets.is_empty()).then(|| SECRETS_DIR.trim_start_matches('/').to_owned());
+    let secrets = (!launch.secrets.is_empty()).then(|| RootUpper::SECRETS.to_owned());
     let ours = ours.chain(secrets);
     ours.chain(launch.caches.iter().map(|volume| volume.path.trim_matches('/').to_owned())).collect()
 }

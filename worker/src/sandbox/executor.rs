@@ -156,6 +156,7 @@ impl StepExecutor for Sandbox {
         if !self.has_sub_ids() && images.any(|image| image.ranged.is_some()) {
             return Err(ExecuteError::Unavailable(NO_RANGE.to_owned()));
         }
+        let secrets = !launch.secrets.is_empty();
         let ranged = launch.image.as_ref().is_some_and(|image| image.ranged.is_some());
         let workspace = vec![upper(&launch.scratch), launch.inputs.clone()];
         let (bounds, scratch) = (Bounds::of(&launch), launch.scratch.clone());
@@ -174,7 +175,7 @@ impl StepExecutor for Sandbox {
             open_overlay_work(&root_scratch(&scratch));
         }
         let path = upper(&root_scratch(&scratch));
-        let root_upper = ran.ended.owners.map(|owners| RootUpper { path, owners, ranged });
+        let root_upper = ran.ended.owners.map(|owners| RootUpper { path, owners, ranged, secrets });
         Ok(Execution { root_upper, services: said, ..ran.execution(workspace) })
     }
 }

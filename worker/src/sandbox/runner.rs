@@ -181,8 +181,7 @@ impl Runner {
         let (handle, stop) = stop_signal().map_err(|source| setup("create a pipe", source))?;
         let (runner, is_held) = (Arc::clone(self), matches!(self.mode, Mode::Sandbox(_)));
         let follow = tokio::task::spawn_blocking(move || {
-            let (mut request, ground) = ready()?;
-            request.file_bytes = ground.limits.disk_bytes;
+            let (request, ground) = ready()?;
             let drafts = request.caches.iter().map(|cache| cache.draft.clone()).collect();
             let disk = DiskWatch::new(&request.scratch, drafts, ground.limits.disk_bytes, is_held);
             let mut step = runner.begin(request, &ground, bounds, stop)?;
@@ -230,6 +229,7 @@ impl Runner {
         let entrances =
             entrances.map_err(|source| setup("open a control group", source))?.unwrap_or_default();
         (request.groups, request.processes) = (entrances.len(), ground.limits.processes);
+        request.file_bytes = ground.limits.disk_bytes;
         let network = ground.network.as_ref().map(Network::namespace);
         request.company.joins = network.is_some();
         let (pump, stdout, stderr) =

@@ -90,6 +90,7 @@ impl StepExecutor for Closure {
                 path: launch.scratch.join("root"),
                 owners: OWNERS,
                 ranged: false,
+                secrets: !launch.secrets.is_empty(),
             }),
             engine_upper: None,
             // None of them lasts.

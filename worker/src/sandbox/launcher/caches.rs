@@ -53,7 +53,12 @@ pub(super) struct Mounting<'a> {
 
 /// The directory with places for the lowest layer of the step's image, if it needs one.
 pub(super) fn places(view: &View) -> Option<PathBuf> {
-    Some(view.private.join(PLACES)).filter(|dir| dir.is_dir())
+    Some(places_to_be(view)).filter(|dir| dir.is_dir())
+}
+
+/// The same, for whoever makes it where it is not there.
+pub(super) fn places_to_be(view: &View) -> PathBuf {
+    view.private.join(PLACES)
 }
 
 impl<'a> Mounting<'a> {
@@ -74,10 +79,10 @@ impl<'a> Mounting<'a> {
         }
         if request.image.is_some() {
             for volume in &mounting.left {
-                let place = view.private.join(PLACES).join(volume.path.trim_start_matches('/'));
+                let place = places_to_be(view).join(volume.path.trim_start_matches('/'));
                 DirBuilder::new().recursive(true).mode(0o755).create(place).during("prepare the caches")?;
             }
-            mounting.own_all(&view.private.join(PLACES))?;
+            mounting.own_all(&places_to_be(view))?;
         }
         Ok(mounting)
     }

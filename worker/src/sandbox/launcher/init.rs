@@ -5,24 +5,20 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, sethostname};
+use nix::unistd::sethostname;
 
 use super::super::fault::{During, Fault};
-use super::super::frame::{recv_packet, send_packet};
-use super::super::protocol::{Ending, Order, Report, StepReport, StepRequest};
+use super::super::frame::send_packet;
+use super::super::protocol::{Ending, Report, StepReport, StepRequest};
 use super::checks::Checks;
 use super::program::Program;
+use super::running::start;
 use super::visit::Visitor;
 use super::{
     Launcher, Prepared, caches, confine, filter, image, network, plain, privileges, secrets, step_root, sys,
-    taken,
 };
 use crate::Owners;
 
@@ -178,9 +174,11 @@ fn isolate(prepared: &Prepared, request: &StepRequest) -> Result<World, Fault> {
             privileges::NONE
         }
         Some(image) => {
-            let root = image::Root::assemble(prepared.standing, &prepared.view, image, &request.scratch)?;
-            root.show_secrets(&prepared.view, &request.secrets)?;
+            let scratch = &request.scratch;
+            let root =
+                image::Root::assemble(prepared.standing, &prepared.view, image, scratch, &request.secrets)?;
             volumes.in_image();
+            root.make_start(&prepared.view, &request.working_directory)?;
             (world.owners, world.home) = (Some(root.owners()), Some(root.home()));
             step_root::pivot(&prepared.view.image)?;
             step_root::silence_stdin()?;
@@ -201,124 +199,7 @@ fn most_processes(any: u64, this: u32) -> u64 {
     if this == 0 { any } else { any.min(this.into()) }
 }
 
-/// The step's program, running.
-struct Running {
-    pid: Pid,
-    children: SignalFd,
-    started_at: SystemTime,
-    clock: Instant,
-    owners: Option<Owners>,
-    checks: Checks,
-}
-
-/// Starts it. This process forgets what it was started with.
-fn start(
-    program: Program,
-    checks: Checks,
-    channel: BorrowedFd<'_>,
-    owners: Option<Owners>,
-) -> Result<Running, Fault> {
-    sys::notice_children();
-    let mut chld = SigSet::empty();
-    chld.add(Signal::SIGCHLD);
-    chld.thread_block().during("block SIGCHLD")?;
-    let children = SignalFd::with_flags(&chld, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .during("watch for SIGCHLD")?;
-    if is_closed(channel) {
-        return Err(Fault::new("find anybody who wants the step", libc::EPIPE));
-    }
-    let (started_at, clock) = (SystemTime::now(), Instant::now());
-    // SAFETY: this process has one thread, so the child may run any code.
-    match unsafe { fork() }.during("fork")? {
-        ForkResult::Child => program.run(),
-        ForkResult::Parent { child } => {
-            Ok(Running { pid: child, children, started_at, clock, owners, checks })
-        }
-    }
-}
-
 pub(super) fn has_ended(process: BorrowedFd<'_>) -> bool {
     let mut watched = [PollFd::new(process, PollFlags::POLLIN)];
     poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
-}
-
-fn is_closed(channel: BorrowedFd<'_>) -> bool {
-    let mut watched = [PollFd::new(channel, PollFlags::empty())];
-    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
-}
-
-impl Running {
-    /// Until the program ends. Follows orders meanwhile, and ends the step when cullet is gone.
-    fn wait(&mut self, channel: BorrowedFd<'_>, launcher: &Launcher) -> StepReport {
-        loop {
-            if let Some(ending) = self.reap() {
-                return StepReport::Ended(Report {
-                    ending,
-                    started_at: self.started_at,
-                    duration: self.clock.elapsed(),
-                    taken: taken::taken(),
-                    owners: self.owners,
-                });
-            }
-            let mut watched = vec![
-                PollFd::new(self.children.as_fd(), PollFlags::POLLIN),
-                PollFd::new(channel, PollFlags::POLLIN),
-            ];
-            watched.extend(self.checks.awaited().map(|answer| PollFd::new(answer, PollFlags::POLLIN)));
-            match poll(&mut watched, PollTimeout::NONE) {
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                // The step took this process's descriptors away (prlimit), and with them all means to wait:
-                // asking again would never end.
-                Err(_) => end_step(launcher),
-            }
-            let happened =
-                |at: usize| watched.get(at)?.revents().filter(|events| !events.is_empty()).map(drop);
-            let (ordered, given_up) = (happened(1).is_some(), happened(2).is_some());
-            if given_up {
-                self.checks.end();
-            }
-            if ordered {
-                match recv_packet::<Order>(channel) {
-                    Ok(Some((Order::Check, fds))) => self.checks.begin(fds),
-                    order => obey(order, launcher),
-                }
-            }
-            let _ = self.children.read_signal();
-        }
-    }
-
-    /// Buries every dead child; the program's end is the answer.
-    fn reap(&mut self) -> Option<Ending> {
-        loop {
-            match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) if pid == self.pid => return Some(Ending::Code(code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.pid => {
-                    return Some(Ending::Signal(signal as i32));
-                }
-                Ok(WaitStatus::StillAlive) | Err(_) => return None,
-                Ok(other) => self.checks.buried(other),
-            }
-        }
-    }
-}
-
-fn obey(order: io::Result<Option<(Order, Vec<OwnedFd>)>>, launcher: &Launcher) {
-    match (order, launcher) {
-        // From process 1, -1 is every process of the step and no other.
-        (Ok(Some((Order::Terminate, _))), Launcher::Sandbox(_)) => {
-            let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
-        }
-        (Ok(Some((Order::Terminate, _))), Launcher::Plain) => plain::ask_all(),
-        _ => end_step(launcher),
-    }
-}
-
-/// Ends this process and every other one of the step.
-fn end_step(launcher: &Launcher) -> ! {
-    match launcher {
-        // The kernel ends what is left of a pid namespace.
-        Launcher::Sandbox(_) => {}
-        Launcher::Plain => plain::end_all(),
-    }
-    sys::exit_now(1)
 }

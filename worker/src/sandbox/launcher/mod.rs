@@ -20,6 +20,7 @@ mod plain;
 mod privileges;
 mod proc;
 mod program;
+mod running;
 mod secrets;
 mod step_root;
 mod sys;

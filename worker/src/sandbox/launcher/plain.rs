@@ -21,21 +21,18 @@ pub(super) fn adopt_orphans() -> Result<(), Fault> {
     super::step_root::silence_stdin()
 }
 
-/// Asks every descendant to end: process groups first, then children that have left them.
-pub(super) fn ask_all() {
+/// Sends it to every descendant that can be found: process groups first, then children that have left them.
+pub(super) fn tell_all(signal: Signal) {
     for child in children() {
-        let _ = kill(Pid::from_raw(-child.as_raw()), Signal::SIGTERM);
-        let _ = kill(child, Signal::SIGTERM);
+        let _ = kill(Pid::from_raw(-child.as_raw()), signal);
+        let _ = kill(child, signal);
     }
 }
 
 /// Kills every descendant and waits for it. Killing a process makes its children ours.
 pub(super) fn end_all() {
     for _ in 0..MAX_ROUNDS {
-        for child in children() {
-            let _ = kill(Pid::from_raw(-child.as_raw()), Signal::SIGKILL);
-            let _ = kill(child, Signal::SIGKILL);
-        }
+        tell_all(Signal::SIGKILL);
         match waitpid(None::<Pid>, Some(WaitPidFlag::empty())) {
             Err(Errno::ECHILD) => return,
             // One is buried; bury the others that are dead already before killing again.

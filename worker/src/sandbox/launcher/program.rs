@@ -43,9 +43,7 @@ pub(super) struct Program {
 impl Program {
     /// Prepares the request; the program is looked for in `PATH` of the step's environment.
     pub(super) fn new(request: &StepRequest, world: &World) -> Result<Self, Fault> {
-        let mut program = Self::of(request, &request.arguments, &request.env, world)?;
-        program.file_bytes = request.file_bytes;
-        Ok(program)
+        Self::of(request, &request.arguments, &request.env, world)
     }
 
     /// The same with other arguments and another environment.
@@ -71,7 +69,7 @@ impl Program {
             env: pairs.chain(home).map(|pair| c_string(&pair)).chain(secrets).collect::<Result<_, _>>()?,
             directory: CString::new(directory.into_os_string().into_vec())
                 .map_err(|_| Fault::new("pass a directory with a NUL byte", libc::EINVAL))?,
-            file_bytes: 0,
+            file_bytes: request.file_bytes,
             name,
             made,
             terminal: None,
@@ -82,6 +80,11 @@ impl Program {
     pub(super) fn at(mut self, terminal: OwnedFd) -> Self {
         self.terminal = Some(terminal);
         self
+    }
+
+    /// The terminal that it has.
+    pub(super) fn terminal(&self) -> Option<&OwnedFd> {
+        self.terminal.as_ref()
     }
 
     /// Becomes the program. Whatever is wrong is said on standard error, as a shell would.
@@ -95,7 +98,7 @@ impl Program {
         let _ = sys::close_from(3);
         // Not for the first process, which writes no files.
         let _ = super::privileges::limit_files(self.file_bytes);
-        // As container engines do.
+        // In what is private and the user's; elsewhere it was made before.
         let _ = self.made.as_ref().map(fs::create_dir_all);
         if let Err(errno) = chdir(self.directory.as_c_str()) {
             complain(&self.directory.to_string_lossy(), errno);

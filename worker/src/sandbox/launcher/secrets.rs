@@ -14,10 +14,10 @@ use super::super::fault::{During, Fault};
 use super::mounts;
 use super::sys::attr;
 use super::view::View;
-use crate::SecretFile;
+use crate::{RootUpper, SecretFile};
 
 /// Where a step finds them, in its root.
-pub(super) const PLACE: &str = "run/secrets";
+pub(super) const PLACE: &str = RootUpper::SECRETS;
 
 /// Shows them in the view of the machine, whose `/run` is empty.
 pub(super) fn show(view: &View, files: &[SecretFile], owner: Option<u32>) -> Result<(), Fault> {

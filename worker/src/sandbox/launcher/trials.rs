@@ -78,7 +78,7 @@ fn images(grounds: &Grounds) -> Result<(), Fault> {
     let standing = footing::enter(grounds.view.sub_ids.as_ref())?;
     let view = view::build(&grounds.view, standing)?;
     let root = ImageRoot { layers: vec![grounds.inputs.clone()], ..ImageRoot::default() };
-    image::Root::mount(standing, &view, &root, &grounds.scratch)?;
+    image::Root::mount(standing, &view, &root, &grounds.scratch, None)?;
     std::fs::write(view.image.join("written"), "").during("write to an image")
 }
 

@@ -20,6 +20,7 @@ pub(super) use self::places::{open, skeletons};
 pub(crate) use self::user::{Account, Wanted};
 use super::super::config::{IMAGE_BLOCK, INSIDE_UID};
 use super::super::fault::{During, Fault};
+use super::caches;
 use super::footing::{self, Standing};
 use super::privileges;
 use super::proc::Proc;
@@ -40,33 +41,42 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Mounts the image at `view.image`, with everything of the step's own that `view` has.
+    /// Mounts the image at `view.image`, with everything of the step's own that `view` has, and secrets where the step finds
+    /// them.
     pub(super) fn assemble(
         standing: Standing,
         view: &View,
         image: &ImageRoot,
         scratch: &Path,
+        files: &[SecretFile],
     ) -> Result<Self, Fault> {
-        let root = Self::mount(standing, view, image, scratch)?;
+        let own = if files.is_empty() { None } else { Some(secrets::PLACE) };
+        let root = Self::mount(standing, view, image, scratch, own)?;
         places::fill(view, &open_dir(&view.image)?, &root.owners)?;
+        if let Some(place) = own {
+            let shown = secrets::fill(view, files, root.owners.own)?;
+            places::show(&shown, &open_dir(&view.image)?, &root.owners, place)?;
+        }
         Ok(root)
     }
 
-    /// Puts secrets where the step finds them.
-    pub(super) fn show_secrets(&self, view: &View, files: &[SecretFile]) -> Result<(), Fault> {
-        if files.is_empty() {
-            return Ok(());
+    /// Makes the directory in which a service of the image starts, where that is not there: as root of the image, which its
+    /// user need not be.
+    pub(super) fn make_start(&self, view: &View, directory: &str) -> Result<(), Fault> {
+        // Steps start in their workspace, and make nothing there either.
+        if Path::new(directory).is_absolute() {
+            places::make_way(&open_dir(&view.image)?, &self.owners, directory);
         }
-        let shown = secrets::fill(view, files, self.owners.own)?;
-        places::show(&shown, &open_dir(&view.image)?, &self.owners, secrets::PLACE)
+        Ok(())
     }
 
-    /// Mounts the image alone.
+    /// Mounts the image alone, above a place that most images do not have.
     pub(super) fn mount(
         standing: Standing,
         view: &View,
         image: &ImageRoot,
         scratch: &Path,
+        place: Option<&str>,
     ) -> Result<Self, Fault> {
         if let Standing::Namespace { became: Some(_), .. } = standing {
             let action =
@@ -85,6 +95,9 @@ impl Root {
         let owners = Owners { uid, gid, own, block };
         let namespace = block.map(|_| Namespace::new(&owners)).transpose()?;
         let mapped = namespace.as_ref().filter(|_| standing == Standing::Root);
+        if let Some(place) = place {
+            places::add(&caches::places_to_be(view), place, &owners)?;
+        }
         layers::mount(view, &image.layers, scratch, &owners, mapped)?;
         let account = match found {
             Some(account) => account,

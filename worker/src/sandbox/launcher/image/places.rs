@@ -2,9 +2,10 @@
 //! above all: the step's copy of it then gets a directory or a file instead. Nothing of the step runs yet, so that what
 //! was found stays as it was.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, openat2};
@@ -72,6 +73,31 @@ pub(super) fn fill(view: &View, root: &File, owners: &Owners) -> Result<(), Faul
         mounts::bind(&view.root.join(name), &named(&places.file(name)?))?;
     }
     Ok(())
+}
+
+/// Adds a place to those that lie below an image, where it has none: in what the step wrote it would be something of the step's.
+pub(super) fn add(places: &Path, place: &str, owners: &Owners) -> Result<(), Fault> {
+    let (uid, gid) = owners.root();
+    let mut path = places.to_owned();
+    for name in std::iter::once(Path::new("")).chain(Path::new(place).iter().map(Path::new)) {
+        path.push(name);
+        match DirBuilder::new().mode(0o755).create(&path) {
+            Ok(()) if uid.is_some() => chown(&path, uid, gid).during("give a place its owner")?,
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).during(format!("make a place for /{place}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes a directory of the image, whose links are followed, with all that is missing on the way. What cannot be made is
+/// missing to whoever wants to start there, who says so; below `/tmp` and the like they make it themselves.
+pub(super) fn make_way(root: &File, owners: &Owners, path: &str) {
+    let (uid, gid) = owners.root();
+    // Nothing depends on it before that.
+    let _ = Places { root, uid, gid }.way(path);
 }
 
 /// Shows a directory at a place of the image.
@@ -147,6 +173,21 @@ impl Places<'_> {
         self.entry(&parent, name, kind)
     }
 
+    fn way(&self, path: &str) -> Result<(), Errno> {
+        let mut here: Option<OwnedFd> = None;
+        let mut so_far = String::new();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            so_far.push_str(if so_far.is_empty() { "" } else { "/" });
+            so_far.push_str(name);
+            here = Some(match (open(self.root, &so_far, ON_THE_WAY, WITHIN), &here) {
+                (Err(Errno::NOENT), Some(here)) => self.make(here, name, FileType::Directory)?,
+                (Err(Errno::NOENT), None) => self.make(self.root, name, FileType::Directory)?,
+                (found, _) => found?,
+            });
+        }
+        Ok(())
+    }
+
     /// What is at a name in a directory, if it is of this kind; otherwise something that is, in its place.
     fn entry(&self, dir: impl AsFd, name: &str, kind: FileType) -> Result<OwnedFd, Errno> {
         let dir = dir.as_fd();
@@ -158,6 +199,11 @@ impl Places<'_> {
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
+        self.make(dir, name, kind)
+    }
+
+    fn make(&self, dir: impl AsFd, name: &str, kind: FileType) -> Result<OwnedFd, Errno> {
+        let dir = dir.as_fd();
         if kind == FileType::Directory {
             rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))?;
         } else {
