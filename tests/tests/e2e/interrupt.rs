@@ -21,6 +21,27 @@ fn a_terminal_that_goes_away_cancels() {
     assert_eq!(outcome.events.iter().filter(|event| said(event)).count(), 1);
 }
 
+#[test]
+fn who_stops_a_comparison_hears_nothing_of_what_had_no_turn() {
+    let marker = format!("36{:06}", std::process::id());
+    let text = format!(
+        "cullet: 1\nname: slow\nsteps:\n  slow: {{ run: 'sleep {marker}' }}\n  after: {{ needs: [slow], run: 'true' }}\n"
+    );
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
+    let verify = user.command(checkout.path(), ["verify", "--format", "json"]);
+    let mut command = within("env", ["--default-signal=HUP,INT"], &verify);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| sleeping(&marker));
+    Command::new("kill").args(["-INT", &*child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["same"], false, "{said}");
+    let stopped = "it was not executed twice: the run was stopped before that";
+    let step = |name: &str| serde_json::json!({ "step": name, "same": false, "ended": stopped });
+    assert_eq!(said["steps"], serde_json::json!([step("after"), step("slow")]), "{said}");
+}
+
 fn cancelled_by(signals: &[&str], marker: &str) -> Outcome {
     let text = format!(
         "cullet: 1\nname: slow\nsteps:\n  quick: {{ run: 'true' }}\n  \

@@ -78,7 +78,7 @@ fn after_a_failure_a_person_finds_what_the_step_left() {
 #[test]
 fn a_terminal_that_goes_away_leaves_nothing_behind() {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
-    let nap = format!("33{:06}", std::process::id());
+    let nap = format!("35{:06}", std::process::id());
     let is_there = || {
         let found = Command::new("pgrep").args(["-fx", &format!("sleep {nap}")]).output().unwrap();
         !found.stdout.is_empty()
@@ -89,13 +89,17 @@ fn a_terminal_that_goes_away_leaves_nothing_behind() {
         let mut person = Person::of(shell);
         person.types(&format!("trap '' HUP; echo here-$((6*7)); sleep {nap}\n"));
         person.sees("here-42");
+        let comes_to_be = |wanted: bool, otherwise: &str| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while is_there() != wanted {
+                assert!(Instant::now() < deadline, "{otherwise}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        comes_to_be(true, "what was typed is not run");
         person.script.kill().unwrap();
         person.script.wait().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while is_there() {
-            assert!(Instant::now() < deadline, "the step goes on without anybody");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        comes_to_be(false, "the step goes on without anybody");
     }
 }
 

@@ -49,11 +49,13 @@ pub(crate) struct DiskWatch {
 
 impl DiskWatch {
     /// `limit` is in bytes; 0 is none. What is in `scratch` by now is not the step's. `is_held` says whether the kernel holds
-    /// the step to a quota, as it does everybody but root; the drafts of its caches lie elsewhere, and are looked at.
+    /// the step to a quota, as it does everybody but root; the drafts of its caches lie elsewhere, and are looked at. So is what
+    /// services have: they run already, and could not rename the links that they have into what belongs to a project.
     pub(crate) fn new(scratch: &Path, drafts: Vec<PathBuf>, limit: u64, is_held: bool) -> Option<Self> {
         (limit > 0).then(|| {
             let before = taken(scratch, &drafts, u64::MAX);
-            let quota = (is_held && drafts.is_empty()).then(|| Quota::set(scratch, limit)).flatten();
+            let is_held = is_held && drafts.is_empty() && !scratch.join(SERVICES).exists();
+            let quota = is_held.then(|| Quota::set(scratch, limit)).flatten();
             let limit = limit.saturating_add(before);
             Self { quota, scratch: scratch.to_owned(), drafts, limit, before, due: Instant::now() + INTERVAL }
         })

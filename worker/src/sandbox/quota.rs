@@ -10,7 +10,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
-use rustix::io::Errno;
 
 /// Numbers that are drawn from: far above those that people write into `/etc/projects`.
 const FIRST_PROJECT: u32 = 0x7F00_0000;
@@ -74,32 +73,29 @@ pub(super) struct Quota {
     project: u32,
     /// Bytes.
     limit: u64,
-    /// Bytes that were there before and are none of the limit's.
-    before: u64,
 }
 
 impl Quota {
-    /// Bounds what is written below `dir` from now on. None where the machine cannot do that, or will not let this process.
+    /// Bounds what is written below `dir`, in which there are nothing but directories by now. None where the machine cannot
+    /// do that, or will not let this process.
     pub(super) fn set(dir: &Path, limit: u64) -> Option<Self> {
         let root = OwnedFd::from(File::open(dir).ok()?);
         if !rustix::process::geteuid().is_root() {
             return None;
         }
         let project = free_project(root.as_fd())?;
-        let mut quota = Self { dir: dir.to_owned(), root, project, limit, before: 0 };
-        // What is set halfway goes with the value.
-        quota.mark(project, INHERITED).ok()?;
-        // Services have written since they were started, and go on.
-        quota.before = get_quota(quota.root.as_fd(), project).ok()?.bytes;
-        let rounded = limit.saturating_add(quota.before).div_ceil(LIMIT_UNIT);
+        let quota = Self { dir: dir.to_owned(), root, project, limit };
+        let rounded = limit.div_ceil(LIMIT_UNIT);
         let block = Block { hard_limit: rounded, valid: SPACE_LIMITS, ..Block::default() };
         set_quota(quota.root.as_fd(), project, block).ok()?;
+        // What is set halfway goes with the value.
+        quota.mark(project, INHERITED).ok()?;
         Some(quota)
     }
 
     /// The bytes that the step has, where it has nearly all that it may have.
     pub(super) fn used_up(&self) -> Option<u64> {
-        let bytes = get_quota(self.root.as_fd(), self.project).ok()?.bytes.saturating_sub(self.before);
+        let bytes = get_quota(self.root.as_fd(), self.project).ok()?.bytes;
         (bytes.saturating_add(NOTHING_LEFT.min(self.limit / 2)) > self.limit).then_some(bytes)
     }
 
@@ -114,12 +110,7 @@ impl Quota {
                 if name == c"." || name == c".." {
                     continue;
                 }
-                let stat = match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    // By a service, which runs already.
-                    Err(Errno::NOENT) => continue,
-                    stat => stat?,
-                };
-                let kind = FileType::from_raw_mode(stat.st_mode);
+                let kind = FileType::from_raw_mode(statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
                 // Links and devices are removed with the step.
                 let (flags, inherited) = match kind {
                     FileType::Directory => (OFlags::DIRECTORY, inherited),
@@ -127,10 +118,7 @@ impl Quota {
                     _ => continue,
                 };
                 let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let found = match openat(&dir, name, flags, Mode::empty()) {
-                    Err(Errno::NOENT) => continue,
-                    found => found?,
-                };
+                let found = openat(&dir, name, flags, Mode::empty())?;
                 set_project(found.as_fd(), project, inherited)?;
                 if kind == FileType::Directory {
                     pending.push(found);

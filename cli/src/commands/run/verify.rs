@@ -52,7 +52,10 @@ pub(crate) fn verify(
     if ended == ExitStatus::Usage {
         return Ok(ended);
     }
-    let verdicts = verifying.verdicts.take();
+    let verdicts = verifying.verdicts.take(match ended {
+        ExitStatus::Interrupted => "the run was stopped before that",
+        _ => "it, or a step that it needs, did not succeed",
+    });
     let text = match args.format {
         Format::Human => verify::human(&verdicts, config.terminal.stdout_style(config.color)),
         Format::Json => format!("{}\n", verify::json(&verdicts)),
