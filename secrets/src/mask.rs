@@ -114,7 +114,7 @@ impl Finder {
     /// Where the longest end of `bytes` begins that may be the beginning of a value, with at least `shortest` bytes of it.
     pub(crate) fn unsure_from(&self, before: Unwrapping, bytes: &[u8], shortest: usize) -> usize {
         let first = bytes.len().saturating_sub(PIECE - 1);
-        let starts = |from: usize, end: usize| from..(end + 1).saturating_sub(shortest.max(1));
+        let starts = |from: usize, end: usize| from..(end + 1).saturating_sub(shortest);
         let plain = starts(first, bytes.len()).find(|start| self.plain.may_begin(&bytes[*start..]));
         let (text, places) = unwrapped(before, bytes, first);
         let wrapped = starts(0, text.len()).find(|start| self.wrapped.may_begin(&text[*start..]));

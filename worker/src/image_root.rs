@@ -49,8 +49,12 @@ impl RootUpper {
 
     /// What of this is nothing of the step's.
     pub fn without(&self) -> Vec<&'static str> {
-        let secrets = self.secrets.then_some(Self::SECRETS);
-        Self::MOUNTED.into_iter().chain(secrets).collect()
+        Self::mounted(self.secrets).collect()
+    }
+
+    /// All that is mounted in steps that have secrets, or have none.
+    pub(crate) fn mounted(secrets: bool) -> impl Iterator<Item = &'static str> {
+        Self::MOUNTED.into_iter().chain(secrets.then_some(Self::SECRETS))
     }
 }
 

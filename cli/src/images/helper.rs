@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use cullet_image::layer::{Capture, GivenOwners, LayerError, Limits, UnpackOptions, Unpacked, capture_layer};
+use cullet_image::layer::{GivenOwners, LayerError, UnpackOptions, Unpacked, capture_layer};
 use cullet_image::{Digest, OwnerHelper, UnpackTask};
 use cullet_worker::attempt::give_to_this_user;
 use cullet_worker::sandbox::{IMAGE_BLOCK, INSIDE_UID, SubIds, enter_sub_ids};
@@ -17,7 +17,7 @@ use cullet_worker::{CaptureFault, Owners, Reclaim, RootUpper};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use super::layers::{BUFFER, MTIME_S};
+use super::layers::{BUFFER, rules};
 
 /// The hidden first argument of such a process.
 pub(crate) const ARGUMENT: &str = "__owners";
@@ -207,12 +207,8 @@ impl Task {
 
 fn capture(from: &Path, to: &Path, owners: Owners, without: &[String]) -> Result<(), LayerError> {
     let without: Vec<&str> = without.iter().map(String::as_str).collect();
-    let rules = Capture {
-        owners: &|uid, gid| owners.inside(uid, gid),
-        without: &without,
-        mtime_s: MTIME_S,
-        limits: Limits::default(),
-    };
+    let owners = |uid: u32, gid: u32| owners.inside(uid, gid);
+    let rules = rules(&owners, &without);
     let failed =
         |error: io::Error| LayerError::Io { action: "make", path: to.to_owned(), source: Arc::new(error) };
     let file = File::options().write(true).create_new(true).open(to).map_err(failed)?;

@@ -18,7 +18,7 @@ use super::helper::SubIdHelper;
 
 /// 2010-01-01T00:00:00Z, what the inputs of steps have as well: nothing of a root is older or younger than they are for
 /// tools that compare times, and archives that know no time before 1980 can hold it.
-pub(super) const MTIME_S: u32 = 1_262_304_000;
+const MTIME_S: u32 = 1_262_304_000;
 
 impl Fetcher {
     /// A layer that a step left, unpacked if it is not there. Its archive comes from `files`.
@@ -82,7 +82,8 @@ pub(super) fn capture_engine(upper: &EngineUpper, to: &Path) -> Result<(), Captu
     written(to, |file| capture_engine_layer(&root, file, &rules(&same, &without)))
 }
 
-fn rules<'a>(owners: OwnersOf<'a>, without: &'a [&'a str]) -> Capture<'a> {
+/// What a layer keeps of a root.
+pub(super) fn rules<'a>(owners: OwnersOf<'a>, without: &'a [&'a str]) -> Capture<'a> {
     Capture { owners, without, mtime_s: MTIME_S, limits: Limits::default() }
 }
 

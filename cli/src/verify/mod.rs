@@ -204,7 +204,7 @@ async fn file(
             (format!("executable only after the {which} execution"), How::default())
         }
         (Some(Leaf::Symlink(old)), Some(Leaf::Symlink(new))) => {
-            let how = of_links(old.into_string(), new.into_string(), (window, masks));
+            let how = of_links(old.as_bytes(), new.as_bytes(), (window, masks));
             ("where the link leads".to_owned(), how)
         }
         (Some(_), None) => ("there only after the first execution".to_owned(), How::default()),
@@ -226,11 +226,15 @@ async fn contents(
         }
         blobs.get(&digest).await.ok()?.into_bytes().ok()
     };
-    let sizes = || vec![format!("{} bytes, then {}; not looked into", old.size(), new.size())];
     match (read(old).await, read(new).await) {
         (Some(old), Some(new)) => of_bytes(&old, &new, (window, masks)),
-        _ => How { causes: [Cause::Unknown].into(), excerpt: sizes() },
+        _ => of_sizes(old.size(), new.size()),
     }
+}
+
+fn of_sizes(old: u64, new: u64) -> How {
+    let excerpt = vec![format!("{old} bytes, then {new}; not looked into")];
+    How { causes: [Cause::Unknown].into(), excerpt }
 }
 
 fn of_bytes(old: &[u8], new: &[u8], (window, masks): (Window, &Masks)) -> How {
@@ -242,9 +246,9 @@ fn of_bytes(old: &[u8], new: &[u8], (window, masks): (Window, &Masks)) -> How {
     how::compare(&old, &new, window)
 }
 
-fn of_links(mut old: String, mut new: String, (window, masks): (Window, &Masks)) -> How {
-    masks.text(&mut old);
-    masks.text(&mut new);
+/// Targets are masked as they are: a value need not be UTF-8.
+fn of_links(old: &[u8], new: &[u8], (window, masks): (Window, &Masks)) -> How {
+    let [old, new] = [old, new].map(|target| String::from_utf8_lossy(&masks.bytes(target)).into_owned());
     let causes = [token::cause(&old, &new, window)].into();
     let excerpt =
         vec![format!("- {}", crate::ui::clean::line(&old)), format!("+ {}", crate::ui::clean::line(&new))];

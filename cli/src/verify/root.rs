@@ -1,5 +1,6 @@
 //! What differs in the root directories that two executions leave.
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 
 use cullet_cache::BlobStore;
@@ -9,7 +10,7 @@ use cullet_worker::Masks;
 
 use super::how::How;
 use super::token::{Cause, Window};
-use super::{FileDifference, MOST_BYTES, of_bytes, of_links};
+use super::{FileDifference, MOST_BYTES, of_bytes, of_links, of_sizes};
 
 /// How people call what is in the cache as an archive.
 const NAME: &str = "the root directory";
@@ -28,9 +29,10 @@ pub(super) async fn compare(
         let how = How { causes: [Cause::Unknown].into(), excerpt: Vec::new() };
         (vec![FileDifference { path: NAME.to_owned(), what, how }], false)
     };
+    let unread = |error: &dyn Display| whole(format!("it cannot be looked into: {error}"));
     let archives = match (blobs.get(&old).await, blobs.get(&new).await) {
         (Ok(old), Ok(new)) => (old.into_reader(), new.into_reader()),
-        (Err(error), _) | (_, Err(error)) => return whole(format!("it cannot be looked into: {error}")),
+        (Err(error), _) | (_, Err(error)) => return unread(&error),
     };
     let masks = masks.clone();
     let compared = tokio::task::spawn_blocking(move || {
@@ -48,8 +50,8 @@ pub(super) async fn compare(
     match compared.await {
         Ok(Ok((files, _))) if files.is_empty() => whole("the archives themselves".to_owned()),
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => whole(format!("it cannot be looked into: {error}")),
-        Err(error) => whole(format!("it cannot be looked into: {error}")),
+        Ok(Err(error)) => unread(&error),
+        Err(error) => unread(&error),
     }
 }
 
@@ -106,15 +108,12 @@ fn both(
         }
         Contents::Differ(old, new) => {
             what.push("content".to_owned());
-            let excerpt = vec![format!("{old} bytes, then {new}; not looked into")];
-            how = How { causes: [Cause::Unknown].into(), excerpt };
+            how = of_sizes(old, new);
         }
     }
     if first.link != second.link {
         what.push("where the link leads".to_owned());
-        let [old, new] =
-            [first, second].map(|facts| String::from_utf8_lossy(&masks.bytes(&facts.link)).into_owned());
-        how = of_links(old, new, (window, masks));
+        how = of_links(&first.link, &second.link, (window, masks));
     }
     if first.mode != second.mode {
         what.push(format!("mode {:o}, then {:o}", first.mode, second.mode));

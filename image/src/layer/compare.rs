@@ -88,11 +88,10 @@ pub fn compare_layers<R: Read>(
             (None, Some(_)) => Ordering::Greater,
             (Some(one), Some(other)) => place(&one.path).cmp(place(&other.path)),
         };
-        let (first, second) =
-            (one.at.take_if(|_| order != Ordering::Greater), other.at.take_if(|_| order != Ordering::Less));
+        let (of_first, of_second) = (order != Ordering::Greater, order != Ordering::Less);
+        let (first, second) = (one.at.take_if(|_| of_first), other.at.take_if(|_| of_second));
         let path = first.as_ref().or(second.as_ref()).map(|entry| hidden(&entry.path)).unwrap_or_default();
         let sizes = first.as_ref().zip(second.as_ref()).map(|(first, second)| (first.size, second.size));
-        let (was_first, was_second) = (first.is_some(), second.is_some());
         let (first, second) = (first.map(EntryFacts::of), second.map(EntryFacts::of));
         let is_file = |facts: &Option<EntryFacts>| facts.as_ref().is_some_and(EntryFacts::is_file);
         let contents = match sizes {
@@ -106,10 +105,10 @@ pub fn compare_layers<R: Read>(
         {
             return Ok(());
         }
-        if was_first {
+        if of_first {
             one.at = one.reader.next()?;
         }
-        if was_second {
+        if of_second {
             other.at = other.reader.next()?;
         }
     }

@@ -1,9 +1,9 @@
 //! Somebody looks into a step in a container.
 
-use cullet_tests::{Checkout, User, within};
+use cullet_tests::{Checkout, User};
 
 use super::engine::{Engine, checkout};
-use super::person::Person;
+use super::person::{Person, deaf};
 
 const PIPELINE: &str = r#"
 cullet: 1
@@ -88,8 +88,7 @@ fn who_leaves_the_terminal_leaves_nothing_behind() {
     let Some(engine) = Engine::own() else { return };
     let (user, project) = (User::new(), project());
     let shell = engine.command(&user, &project, &["shell", "build", "--executor", "docker"]);
-    // As `nohup` starts it, and not.
-    for shell in [&shell, &within("sh", ["-c", "trap '' HUP; exec \"$@\"", "sh"], &shell)] {
+    for shell in [&shell, &deaf(&shell)] {
         let mut person = Person::of(shell);
         person.types("trap '' HUP; echo here-$((6*7)); sleep 1000\n");
         person.sees("here-42");

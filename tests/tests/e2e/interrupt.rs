@@ -1,6 +1,6 @@
 //! Somebody presses Ctrl-C.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,7 @@ fn who_stops_a_comparison_hears_nothing_of_what_had_no_turn() {
         "cullet: 1\nname: slow\nsteps:\n  slow: {{ run: 'sleep {marker}' }}\n  after: {{ needs: [slow], run: 'true' }}\n"
     );
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
-    let verify = user.command(checkout.path(), ["verify", "--format", "json"]);
-    let mut command = within("env", ["--default-signal=HUP,INT"], &verify);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = start(&user.command(checkout.path(), ["verify", "--format", "json"]));
     wait_until(|| sleeping(&marker));
     Command::new("kill").args(["-INT", &*child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
@@ -48,10 +46,7 @@ fn cancelled_by(signals: &[&str], marker: &str) -> Outcome {
          slow: {{ needs: [quick], run: 'sleep {marker}' }}\n  after: {{ needs: [slow], run: 'true' }}\n"
     );
     let (user, checkout) = (User::new(), Checkout::of_pipeline(&text));
-    // Whoever runs the tests may have these signals ignored (`nohup`, a shell's background), and Cullet respects that.
-    let minding = ["--default-signal=HUP,INT"];
-    let mut command = within("env", minding, &user.command(checkout.path(), ["run", "--progress", "json"]));
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = start(&user.command(checkout.path(), ["run", "--progress", "json"]));
     wait_until(|| sleeping(marker));
     for signal in signals {
         // The second finds the process gone where the first was quick.
@@ -67,14 +62,23 @@ fn cancelled_by(signals: &[&str], marker: &str) -> Outcome {
     outcome
 }
 
-fn sleeping(marker: &str) -> bool {
+/// Starts it where signals end it: whoever runs the tests may have these ignored (`nohup`, a shell's background), and Cullet
+/// respects that.
+fn start(command: &Command) -> Child {
+    let mut command = within("env", ["--default-signal=HUP,INT"], command);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Whether somebody sleeps for so long.
+pub(crate) fn sleeping(marker: &str) -> bool {
     let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let command = format!("sleep {marker}");
     String::from_utf8_lossy(&processes.stdout).lines().any(|line| line == command)
 }
 
 /// Far more than a process takes to start, even on a machine that is too busy.
-fn wait_until(condition: impl Fn() -> bool) {
+#[track_caller]
+pub(crate) fn wait_until(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain");

@@ -2,12 +2,10 @@
 
 pub(crate) mod person;
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+use cullet_tests::{Checkout, User};
 
-use cullet_tests::{Checkout, User, within};
-
-use self::person::Person;
+use self::person::{Person, deaf};
+use super::interrupt::{sleeping, wait_until};
 
 const PIPELINE: &str = "\
 cullet: 1
@@ -79,27 +77,15 @@ fn after_a_failure_a_person_finds_what_the_step_left() {
 fn a_terminal_that_goes_away_leaves_nothing_behind() {
     let (user, checkout) = (User::new(), Checkout::of_pipeline(PIPELINE));
     let nap = format!("35{:06}", std::process::id());
-    let is_there = || {
-        let found = Command::new("pgrep").args(["-fx", &format!("sleep {nap}")]).output().unwrap();
-        !found.stdout.is_empty()
-    };
     let shell = user.command(checkout.path(), ["shell", "build"]);
-    // As `nohup` starts it, and not.
-    for shell in [&shell, &within("sh", ["-c", "trap '' HUP; exec \"$@\"", "sh"], &shell)] {
+    for shell in [&shell, &deaf(&shell)] {
         let mut person = Person::of(shell);
         person.types(&format!("trap '' HUP; echo here-$((6*7)); sleep {nap}\n"));
         person.sees("here-42");
-        let comes_to_be = |wanted: bool, otherwise: &str| {
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while is_there() != wanted {
-                assert!(Instant::now() < deadline, "{otherwise}");
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        };
-        comes_to_be(true, "what was typed is not run");
+        wait_until(|| sleeping(&nap));
         person.script.kill().unwrap();
         person.script.wait().unwrap();
-        comes_to_be(false, "the step goes on without anybody");
+        wait_until(|| !sleeping(&nap));
     }
 }
 

@@ -231,10 +231,7 @@ impl StepExecutor for DockerExecutor {
             is_visited: launch.visit.is_some(),
             needed: services::needed(&launch),
         };
-        let holder = match needs.any() {
-            true => Some(Holder::start(&self.engine, needs).await?),
-            false => None,
-        };
+        let holder = Holder::start(&self.engine, needs).await?;
         let step = Step {
             launch: &launch,
             image: &image,

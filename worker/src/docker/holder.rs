@@ -36,7 +36,7 @@ pub(super) struct Needs<'a> {
 
 impl Needs<'_> {
     /// Whether it needs anything.
-    pub(super) fn any(&self) -> bool {
+    fn any(&self) -> bool {
         !self.names.is_empty() || !self.secrets.is_empty() || self.is_visited
     }
 
@@ -47,8 +47,11 @@ impl Needs<'_> {
 }
 
 impl Holder {
-    /// With the secrets in it.
-    pub(super) async fn start(engine: &Engine, needs: Needs<'_>) -> Result<Self, ExecuteError> {
+    /// With the secrets in it; none where nothing is needed.
+    pub(super) async fn start(engine: &Engine, needs: Needs<'_>) -> Result<Option<Self>, ExecuteError> {
+        if !needs.any() {
+            return Ok(None);
+        }
         let image = engine.helper().await?;
         let held = Held { names: needs.names, secrets: !needs.secrets.is_empty(), program: needs.program() };
         let spec = Spec::to_hold(&image, held, (&engine.shared.process, needs.needed));
@@ -56,7 +59,7 @@ impl Holder {
         container.start().await?;
         let holder = Self { container };
         holder.fill(needs).await?;
-        Ok(holder)
+        Ok(Some(holder))
     }
 
     async fn fill(&self, needs: Needs<'_>) -> Result<(), ExecuteError> {

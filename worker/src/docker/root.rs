@@ -115,10 +115,8 @@ async fn changes(container: &Container) -> Result<BTreeMap<Vec<u8>, bool>, Engin
 
 /// Whatever is in the root of the container and none of the step's.
 fn mounted(launch: &Launch) -> Vec<String> {
-    let ours = RootUpper::MOUNTED.iter().chain(&OF_THE_ENGINE).map(|&path| path.to_owned());
-    // Where there are some, the engine makes the place.
-    let secrets = (!launch.secrets.is_empty()).then(|| RootUpper::SECRETS.to_owned());
-    let ours = ours.chain(secrets);
+    // Where there are secrets, the engine makes the place.
+    let ours = RootUpper::mounted(!launch.secrets.is_empty()).chain(OF_THE_ENGINE).map(str::to_owned);
     ours.chain(launch.caches.iter().map(|volume| volume.path.trim_matches('/').to_owned())).collect()
 }
 

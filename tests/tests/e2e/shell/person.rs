@@ -56,3 +56,8 @@ impl Person {
         (status.code(), self.seen.lock().unwrap().clone())
     }
 }
+
+/// The same command, deaf to the end of its terminal, as `nohup` starts it.
+pub(crate) fn deaf(command: &Command) -> Command {
+    within("sh", ["-c", "trap '' HUP; exec \"$@\"", "sh"], command)
+}

@@ -202,10 +202,7 @@ async fn make(ground: &Ground, launch: &ServiceLaunch) -> Result<Made, ExecuteEr
     let owner = (account.uid, account.gid);
     let (secrets, needed) = (&*launch.secrets, ground.needed);
     let needs = Needs { names: &[], secrets, owner, is_visited: false, needed };
-    let holder = match needs.any() {
-        true => Some(Holder::start(engine, needs).await?),
-        false => None,
-    };
+    let holder = Holder::start(engine, needs).await?;
     let about = (&engine.shared.process, engine.facts().divisible_processors());
     let shared = Shared {
         network: Some(&ground.holder),

@@ -102,7 +102,7 @@ impl Running {
             if hung_up {
                 // The kernel has sent SIGHUP, which need not have ended what they left.
                 self.terminal = None;
-                end_others(launcher);
+                tell_others(launcher, Signal::SIGKILL);
             }
             if ordered {
                 match recv_packet::<Order>(channel) {
@@ -130,22 +130,18 @@ impl Running {
 }
 
 fn obey(order: io::Result<Option<(Order, Vec<OwnedFd>)>>, launcher: &Launcher) {
-    match (order, launcher) {
-        // From process 1, -1 is every process of the step and no other.
-        (Ok(Some((Order::Terminate, _))), Launcher::Sandbox(_)) => {
-            let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
-        }
-        (Ok(Some((Order::Terminate, _))), Launcher::Plain) => plain::tell_all(Signal::SIGTERM),
+    match order {
+        Ok(Some((Order::Terminate, _))) => tell_others(launcher, Signal::SIGTERM),
         _ => end_step(launcher),
     }
 }
 
-/// Ends every other process of the step.
-fn end_others(launcher: &Launcher) {
+/// Sends it to every other process of the step.
+fn tell_others(launcher: &Launcher, signal: Signal) {
     match launcher {
         // From process 1, -1 is every process of the step and no other.
-        Launcher::Sandbox(_) => drop(kill(Pid::from_raw(-1), Signal::SIGKILL)),
-        Launcher::Plain => plain::tell_all(Signal::SIGKILL),
+        Launcher::Sandbox(_) => drop(kill(Pid::from_raw(-1), signal)),
+        Launcher::Plain => plain::tell_all(signal),
     }
 }
 

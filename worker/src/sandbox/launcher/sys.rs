@@ -141,30 +141,25 @@ const SMALL_STACK: usize = 64 << 10;
 /// # Safety
 /// `work` may do nothing but make system calls, and those not through the C library where they may fail: there is one `errno`
 /// for both processes. It may not panic nor allocate.
-pub(crate) unsafe fn clone_sharing_memory<T: Sync>(
+pub(crate) unsafe fn clone_sharing_memory<F: Fn() + Sync + 'static>(
     namespaces: libc::c_int,
-    work: fn(&'static T),
-    given: &'static T,
+    work: F,
 ) -> io::Result<OwnedFd> {
-    struct Task<T: 'static> {
-        work: fn(&'static T),
-        given: &'static T,
-    }
-    extern "C" fn run<T: 'static>(task: *mut libc::c_void) -> libc::c_int {
-        // SAFETY: it points to the task below, which stays for ever and which nobody changes.
-        let task: &'static Task<T> = unsafe { &*task.cast::<Task<T>>() };
-        (task.work)(task.given);
+    extern "C" fn run<F: Fn() + 'static>(work: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: it points to the work below, which stays for ever and which nobody changes.
+        let work: &'static F = unsafe { &*work.cast::<F>() };
+        work();
         0
     }
-    let task: &'static Task<T> = Box::leak(Box::new(Task { work, given }));
+    let work: &'static F = Box::leak(Box::new(work));
     let stack =
         Box::leak(Box::<[u128]>::new_uninit_slice(SMALL_STACK / size_of::<u128>())).as_mut_ptr_range();
     let mut pidfd: RawFd = -1;
     let flags = namespaces | libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let task = std::ptr::from_ref(task).cast_mut().cast();
+    let work = std::ptr::from_ref(work).cast_mut().cast();
     // SAFETY: the stack grows down from its end, which is aligned for it and belongs to the new process alone. The caller vouches
     // for what that one does. The kernel writes the descriptor to `pidfd`, which outlives the call.
-    check(unsafe { libc::clone(run::<T>, stack.end.cast(), flags, task, &raw mut pidfd) }.into())?;
+    check(unsafe { libc::clone(run::<F>, stack.end.cast(), flags, work, &raw mut pidfd) }.into())?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(pidfd) })
 }

@@ -51,9 +51,8 @@ impl Namespace {
             maps: [(c"uid_map", same_map(owners.uid)), (c"gid_map", same_map(owners.gid))],
         };
         // SAFETY: `help` keeps to what is asked of it.
-        let pidfd =
-            unsafe { sys::clone_sharing_memory(libc::CLONE_NEWUSER, help, Box::leak(Box::new(work))) }
-                .during("create the namespace of the image's users")?;
+        let pidfd = unsafe { sys::clone_sharing_memory(libc::CLONE_NEWUSER, move || help(&work)) }
+            .during("create the namespace of the image's users")?;
         drop(theirs);
         let process = process(&pidfd)?;
         fs::write(process.join("uid_map"), owners.map(owners.uid)).during("map the image's users")?;
@@ -105,7 +104,7 @@ struct Work {
 
 /// All that the process in the outer namespace does: nobody in the inner one may map more ids there than their own. It has the
 /// memory of the step's first process, which goes on meanwhile, so it makes system calls alone, without the C library.
-fn help(work: &'static Work) {
+fn help(work: &Work) {
     // SAFETY: they are open in this process as they were in the other one, which has no objects for them here.
     let (socket, first) = unsafe {
         rustix::io::close(work.ours);
