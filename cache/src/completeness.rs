@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cullet_digest::{Digest, TreeRef};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::children::ChildrenCache;
-use crate::{ActionCache, ActionResult, BlobStore, StoreError};
+use crate::{ActionCache, ActionResult, BlobStore, StoreError, Trees};
 
 /// Hands out a result only if the blobs it names are there: files, logs, and everything in output directories.
 /// Asking marks all of them as used, which is what keeps them while a live run needs them.
@@ -15,6 +16,7 @@ use crate::{ActionCache, ActionResult, BlobStore, StoreError};
 pub struct CompletenessChecking {
     inner: Arc<dyn ActionCache>,
     blobs: Arc<dyn BlobStore>,
+    trees: Option<Arc<dyn Trees>>,
     children: ChildrenCache,
     incomplete: Mutex<VecDeque<Incomplete>>,
 }
@@ -31,6 +33,9 @@ pub struct Incomplete {
 /// How many blobs are asked for at once: enough to make a question cheap, few enough to keep it small.
 const BATCH: usize = 1024;
 
+/// Trees that are asked for at once.
+const TREES: usize = 16;
+
 /// Directories in one result. Beyond a million the check would take longer than most steps.
 const MOST_DIRECTORIES: usize = 1 << 20;
 
@@ -40,7 +45,13 @@ const MOST_REMEMBERED: usize = 1024;
 impl CompletenessChecking {
     /// Checks the results of `inner` against `blobs`.
     pub fn new(inner: Arc<dyn ActionCache>, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { inner, blobs, children: ChildrenCache::default(), incomplete: Mutex::default() }
+        Self { inner, blobs, trees: None, children: ChildrenCache::default(), incomplete: Mutex::default() }
+    }
+
+    /// The same, where the blobs of directories may be kept together: then one question tells whether all are there.
+    #[must_use]
+    pub fn with_trees(self, trees: Arc<dyn Trees>) -> Self {
+        Self { trees: Some(trees), ..self }
     }
 
     /// Results found incomplete since this was last asked, at most the last thousand.
@@ -84,7 +95,19 @@ impl CompletenessChecking {
         if named.is_empty() {
             return Ok(Vec::new());
         }
-        let missing = self.blobs.find_missing(named).await?;
+        let (mut named, mut roots) = (named.to_vec(), roots);
+        if let Some(trees) = &self.trees {
+            let asked = roots.clone().into_iter();
+            let asked = asked.map(|root| async move { Ok((root, trees.holds_tree(&root).await?)) });
+            let asked = stream::iter(asked).buffer_unordered(TREES);
+            let held: Vec<(Digest, Option<bool>)> = asked.try_collect().await?;
+            // What is not kept together may be there blob by blob.
+            let whole: HashSet<Digest> =
+                held.into_iter().filter(|(_, held)| *held == Some(true)).map(|(root, _)| root).collect();
+            named.retain(|digest| !whole.contains(digest));
+            roots.retain(|root| !whole.contains(root));
+        }
+        let missing = self.blobs.find_missing(&named).await?;
         if !missing.is_empty() || roots.is_empty() { Ok(missing) } else { self.missing_below(roots).await }
     }
 

@@ -10,7 +10,7 @@ use futures_util::stream;
 
 use crate::blob::is_the_empty_blob;
 use crate::origin::{Origin, Pieces};
-use crate::{Blob, BlobStore, Discard, StoreError};
+use crate::{Blob, BlobStore, Discard, StoreError, Trees};
 
 /// Blobs in memory, at most so many bytes of them. Nothing is evicted: who fills it must be able to hear no.
 #[derive(Debug)]
@@ -99,6 +99,8 @@ impl BlobStore for MemoryStore {
         crate::blob_store::one_by_one(self, blobs).await
     }
 }
+
+impl Trees for MemoryStore {}
 
 #[async_trait]
 impl Origin for MemoryStore {

@@ -11,10 +11,7 @@ use crate::{ActionCache, ActionResult, Blob, BlobStore, StoreError};
 
 /// A store that lives as long as its directory.
 #[derive(Debug)]
-pub(crate) struct Kept<T>(
-    pub(crate) T,
-    #[expect(dead_code, reason = "dropped last")] pub(crate) Arc<TempDir>,
-);
+pub(crate) struct Kept<T>(pub(crate) T, pub(crate) Arc<TempDir>);
 
 #[async_trait]
 impl<S: BlobStore> BlobStore for Kept<S> {

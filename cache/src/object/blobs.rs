@@ -16,7 +16,7 @@ use crate::arriving::Arrived;
 use crate::blob::is_the_empty_blob;
 use crate::origin::{Origin, Pieces};
 use crate::single_flight::SingleFlight;
-use crate::{Blob, BlobStore, StoreError};
+use crate::{Blob, BlobStore, StoreError, Trees};
 
 /// Blobs as objects, one each; see the [module](super). Bytes from a bucket are checked on arrival where they are
 /// many; small ones and files are the business of the decorators. Clones share everything.
@@ -101,6 +101,9 @@ impl Origin for ObjectBlobs {
         get::pieces(&self.place, digest, offset).await
     }
 }
+
+/// Each blob is by itself.
+impl Trees for ObjectBlobs {}
 
 fn is_there(path: &Path, digest: &Digest) -> Result<bool, StoreError> {
     match std::fs::metadata(path) {

@@ -45,6 +45,11 @@ impl Counter {
         self.bytes.fetch_add(digest.size(), Ordering::Relaxed);
     }
 
+    pub(super) fn add(&self, moved: Moved) {
+        self.blobs.fetch_add(moved.blobs, Ordering::Relaxed);
+        self.bytes.fetch_add(moved.bytes, Ordering::Relaxed);
+    }
+
     fn get(&self) -> Moved {
         Moved { blobs: self.blobs.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }

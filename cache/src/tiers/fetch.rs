@@ -137,6 +137,21 @@ impl Tiers {
     }
 
     async fn fetch_directories(&self, root: &Digest, holders: &Holders) -> Result<(), StoreError> {
+        // Who was said to have the tree is near; otherwise it comes in one go, where it can.
+        if holders.is_empty() && self.fetch_together(root).await? {
+            return Ok(());
+        }
+        match self.fetch_one_by_one(root, holders).await {
+            // The shared store finds what is below a tree only if it was asked for the tree.
+            Err(StoreError::NotFound { digest }) => match self.fetch_together(root).await? {
+                true => Ok(()),
+                false => Err(StoreError::NotFound { digest }),
+            },
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_one_by_one(&self, root: &Digest, holders: &Holders) -> Result<(), StoreError> {
         let mut directories: HashSet<Digest> = HashSet::from([*root]);
         let mut files: HashSet<Digest> = HashSet::new();
         let mut level = vec![*root];

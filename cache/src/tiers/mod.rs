@@ -8,6 +8,7 @@
 mod counts;
 mod fetch;
 mod peers;
+mod together;
 mod upload;
 
 #[cfg(test)]
@@ -29,15 +30,16 @@ use crate::children::ChildrenCache;
 use crate::receive::Patience;
 use crate::single_flight::SingleFlight;
 use crate::spool::Spool;
-use crate::{Blob, BlobStore, Discard, DiskStore, Origin, StoreError, Verifying, blocking};
+use crate::{Blob, BlobStore, Discard, DiskStore, Origin, StoreError, Trees, Verifying, blocking};
 
 /// Machines that are asked first, the most promising at the front.
 type Holders = Arc<[Arc<dyn Origin>]>;
 
-/// What a shared store must be able to do: be written, send blobs, and drop a damaged one.
-pub trait SharedBlobs: BlobStore + Origin + Discard {}
+/// What a shared store must be able to do: be written, send blobs, keep trees together or say that it does not, and drop
+/// what is damaged.
+pub trait SharedBlobs: BlobStore + Origin + Trees + Discard {}
 
-impl<T: BlobStore + Origin + Discard> SharedBlobs for T {}
+impl<T: BlobStore + Origin + Trees + Discard> SharedBlobs for T {}
 
 /// Directories in one tree, as for checking whether a result is complete.
 const MOST_DIRECTORIES: usize = 1 << 20;
@@ -84,6 +86,8 @@ struct Inner {
     fetches: usize,
     permits: Semaphore,
     flights: SingleFlight<Result<(), StoreError>>,
+    /// Trees that come together, and whether they do.
+    trees: SingleFlight<Result<bool, StoreError>>,
     children: ChildrenCache,
     counters: counts::Counters,
     runtime: Handle,
@@ -113,6 +117,7 @@ impl Tiers {
             fetches: options.fetches,
             permits: Semaphore::new(options.fetches),
             flights: SingleFlight::default(),
+            trees: SingleFlight::default(),
             children: ChildrenCache::default(),
             counters: counts::Counters::default(),
             runtime,

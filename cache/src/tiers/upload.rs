@@ -23,8 +23,18 @@ impl Tiers {
     pub async fn upload(&self, result: &ActionResult) -> Result<Moved, StoreError> {
         let mut uploaded = Moved::default();
         let mut seen: HashSet<Digest> = HashSet::new();
+        let mut waiting: Vec<Digest> = Vec::new();
+        for root in result.directories() {
+            match self.inner.shared.put_tree(&root, &self.inner.local).await? {
+                Some(moved) => {
+                    self.inner.counters.uploaded.add(moved);
+                    uploaded += moved;
+                    seen.insert(root);
+                }
+                None => waiting.push(root),
+            }
+        }
         let mut batch: Vec<Digest> = result.digests().filter(|digest| seen.insert(*digest)).collect();
-        let mut waiting: Vec<Digest> = result.directories().collect();
         let mut directories: HashSet<Digest> = waiting.iter().copied().collect();
         while let Some(directory) = waiting.pop() {
             let children = self.inner.children.read(self, &directory).await?;

@@ -24,7 +24,7 @@ use crate::origin::{Origin, Pieces};
 use crate::receive::Patience;
 use crate::single_flight::SingleFlight;
 use crate::spool::Spool;
-use crate::{Blob, BlobStore, Discard, StoreError};
+use crate::{Blob, BlobStore, Discard, StoreError, Trees};
 
 /// The blobs of one or several servers. What arrives is checked. Clones share everything.
 #[derive(Debug, Clone)]
@@ -135,6 +135,9 @@ impl BlobStore for GrpcStore {
         crate::blob_store::one_by_one(self, blobs).await
     }
 }
+
+/// Each blob is by itself: that is how the protocol has them.
+impl Trees for GrpcStore {}
 
 #[async_trait]
 impl Origin for GrpcStore {

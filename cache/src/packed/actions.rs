@@ -1,0 +1,74 @@
+//! [`ActionCache`] over objects.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cullet_digest::Digest;
+
+use super::PackedBlobs;
+use super::recipe::{Piece, Recipe};
+use crate::disk::record;
+use crate::trees::Trees as _;
+use crate::{ActionCache, ActionResult, Area, Objects, RecordName, StoreError};
+
+/// Results as records beside [`PackedBlobs`]. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct PackedActions {
+    objects: Arc<dyn Objects>,
+    blobs: PackedBlobs,
+}
+
+impl PackedActions {
+    /// Results whose blobs are in `blobs`.
+    pub fn new(blobs: &PackedBlobs) -> Self {
+        Self { objects: Arc::clone(&blobs.inner.objects), blobs: blobs.clone() }
+    }
+
+    /// All data that a result stands on, as far as that can be told: for the garbage collector of a store that has one.
+    async fn needs(&self, result: &ActionResult) -> Result<Vec<Digest>, StoreError> {
+        let mut needs = Vec::new();
+        let mut blobs: Vec<Digest> = result.digests().collect();
+        for root in result.directories() {
+            if let Some(tree) = self.blobs.tree(&root).await? {
+                blobs.retain(|blob| *blob != root);
+                blobs.extend(tree.alone());
+                needs.extend(tree.needs());
+            }
+        }
+        for blob in blobs.iter().filter(|blob| blob.size() > super::WHOLE) {
+            let record = self.objects.record(&RecordName::new(Area::Blob, *blob)).await?;
+            if let Some(Recipe::Pieces(pieces)) = record.and_then(|record| Recipe::decode(blob, &record)) {
+                needs.extend(pieces.iter().map(Piece::data));
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        Ok(needs)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ActionCache for PackedActions {
+    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        let Some(bytes) = self.objects.record(&RecordName::new(Area::Result, *action)).await? else {
+            return Ok(None);
+        };
+        let result = record::decode(action, &bytes);
+        if result.is_none() {
+            // It stays until the step has run again: the next result takes its place.
+            tracing::warn!(action = %action.short(), place = self.objects.place(), "a damaged result is ignored");
+        }
+        Ok(result)
+    }
+
+    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        let needs = self.needs(result).await?;
+        let record = record::encode(action, result).into();
+        self.objects.put_record(&RecordName::new(Area::Result, *action), record, &needs).await
+    }
+
+    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
+        self.objects.remove_record(&RecordName::new(Area::Result, *action)).await
+    }
+}

@@ -1,0 +1,169 @@
+//! Storing one blob.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use cullet_digest::{Digest, DigestFunction, Hasher};
+use fastcdc::v2020::StreamCDC;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::recipe::{Piece, Recipe};
+use super::{PackedBlobs, WHOLE, frame};
+use crate::blob::is_the_empty_blob;
+use crate::offload::offload;
+use crate::{Area, Blob, RecordName, StoreError};
+
+/// Pieces of large blobs: 1 MiB in the mean, so that a gigabyte has about a thousand, and one byte that changes in it moves a
+/// thousandth.
+const LEAST_PIECE: usize = 256 << 10;
+const MEAN_PIECE: usize = 1 << 20;
+const MOST_PIECE: usize = 4 << 20;
+
+/// Pieces of one blob that are compressed and sent at the same time.
+const PIECES: usize = 6;
+
+/// Pieces that are cut and wait.
+const CUT: usize = 2;
+
+/// Bytes that are hashed where they are: more take longer than to hand them to another thread.
+const HASHED_HERE: usize = 64 << 10;
+
+impl PackedBlobs {
+    /// Stores a blob, unless it is there, and says how many bytes were sent. The bytes are compared with the digest in any
+    /// case.
+    pub(super) async fn store_blob(&self, digest: &Digest, blob: Blob) -> Result<u64, StoreError> {
+        if blob.len() <= WHOLE {
+            let bytes = read_whole(blob).await?;
+            check(digest, &bytes).await?;
+            let there = is_the_empty_blob(digest) || self.has_blob(digest).await?;
+            return if there { Ok(0) } else { self.send_whole(digest, bytes).await };
+        }
+        let there = self.has_blob(digest).await?;
+        self.send_pieces(digest, blob, there).await
+    }
+
+    /// Stores a blob of a few kilobytes that is most likely not there.
+    pub(super) async fn send_small(&self, digest: &Digest, bytes: Bytes) -> Result<(), StoreError> {
+        if bytes.len() as u64 > WHOLE {
+            return self.store_blob(digest, bytes.into()).await.map(drop);
+        }
+        check(digest, &bytes).await?;
+        if is_the_empty_blob(digest) { Ok(()) } else { self.send_whole(digest, bytes).await.map(drop) }
+    }
+
+    async fn send_whole(&self, digest: &Digest, bytes: Bytes) -> Result<u64, StoreError> {
+        let record = if bytes.len() <= HASHED_HERE {
+            Recipe::Whole(bytes).encode()
+        } else {
+            offload(move || Ok(Recipe::Whole(bytes).encode())).await?
+        };
+        self.put_recipe(digest, record, &[]).await
+    }
+
+    async fn put_recipe(
+        &self,
+        digest: &Digest,
+        record: Option<Vec<u8>>,
+        needs: &[Digest],
+    ) -> Result<u64, StoreError> {
+        let place = || self.objects().place();
+        let record = record.ok_or_else(|| StoreError::remote("store in", place(), "a blob has no record"))?;
+        let len = record.len() as u64;
+        self.objects().put_record(&RecordName::new(Area::Blob, *digest), record.into(), needs).await?;
+        Ok(len)
+    }
+
+    /// Cuts a blob, stores the pieces that are not there, and then what it is made of. `there` is a blob of which only the
+    /// bytes are compared.
+    async fn send_pieces(&self, digest: &Digest, blob: Blob, there: bool) -> Result<u64, StoreError> {
+        let (cut, pieces) = mpsc::channel(CUT);
+        let (expected, place) = (*digest, self.objects().place().to_owned());
+        let cutting = tokio::task::spawn_blocking(move || cut_up(&expected, blob, &cut, &place));
+        let pieces = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
+        let sent = pieces.map(|piece| self.send_piece(piece, there)).buffered(PIECES);
+        let sent: Vec<(Option<Piece>, u64)> = sent.try_collect().await?;
+        let cut = cutting
+            .await
+            .unwrap_or_else(|error| Err(StoreError::remote("cut a blob for", self.objects().place(), error)));
+        cut?;
+        if there {
+            return Ok(0);
+        }
+        let moved: u64 = sent.iter().map(|(_, moved)| moved).sum();
+        let pieces: Option<Vec<Piece>> = sent.into_iter().map(|(piece, _)| piece).collect();
+        let needs = pieces.iter().flatten().map(Piece::data).collect::<Vec<_>>();
+        let record = pieces.and_then(|pieces| Recipe::Pieces(pieces).encode());
+        Ok(moved + self.put_recipe(digest, record, &needs).await?)
+    }
+
+    async fn send_piece(&self, bytes: Bytes, there: bool) -> Result<(Option<Piece>, u64), StoreError> {
+        if there {
+            return Ok((None, 0));
+        }
+        let len = bytes.len();
+        let (data, moved) = self.send_data(bytes).await?;
+        Ok((Piece::new(&data, len), moved))
+    }
+
+    /// Stores these bytes as data, unless they are there, and says how many bytes were sent.
+    pub(super) async fn send_data(&self, bytes: Bytes) -> Result<(Digest, u64), StoreError> {
+        let stored = offload(move || {
+            let stored = Bytes::from(frame::close(&bytes));
+            Ok((DigestFunction::Sha256.digest(&stored), stored))
+        });
+        let (digest, stored) = stored.await?;
+        if self.objects().has_data(&digest).await? {
+            return Ok((digest, 0));
+        }
+        self.objects().put_data(&digest, stored).await?;
+        Ok((digest, digest.size()))
+    }
+}
+
+/// Sends the pieces of a blob, and compares all of them with its digest. Blocks.
+fn cut_up(
+    expected: &Digest,
+    blob: Blob,
+    pieces: &mpsc::Sender<Bytes>,
+    place: &str,
+) -> Result<(), StoreError> {
+    let mut hasher = Hasher::new(expected.function());
+    let reader: Box<dyn Read + Send> = blob.into_reader();
+    for piece in StreamCDC::new(reader, LEAST_PIECE, MEAN_PIECE, MOST_PIECE) {
+        let piece = piece.map_err(|error| StoreError::remote("read a blob for", place, error))?;
+        hasher.update(&piece.data);
+        if pieces.blocking_send(piece.data.into()).is_err() {
+            // Whoever wanted them has failed, and says why.
+            return Ok(());
+        }
+    }
+    compare(expected, hasher.finish())
+}
+
+pub(super) async fn read_whole(blob: Blob) -> Result<Bytes, StoreError> {
+    match blob {
+        Blob::Bytes(bytes) => Ok(bytes),
+        Blob::File { file, path, len } => {
+            offload(move || {
+                let blob = Blob::File { file, path: path.clone(), len };
+                blob.into_bytes().map_err(|error| StoreError::io("read", path, error))
+            })
+            .await
+        }
+    }
+}
+
+/// That these are the bytes of the digest.
+async fn check(digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
+    let function = digest.function();
+    if bytes.len() <= HASHED_HERE {
+        return compare(digest, function.digest(bytes));
+    }
+    let hashed = bytes.clone();
+    compare(digest, offload(move || Ok(function.digest(&hashed))).await?)
+}
+
+fn compare(expected: &Digest, actual: Digest) -> Result<(), StoreError> {
+    if actual == *expected { Ok(()) } else { Err(StoreError::Mismatch { expected: *expected, actual }) }
+}

@@ -1,0 +1,106 @@
+//! Blobs by themselves.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use super::*;
+use crate::{Area, Blob, Discard as _, Origin as _, RecordName, StoreError};
+
+/// 12 MiB, of which a piece in the middle differs from one `middle` to the other.
+fn large(middle: u64) -> Bytes {
+    [random(1, 6 << 20), random(middle, 100_000), random(3, 6 << 20)].concat().into()
+}
+
+async fn stored(storage: &Arc<Storage>, bytes: &Bytes) -> Digest {
+    let digest = FUNCTION.digest(bytes);
+    open(storage).put(&digest, bytes.clone().into()).await.unwrap();
+    digest
+}
+
+#[tokio::test]
+async fn of_a_large_blob_only_what_changed_is_sent() {
+    let storage = Storage::new();
+    stored(&storage, &large(7)).await;
+    let (_, all) = storage.take_counts();
+    stored(&storage, &large(8)).await;
+    let (_, changed) = storage.take_counts();
+    assert!(all > 12 << 20 && changed < all / 2, "{changed} of {all}");
+    stored(&storage, &large(8)).await;
+    assert_eq!(storage.take_counts(), (1, 0), "what is there is asked for and not sent");
+}
+
+#[tokio::test]
+async fn a_large_blob_comes_from_any_byte_on_and_from_a_file() {
+    let storage = Storage::new();
+    let bytes = large(7);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    let digest = FUNCTION.digest(&bytes);
+    let blob =
+        Blob::File { file: file.reopen().unwrap(), path: file.path().to_owned(), len: bytes.len() as u64 };
+    open(&storage).put(&digest, blob).await.unwrap();
+    let store = open(&storage);
+    for offset in [0, 1, 5 << 20, bytes.len() - 1, bytes.len(), bytes.len() + 1] {
+        let pieces = store.0.open(&digest, offset as u64).await.unwrap();
+        let got: Vec<Bytes> = pieces.try_collect().await.unwrap();
+        assert!(got.concat() == bytes[offset.min(bytes.len())..], "{offset}");
+    }
+    assert!(store.get(&digest).await.unwrap().into_bytes().unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn wrong_bytes_of_a_large_blob_are_refused_whether_it_is_there_or_not() {
+    let storage = Storage::new();
+    let digest = FUNCTION.digest(&large(7));
+    let wrong = || open(&storage).0;
+    assert!(matches!(wrong().put(&digest, large(8).into()).await, Err(StoreError::Mismatch { .. })));
+    assert_eq!(open(&storage).find_missing(&[digest]).await.unwrap(), [digest]);
+    stored(&storage, &large(7)).await;
+    assert!(matches!(wrong().put(&digest, large(8).into()).await, Err(StoreError::Mismatch { .. })));
+}
+
+#[tokio::test]
+async fn a_blob_whose_piece_is_gone_or_damaged_is_missing_and_can_be_stored_again() {
+    for damages in [false, true] {
+        let storage = Storage::new();
+        let bytes = large(7);
+        let digest = stored(&storage, &bytes).await;
+        let victim = storage.all_data()[0];
+        if damages {
+            storage.damage(&victim)
+        } else {
+            storage.lose(&victim)
+        }
+        let store = open(&storage);
+        assert!(matches!(store.get(&digest).await, Err(StoreError::NotFound { .. })));
+        assert_eq!(store.find_missing(&[digest]).await.unwrap(), [digest]);
+        stored(&storage, &bytes).await;
+        assert!(store.get(&digest).await.unwrap().into_bytes().unwrap() == bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_blob_that_is_damaged_is_dropped_and_one_that_is_not_stays() {
+    let storage = Storage::new();
+    let (good, bad) = (stored(&storage, &random(1, 1000)).await, stored(&storage, &random(2, 1000)).await);
+    let record = Bytes::from(super::super::frame::close(&random(3, 1000)));
+    storage.replace_record(&RecordName::new(Area::Blob, bad), record);
+    let store = open(&storage).0;
+    let both = store.clone();
+    tokio::task::spawn_blocking(move || [good, bad].map(|digest| both.discard(&digest).unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(store.find_missing(&[good, bad]).await.unwrap(), [bad]);
+}
+
+#[tokio::test]
+async fn who_may_not_write_reads_and_loses_nothing_but_what_is_gone() {
+    let storage = Storage::new();
+    let (whole, broken) = (stored(&storage, &random(1, 1000)).await, stored(&storage, &large(7)).await);
+    storage.lose(&storage.all_data()[0]);
+    let store = open(&storage.read_only());
+    assert!(store.get(&whole).await.is_ok());
+    assert!(matches!(store.get(&broken).await, Err(StoreError::NotFound { .. })));
+    let put = store.put(&FUNCTION.digest(b"x"), Bytes::from_static(b"x").into()).await;
+    assert!(matches!(put, Err(StoreError::Remote { .. })));
+}
