@@ -105,6 +105,7 @@ fn results(dir: &Path) -> Outcome {
             started_at_ms: 1_790_000_000_000,
             duration_ms: 17,
             usage: Default::default(),
+            signature: None,
         }
     };
     let new = |number: u32| DigestFunction::Blake3.digest(&number.to_be_bytes());

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use cullet_digest::{Digest, TreeRef};
 
+use crate::trust::Signature;
+
 /// The result of an action. Outputs stand in the order in which the step declares them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionResult {
@@ -25,6 +27,8 @@ pub struct ActionResult {
     pub duration_ms: u64,
     /// What it took of the machine.
     pub usage: Usage,
+    /// Who says that this is what came of the action; unchecked.
+    pub signature: Option<Signature>,
 }
 
 /// What the processes of an execution took; 0 where that is not known.

@@ -43,6 +43,7 @@ pub fn result(text: &str) -> ActionResult {
         started_at_ms: 1_790_000_000_000,
         duration_ms: 12,
         usage: crate::Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 },
+        signature: None,
     }
 }
 

@@ -51,6 +51,23 @@ struct UsageMessage {
     written_bytes: u64,
 }
 
+/// The type of the message in `auxiliary_metadata` that says who signed the result.
+const SIGNATURE_URL: &str = "type.googleapis.com/cullet.v1.Signature";
+
+/// `cullet.v1.Signature`: see [`crate::trust::Signature`].
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct SignatureMessage {
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    /// As scopes are written.
+    #[prost(string, tag = "2")]
+    scope: String,
+    /// 64 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    signature: Vec<u8>,
+}
+
 /// `cullet.v1.LogInterleaving`: see [`crate::ActionResult::interleaving`].
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 struct LogInterleaving {

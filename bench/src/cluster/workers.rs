@@ -71,6 +71,7 @@ fn done(start: v1::Start) -> v1::AttemptFinished {
         started_at_ms: 0,
         duration_ms: 0,
         usage: Default::default(),
+        signature: None,
     };
     v1::AttemptFinished {
         attempt: start.attempt,

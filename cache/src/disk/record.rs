@@ -78,6 +78,7 @@ mod tests {
             started_at_ms: 1,
             duration_ms: 2,
             usage: Default::default(),
+            signature: None,
         };
         (DigestFunction::Sha256.digest(b"action"), result)
     }

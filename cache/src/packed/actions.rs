@@ -9,19 +9,24 @@ use super::PackedBlobs;
 use super::recipe::{Piece, Recipe};
 use crate::disk::record;
 use crate::trees::Trees as _;
-use crate::{ActionCache, ActionResult, Area, Objects, RecordName, StoreError};
+use crate::{ActionCache, ActionResult, Area, Objects, RecordName, Scope, StoreError};
 
 /// Results as records beside [`PackedBlobs`]. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct PackedActions {
     objects: Arc<dyn Objects>,
     blobs: PackedBlobs,
+    scope: Option<[u8; 8]>,
 }
 
 impl PackedActions {
-    /// Results whose blobs are in `blobs`.
-    pub fn new(blobs: &PackedBlobs) -> Self {
-        Self { objects: Arc::clone(&blobs.inner.objects), blobs: blobs.clone() }
+    /// Results of a scope whose blobs are in `blobs`.
+    pub fn new(blobs: &PackedBlobs, scope: &Scope) -> Self {
+        Self { objects: Arc::clone(&blobs.inner.objects), blobs: blobs.clone(), scope: scope.id() }
+    }
+
+    fn name(&self, action: &Digest) -> RecordName {
+        RecordName { area: Area::Result, scope: self.scope, about: *action }
     }
 
     /// All data that a result stands on, as far as that can be told: for the garbage collector of a store that has one.
@@ -51,7 +56,7 @@ impl PackedActions {
 #[deny(clippy::missing_trait_methods)]
 impl ActionCache for PackedActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        let Some(bytes) = self.objects.record(&RecordName::new(Area::Result, *action)).await? else {
+        let Some(bytes) = self.objects.record(&self.name(action)).await? else {
             return Ok(None);
         };
         let result = record::decode(action, &bytes);
@@ -65,10 +70,10 @@ impl ActionCache for PackedActions {
     async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
         let needs = self.needs(result).await?;
         let record = record::encode(action, result).into();
-        self.objects.put_record(&RecordName::new(Area::Result, *action), record, &needs).await
+        self.objects.put_record(&self.name(action), record, &needs).await
     }
 
     async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
-        self.objects.remove_record(&RecordName::new(Area::Result, *action)).await
+        self.objects.remove_record(&self.name(action)).await
     }
 }

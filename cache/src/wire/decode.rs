@@ -6,7 +6,11 @@ use cullet_proto::reapi;
 use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::{ActionResultError, INTERLEAVING_URL, LogInterleaving, USAGE_URL, UsageMessage};
+use super::{
+    ActionResultError, INTERLEAVING_URL, LogInterleaving, SIGNATURE_URL, SignatureMessage, USAGE_URL,
+    UsageMessage,
+};
+use crate::trust::{PublicKey, Signature};
 use crate::{ActionResult, LogStream, Output, OutputKind, Usage};
 
 impl ActionResult {
@@ -33,6 +37,7 @@ impl ActionResult {
             stderr: stream(function, "stderr", message.stderr_raw, message.stderr_digest)?,
             interleaving: interleaving(&metadata.auxiliary_metadata)?,
             usage: usage(&metadata.auxiliary_metadata)?,
+            signature: signature(&metadata.auxiliary_metadata),
             worker: metadata.worker,
             started_at_ms,
             duration_ms: completed_at_ms.saturating_sub(started_at_ms),
@@ -106,6 +111,14 @@ fn usage(auxiliary: &[prost_types::Any]) -> Result<Usage, ActionResultError> {
     Ok(Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes })
 }
 
+/// What is no signature says nothing: the result is unsigned.
+fn signature(auxiliary: &[prost_types::Any]) -> Option<Signature> {
+    let any = auxiliary.iter().find(|any| any.type_url == SIGNATURE_URL)?;
+    let SignatureMessage { key, scope, signature } = SignatureMessage::decode(&*any.value).ok()?;
+    let key = PublicKey::new(key.try_into().ok()?);
+    Some(Signature { key, scope: scope.parse().ok()?, bytes: signature.try_into().ok()? })
+}
+
 /// Milliseconds since the epoch. What lies before it, or is absent, counts as the epoch: these times are shown,
 /// never compared.
 fn milliseconds(timestamp: Option<Timestamp>) -> u64 {
@@ -137,12 +150,18 @@ mod tests {
             started_at_ms: 1_790_000_000_123,
             duration_ms: 4_567,
             usage: Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 },
+            signature: None,
         }
     }
 
     #[test]
     fn a_result_survives_encoding_and_decoding() {
-        for result in [result(), ActionResult { interleaving: vec![], outputs: vec![], ..result() }] {
+        let key = crate::trust::SigningKey::from_seed(&[7; 32]).unwrap();
+        let action = DigestFunction::Blake3.digest(b"action");
+        let scope = crate::trust::Scope::Branch("x".to_owned());
+        let signed = result().signed(&key, &scope, &action);
+        assert_eq!(signed.signer(&scope, &action), Some(key.public()));
+        for result in [result(), signed, ActionResult { interleaving: vec![], outputs: vec![], ..result() }] {
             let decoded = ActionResult::decode(DigestFunction::Blake3, result.encode().into()).unwrap();
             assert_eq!(decoded, result);
         }

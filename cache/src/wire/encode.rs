@@ -6,7 +6,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::{Any, Timestamp};
 
-use super::{INTERLEAVING_URL, LogInterleaving, USAGE_URL, UsageMessage};
+use super::{INTERLEAVING_URL, LogInterleaving, SIGNATURE_URL, SignatureMessage, USAGE_URL, UsageMessage};
 use crate::{ActionResult, LogStream, OutputKind, Usage};
 
 impl ActionResult {
@@ -42,13 +42,18 @@ impl ActionResult {
         let usage = UsageMessage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes };
         let usage = (self.usage != Usage::default())
             .then(|| Any { type_url: USAGE_URL.to_owned(), value: usage.encode_to_vec() });
+        let signature = self.signature.as_ref().map(|signature| {
+            let (key, bytes) = (signature.key.bytes().to_vec(), signature.bytes.to_vec());
+            let message = SignatureMessage { key, scope: signature.scope.to_string(), signature: bytes };
+            Any { type_url: SIGNATURE_URL.to_owned(), value: message.encode_to_vec() }
+        });
         reapi::ExecutedActionMetadata {
             worker: self.worker.clone(),
             execution_start_timestamp: Some(timestamp(self.started_at_ms)),
             execution_completed_timestamp: Some(timestamp(
                 self.started_at_ms.saturating_add(self.duration_ms),
             )),
-            auxiliary_metadata: auxiliary.into_iter().chain(usage).collect(),
+            auxiliary_metadata: auxiliary.into_iter().chain(usage).chain(signature).collect(),
             ..Default::default()
         }
     }

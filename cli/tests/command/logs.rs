@@ -23,6 +23,7 @@ fn result(stdout: LogStream, stderr: &'static str, exit_code: i32) -> ActionResu
         started_at_ms: 1_600_000_000_000,
         duration_ms: 5,
         usage: Default::default(),
+        signature: None,
     }
 }
 

@@ -177,6 +177,7 @@ impl Memory {
             started_at_ms: 0,
             duration_ms: 5,
             usage: Default::default(),
+            signature: None,
         };
         if !start.action.do_not_cache {
             self.results.lock().unwrap().insert(start.digest, result);

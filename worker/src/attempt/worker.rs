@@ -322,6 +322,7 @@ fn without_secrets(fault: &SecretFault, worker: &str) -> AttemptReport {
         started_at_ms: 0,
         duration_ms: 0,
         usage: Usage::default(),
+        signature: None,
     };
     AttemptReport::Failed { result, reason: Some(sentence(fault)), warnings: Vec::new() }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use super::*;
-use crate::{Area, Blob, Discard as _, Origin as _, RecordName, StoreError};
+use crate::{ActionCache as _, Area, Blob, Discard as _, Origin as _, RecordName, Scope, StoreError};
 
 /// 12 MiB, of which a piece in the middle differs from one `middle` to the other.
 fn large(middle: u64) -> Bytes {
@@ -103,4 +103,21 @@ async fn who_may_not_write_reads_and_loses_nothing_but_what_is_gone() {
     assert!(matches!(store.get(&broken).await, Err(StoreError::NotFound { .. })));
     let put = store.put(&FUNCTION.digest(b"x"), Bytes::from_static(b"x").into()).await;
     assert!(matches!(put, Err(StoreError::Remote { .. })));
+}
+
+#[tokio::test]
+async fn results_of_one_scope_are_not_those_of_another() {
+    let storage = Storage::new();
+    let Kept(blobs, _dir) = open(&storage);
+    let action = FUNCTION.digest(b"action");
+    let scopes = [Scope::Protected, Scope::Branch("main".to_owned()), Scope::User("main".to_owned())];
+    for (number, scope) in scopes.iter().enumerate() {
+        assert_eq!(PackedActions::new(&blobs, scope).get(&action).await.unwrap(), None, "{scope}");
+        let result = conformance::result(&number.to_string());
+        PackedActions::new(&blobs, scope).put(&action, &result).await.unwrap();
+    }
+    for (number, scope) in scopes.iter().enumerate() {
+        let found = PackedActions::new(&blobs, scope).get(&action).await.unwrap();
+        assert_eq!(found, Some(conformance::result(&number.to_string())), "{scope}");
+    }
 }

@@ -63,7 +63,7 @@ async fn conforms() {
     conformance::blob_store(|| open(&Storage::new())).await;
     let actions = || {
         let Kept(blobs, dir) = open(&Storage::new());
-        Kept(PackedActions::new(&blobs), dir)
+        Kept(PackedActions::new(&blobs, &crate::Scope::Protected), dir)
     };
     conformance::action_cache(actions).await;
 }

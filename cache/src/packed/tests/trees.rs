@@ -102,12 +102,12 @@ async fn whether_a_result_is_complete_takes_a_question_for_each_tree() {
     let writer = open(&storage).0;
     writer.put_tree(&root, &*from).await.unwrap();
     let action = FUNCTION.digest(b"action");
-    let actions = PackedActions::new(&writer);
+    let actions = PackedActions::new(&writer, &crate::Scope::Protected);
     actions.put(&action, &result(root)).await.unwrap();
     let needs = storage.needs(&RecordName::new(Area::Result, action));
     assert_eq!(needs.len(), storage.all_data().len(), "the record keeps all data of its trees");
     let reader = open(&storage).0;
-    let all = Arc::new(PackedActions::new(&reader));
+    let all = Arc::new(PackedActions::new(&reader, &crate::Scope::Protected));
     let checked = || CompletenessChecking::new(all.clone(), Arc::new(reader.clone()));
     let checked = checked().with_trees(Arc::new(reader.clone()));
     storage.take_counts();

@@ -122,6 +122,7 @@ fn result(exit_code: i32, duration_ms: u64, worker: &str) -> ActionResult {
         started_at_ms: 1,
         duration_ms,
         usage: Default::default(),
+        signature: None,
     }
 }
 

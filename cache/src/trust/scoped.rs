@@ -1,0 +1,82 @@
+//! The results of a scope, and behind them those that everybody reads.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cullet_digest::Digest;
+
+use crate::{ActionCache, ActionResult, StoreError};
+
+/// Reads results of the own scope, then of those behind it; writes to the own scope only.
+#[derive(Debug)]
+pub struct ScopedActions {
+    own: Arc<dyn ActionCache>,
+    behind: Vec<Arc<dyn ActionCache>>,
+}
+
+impl ScopedActions {
+    /// `behind` is read in this order where `own` has nothing, and never written.
+    pub fn new(own: Arc<dyn ActionCache>, behind: Vec<Arc<dyn ActionCache>>) -> Self {
+        Self { own, behind }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ActionCache for ScopedActions {
+    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        let own = self.own.get(action).await;
+        if let Ok(Some(_)) = own {
+            return own;
+        }
+        for behind in &self.behind {
+            if let Some(result) = behind.get(action).await? {
+                return Ok(Some(result));
+            }
+        }
+        own
+    }
+
+    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        self.own.put(action, result).await
+    }
+
+    /// In the own scope. What is behind it is not this one's to remove.
+    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
+        self.own.remove(action).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cullet_digest::DigestFunction;
+
+    use super::*;
+    use crate::{MemoryActionCache, conformance};
+
+    fn memory() -> Arc<MemoryActionCache> {
+        Arc::new(MemoryActionCache::new(100))
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        conformance::action_cache(|| ScopedActions::new(memory(), vec![memory()])).await;
+    }
+
+    #[tokio::test]
+    async fn the_own_scope_is_read_first_and_written_alone() {
+        let (own, protected) = (memory(), memory());
+        let scoped = ScopedActions::new(own.clone(), vec![protected.clone()]);
+        let [both, theirs, new] =
+            ["both", "theirs", "new"].map(|text| DigestFunction::Blake3.digest(text.as_bytes()));
+        own.put(&both, &conformance::result("own")).await.unwrap();
+        protected.put(&both, &conformance::result("protected")).await.unwrap();
+        protected.put(&theirs, &conformance::result("protected")).await.unwrap();
+        scoped.put(&new, &conformance::result("new")).await.unwrap();
+        assert_eq!(scoped.get(&both).await.unwrap(), Some(conformance::result("own")));
+        assert_eq!(scoped.get(&theirs).await.unwrap(), Some(conformance::result("protected")));
+        assert_eq!(protected.get(&new).await.unwrap(), None);
+        scoped.remove(&theirs).await.unwrap();
+        assert!(protected.get(&theirs).await.unwrap().is_some());
+    }
+}
