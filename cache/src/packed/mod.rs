@@ -36,6 +36,7 @@ use bytes::Bytes;
 use cullet_digest::Digest;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 pub use self::actions::PackedActions;
 pub use self::kept_tree::KeptTree;
@@ -63,6 +64,12 @@ const PACKS: u64 = 32 << 20;
 /// Blobs of which is remembered in which tree they are: about 20 MiB.
 const KNOWN: usize = 200_000;
 
+/// Packs in the making at the same time, whoever makes them: of each there are its bytes, and those that are sent.
+const PACKS_AT_ONCE: usize = 4;
+
+/// Large blobs that are cut at the same time. Of each there are up to eight pieces in memory.
+const CUT_AT_ONCE: usize = 2;
+
 /// How long a piece of a large blob may take, with everything that the storage does again meanwhile.
 const PIECE: Duration = Duration::from_secs(120);
 
@@ -83,6 +90,8 @@ struct Inner {
     reading_trees: SingleFlight<Result<Option<Arc<KeptTree>>, StoreError>>,
     reading_packs: SingleFlight<Result<Bytes, StoreError>>,
     patience: Patience,
+    packing: Semaphore,
+    cutting: Semaphore,
 }
 
 impl fmt::Debug for PackedBlobs {
@@ -106,6 +115,8 @@ impl PackedBlobs {
             reading_trees: SingleFlight::default(),
             reading_packs: SingleFlight::default(),
             patience: Patience { deadline: PIECE, retries: 0, spool },
+            packing: Semaphore::new(PACKS_AT_ONCE),
+            cutting: Semaphore::new(CUT_AT_ONCE),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

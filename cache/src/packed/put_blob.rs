@@ -77,6 +77,8 @@ impl PackedBlobs {
     /// Cuts a blob, stores the pieces that are not there, and then what it is made of. `there` is a blob of which only the
     /// bytes are compared.
     async fn send_pieces(&self, digest: &Digest, blob: Blob, there: bool) -> Result<u64, StoreError> {
+        // Never closed, so the permit always comes.
+        let _permit = self.inner.cutting.acquire().await;
         let (cut, pieces) = mpsc::channel(CUT);
         let (expected, place) = (*digest, self.objects().place().to_owned());
         let cutting = tokio::task::spawn_blocking(move || cut_up(&expected, blob, &cut, &place));

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::kept_tree::{KeptTree, PackPlace};
 use super::put_blob::read_whole;
-use super::{INLINE, PackedBlobs, SMALL, cut};
+use super::{CUT_AT_ONCE, INLINE, PACKS_AT_ONCE, PackedBlobs, SMALL, cut};
 use crate::blob::is_the_empty_blob;
 use crate::objects::MOST_RECORD;
 use crate::{Area, BlobStore, Moved, RecordName, StoreError};
@@ -18,14 +18,8 @@ use crate::{Area, BlobStore, Moved, RecordName, StoreError};
 /// Directories in one tree: what is checked for results everywhere.
 const MOST_DIRECTORIES: usize = 1 << 20;
 
-/// Packs in the making: of each there are the bytes, and those that are sent.
-const PACKS: usize = 4;
-
 /// Blobs that are read at the same time for one pack.
 const READS: usize = 16;
-
-/// Large blobs on their way.
-const ALONE: usize = 2;
 
 /// The largest directory that is read, in bytes.
 const LARGEST_DIRECTORY: u64 = 64 << 20;
@@ -53,7 +47,7 @@ impl PackedBlobs {
         let Below { directories, small, alone } = walk(root, from).await?;
         let mut moved = Moved::default();
         let sent = alone.clone().into_iter().map(|blob| async move { self.send_alone(&blob, from).await });
-        let sent = stream::iter(sent).buffer_unordered(ALONE).try_collect::<Vec<u64>>().await?;
+        let sent = stream::iter(sent).buffer_unordered(CUT_AT_ONCE).try_collect::<Vec<u64>>().await?;
         for bytes in sent {
             moved += Moved { blobs: u64::from(bytes > 0), bytes };
         }
@@ -66,7 +60,7 @@ impl PackedBlobs {
             }
         } else {
             let sent = cut::packs(&small).into_iter().map(|range| self.send_pack(&small, range, from));
-            let mut sent = stream::iter(sent).buffered(PACKS);
+            let mut sent = stream::iter(sent).buffered(PACKS_AT_ONCE);
             while let Some((pack, bytes)) = sent.try_next().await? {
                 let blobs = if bytes > 0 { pack.blobs.len() as u64 } else { 0 };
                 moved += Moved { blobs, bytes };
@@ -98,6 +92,8 @@ impl PackedBlobs {
         range: Range<usize>,
         from: &dyn BlobStore,
     ) -> Result<(PackPlace, u64), StoreError> {
+        // Never closed, so the permit always comes.
+        let _permit = self.inner.packing.acquire().await;
         let blobs = blobs[range].to_vec();
         let bytes = together(&blobs, from).await?;
         let (data, sent) = self.send_data(bytes).await?;

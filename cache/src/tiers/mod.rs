@@ -85,6 +85,7 @@ struct Inner {
     from_shared: Patience,
     fetches: usize,
     permits: Semaphore,
+    packs: Semaphore,
     flights: SingleFlight<Result<(), StoreError>>,
     /// Trees that come together, and whether they do.
     trees: SingleFlight<Result<bool, StoreError>>,
@@ -116,6 +117,7 @@ impl Tiers {
             from_shared: patience(options.shared_deadline, options.retries),
             fetches: options.fetches,
             permits: Semaphore::new(options.fetches),
+            packs: Semaphore::new(together::PACKS),
             flights: SingleFlight::default(),
             trees: SingleFlight::default(),
             children: ChildrenCache::default(),

@@ -10,8 +10,8 @@ use super::{Inner, Moved, Tiers};
 use crate::offload::offload;
 use crate::{BlobStore, DiskStore, KeptTree, Pack, StoreError, Trees};
 
-/// Packs on their way at the same time: of each there are its bytes, and those that were sent.
-const PACKS: usize = 8;
+/// Packs on their way at the same time, of whichever trees: of each there are its bytes, and those that were sent.
+pub(super) const PACKS: usize = 8;
 
 impl Tiers {
     /// Brings a tree to the local disk, pack by pack; false where the shared store does not keep it together.
@@ -59,6 +59,8 @@ impl Inner {
         if is_here.await? {
             return Ok(());
         }
+        // Never closed, so the permit always comes.
+        let _permit = self.packs.acquire().await;
         let Pack { blobs, moved } = self.shared.pack(tree, index).await?;
         let disk = Arc::clone(&self.disk);
         let kept = offload(move || {

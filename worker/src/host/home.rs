@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::looks::Looks;
+
 /// A kind of tool installation: where its programs lie below the home directory, what else it needs there, and
 /// the variable that tells it where that is.
 struct Installation {
@@ -61,6 +63,17 @@ pub(super) fn companions(home: &Path, relative: &Path) -> Companions {
         };
     }
     Companions::default()
+}
+
+/// The companions of a directory below nobody's home: images of Rust have rustup beside cargo.
+pub(super) fn neighbours(dir: &Path, looks: &mut Looks) -> Companions {
+    let above = dir.ends_with("cargo/bin").then(|| dir.ancestors().nth(2)).flatten();
+    let rustup = above.map(|above| above.join("rustup"));
+    let Some(rustup) = rustup.filter(|rustup| looks.is_dir(&rustup.join("toolchains"))) else {
+        return Companions::default();
+    };
+    let env = Some(("RUSTUP_HOME".to_owned(), rustup.to_string_lossy().into_owned()));
+    Companions { dirs: vec![rustup], env }
 }
 
 /// What `*` stands for when `path` has the form `pattern`; empty when the pattern has none.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apart;
 use super::env::SYSTEM_PATH;
-use super::home::companions;
+use super::home::{companions, neighbours};
 use super::looks::Looks;
 
 /// Entries of `/` below which nothing is ever shown, whatever `PATH` says: they are the step's own.
@@ -59,9 +59,11 @@ impl HostTools {
     }
 
     fn add_companions(&mut self, dir: &Path, binds: &mut BTreeSet<PathBuf>, looks: &mut Looks) {
-        let Some(home) = &self.home else { return };
-        let Ok(relative) = dir.strip_prefix(home) else { return };
-        let found = companions(home, relative);
+        let below_home = self.home.as_ref().and_then(|home| Some((home, dir.strip_prefix(home).ok()?)));
+        let found = match below_home {
+            Some((home, relative)) => companions(home, relative),
+            None => neighbours(dir, looks),
+        };
         binds.extend(found.dirs.into_iter().filter(|dir| looks.is_dir(dir)));
         if let Some(variable) = found.env
             && !self.env.contains(&variable)
@@ -111,6 +113,19 @@ mod tests {
         for shown in ["/home/u/bin", "/usr/bin", "/data/tools/bin"] {
             assert!(may_be_shown(Path::new(shown), home), "{shown}");
         }
+    }
+
+    #[test]
+    fn rustup_beside_cargo_is_found_where_nobody_lives() {
+        let dir = tempfile::tempdir_in("/var").unwrap();
+        let bin = dir.path().join("cargo/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let found = || HostTools::discover(bin.to_str().unwrap(), Some(Path::new("/home/u")));
+        assert_eq!(found().env, []);
+        std::fs::create_dir_all(dir.path().join("rustup/toolchains")).unwrap();
+        let rustup = dir.path().join("rustup");
+        assert_eq!(found().env, [("RUSTUP_HOME".to_owned(), rustup.to_string_lossy().into_owned())]);
+        assert!(found().binds.contains(&rustup));
     }
 
     #[test]
