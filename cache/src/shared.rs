@@ -1,12 +1,17 @@
 //! The cache that machines share: where its backend and decorators are put together, and nowhere else.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::DigestFunction;
 
-use crate::object::{Location, ObjectActions, ObjectBlobs, ObjectOptions, Place};
-use crate::{ActionCache, BlobStore, CompletenessChecking, Forgiving, StoreError, Verifying};
+use crate::object::{Location, ObjectActions, ObjectBlobs, ObjectOptions, ObjectRecords, Place};
+use crate::packed::{PackedActions, PackedBlobs};
+use crate::{
+    ActionCache, BlobStore, CompletenessChecking, Forgiving, Objects, Scope, SharedBlobs, StoreError,
+    Verifying,
+};
 
 /// The cache at a location, ready for use. Clones share everything.
 #[derive(Debug, Clone)]
@@ -16,7 +21,7 @@ pub struct SharedCache {
     /// Results; only complete ones are hits, and trouble is a miss.
     pub actions: Arc<dyn ActionCache>,
     /// The blobs as a tier behind a local disk; see [`crate::Tiers`].
-    pub objects: Arc<ObjectBlobs>,
+    pub objects: Arc<dyn SharedBlobs>,
     /// What tells complete results from others.
     pub completeness: Arc<CompletenessChecking>,
 }
@@ -28,13 +33,32 @@ impl SharedCache {
     /// [`StoreError::Location`] for what is no location or lacks something, an I/O error where a directory cannot
     /// be made or opened. A bucket is not asked before it is used.
     pub fn open(location: &str, options: &ObjectOptions) -> Result<Self, StoreError> {
-        let place = Place::open(&location.parse::<Location>()?, options)?;
-        let objects = Arc::new(ObjectBlobs::new(&place));
+        let location = location.parse::<Location>()?;
+        let place = Place::open(&location, options)?;
+        if let Location::Directory(_) = location {
+            // A file for each blob: opening one is no request that takes long.
+            let all = Arc::new(ObjectActions::new(&place));
+            return Ok(Self::stacked(Arc::new(ObjectBlobs::new(&place)), all));
+        }
+        Self::over(Arc::new(ObjectRecords::new(&place)), options.spool.clone())
+    }
+
+    /// The cache over storage where every request takes long. Large blobs are put together in the directory `spool`.
+    ///
+    /// # Errors
+    /// Where that directory cannot be made.
+    pub fn over(objects: Arc<dyn Objects>, spool: PathBuf) -> Result<Self, StoreError> {
+        let blobs = PackedBlobs::new(objects, spool)?;
+        let all = Arc::new(PackedActions::new(&blobs, &Scope::Protected));
+        Ok(Self::stacked(Arc::new(blobs), all))
+    }
+
+    fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, all: Arc<dyn ActionCache>) -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));
-        let all: Arc<dyn ActionCache> = Arc::new(ObjectActions::new(&place));
-        let completeness = Arc::new(CompletenessChecking::new(all, blobs.clone()));
+        let completeness = CompletenessChecking::new(all, blobs.clone()).with_trees(objects.clone());
+        let completeness = Arc::new(completeness);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        Ok(Self { blobs, actions, objects, completeness })
+        Self { blobs, actions, objects, completeness }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

@@ -27,6 +27,7 @@ mod location;
 mod options;
 mod place;
 mod put;
+mod records;
 mod threads;
 
 #[cfg(test)]
@@ -37,3 +38,4 @@ pub use blobs::ObjectBlobs;
 pub use location::Location;
 pub use options::ObjectOptions;
 pub(crate) use place::Place;
+pub(crate) use records::ObjectRecords;

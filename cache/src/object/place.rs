@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 use super::files::Files;
 use super::{Location, ObjectOptions};
-use crate::StoreError;
 use crate::receive::Patience;
 use crate::spool::Spool;
+use crate::{RecordName, StoreError};
 
 /// Bytes in one request of a large blob: 8 MiB. A bucket wants at least 5 in every part but the last.
 pub(super) const PART: u64 = 8 << 20;
@@ -73,6 +73,23 @@ impl Place {
 
     pub(super) fn result(&self, action: &Digest) -> Path {
         self.object("ac", action)
+    }
+
+    /// The object of a record.
+    pub(super) fn record(&self, name: &RecordName) -> Path {
+        match name.scope {
+            None => self.object(name.area.name(), &name.about),
+            Some(scope) => {
+                let scope = u64::from_be_bytes(scope);
+                self.object(&format!("{}@{scope:016x}", name.area.name()), &name.about)
+            }
+        }
+    }
+
+    /// The object of data.
+    pub(super) fn data(&self, digest: &Digest) -> Path {
+        let (prefix, hash, size) = (&self.prefix, digest.hash_hex(), digest.size());
+        Path::from(format!("{prefix}data/{}/{hash}-{size}", &hash[..2]))
     }
 
     fn object(&self, area: &str, digest: &Digest) -> Path {

@@ -11,7 +11,7 @@ use futures_util::TryStreamExt as _;
 
 use super::*;
 use crate::testing::{Kept, Stack};
-use crate::{Blob, Origin as _, SharedCache, StoreError, conformance};
+use crate::{Blob, SharedCache, StoreError, conformance};
 
 fn open(dir: &Path) -> SharedCache {
     let location = format!("file://{}", dir.join("shared").display());
