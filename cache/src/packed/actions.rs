@@ -14,9 +14,9 @@ use crate::{ActionCache, ActionResult, Area, Objects, RecordName, Scope, StoreEr
 /// Results as records beside [`PackedBlobs`]. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct PackedActions {
-    objects: Arc<dyn Objects>,
+    pub(super) objects: Arc<dyn Objects>,
     blobs: PackedBlobs,
-    scope: Option<[u8; 8]>,
+    pub(super) scope: Option<[u8; 8]>,
 }
 
 impl PackedActions {

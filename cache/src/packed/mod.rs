@@ -23,6 +23,7 @@ mod kept_tree;
 mod put_blob;
 mod put_tree;
 mod recipe;
+mod runs;
 mod trees;
 
 #[cfg(test)]

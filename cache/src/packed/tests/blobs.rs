@@ -121,3 +121,30 @@ async fn results_of_one_scope_are_not_those_of_another() {
         assert_eq!(found, Some(conformance::result(&number.to_string())), "{scope}");
     }
 }
+
+#[tokio::test]
+async fn what_a_run_found_is_recalled_in_one_request_the_latest_first() {
+    let storage = Storage::new();
+    let Kept(blobs, _dir) = open(&storage);
+    let actions = PackedActions::new(&blobs, &Scope::Protected);
+    let found = |numbers: std::ops::Range<u64>, text: &str| -> Vec<_> {
+        numbers.map(|number| (FUNCTION.digest(&number.to_le_bytes()), conformance::result(text))).collect()
+    };
+    assert_eq!(actions.recall("app").await.unwrap(), []);
+    actions.keep("app", &found(0..3, "old"), &[]).await.unwrap();
+    let earlier = actions.recall("app").await.unwrap();
+    assert_eq!(earlier, found(0..3, "old"));
+    actions.keep("app", &found(2..4, "new"), &earlier).await.unwrap();
+    storage.take_counts();
+    let all = actions.recall("app").await.unwrap();
+    assert_eq!(storage.take_counts().0, 1);
+    assert_eq!(all, [found(2..4, "new"), found(0..2, "old")].concat());
+    assert_eq!(actions.recall("other").await.unwrap(), []);
+    let branch = PackedActions::new(&blobs, &Scope::Branch("x".to_owned()));
+    assert_eq!(branch.recall("app").await.unwrap(), []);
+    actions.keep("app", &found(0..10_000, ""), &[]).await.unwrap();
+    assert_eq!(actions.recall("app").await.unwrap().len(), 8192);
+    let name = storage.names(Area::Run)[0];
+    storage.replace_record(&name, Bytes::from_static(b"\x00damaged"));
+    assert_eq!(actions.recall("app").await.unwrap(), []);
+}
