@@ -15,6 +15,8 @@ pub struct SharedCache {
     pub blobs: Arc<dyn BlobStore>,
     /// Results; only complete ones are hits, and trouble is a miss.
     pub actions: Arc<dyn ActionCache>,
+    /// Every result there is, complete or not, and trouble is an error: for whoever has blobs of his own beside these.
+    pub all_actions: Arc<dyn ActionCache>,
     /// The blobs as a tier behind a local disk; see [`crate::Tiers`].
     pub objects: Arc<ObjectBlobs>,
     /// What tells complete results from others.
@@ -32,9 +34,9 @@ impl SharedCache {
         let objects = Arc::new(ObjectBlobs::new(&place));
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));
         let all: Arc<dyn ActionCache> = Arc::new(ObjectActions::new(&place));
-        let completeness = Arc::new(CompletenessChecking::new(all, blobs.clone()));
+        let completeness = Arc::new(CompletenessChecking::new(all.clone(), blobs.clone()));
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        Ok(Self { blobs, actions, objects, completeness })
+        Ok(Self { blobs, actions, all_actions: all, objects, completeness })
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.
