@@ -20,6 +20,8 @@ pub struct SharedCache {
     pub blobs: Arc<dyn BlobStore>,
     /// Results; only complete ones are hits, and trouble is a miss.
     pub actions: Arc<dyn ActionCache>,
+    /// Every result there is, complete or not, and trouble is an error: for whoever has blobs of his own beside these.
+    pub all_actions: Arc<dyn ActionCache>,
     /// The blobs as a tier behind a local disk; see [`crate::Tiers`].
     pub objects: Arc<dyn SharedBlobs>,
     /// What tells complete results from others.
@@ -55,10 +57,10 @@ impl SharedCache {
 
     fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, all: Arc<dyn ActionCache>) -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));
-        let completeness = CompletenessChecking::new(all, blobs.clone()).with_trees(objects.clone());
+        let completeness = CompletenessChecking::new(all.clone(), blobs.clone()).with_trees(objects.clone());
         let completeness = Arc::new(completeness);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        Self { blobs, actions, objects, completeness }
+        Self { blobs, actions, all_actions: all, objects, completeness }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

@@ -6,6 +6,7 @@ mod limits;
 mod otlp;
 mod registries;
 mod secrets;
+mod shared_cache;
 mod store;
 mod volumes;
 mod worker;
@@ -26,6 +27,7 @@ pub use limits::{LimitKind, UsualLimits, parse_limit};
 pub use otlp::OtlpSettings;
 pub use registries::{Registry, RegistrySettings};
 pub use secrets::{SecretSettings, environment};
+pub use shared_cache::{SharedCacheConfig, SharedCacheMode};
 pub use store::StoreSettings;
 pub use volumes::VolumeSizes;
 pub use worker::WorkerSettings;
@@ -119,6 +121,8 @@ pub struct Config {
     pub otlp: OtlpSettings,
     /// The blobs that machines share.
     pub store: StoreSettings,
+    /// What environment and file say of the cache behind that of this machine.
+    shared_cache: shared_cache::Settings,
     /// Where images come from.
     pub registries: RegistrySettings,
     /// Where secrets come from.
@@ -196,6 +200,7 @@ impl Config {
             term: env.text("TERM"),
             log: env.text("CULLET_LOG"),
             store: StoreSettings::of(&env),
+            shared_cache: shared_cache::Settings::of(&env, &file)?,
             registries: RegistrySettings::of(&env, &file),
             secrets: SecretSettings::of(&env, file.secrets.clone(), path.as_deref()),
             log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),

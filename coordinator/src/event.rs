@@ -106,6 +106,17 @@ pub struct StepEnd {
     /// `effects`), as standard base64, so that its log can be read later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// [`StepEnd::LOCAL`] or [`StepEnd::SHARED`]: where the result came from, in a run with a shared cache behind its own.
+    /// None where it came from neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+impl StepEnd {
+    /// The result came from the cache of the machine.
+    pub const LOCAL: &str = "local";
+    /// The result came from the cache that others share.
+    pub const SHARED: &str = "shared";
 }
 
 /// What an execution took of the machine; 0 where that is not known.
@@ -153,7 +164,7 @@ pub struct TestSummary {
 pub struct Note {
     /// `info` or `warning`.
     pub level: String,
-    /// [`Note::RERUN`], [`Note::RETRY`], [`Note::IMAGE`] or [`Note::CACHE`]; none for anything else.
+    /// [`Note::RERUN`], [`Note::RETRY`], [`Note::IMAGE`], [`Note::CACHE`] or [`Note::SHARED`]; none for anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The step it is about, if any.
@@ -172,6 +183,8 @@ impl Note {
     pub const IMAGE: &str = "image";
     /// The kind of a note that says what became of a cache volume of a step.
     pub const CACHE: &str = "cache";
+    /// The kind of a note that says what is wrong with the shared cache, or what is not published there.
+    pub const SHARED: &str = "shared_cache";
 }
 
 /// See [`Event::RunFinished`].
@@ -197,6 +210,27 @@ pub struct RunEnd {
     /// Why it ended so, where no step says it: an output that could not be written, for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the run had of a shared cache; none without one, and on a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_cache: Option<SharedUse>,
+}
+
+/// What a run had of the cache that others share, and gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SharedUse {
+    /// Where that is.
+    pub location: String,
+    /// Steps that the cache of the machine answered. A step that was answered as an identical one was counts for none.
+    pub cached_local: u32,
+    /// Steps that the shared cache answered.
+    pub cached_shared: u32,
+    /// Bytes of blobs that came from there.
+    pub downloaded_bytes: u64,
+    /// Bytes of blobs that went there.
+    pub uploaded_bytes: u64,
+    /// Results that were to go there and did not; a later run sends them.
+    #[serde(default)]
+    pub unpublished: u32,
 }
 
 /// Takes events in order. Called from the run's own task: an implementation that is slow slows the run down, so

@@ -1,6 +1,7 @@
 //! One run from submission to end: performs the core's effects, tells the core what came of them, and tells
 //! whoever watches.
 
+mod behind;
 mod end;
 mod perform;
 mod report;
@@ -15,6 +16,7 @@ use cullet_core::{LogCommand, Run, RunId, StepIndex, WorkerSpec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use self::behind::StoreBehind;
 pub(crate) use self::end::{run_status_name, status_name};
 use crate::driver::{DriveError, Driver};
 use crate::event::{Event, EventSink, RunEnd, RunStart};
@@ -55,6 +57,8 @@ pub struct SessionParts<D> {
     pub workers: Arc<dyn Workers>,
     /// Where the run's outputs go.
     pub delivery: Arc<dyn Delivery>,
+    /// What is behind the cache that the resolver asks, if anything is.
+    pub behind: Option<Arc<dyn StoreBehind>>,
     /// Who watches.
     pub events: Box<dyn EventSink>,
 }
@@ -72,6 +76,8 @@ pub struct Session<D> {
     /// Steps whose action is to be made and looked up, and whether the cache is to be asked.
     to_resolve: VecDeque<(StepIndex, bool)>,
     lookups: usize,
+    /// The most that there are at once.
+    most_lookups: usize,
     /// Actions that are or may be executed, until their step ends.
     actions: BTreeMap<StepIndex, Arc<Action>>,
     /// Ends of attempts whose step has not been announced yet.
@@ -106,14 +112,16 @@ pub async fn run<D: Driver>(
     parts: SessionParts<D>,
     cancel: CancellationToken,
 ) -> Result<RunEnd, DriveError> {
+    let most_lookups = if parts.behind.is_some() { behind::LOOKUPS } else { LOOKUPS };
     // One answer per lookup task and one delivery can be under way.
-    let (messages, message_inbox) = mpsc::channel(LOOKUPS + 1);
+    let (messages, message_inbox) = mpsc::channel(most_lookups + 1);
     let (reports, report_inbox) = mpsc::channel(REPORTS);
     let mut session = Session {
         run,
         parts,
         to_resolve: VecDeque::new(),
         lookups: 0,
+        most_lookups,
         actions: BTreeMap::new(),
         ended: BTreeMap::new(),
         said: BTreeSet::new(),
@@ -153,8 +161,7 @@ impl<D: Driver> Session<D> {
         let mut cancelled = false;
         loop {
             if let Some(end) = self.run_end() {
-                self.parts.events.event(&Event::RunFinished(end.clone()));
-                return Ok(end);
+                return Ok(self.settle(end, &cancel).await);
             }
             let mut commands = Vec::new();
             tokio::select! {

@@ -70,6 +70,10 @@ pub struct RunArgs {
     /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
+    /// Look results up in the cache at LOCATION too: s3://BUCKET/PREFIX or a directory; nothing for none
+    /// [env: CULLET_SHARED_CACHE]
+    #[arg(long, value_name = "LOCATION")]
+    pub shared_cache: Option<String>,
     /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,

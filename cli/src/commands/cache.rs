@@ -12,6 +12,7 @@ use super::{engine_images, volumes};
 use crate::args::{CacheArgs, CacheCommand, Format};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
+use crate::history::Traffic;
 use crate::images::SubIdHelper;
 use crate::ui::{clean, duration, size};
 
@@ -26,7 +27,9 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
             let (stats, images) = (cache.stats()?, Store::stats(&config.images_dir()).map_err(images)?);
             let volumes = volumes::bytes(&volumes::of(config))?;
             match format {
-                Format::Human => describe(config, &stats, &images, volumes),
+                Format::Human => {
+                    describe(config, &stats, &images, volumes) + &traffic(Traffic::of(&config.cache_dir))
+                }
                 Format::Json => object(config, &stats, &images, volumes),
             }
         }
@@ -112,6 +115,18 @@ fn describe(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize
     )
 }
 
+/// What the tiers did in all runs so far.
+fn traffic(traffic: Traffic) -> String {
+    let Traffic { hits_local, hits_shared, downloaded_bytes, uploaded_bytes } = traffic;
+    let shared = hits_shared + downloaded_bytes + uploaded_bytes > 0;
+    let moved = format!(
+        ", {hits_shared} of a shared cache; {} downloaded and {} uploaded",
+        size::human(downloaded_bytes),
+        size::human(uploaded_bytes)
+    );
+    format!("hits       {hits_local} of this cache{}\n", if shared { moved } else { String::new() })
+}
+
 fn object(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, u64)) -> String {
     let object = json!({
         "directory": config.cache_dir.display().to_string(),
@@ -128,6 +143,7 @@ fn object(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, 
         "volume_bytes": volumes.1,
         "live_runs": stats.live_runs,
         "oldest_use_ms": stats.oldest_use_ms,
+        "traffic": Traffic::of(&config.cache_dir),
     });
     format!("{object}\n")
 }

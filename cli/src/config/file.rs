@@ -36,6 +36,7 @@ pub(super) struct File {
     pub(super) registry_proxy: Option<String>,
     pub(super) registries: BTreeMap<String, Registry>,
     pub(super) secrets: super::secrets::Section,
+    pub(super) cache: super::shared_cache::Section,
 }
 
 /// A number, or a text that [`size::parse`] and [`parse_cpus`] take.
@@ -101,6 +102,10 @@ fn parse(path: &Path, text: &str) -> Result<File, CliError> {
         let paths = file.cache_dir.iter_mut().chain(&mut file.registry_ca).chain(file.secrets.paths());
         paths.for_each(|path| *path = base.join(&*path));
     }
+    file.cache.settle(path.parent()).map_err(|(byte, error)| {
+        let (line, column) = position(text, byte);
+        CliError::usage(format!("{}:{line}:{column}: {error}", path.display()))
+    })?;
     Ok(file)
 }
 

@@ -93,3 +93,58 @@ fn registries_are_reached_as_file_and_environment_say() {
     let refused = registries.options().unwrap_err();
     assert_eq!((refused.kind(), refused.to_string().contains("/nowhere/ca.pem")), (ErrorKind::Usage, true));
 }
+
+#[test]
+fn a_shared_cache_is_named_by_flag_environment_or_file_and_is_only_read_unless_said_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "cache-dir = \"x\"\n[cache]\nshared = \"team\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    let none = GlobalArgs::default();
+    let file = ("CULLET_CONFIG", path);
+    let shared = |env: &[(&str, &str)], flag: Option<&str>| {
+        load(&none, env).unwrap().shared_cache(flag).unwrap().map(|shared| (shared.location, shared.mode))
+    };
+    let team = dir.path().join("team").display().to_string();
+    assert_eq!(shared(&[file], None), Some((team.clone(), SharedCacheMode::Read)), "relative to the file");
+    let env = [file, ("CULLET_SHARED_CACHE", "s3://b/p"), ("CULLET_SHARED_CACHE_MODE", "write")];
+    assert_eq!(shared(&env, None), Some(("s3://b/p".to_owned(), SharedCacheMode::Write)));
+    assert_eq!(shared(&env, Some("/srv/c")), Some(("/srv/c".to_owned(), SharedCacheMode::Write)));
+    let here = std::env::current_dir().unwrap().join("c").display().to_string();
+    assert_eq!(
+        shared(&env, Some("c")),
+        Some((here, SharedCacheMode::Write)),
+        "relative to where it is started"
+    );
+    assert_eq!(shared(&env, Some("")), None);
+    assert_eq!(shared(&[file, ("CULLET_SHARED_CACHE", "")], None), Some((team, SharedCacheMode::Read)));
+    assert_eq!(shared(&[("HOME", "/h")], None), None);
+    let aws = [file, ("AWS_REGION", "eu"), ("CULLET_SHARED_CACHE", "s3://b")];
+    let config = load(&none, &aws).unwrap().shared_cache(None).unwrap().unwrap();
+    assert_eq!(config.variables["AWS_REGION"], "eu");
+}
+
+#[test]
+fn what_is_no_place_for_a_shared_cache_is_refused_where_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let none = GlobalArgs::default();
+    let refused = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let error = load(&none, &[("CULLET_CONFIG", path.to_str().unwrap()), ("HOME", "/h")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        error.to_string()
+    };
+    let at = refused("jobs = 1\n[cache]\n  shared = \"gopher://x\"\n");
+    assert!(at.contains("config.toml:3:12: 'gopher://' cannot be a shared cache"), "{at}");
+    assert!(refused("[cache]\nmode = \"steal\"\n").contains("config.toml:2:8: unknown variant `steal`"));
+    assert!(refused("[cache]\nshard = \"x\"\n").contains("config.toml:2:1: unknown field `shard`"));
+    let load = |env: &[(&str, &str)]| load(&none, &[&[("HOME", "/h")], env].concat());
+    let error = load(&[("CULLET_SHARED_CACHE", "s3://")]).unwrap_err().to_string();
+    assert!(error.starts_with("CULLET_SHARED_CACHE: 's3://' cannot be a shared cache"), "{error}");
+    let error = load(&[("CULLET_SHARED_CACHE_MODE", "x")]).unwrap_err().to_string();
+    assert_eq!(error, "CULLET_SHARED_CACHE_MODE: 'x' is not one of read, write");
+    let error = load(&[]).unwrap().shared_cache(Some("s3://k:secret@b")).unwrap_err();
+    assert!(error.to_string().starts_with("--shared-cache: ") && !error.to_string().contains("secret"));
+    assert_eq!(error.kind(), ErrorKind::Usage);
+}

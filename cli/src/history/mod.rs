@@ -13,6 +13,7 @@ mod prune;
 mod record;
 mod run;
 mod store;
+mod traffic;
 
 pub use cancel::{CancelError, cancel};
 pub use error::HistoryError;
@@ -20,3 +21,4 @@ pub use meta::Meta;
 pub use record::RunRecorder;
 pub use run::{RunState, StoredRun};
 pub use store::Store;
+pub use traffic::Traffic;

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use cullet_coordinator::RunEnd;
+
 use super::model::{Failure, Model};
 use super::observe::Closing;
 use super::style::{Style, Tone};
@@ -175,9 +177,8 @@ impl Summary<'_> {
             None => (counts.executed, counts.cached),
         };
         let _ = write!(out, "{dot}{executed} executed{dot}{cached} cached");
-        if end.saved_ms > 0 {
-            let _ = write!(out, " (saved {})", duration::human_ms(end.saved_ms));
-        }
+        out.push_str(&of_cached(&end));
+        out.push_str(&moved(&end, dot));
         for (count, what) in [(end.failed, "failed"), (end.skipped, "not run")] {
             if count > 0 {
                 let _ = write!(out, "{dot}{count} {what}");
@@ -213,6 +214,24 @@ impl Summary<'_> {
             let _ = writeln!(out, "  key: cullet why {step} --run {run}");
         }
     }
+}
+
+/// What there is to say of the steps that were not executed.
+fn of_cached(end: &RunEnd) -> String {
+    let shared = end.shared_cache.as_ref().filter(|shared| shared.cached_shared > 0);
+    let from =
+        shared.map(|shared| format!("{} from {}", shared.cached_shared, clean::line(&shared.location)));
+    let saved = (end.saved_ms > 0).then(|| format!("saved {}", duration::human_ms(end.saved_ms)));
+    let said: Vec<String> = from.into_iter().chain(saved).collect();
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+}
+
+/// What went from and to a shared cache.
+fn moved(end: &RunEnd, dot: &str) -> String {
+    let Some(shared) = &end.shared_cache else { return String::new() };
+    let ways = [(shared.downloaded_bytes, "downloaded"), (shared.uploaded_bytes, "uploaded")];
+    let moved = ways.into_iter().filter(|(bytes, _)| *bytes > 0);
+    moved.map(|(bytes, way)| format!("{dot}{} {way}", size::human(bytes))).collect()
 }
 
 /// Enough of a run's name to find it again.

@@ -44,6 +44,7 @@ fn step_end(end: v1::StepFinished) -> StepEnd {
         }),
         usage: end.usage.map(Usage::from),
         result: (!end.result.is_empty()).then(|| STANDARD.encode(&end.result)),
+        from: None,
     }
 }
 
@@ -59,6 +60,8 @@ fn run_end(end: v1::RunFinished) -> RunEnd {
         duration_ms: end.duration_ms,
         saved_ms: end.saved_ms,
         reason: some(summary.reason),
+        // A cluster has one store, and nothing behind it.
+        shared_cache: None,
     }
 }
 

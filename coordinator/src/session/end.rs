@@ -26,6 +26,10 @@ impl<D: Driver> Session<D> {
             allow_failure: spec.allow_failure,
             ..StepEnd::default()
         };
+        if end.cached && view.cached {
+            let action = view.action;
+            self.tell_origin(&mut end, action);
+        }
         if let Some(ended) = ended {
             end.duration_ms = ended.duration_ms;
             end.exit_code = end.exit_code.or(ended.exit_code);
@@ -58,6 +62,7 @@ impl<D: Driver> Session<D> {
             duration_ms: run.finished_at().unwrap_or(0).saturating_sub(run.submitted_at()),
             saved_ms: run.steps().map(|step| step.saved_ms).sum(),
             reason: self.delivery_error.clone().or_else(|| run.reason().map(str::to_owned)),
+            shared_cache: None,
         })
     }
 }

@@ -3,7 +3,7 @@
 use cullet_core::{AttemptId, AttemptOutcome, Effect, Epoch, StepId, StepIndex, StepPhase, WorkerId};
 use cullet_digest::{Digest, TreeRef};
 
-use super::{LOOKUPS, Message, Session};
+use super::{Message, Session};
 use crate::deliverable::Deliverable;
 use crate::driver::Driver;
 use crate::event::{Event, Note, StepStart};
@@ -36,8 +36,8 @@ impl<D: Driver> Session<D> {
 
     /// Starts lookup tasks while there are steps to look up and room for tasks.
     pub(super) fn look_up(&mut self) {
-        while self.lookups < LOOKUPS && !self.to_resolve.is_empty() {
-            let share = (self.to_resolve.len() / LOOKUPS).clamp(1, LOOKUP_BATCH);
+        while self.lookups < self.most_lookups && !self.to_resolve.is_empty() {
+            let share = (self.to_resolve.len() / self.most_lookups).clamp(1, LOOKUP_BATCH);
             let batch: Vec<(StepIndex, bool)> = self.to_resolve.drain(..share).collect();
             let questions: Vec<Question> =
                 batch.into_iter().filter_map(|(step, bypass)| self.question(step, bypass)).collect();

@@ -280,6 +280,7 @@ impl World {
             templates: templates.clone(),
             workers: Arc::new(workers),
             delivery: self.delivery.clone(),
+            behind: None,
             events: Box::new(watcher.clone()),
         };
         let capacity = Capacity { cpu_millis: 2000, memory_bytes: 1 << 30 };

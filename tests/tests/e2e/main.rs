@@ -19,6 +19,7 @@ mod roots;
 mod rules;
 mod sandbox;
 mod services;
+mod shared_cache;
 mod shell;
 mod verify;
 mod zlib;

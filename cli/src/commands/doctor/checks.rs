@@ -5,7 +5,8 @@ use cullet_worker::docker::{Engine, EngineError};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 
 use crate::commands::machine;
-use crate::config::{Config, describe_limits};
+use crate::commands::run::behind;
+use crate::config::{Config, SharedCacheMode, describe_limits};
 use crate::ui::size;
 
 /// Free space below which a warning is due: a medium build would not fit.
@@ -60,7 +61,36 @@ pub(super) fn all(config: &Config) -> Vec<Check> {
         vec![machine(), settings(config), sandbox, limits, docker(engine), cache(config), space(config)];
     checks.extend(sub_ids(&report));
     checks.extend(secrets(config));
+    checks.extend(shared_cache(config));
     checks
+}
+
+/// The cache that others share, where one is named: whether it answers.
+fn shared_cache(config: &Config) -> Option<Check> {
+    const NAME: &str = "shared";
+    let failed = |why: String| {
+        let remedy = "runs go on without it; CULLET_SHARED_CACHE or [cache] in the configuration file names it, and AWS_* \
+                      variables reach a bucket";
+        Check::not(NAME, Verdict::Limited, why, Some(remedy.to_owned()))
+    };
+    let shared = match config.shared_cache(None) {
+        Ok(shared) => shared?,
+        Err(error) => return Some(failed(describe(&error))),
+    };
+    let location = shared.location.clone();
+    let answered =
+        behind::open(&shared, &config.cache_dir).map_err(|error| describe(&error)).and_then(|opened| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| error.to_string())?;
+            runtime.block_on(opened.ask()).map_err(|error| describe(&error))
+        });
+    Some(match answered {
+        Ok(()) if shared.mode == SharedCacheMode::Write => {
+            Check::good(NAME, format!("{location}, read and written"))
+        }
+        Ok(()) => Check::good(NAME, format!("{location}, only read")),
+        Err(why) => failed(format!("{location}: {why}")),
+    })
 }
 
 fn machine() -> Check {

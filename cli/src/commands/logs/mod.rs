@@ -1,5 +1,6 @@
 //! `cullet logs`.
 
+mod blobs;
 mod find;
 mod print;
 mod remote;
@@ -21,6 +22,7 @@ use crate::history::{Store, StoredRun};
 use crate::ui::model::cause;
 use crate::ui::{Tone, clean, duration, short};
 
+use blobs::Logs;
 use find::{Found, Results, find};
 
 /// Prints what steps printed.
@@ -42,6 +44,7 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
     }
     let cache = cullet_cache::open(&config.cache_options())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .map_err(|error| CliError::infra("cannot start the runtime").because(error))?;
     if let ([step], true) = (&*steps, implicit) {
@@ -91,7 +94,8 @@ impl Printer<'_> {
         }
         let terminal = &self.config.terminal;
         let style = terminal.stdout.then(|| terminal.stdout_style(self.config.color));
-        print::print(self.cache, step, &result, self.args.stream, style, out).await
+        let logs = Logs { cache: self.cache, config: self.config };
+        print::print(&logs, step, &result, self.args.stream, style, out).await
     }
 }
 

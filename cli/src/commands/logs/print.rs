@@ -2,15 +2,14 @@
 
 use std::io::{self, Read, Write};
 
-use cullet_cache::{
-    ActionResult, Blob, KnownLog, LocalCache, LogCursor, LogStream, NextBytes, StoreError, Stream,
-};
+use cullet_cache::{ActionResult, Blob, KnownLog, LogCursor, LogStream, NextBytes, Stream};
 use cullet_coordinator::StepEnd;
 
+use super::blobs::Logs;
 use crate::args::LogStreams;
 use crate::error::CliError;
+use crate::ui::Style;
 use crate::ui::safe::SafeWriter;
-use crate::ui::{Style, clean};
 
 /// Bytes moved at once.
 const CHUNK: usize = 64 << 10;
@@ -18,15 +17,15 @@ const CHUNK: usize = 64 << 10;
 /// `style` is given where a terminal reads: then nothing but text and colours goes there. Others get the bytes
 /// as they are.
 pub(super) async fn print(
-    cache: &LocalCache,
+    logs: &Logs<'_>,
     step: &StepEnd,
     result: &ActionResult,
     streams: LogStreams,
     style: Option<Style>,
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
-    let mut stdout = Source::open(cache, step, &result.stdout, streams != LogStreams::Stderr).await?;
-    let mut stderr = Source::open(cache, step, &result.stderr, streams != LogStreams::Stdout).await?;
+    let mut stdout = Source::open(logs, step, &result.stdout, streams != LogStreams::Stderr).await?;
+    let mut stderr = Source::open(logs, step, &result.stderr, streams != LogStreams::Stdout).await?;
     match style {
         Some(style) => {
             let mut safe = SafeWriter::new(out, style);
@@ -65,7 +64,7 @@ struct Source {
 
 impl Source {
     async fn open(
-        cache: &LocalCache,
+        logs: &Logs<'_>,
         step: &StepEnd,
         stream: &LogStream,
         wanted: bool,
@@ -73,15 +72,7 @@ impl Source {
         let from = match stream {
             _ if !wanted => Blob::from(Vec::new()),
             LogStream::Inline(bytes) => Blob::from(bytes.clone()),
-            LogStream::Blob(digest) => cache.blobs.get(digest).await.map_err(|error| match error {
-                StoreError::NotFound { .. } | StoreError::Mismatch { .. } => {
-                    let name = clean::line(&step.step);
-                    CliError::infra(format!("the log of {name} is no longer in the cache"))
-                        .because(error)
-                        .hint("run the step again, with --no-cache if need be")
-                }
-                error => error.into(),
-            })?,
+            LogStream::Blob(digest) => logs.blob(step, digest).await?,
         };
         Ok(Self { length: from.len(), from: from.into_reader() })
     }

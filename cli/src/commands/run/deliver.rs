@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cullet_cache::disk::DiskStore;
-use cullet_cache::{BlobStore, StoreError};
+use cullet_cache::{Backing, BlobStore, StoreError};
 use cullet_coordinator::deliverable::Deliverable;
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::workers::Delivery;
@@ -28,6 +28,8 @@ pub(super) struct OutputDir {
     pub(super) written: Written,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) disk: Arc<DiskStore>,
+    /// Where outputs come from that are elsewhere.
+    pub(super) behind: Option<Backing>,
     /// What makes images of layers.
     pub(super) images: Exporter,
 }
@@ -75,6 +77,11 @@ impl Delivery for OutputDir {
         let mut lost = Vec::new();
         self.written.names().clear();
         for Deliverable { path, parts, image } in outputs {
+            let gone = self.bring(&parts).await?;
+            if !gone.is_empty() {
+                lost.extend(gone);
+                continue;
+            }
             let written = match (&image, parts.last()) {
                 (Some(image), _) => self.write_image(&path, &parts, image).await,
                 (None, Some((step, tree))) => self.write(&path, *tree).await.map_err(|error| (error, *step)),
@@ -136,6 +143,20 @@ struct Copy {
 }
 
 impl OutputDir {
+    /// Brings the parts of an output to this machine, and nothing else: which steps' parts can no longer be had.
+    async fn bring(&self, parts: &[(StepIndex, TreeRef)]) -> Result<Vec<StepIndex>, String> {
+        let Some(behind) = &self.behind else { return Ok(Vec::new()) };
+        let mut gone = Vec::new();
+        for (step, tree) in parts {
+            match behind.fetch_tree(tree).await {
+                Ok(()) => {}
+                Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => gone.push(*step),
+                Err(error) => return Err(format!("an output cannot be fetched: {}", describe(&error))),
+            }
+        }
+        Ok(gone)
+    }
+
     fn dir(&self) -> &Path {
         &self.written.dir
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cullet_cache::{BlobStore, LocalCache, StoreError};
+use cullet_cache::{Backing, BlobStore, LocalCache, StoreError};
 use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::resolve::{Incompleteness, Resolver, describe};
-use cullet_coordinator::session::{self, Capacity, SessionParts};
+use cullet_coordinator::session::{self, Capacity, SessionParts, StoreBehind};
 use cullet_coordinator::submission::Submission;
 use cullet_coordinator::workers::Delivery;
 use cullet_core::RunId;
@@ -17,9 +17,11 @@ use cullet_digest::Digest;
 use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
-use cullet_worker::{Reclaim, SecretValues, StepLimits, VolumeEvents, Volumes};
+use cullet_worker::{LocalFiles, Reclaim, SecretValues, StepLimits, VolumeEvents, Volumes};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::behind::{BackedInputs, Behind, Opened};
 use super::deliver::{NoDelivery, OutputDir, Written};
 use super::in_force::InForce;
 use super::interrupt;
@@ -42,6 +44,8 @@ pub(super) struct Execution<'a> {
     /// What the pipeline's files and directories are relative to.
     pub(super) base: &'a Path,
     pub(super) cache: &'a LocalCache,
+    /// What is behind it.
+    pub(super) shared: Option<Opened>,
     pub(super) prepared: Prepared,
     pub(super) run: RunId,
     pub(super) submission: Submission,
@@ -90,42 +94,59 @@ impl Execution<'_> {
         end
     }
 
-    fn parts(self, output: Option<Written>, watchers: Watchers) -> (RunSpec, SessionParts<DirectDriver>) {
+    /// On a thread of the runtime.
+    fn parts(mut self, output: Option<Written>, watchers: Watchers) -> (RunSpec, SessionParts<DirectDriver>) {
         let cache = self.cache;
         let sources = self.prepared.sources.clone();
+        let shared = self.shared.take();
+        let backing = shared
+            .and_then(|shared| shared.behind((cache, &self.config.cache_dir), &watchers, &Handle::current()));
+        let backed = backing.clone().map(|backing| {
+            Arc::new(BackedInputs { disk: cache.disk.clone(), sources: sources.clone(), backing })
+        });
+        let behind = backed.as_ref().map(|backed| backed.blobs());
         let blobs: Arc<dyn BlobStore> =
-            Arc::new(SourceBlobs { sources: sources.clone(), cache: cache.blobs.clone() });
-        let stores = Stores {
-            blobs: blobs.clone(),
-            actions: cache.actions.clone(),
-            files: cache.disk.clone(),
-            sources: Arc::new(sources),
+            Arc::new(SourceBlobs { sources: sources.clone(), cache: cache.blobs.clone(), behind });
+        let actions = backing.as_ref().map_or_else(|| cache.actions.clone(), Backing::actions);
+        let files: Arc<dyn LocalFiles> = match &backed {
+            Some(backed) => backed.clone(),
+            None => cache.disk.clone(),
         };
+        let stores =
+            Stores { blobs: blobs.clone(), actions: actions.clone(), files, sources: Arc::new(sources) };
         let delivery: Arc<dyn Delivery> = match output {
             Some(written) => {
                 let images = self.images.exporter(self.base);
                 let (blobs, disk) = (blobs.clone(), cache.disk.clone());
-                Arc::new(OutputDir { written, blobs, disk, images })
+                Arc::new(OutputDir { written, blobs, disk, behind: backing.clone(), images })
             }
             None => Arc::new(NoDelivery),
         };
-        let workers = self.workers(stores, blobs.clone(), watchers.clone());
+        let workers = self.workers((stores, backed), blobs.clone(), watchers.clone());
         let Submission { spec, templates } = self.submission;
         let templates = Arc::new(templates);
-        let resolver =
-            Resolver::new(FUNCTION, blobs, cache.actions.clone(), templates.clone(), incompleteness(cache));
+        let incompleteness = incompleteness(cache, backing.clone());
+        let resolver = Resolver::new(FUNCTION, blobs, actions, templates.clone(), incompleteness);
+        let behind = backing
+            .map(|backing| Arc::new(Behind { backing, watchers: watchers.clone() }) as Arc<dyn StoreBehind>);
         let parts = SessionParts {
             driver: DirectDriver::default(),
             resolver: Arc::new(resolver),
             templates,
             workers: Arc::new(workers),
             delivery,
+            behind,
             events: Box::new(watchers),
         };
         (spec, parts)
     }
 
-    fn workers(&self, stores: Stores, blobs: Arc<dyn BlobStore>, watchers: Watchers) -> LocalWorkers {
+    fn workers(
+        &self,
+        (stores, backed): (Stores, Option<Arc<BackedInputs>>),
+        blobs: Arc<dyn BlobStore>,
+        watchers: Watchers,
+    ) -> LocalWorkers {
         let choice = self.run_config.executor;
         let seen = self.has_secrets.then_some(machine::SECRETS_IN_CONTAINERS);
         let limits = step_limits(self.limits).or_else(self.run_config.limits);
@@ -153,7 +174,7 @@ impl Execution<'_> {
                 }
             })
         };
-        let extras = (self.visits.clone(), self.verifying.clone());
+        let extras = (self.visits.clone(), self.verifying.clone(), backed);
         LocalWorkers::new(make, blobs, (WORKER, &self.submission.spec.pipeline), extras)
     }
 }
@@ -171,7 +192,10 @@ impl VolumeEvents for CacheNotes {
 }
 
 /// Which results the cache found incomplete. Each is asked for once, right after it was found.
-fn incompleteness(cache: &LocalCache) -> Incompleteness {
+fn incompleteness(cache: &LocalCache, backing: Option<Backing>) -> Incompleteness {
+    if let Some(backing) = backing {
+        return Arc::new(move |action| backing.missing_of(action));
+    }
     let cache = cache.clone();
     let found: Mutex<BTreeMap<Digest, usize>> = Mutex::default();
     Arc::new(move |action| {

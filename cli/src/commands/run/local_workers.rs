@@ -16,6 +16,7 @@ use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Vi
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::behind::BackedInputs;
 use super::verify::Verifying;
 use super::visits::{Guest, Visits};
 
@@ -29,6 +30,8 @@ pub(super) struct LocalWorkers {
     name: &'static str,
     visits: Option<Visits>,
     verifying: Option<Verifying>,
+    /// Where inputs come from that are elsewhere.
+    backed: Option<Arc<BackedInputs>>,
     /// Whose the volumes of steps are: the pipeline's.
     scope: Arc<str>,
 }
@@ -44,10 +47,11 @@ impl LocalWorkers {
         make: impl FnOnce() -> Result<Worker, String> + Send + 'static,
         blobs: Arc<dyn BlobStore>,
         (name, scope): (&'static str, &str),
-        (visits, verifying): (Option<Visits>, Option<Verifying>),
+        (visits, verifying, backed): (Option<Visits>, Option<Verifying>, Option<Arc<BackedInputs>>),
     ) -> Self {
         let worker = LazyLock::new(Box::new(|| make().map(Arc::new)) as Make);
-        Self { worker, blobs, running: Running::default(), name, visits, verifying, scope: scope.into() }
+        let (running, scope) = (Running::default(), scope.into());
+        Self { worker, blobs, running, name, visits, verifying, backed, scope }
     }
 }
 
@@ -61,10 +65,13 @@ impl Workers for LocalWorkers {
         let worker = (*self.worker).clone();
         let visit = self.visits.as_ref().and_then(|visits| visits.to(&start.name));
         let extras = (visit, self.verifying.clone());
-        let scope = Arc::clone(&self.scope);
+        let (scope, backed) = (Arc::clone(&self.scope), self.backed.clone());
         tokio::spawn(async move {
             let finished = match worker {
                 Ok(worker) => {
+                    if let Some(backed) = backed {
+                        backed.bring(&start.inputs, &cancel).await;
+                    }
                     execute(&worker, &*blobs, (start, &scope), extras, sender.clone(), cancel).await
                 }
                 Err(reason) => refused(&start, reason),

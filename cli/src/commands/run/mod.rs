@@ -1,5 +1,6 @@
 //! `cullet run`: a pipeline, from its file to its end, on this machine or on a cluster.
 
+pub(crate) mod behind;
 mod deliver;
 mod execute;
 pub(crate) mod followed;
@@ -39,6 +40,7 @@ use crate::cluster::{Addresses, ClusterError};
 use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::history::Traffic;
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
 use crate::ui::Closing;
@@ -180,6 +182,8 @@ fn execute_plan(
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let has_secrets = !secrets.is_empty();
     let cache = cullet_cache::open(&config.run_cache_options())?;
+    let shared = config.shared_cache(args.shared_cache.as_deref())?;
+    let shared = shared.map(|shared| behind::open(&shared, &config.cache_dir)).transpose()?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
@@ -217,6 +221,7 @@ fn execute_plan(
         run_config,
         base: &base,
         cache: &cache,
+        shared,
         prepared,
         run,
         submission,
@@ -233,6 +238,7 @@ fn execute_plan(
     let end = execution.execute(written.clone(), watchers.clone());
     seat.inspect(|seat| seat.clear());
     let end = end?;
+    count(config, &end);
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).as_ref().map(Written::closing) });
     settle(&cache, &roots, &volumes);
@@ -252,6 +258,13 @@ fn settle(cache: &LocalCache, roots: &LocalImages, volumes: &Volumes) {
     }
     if let Err(error) = volumes.settle(cullet_image::sync_when_quiet) {
         diagnostics::report(&format!("warning: cache volumes could not be written to the disk: {error}\n"));
+    }
+}
+
+/// Counts what the tiers of the cache did. In a cache that cannot be written nobody does.
+fn count(config: &Config, end: &RunEnd) {
+    if let Err(error) = Traffic::add(&config.cache_dir, end) {
+        tracing::debug!(%error, "what the cache did is not counted");
     }
 }
 

@@ -57,7 +57,13 @@ pub(super) async fn bring(
     }
     // Images of a cluster's runs come from registries.
     let images = Exporter::new(config, Path::new(""), watchers.clone());
-    let to = OutputDir { written: written.clone(), blobs: Arc::new(tiers), disk: cache.disk.clone(), images };
+    let to = OutputDir {
+        written: written.clone(),
+        blobs: Arc::new(tiers),
+        disk: cache.disk.clone(),
+        behind: None,
+        images,
+    };
     if !to.deliver(outputs).await?.is_empty() {
         return Err("the outputs were evicted from the cache while they were written".to_owned());
     }

@@ -68,6 +68,19 @@ impl Sources {
         })
     }
 
+    /// The bytes of a directory of theirs.
+    fn directory(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.trees.iter().find_map(|tree| tree.directory_bytes(digest))
+    }
+
+    /// Whether it lies in them.
+    pub(crate) fn has(&self, tree: &TreeRef) -> bool {
+        match tree {
+            TreeRef::File { digest, .. } => self.locate(digest).is_some(),
+            TreeRef::Directory(root) => self.directory(root).is_some(),
+        }
+    }
+
     /// The trees, in the plan's order, and their names in the pipeline.
     pub(crate) fn trees(&self) -> (&Arc<Vec<SourceTree>>, &[String]) {
         (&self.trees, &self.names)
@@ -123,25 +136,31 @@ impl SourceFiles for Sources {
 pub(crate) struct SourceBlobs {
     pub(crate) sources: Sources,
     pub(crate) cache: Arc<dyn BlobStore>,
-}
-
-impl SourceBlobs {
-    fn directory(&self, digest: &Digest) -> Option<Vec<u8>> {
-        self.sources.trees.iter().find_map(|tree| tree.directory_bytes(digest))
-    }
+    /// What is asked last, because it is elsewhere: the same cache with another one behind it.
+    pub(crate) behind: Option<Arc<dyn BlobStore>>,
 }
 
 #[async_trait]
 impl BlobStore for SourceBlobs {
     async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
         let missing = self.cache.find_missing(digests).await?;
-        Ok(missing.into_iter().filter(|digest| self.directory(digest).is_none()).collect())
+        let missing: Vec<Digest> =
+            missing.into_iter().filter(|digest| self.sources.directory(digest).is_none()).collect();
+        match &self.behind {
+            Some(behind) if !missing.is_empty() => behind.find_missing(&missing).await,
+            _ => Ok(missing),
+        }
     }
 
     async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
         match self.cache.get(digest).await {
             Err(error @ (StoreError::NotFound { .. } | StoreError::Mismatch { .. })) => {
-                let bytes = self.directory(digest).ok_or(error)?;
+                let Some(bytes) = self.sources.directory(digest) else {
+                    return match &self.behind {
+                        Some(behind) => behind.get(digest).await,
+                        None => Err(error),
+                    };
+                };
                 // Only `why` would miss it.
                 let _ = self.cache.put(digest, Blob::from(bytes.clone())).await;
                 Ok(Blob::from(bytes))

@@ -1,5 +1,5 @@
 use cullet_coordinator::TestSummary;
-use cullet_coordinator::event::{StepEnd, Usage};
+use cullet_coordinator::event::{SharedUse, StepEnd, Usage};
 
 use super::*;
 use crate::ui::testing::{Paper, at, ended, finished, log, run, started};
@@ -63,6 +63,27 @@ fn a_large_run_from_the_cache_is_a_few_lines() {
                     + succeeded app in 2.5s, 0 executed, 10000 cached (saved 1h 00m)\n  \
                     2 outputs written to dist\n";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn what_a_shared_cache_did_is_said() {
+    let text_of = |change: fn(&mut SharedUse)| {
+        let mut shared = SharedUse { location: "s3://team/ci".to_owned(), ..SharedUse::default() };
+        change(&mut shared);
+        let shared = Some(shared);
+        let events = [
+            run(&["a"]),
+            ended("succeeded", |end| {
+                (end.cached, end.shared_cache) = (12, shared);
+            }),
+        ];
+        show(&events, &Closing::default())
+    };
+    let text = text_of(|shared| (shared.cached_shared, shared.downloaded_bytes) = (9, 3_600_000));
+    assert!(text.ends_with("0 executed, 12 cached (9 from s3://team/ci), 3.4 MiB downloaded\n"), "{text}");
+    let text = text_of(|shared| shared.uploaded_bytes = 1 << 20);
+    assert!(text.ends_with("0 executed, 12 cached, 1.0 MiB uploaded\n"), "{text}");
+    assert!(text_of(|_| ()).ends_with("0 executed, 12 cached\n"));
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn events_are_as_described() {
         reason: Some("r".to_owned()),
         tests: Some(TestSummary::default()),
         usage: Some(crate::event::Usage::default()),
+        from: Some("shared".to_owned()),
         ..StepEnd::default()
     };
     let text = String::new;
@@ -206,6 +207,10 @@ fn events_are_as_described() {
         Event::StepFinished(StepEnd::default()),
         Event::Note(Note { level: text(), kind: None, step: Some(text()), text: text() }),
         Event::RunFinished(RunEnd::default()),
+        Event::RunFinished(RunEnd {
+            shared_cache: Some(crate::event::SharedUse::default()),
+            ..RunEnd::default()
+        }),
     ] {
         check("RunEvent", Line::of(1, 2, event));
     }

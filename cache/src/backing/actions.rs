@@ -1,0 +1,74 @@
+//! Results of this machine, then those of the shared store.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use cullet_digest::Digest;
+
+use super::publisher::Publisher;
+use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, StoreError};
+
+/// Hands out what is here or there, and whole in both together. What came from there is recorded here: the next run asks
+/// here only.
+#[derive(Debug)]
+pub(super) struct BackedActions {
+    pub(super) disk: Arc<DiskActionCache>,
+    /// The same, as far as they are whole.
+    pub(super) local: CompletenessChecking,
+    pub(super) shared: CompletenessChecking,
+    pub(super) gave: Mutex<HashSet<Digest>>,
+    /// Where results are published.
+    pub(super) publisher: Option<Publisher>,
+}
+
+impl BackedActions {
+    /// How many blobs are missing of a result that was just not found, where that is why.
+    pub(super) fn missing_of(&self, action: &Digest) -> Option<usize> {
+        let (local, shared) = (self.local.missing_of(action), self.shared.missing_of(action));
+        shared.or(local)
+    }
+
+    /// Whether the result came from the shared store.
+    pub(super) fn gave(&self, action: &Digest) -> bool {
+        self.given().contains(action)
+    }
+
+    fn given(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        // Every change is one insertion.
+        self.gave.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ActionCache for BackedActions {
+    async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        if let Some(result) = self.local.get(action).await? {
+            return Ok(Some(result));
+        }
+        let Some(result) = self.shared.get(action).await? else { return Ok(None) };
+        // That it was not whole here has been made good.
+        let _ = self.local.missing_of(action);
+        // A cache that cannot be written, or is full, asks there again the next time.
+        if let Err(error) = self.disk.put(action, &result).await {
+            tracing::debug!(action = %action.short(), %error, "a shared result is not recorded here");
+        }
+        self.given().insert(*action);
+        Ok(Some(result))
+    }
+
+    /// Records it here, and has it published.
+    async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        self.disk.put(action, result).await?;
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(action);
+        }
+        Ok(())
+    }
+
+    /// Removes it here. What others have is not ours to remove.
+    async fn remove(&self, action: &Digest) -> Result<(), StoreError> {
+        self.disk.remove(action).await
+    }
+}

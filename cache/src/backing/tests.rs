@@ -1,0 +1,303 @@
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use cullet_digest::{DigestFunction, Directory, FileNode, NodeName};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{ActionResult, LogStream, ObjectOptions, OpenOptions, Output, OutputKind, Pieces, conformance};
+
+/// A machine, and what it was told.
+struct Machine {
+    dir: TempDir,
+    cache: LocalCache,
+    backing: Backing,
+    told: Arc<AtomicUsize>,
+}
+
+fn counting(told: &Arc<AtomicUsize>) -> TellTrouble {
+    let told = Arc::clone(told);
+    Arc::new(move |_| _ = told.fetch_add(1, Ordering::Relaxed))
+}
+
+fn machine_in(dir: TempDir, shared: Result<SharedCache, StoreError>, access: Access) -> Machine {
+    let cache = crate::open(&OpenOptions::new(dir.path())).unwrap();
+    let told = Arc::default();
+    let (local, store) = ((&cache, dir.path()), ("there", shared));
+    let backing = Backing::new(local, store, access, counting(&told), &Handle::current()).unwrap();
+    Machine { dir, cache, backing, told }
+}
+
+fn machine(shared: &Path, access: Access) -> Machine {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = shared_cache(shared, dir.path());
+    machine_in(dir, Ok(opened), access)
+}
+
+fn shared_cache(shared: &Path, dir: &Path) -> SharedCache {
+    SharedCache::open(shared.to_str().unwrap(), &ObjectOptions::new(dir.join("spool"))).unwrap()
+}
+
+const F: DigestFunction = DigestFunction::Blake3;
+
+async fn store(cache: &LocalCache, bytes: &[u8]) -> Digest {
+    let digest = F.digest(bytes);
+    cache.blobs.put(&digest, Bytes::copy_from_slice(bytes).into()).await.unwrap();
+    digest
+}
+
+/// The result of an execution here: a directory with one file, and a log.
+async fn execute(machine: &Machine, what: &str) -> (Digest, ActionResult) {
+    let file = store(&machine.cache, what.as_bytes()).await;
+    let name = NodeName::new("f".to_owned()).unwrap();
+    let node = FileNode { name, digest: file, executable: false };
+    let root = Directory::new(vec![node], vec![], vec![]).unwrap().encode().to_vec();
+    let root = store(&machine.cache, &root).await;
+    let output = Output { path: "d".to_owned(), kind: OutputKind::Tree(TreeRef::Directory(root)) };
+    let log = LogStream::Blob(store(&machine.cache, format!("log of {what}").as_bytes()).await);
+    let result = ActionResult { outputs: vec![output], stdout: log, ..conformance::result("") };
+    let action = F.digest(format!("action {what}").as_bytes());
+    machine.backing.actions().put(&action, &result).await.unwrap();
+    (action, result)
+}
+
+async fn publish(shared: &Path, what: &str) -> (Digest, ActionResult) {
+    let machine = machine(shared, Access::Write);
+    let executed = execute(&machine, what).await;
+    let settled = machine.backing.settle(Duration::from_secs(10)).await;
+    assert_eq!((settled.left, settled.gone), (0, 0));
+    executed
+}
+
+/// Every file below a directory, with its bytes.
+fn listing(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(listing(&path));
+        } else {
+            found.push((path.clone(), std::fs::read(path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn file_of(result: &ActionResult) -> Digest {
+    let LogStream::Blob(log) = result.stdout else { panic!("it has a log") };
+    log
+}
+
+#[tokio::test]
+async fn what_one_machine_made_another_finds_and_fetches_only_what_it_needs() {
+    let shared = tempfile::tempdir().unwrap();
+    let (action, result) = publish(shared.path(), "one").await;
+    let before = listing(shared.path());
+    let here = machine(shared.path(), Access::Read);
+    assert_eq!(here.backing.actions().get(&action).await.unwrap().as_ref(), Some(&result));
+    assert!(here.backing.gave(&action));
+    let root = result.directories().next().unwrap();
+    assert!(!here.cache.disk.has(&file_of(&result)).unwrap(), "a lookup brings no log");
+    assert_eq!(here.cache.stats().unwrap().blobs, 1, "but for the directory that says what belongs to it");
+    here.backing.fetch_tree(&TreeRef::Directory(root)).await.unwrap();
+    assert_eq!(here.cache.stats().unwrap().blobs, 2, "the file");
+
+    // The next run finds it here, although not all of it is.
+    let dir = here.dir;
+    let again = machine_in(dir, Ok(shared_cache(shared.path(), shared.path())), Access::Read);
+    assert_eq!(again.backing.actions().get(&action).await.unwrap(), Some(result));
+    assert!(!again.backing.gave(&action));
+    assert_eq!(again.told.load(Ordering::Relaxed), 0);
+    std::fs::remove_dir_all(shared.path().join("spool")).unwrap();
+    assert_eq!(listing(shared.path()), before, "who reads changes nothing");
+}
+
+#[tokio::test]
+async fn a_result_that_is_whole_nowhere_is_no_hit() {
+    let shared = tempfile::tempdir().unwrap();
+    let (action, result) = publish(shared.path(), "one").await;
+    let here = machine(shared.path(), Access::Read);
+    assert!(here.backing.actions().get(&action).await.unwrap().is_some());
+    let name = file_of(&result).hash_hex().to_string();
+    let (lost, _) =
+        listing(shared.path()).into_iter().find(|(path, _)| path.to_string_lossy().contains(&name)).unwrap();
+    std::fs::remove_file(lost).unwrap();
+    assert_eq!(here.backing.actions().get(&action).await.unwrap(), None);
+    assert_eq!(here.backing.missing_of(&action), Some(1));
+    // What is here is whole with what is there.
+    store(&here.cache, b"log of one").await;
+    assert!(here.backing.actions().get(&action).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_only_reads_changes_nothing_whatever_is_wrong() {
+    let shared = tempfile::tempdir().unwrap();
+    let (action, result) = publish(shared.path(), "one").await;
+    let name = file_of(&result).hash_hex().to_string();
+    let (damaged, bytes) =
+        listing(shared.path()).into_iter().find(|(path, _)| path.to_string_lossy().contains(&name)).unwrap();
+    std::fs::write(&damaged, vec![b'x'; bytes.len()]).unwrap();
+    let before = listing(shared.path());
+    let here = machine(shared.path(), Access::Read);
+    assert!(here.backing.actions().get(&action).await.unwrap().is_some());
+    let tree = TreeRef::File { digest: file_of(&result), executable: false };
+    let fetched = here.backing.fetch_tree(&tree).await;
+    assert!(matches!(fetched, Err(StoreError::Mismatch { .. })), "{fetched:?}");
+    assert_eq!(here.told.load(Ordering::Relaxed), 1);
+    execute(&here, "two").await;
+    here.backing.actions().remove(&action).await.unwrap();
+    assert_eq!(here.backing.settle(Duration::from_secs(1)).await.left, 0);
+    assert_eq!(listing(shared.path()), before);
+
+    // Who may write drops what is damaged.
+    let writer = machine(shared.path(), Access::Write);
+    assert!(writer.backing.fetch_tree(&tree).await.is_err());
+    assert!(!damaged.exists());
+}
+
+/// Answers nothing, or that it does not want to; counts how often it is asked.
+#[derive(Debug, Default)]
+struct Bad {
+    asked: AtomicUsize,
+    silent: AtomicBool,
+}
+
+impl Bad {
+    async fn refuse<T>(&self) -> Result<T, StoreError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.silent.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        Err(StoreError::remote("read from", "there", "denied"))
+    }
+}
+
+#[async_trait]
+impl ActionCache for Bad {
+    async fn get(&self, _: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        self.refuse().await
+    }
+
+    async fn put(&self, _: &Digest, _: &ActionResult) -> Result<(), StoreError> {
+        self.refuse().await
+    }
+
+    async fn remove(&self, _: &Digest) -> Result<(), StoreError> {
+        self.refuse().await
+    }
+}
+
+#[async_trait]
+impl BlobStore for Bad {
+    async fn find_missing(&self, _: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        self.refuse().await
+    }
+
+    async fn get(&self, _: &Digest) -> Result<Blob, StoreError> {
+        self.refuse().await
+    }
+
+    async fn put(&self, _: &Digest, _: Blob) -> Result<(), StoreError> {
+        self.refuse().await
+    }
+}
+
+#[async_trait]
+impl crate::Origin for Bad {
+    fn place(&self) -> &str {
+        "there"
+    }
+
+    async fn open(&self, _: &Digest, _: u64) -> Result<Pieces, StoreError> {
+        self.refuse().await
+    }
+}
+
+impl crate::Trees for Bad {}
+
+impl crate::Discard for Bad {
+    fn discard(&self, _: &Digest) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn guarded<S: ?Sized>(store: Arc<S>, told: &Arc<AtomicUsize>) -> Guarded<S> {
+    let reads = Arc::new(Breaker::new("there", counting(told)));
+    let writes = Some(Arc::new(Breaker::new("there", Arc::new(|_| {}))));
+    Guarded { store, reads, writes, place: "there".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_is_waited_for_once_and_told_of_once() {
+    let bad = Arc::new(Bad::default());
+    bad.silent.store(true, Ordering::Relaxed);
+    let told = Arc::default();
+    let results = guarded(bad.clone() as Arc<dyn ActionCache>, &told);
+    let action = F.digest(b"action");
+    let before = tokio::time::Instant::now();
+    for _ in 0..100 {
+        assert_eq!(results.get(&action).await.unwrap(), None);
+    }
+    assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
+    assert_eq!((bad.asked.load(Ordering::Relaxed), told.load(Ordering::Relaxed)), (1, 1));
+    // It is not written to either.
+    assert!(results.put(&action, &conformance::result("")).await.is_err());
+    assert_eq!(bad.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_is_asked_a_few_times_and_told_of_once() {
+    let (bad, told) = (Arc::new(Bad::default()), Arc::default());
+    let blobs = guarded(bad.clone() as Arc<dyn SharedBlobs>, &told);
+    let digest = F.digest(b"blob");
+    for _ in 0..10 {
+        assert_eq!(blobs.find_missing(&[digest]).await.unwrap(), [digest]);
+        let opened = crate::Origin::open(&blobs, &digest, 0).await.map(drop);
+        assert!(matches!(opened, Err(StoreError::NotFound { .. })));
+    }
+    assert_eq!((bad.asked.load(Ordering::Relaxed), told.load(Ordering::Relaxed)), (3, 1));
+}
+
+#[tokio::test]
+async fn one_that_could_not_be_opened_is_never_asked_and_keeps_what_is_to_be_published() {
+    let shared = tempfile::tempdir().unwrap();
+    let away = StoreError::remote("open", "there", "no route");
+    let here = machine_in(tempfile::tempdir().unwrap(), Err(away), Access::Write);
+    let (action, result) = execute(&here, "one").await;
+    let settled = here.backing.settle(Duration::from_secs(5)).await;
+    assert_eq!((settled.left, settled.gone), (1, 0));
+    assert!(settled.why.is_some() && here.backing.trouble().is_some());
+    assert_eq!(here.told.load(Ordering::Relaxed), 1);
+
+    // A later run of the machine publishes it, and one after that has nothing to do.
+    let opened = shared_cache(shared.path(), here.dir.path());
+    let later = machine_in(here.dir, Ok(opened.clone()), Access::Write);
+    assert_eq!(later.backing.settle(Duration::from_secs(10)).await.left, 0);
+    assert_eq!(opened.actions.get(&action).await.unwrap(), Some(result));
+    assert_eq!(later.backing.counts().uploaded.blobs, 3);
+    let last = machine_in(later.dir, Ok(opened), Access::Write);
+    assert_eq!((last.backing.unpublished(), last.backing.counts().uploaded.blobs), (0, 0));
+}
+
+#[tokio::test]
+async fn a_result_that_was_evicted_before_it_was_sent_is_said_to_be_gone() {
+    let shared = tempfile::tempdir().unwrap();
+    let away = StoreError::remote("open", "there", "no route");
+    let here = machine_in(tempfile::tempdir().unwrap(), Err(away), Access::Write);
+    let (_, result) = execute(&here, "one").await;
+    here.backing.settle(Duration::from_secs(5)).await;
+    // As whoever needs the room does.
+    let name = file_of(&result).hash_hex().to_string();
+    let entries =
+        listing(here.dir.path()).into_iter().filter(|(path, _)| path.to_string_lossy().contains(&name[2..]));
+    let mut removed = entries.map(|(path, _)| std::fs::remove_file(path));
+    assert!(removed.next().is_some(), "it was there");
+    removed.for_each(drop);
+    let opened = shared_cache(shared.path(), here.dir.path());
+    let later = machine_in(here.dir, Ok(opened.clone()), Access::Write);
+    let settled = later.backing.settle(Duration::from_secs(10)).await;
+    assert_eq!((settled.left, settled.gone), (0, 1));
+    let last = machine_in(later.dir, Ok(opened), Access::Write);
+    assert_eq!(last.backing.unpublished(), 0, "it is not tried for ever");
+}

@@ -1,0 +1,243 @@
+//! The cache that others share, behind that of this machine, during a run.
+
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cullet_cache::disk::DiskStore;
+use cullet_cache::{
+    Access, Backing, BlobStore, LocalCache, Location, ObjectOptions, Settled, SharedCache, StoreError,
+};
+use cullet_coordinator::event::{Event, EventSink as _, Note, SharedUse};
+use cullet_coordinator::resolve::describe;
+use cullet_coordinator::session::StoreBehind;
+use cullet_digest::{Digest, DigestFunction, TreeRef};
+use cullet_worker::{LocalFiles, SourceFiles as _};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::sources::Sources;
+use super::watchers::Watchers;
+use crate::config::{Config, SharedCacheConfig};
+use crate::error::CliError;
+use crate::ui::clean;
+
+/// A shared cache before it is known what is in front of it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    place: String,
+    access: Access,
+    shared: Result<SharedCache, StoreError>,
+}
+
+/// How long it may take to open one. A bucket is not asked; a directory may be on a server that is away.
+const OPENING: Duration = Duration::from_secs(3);
+
+/// How often a request to a bucket is sent again.
+const RETRIES: u32 = 2;
+
+/// Opens it. One that is away is opened all the same, and never asked.
+///
+/// # Errors
+/// It cannot be reached in the way that the environment says.
+pub(crate) fn open(config: &SharedCacheConfig, cache_dir: &Path) -> Result<Opened, CliError> {
+    let SharedCacheConfig { location, mode, variables } = config.clone();
+    let access = Access::from(mode);
+    let options =
+        ObjectOptions { variables, retries: RETRIES, ..ObjectOptions::new(cache_dir.join("spool")) };
+    let (sender, opened) = mpsc::sync_channel(1);
+    let place = location.clone();
+    std::thread::spawn(move || {
+        let shared = is_there(&location, access).and_then(|()| SharedCache::open(&location, &options));
+        // Nobody listens any more where it took too long.
+        let _ = sender.send(shared);
+    });
+    let late = |_| {
+        let after_ms = OPENING.as_millis() as u64;
+        Err(StoreError::Deadline { place: place.clone(), after_ms })
+    };
+    match opened.recv_timeout(OPENING).unwrap_or_else(late) {
+        Err(error @ StoreError::Location { .. }) => {
+            Err(CliError::usage(error.to_string()).hint("AWS_* variables reach a bucket"))
+        }
+        shared => Ok(Opened { place, access, shared }),
+    }
+}
+
+/// Who only reads does not make a directory.
+fn is_there(location: &str, access: Access) -> Result<(), StoreError> {
+    match location.parse::<Location>()? {
+        Location::Directory(dir) if access == Access::Read => {
+            let listed = std::fs::read_dir(&dir);
+            listed.map(drop).map_err(|error| StoreError::io("read", dir, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Opened {
+    /// Asks it something, to see whether it answers.
+    pub(crate) async fn ask(self) -> Result<(), StoreError> {
+        let shared = self.shared?;
+        let nothing = DigestFunction::Blake3.digest(b"cullet");
+        let late = |_| StoreError::Deadline { place: self.place, after_ms: OPENING.as_millis() as u64 };
+        tokio::time::timeout(OPENING, shared.all_actions.get(&nothing)).await.map_err(late)?.map(drop)
+    }
+
+    /// Puts it behind a cache. Where that cannot even spool, there is nothing behind it.
+    pub(crate) fn behind(
+        self,
+        (cache, dir): (&LocalCache, &Path),
+        watchers: &Watchers,
+        runtime: &Handle,
+    ) -> Option<Backing> {
+        let Self { place, access, shared } = self;
+        let (teller, of) = (watchers.clone(), place.clone());
+        let tell = move |error: &StoreError| {
+            say(
+                &teller,
+                "warning",
+                format!(
+                    "trouble with the shared cache {}: {}; what it does not answer is executed",
+                    clean::line(&of),
+                    describe(error)
+                ),
+            );
+        };
+        let backing = Backing::new((cache, dir), (&place, shared), access, Arc::new(tell), runtime);
+        let say_unusable = |error: &StoreError| {
+            let (place, why) = (clean::line(&place), describe(error));
+            say(watchers, "warning", format!("the shared cache {place} is not used: {why}"));
+        };
+        backing.inspect_err(say_unusable).ok()
+    }
+}
+
+fn say(watchers: &Watchers, level: &str, text: String) {
+    let (level, kind) = (level.to_owned(), Some(Note::SHARED.to_owned()));
+    watchers.clone().event(&Event::Note(Note { level, kind, step: None, text }));
+}
+
+/// What is behind the cache of a run, and who hears of it.
+pub(super) struct Behind {
+    pub(super) backing: Backing,
+    pub(super) watchers: Watchers,
+}
+
+/// How long the end of a run waits in silence.
+const SILENT: Duration = Duration::from_secs(2);
+
+/// How long it waits at all: 3 GiB at 10 MiB a second. Who cannot wait presses Ctrl-C, and loses nothing.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[async_trait]
+impl StoreBehind for Behind {
+    fn gave(&self, action: &Digest) -> bool {
+        self.backing.gave(action)
+    }
+
+    async fn settle(&self, cancelled: bool) -> SharedUse {
+        let (backing, place) = (&self.backing, clean::line(self.backing.place()));
+        let mut settled = backing.settle(if cancelled { Duration::ZERO } else { SILENT }).await;
+        let waiting = backing.unpublished();
+        if !cancelled && waiting > 0 {
+            let text = format!("publishing {} in the shared cache {place}", results(waiting));
+            say(&self.watchers, "info", text);
+            settled = backing.settle(PATIENCE).await;
+        }
+        let Settled { left, gone, why } = settled;
+        if left > 0 {
+            let why = why.map_or_else(String::new, |why| format!(": {}", describe(&why)));
+            let count = results(left);
+            let is = if left == 1 { "is" } else { "are" };
+            let text = format!(
+                "{count} {is} not published in the shared cache {place}{why}; the next run that may write there does it"
+            );
+            say(&self.watchers, "warning", text);
+        }
+        if gone > 0 {
+            let text = format!(
+                "{} went from this machine before the shared cache {place} had all of it",
+                results(gone)
+            );
+            say(&self.watchers, "warning", text);
+        }
+        let counts = backing.counts();
+        SharedUse {
+            location: backing.place().to_owned(),
+            downloaded_bytes: counts.from_shared.bytes,
+            uploaded_bytes: counts.uploaded.bytes,
+            unpublished: u32::try_from(left).unwrap_or(u32::MAX),
+            ..SharedUse::default()
+        }
+    }
+}
+
+fn results(count: usize) -> String {
+    if count == 1 { "1 result".to_owned() } else { format!("{count} results") }
+}
+
+/// The inputs of steps, where some of them may be elsewhere. Those from sources never are.
+#[derive(Debug, Clone)]
+pub(super) struct BackedInputs {
+    pub(super) disk: Arc<DiskStore>,
+    pub(super) sources: Sources,
+    pub(super) backing: Backing,
+}
+
+impl BackedInputs {
+    /// Brings inputs to this machine, many files at a time. What cannot be had is found to be lost when they are used.
+    pub(super) async fn bring(&self, inputs: &[(Box<str>, TreeRef)], cancel: &CancellationToken) {
+        let trees = inputs.iter().map(|(_, tree)| *tree);
+        let elsewhere: Vec<TreeRef> = trees.filter(|tree| !self.sources.has(tree)).collect();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {}
+            () = self.backing.prefetch(elsewhere) => {}
+        }
+    }
+
+    pub(super) fn blobs(&self) -> Arc<dyn BlobStore> {
+        self.backing.blobs()
+    }
+}
+
+impl LocalFiles for BackedInputs {
+    fn link_to(&self, digest: &Digest, executable: bool, dest: &Path) -> Result<(), StoreError> {
+        match self.disk.link_to(digest, executable, dest) {
+            // Not here, damaged here, or evicted just now.
+            Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. })
+                if self.sources.locate(digest).is_none() =>
+            {
+                self.backing.fetch_local(digest)?;
+                self.disk.link_to(digest, executable, dest)
+            }
+            linked => linked,
+        }
+    }
+
+    fn adopt_file(&self, path: &Path, function: DigestFunction) -> Result<Digest, StoreError> {
+        self.disk.adopt_file(path, function)
+    }
+
+    fn adopt_copy(&self, path: &Path, function: DigestFunction) -> Result<Digest, StoreError> {
+        self.disk.adopt_copy(path, function)
+    }
+
+    fn ingest_copy(&self, expected: &Digest, source: &Path) -> Result<(), StoreError> {
+        self.disk.ingest_copy(expected, source)
+    }
+}
+
+/// The shared cache that configuration and environment name, for a command that looks into past runs: who hears of
+/// trouble with it is the command itself.
+pub(crate) fn for_reading(
+    config: &Config,
+    cache: &LocalCache,
+    runtime: &Handle,
+) -> Result<Option<Backing>, CliError> {
+    let Some(shared) = config.shared_cache(None)? else { return Ok(None) };
+    let opened = open(&SharedCacheConfig { mode: Default::default(), ..shared }, &config.cache_dir)?;
+    Ok(opened.behind((cache, &config.cache_dir), &Watchers::idle(), runtime))
+}
