@@ -81,6 +81,15 @@ impl CompletenessChecking {
         Ok(missing.is_empty())
     }
 
+    /// Whether everything that a result names can be read.
+    ///
+    /// # Errors
+    /// Where that cannot be found out.
+    pub async fn is_complete(&self, result: &ActionResult) -> Result<bool, StoreError> {
+        let named: Vec<Digest> = result.digests().collect();
+        Ok(self.missing(&named, result.directories().collect()).await?.is_empty())
+    }
+
     fn remember(&self, action: &Digest, missing: Vec<Digest>) {
         tracing::debug!(action = %action.short(), missing = missing.len(), "a cached result is incomplete");
         let mut incomplete = self.incomplete.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,8 @@ pub struct SharedCache {
     pub actions: Arc<dyn ActionCache>,
     /// Every result there is, complete or not, and trouble is an error: for whoever has blobs of his own beside these.
     pub all_actions: Arc<dyn ActionCache>,
+    /// What pipelines found the last time; none where each lookup is fast.
+    pub runs: Option<PackedActions>,
     /// The blobs as a tier behind a local disk; see [`crate::Tiers`].
     pub objects: Arc<dyn SharedBlobs>,
     /// What tells complete results from others.
@@ -51,8 +53,9 @@ impl SharedCache {
     /// Where that directory cannot be made.
     pub fn over(objects: Arc<dyn Objects>, spool: PathBuf) -> Result<Self, StoreError> {
         let blobs = PackedBlobs::new(objects, spool)?;
-        let all = Arc::new(PackedActions::new(&blobs, &Scope::Protected));
-        Ok(Self::stacked(Arc::new(blobs), all))
+        let all = PackedActions::new(&blobs, &Scope::Protected);
+        let runs = Some(all.clone());
+        Ok(Self { runs, ..Self::stacked(Arc::new(blobs), Arc::new(all)) })
     }
 
     fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, all: Arc<dyn ActionCache>) -> Self {
@@ -60,7 +63,7 @@ impl SharedCache {
         let completeness = CompletenessChecking::new(all.clone(), blobs.clone()).with_trees(objects.clone());
         let completeness = Arc::new(completeness);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        Self { blobs, actions, all_actions: all, objects, completeness }
+        Self { blobs, actions, all_actions: all, runs: None, objects, completeness }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

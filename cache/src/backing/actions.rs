@@ -1,12 +1,13 @@
 //! Results of this machine, then those of the shared store.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use cullet_digest::Digest;
 
 use super::publisher::Publisher;
+use super::recall::Recall;
 use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, StoreError};
 
 /// Hands out what is here or there, and whole in both together. What came from there is recorded here: the next run asks
@@ -14,10 +15,13 @@ use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, St
 #[derive(Debug)]
 pub(super) struct BackedActions {
     pub(super) disk: Arc<DiskActionCache>,
-    /// The same, as far as they are whole.
+    /// The same, as far as they are whole here.
     pub(super) local: CompletenessChecking,
+    /// The same, as far as they are whole in both together.
+    pub(super) both: Arc<CompletenessChecking>,
     pub(super) shared: CompletenessChecking,
     pub(super) gave: Mutex<HashSet<Digest>>,
+    pub(super) recall: OnceLock<Arc<Recall>>,
     /// Where results are published.
     pub(super) publisher: Option<Publisher>,
 }
@@ -25,13 +29,19 @@ pub(super) struct BackedActions {
 impl BackedActions {
     /// How many blobs are missing of a result that was just not found, where that is why.
     pub(super) fn missing_of(&self, action: &Digest) -> Option<usize> {
-        let (local, shared) = (self.local.missing_of(action), self.shared.missing_of(action));
+        let (local, shared) = (self.both.missing_of(action), self.shared.missing_of(action));
         shared.or(local)
     }
 
     /// Whether the result came from the shared store.
     pub(super) fn gave(&self, action: &Digest) -> bool {
         self.given().contains(action)
+    }
+
+    fn found(&self, action: &Digest, is_new: bool) {
+        if let Some(recall) = self.recall.get() {
+            recall.found(action, is_new);
+        }
     }
 
     fn given(&self) -> MutexGuard<'_, HashSet<Digest>> {
@@ -45,11 +55,28 @@ impl BackedActions {
 impl ActionCache for BackedActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
         if let Some(result) = self.local.get(action).await? {
+            self.found(action, false);
             return Ok(Some(result));
         }
-        let Some(result) = self.shared.get(action).await? else { return Ok(None) };
-        // That it was not whole here has been made good.
+        // That is made good, or said of both.
         let _ = self.local.missing_of(action);
+        let recalled = match self.recall.get() {
+            Some(recall) => recall.get(action, &self.both).await,
+            None => None,
+        };
+        let (result, is_new) = match recalled {
+            Some(result) => (result, false),
+            None => {
+                if let Some(result) = self.both.get(action).await? {
+                    self.found(action, false);
+                    return Ok(Some(result));
+                }
+                let Some(result) = self.shared.get(action).await? else { return Ok(None) };
+                (result, true)
+            }
+        };
+        let _ = self.both.missing_of(action);
+        self.found(action, is_new);
         // A cache that cannot be written, or is full, asks there again the next time.
         if let Err(error) = self.disk.put(action, &result).await {
             tracing::debug!(action = %action.short(), %error, "a shared result is not recorded here");
@@ -61,6 +88,7 @@ impl ActionCache for BackedActions {
     /// Records it here, and has it published.
     async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
         self.disk.put(action, result).await?;
+        self.found(action, true);
         if let Some(publisher) = &self.publisher {
             publisher.publish(action);
         }

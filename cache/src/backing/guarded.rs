@@ -16,7 +16,7 @@ use crate::{ActionCache, ActionResult, Blob, BlobStore, Discard, Origin, Pieces,
 pub(super) const LOOKUP: Duration = Duration::from_secs(3);
 
 /// How long a write may take on top of what its bytes need.
-const WRITE: Duration = Duration::from_secs(20);
+pub(super) const WRITE: Duration = Duration::from_secs(20);
 
 /// Bytes that must come or go in a second: 128 KiB. Who has a slower line is better off without.
 const PER_SECOND: u64 = 128 << 10;

@@ -10,13 +10,14 @@ mod breaker;
 mod guarded;
 mod publisher;
 mod queue;
+mod recall;
 mod trees;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,9 +31,10 @@ use self::breaker::Breaker;
 use self::guarded::Guarded;
 use self::publisher::Publisher;
 use self::queue::Queue;
+use self::recall::Recall;
 use crate::{
     ActionCache, Blob, BlobStore, CompletenessChecking, LocalCache, MemoryActionCache, MemoryStore, NoPeers,
-    SharedBlobs, SharedCache, StoreError, TierCounts, Tiers, TiersOptions,
+    PackedActions, SharedBlobs, SharedCache, StoreError, TierCounts, Tiers, TiersOptions,
 };
 
 pub use self::breaker::TellTrouble;
@@ -54,6 +56,9 @@ pub struct Backing {
     place: Arc<str>,
     tiers: Tiers,
     reads: Arc<Breaker>,
+    writes: Arc<Breaker>,
+    /// What pipelines found the last time.
+    runs: Option<PackedActions>,
     actions: Arc<BackedActions>,
 }
 
@@ -79,12 +84,13 @@ impl Backing {
         let reads = Arc::new(Breaker::new(place, tell));
         // Said at the end, with how much it is about.
         let writes = Arc::new(Breaker::new(place, Arc::new(|_| {})));
-        let (blobs, results): (Arc<dyn SharedBlobs>, Arc<dyn ActionCache>) = match shared {
-            Ok(shared) => (shared.objects, shared.all_actions),
+        type Parts = (Arc<dyn SharedBlobs>, Arc<dyn ActionCache>, Option<PackedActions>);
+        let (blobs, results, runs): Parts = match shared {
+            Ok(shared) => (shared.objects, shared.all_actions, shared.runs),
             Err(error) => {
                 reads.break_by(&error);
                 writes.break_by(&error);
-                (Arc::new(MemoryStore::new(0)), Arc::new(MemoryActionCache::new(0)))
+                (Arc::new(MemoryStore::new(0)), Arc::new(MemoryActionCache::new(0)), None)
             }
         };
         let place: Arc<str> = place.into();
@@ -113,13 +119,15 @@ impl Backing {
             Publisher::start(Queue::of(dir, &place), tiers.clone(), disk.clone(), to, runtime.clone())
         });
         let actions = BackedActions {
-            local: CompletenessChecking::new(disk.clone(), both.clone()).with_trees(trees.clone()),
+            local: CompletenessChecking::new(disk.clone(), local.blobs.clone()),
+            both: Arc::new(CompletenessChecking::new(disk.clone(), both.clone()).with_trees(trees.clone())),
             shared: CompletenessChecking::new(Arc::new(guarded_results()), both).with_trees(trees),
             disk,
             gave: Mutex::default(),
+            recall: OnceLock::new(),
             publisher,
         };
-        Ok(Self { place, tiers, reads, actions: Arc::new(actions) })
+        Ok(Self { place, tiers, reads, writes, runs, actions: Arc::new(actions) })
     }
 
     /// What to call the store in messages.
@@ -130,6 +138,16 @@ impl Backing {
     /// Results, here and there.
     pub fn actions(&self) -> Arc<dyn ActionCache> {
         self.actions.clone()
+    }
+
+    /// Asks for all that earlier runs of this pipeline found, as soon as something is not here; and who publishes keeps what
+    /// this one finds.
+    pub fn recall(&self, pipeline: &str, runtime: &Handle) {
+        if let Some(runs) = &self.runs {
+            let recall = Recall::new(runs.clone(), pipeline, Arc::clone(&self.reads), runtime.clone());
+            // Who says it twice means the first.
+            let _ = self.actions.recall.set(Arc::new(recall));
+        }
     }
 
     /// How many blobs are missing of the result of an action that was just not found, where that is why. Without the store
@@ -162,7 +180,17 @@ impl Backing {
     /// Waits until all results are published, but not longer than this.
     pub async fn settle(&self, patience: Duration) -> Settled {
         match &self.actions.publisher {
-            Some(publisher) => publisher.settle(patience).await,
+            Some(publisher) => {
+                let settled = publisher.settle(patience).await;
+                if settled.left == 0
+                    && let Some(recall) = self.actions.recall.get()
+                    && let Err(error) = recall.keep(&self.actions.disk, &self.writes).await
+                {
+                    // The next run asks for each of its steps.
+                    tracing::warn!(%error, "what this run found is not kept for the next one");
+                }
+                settled
+            }
             None => Settled::default(),
         }
     }

@@ -101,6 +101,9 @@ impl Execution<'_> {
         let shared = self.shared.take();
         let backing = shared
             .and_then(|shared| shared.behind((cache, &self.config.cache_dir), &watchers, &Handle::current()));
+        if let Some(backing) = &backing {
+            backing.recall(&self.submission.spec.pipeline, &Handle::current());
+        }
         let backed = backing.clone().map(|backing| {
             Arc::new(BackedInputs { disk: cache.disk.clone(), sources: sources.clone(), backing })
         });

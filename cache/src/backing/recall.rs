@@ -1,0 +1,174 @@
+//! What runs of the same pipeline found, asked for in one go: a run that knows nothing would otherwise wait for the store at
+//! each step, one after the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+
+use cullet_digest::Digest;
+use futures_util::{StreamExt as _, stream};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::breaker::Breaker;
+use super::guarded::{LOOKUP, WRITE};
+use crate::ActionCache as _;
+use crate::{ActionResult, CompletenessChecking, DiskActionCache, PackedActions, StoreError};
+
+/// Results of which is asked at once whether they are whole.
+const CHECKS: usize = 64;
+
+/// Results that are checked before anybody asks for them: more are of older states of the pipeline's sources.
+const MOST_CHECKED: usize = 2048;
+
+/// Results of one run that are kept.
+const MOST_FOUND: usize = 8192;
+
+/// See the module.
+pub(super) struct Recall {
+    runs: PackedActions,
+    pipeline: String,
+    reads: Arc<Breaker>,
+    runtime: Handle,
+    begin: Once,
+    known: Mutex<Known>,
+    changes: watch::Sender<u64>,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Known {
+    earlier: Vec<(Digest, ActionResult)>,
+    results: HashMap<Digest, Verdict>,
+    /// The list is there, or will not come.
+    listed: bool,
+    /// What this run found.
+    found: Vec<Digest>,
+    /// Some of it is not in the list.
+    is_new: bool,
+}
+
+enum Verdict {
+    /// Not known yet.
+    Open,
+    Whole(ActionResult),
+}
+
+impl std::fmt::Debug for Recall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recall").field("pipeline", &self.pipeline).finish_non_exhaustive()
+    }
+}
+
+impl Recall {
+    pub(super) fn new(runs: PackedActions, pipeline: &str, reads: Arc<Breaker>, runtime: Handle) -> Self {
+        let (pipeline, known, changes) = (pipeline.to_owned(), Mutex::default(), watch::Sender::default());
+        Self { runs, pipeline, reads, runtime, begin: Once::new(), known, changes }
+    }
+
+    /// The result, if an earlier run found it and it is whole. The first who asks has everything asked for.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        action: &Digest,
+        whole: &Arc<CompletenessChecking>,
+    ) -> Option<ActionResult> {
+        let mut changes = self.changes.subscribe();
+        self.begin.call_once(|| {
+            let (this, whole) = (Arc::clone(self), Arc::clone(whole));
+            self.runtime.spawn(async move { this.ask(&whole).await });
+        });
+        let answer = async {
+            loop {
+                if let Some(answer) = self.known().answer(action) {
+                    return answer;
+                }
+                if changes.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        timeout(LOOKUP, answer).await.unwrap_or_default()
+    }
+
+    async fn ask(&self, whole: &CompletenessChecking) {
+        let earlier = self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await.unwrap_or_default();
+        let checked: Vec<_> = earlier.iter().take(MOST_CHECKED).cloned().collect();
+        {
+            let mut known = self.known();
+            known.results.extend(checked.iter().map(|(action, _)| (*action, Verdict::Open)));
+            (known.earlier, known.listed) = (earlier, true);
+        }
+        self.changed();
+        let checks = checked.into_iter().map(|(action, result)| async move {
+            let is_whole = whole.is_complete(&result).await.unwrap_or_default();
+            (action, is_whole.then_some(result))
+        });
+        let mut checks = stream::iter(checks).buffer_unordered(CHECKS);
+        while let Some((action, result)) = checks.next().await {
+            let mut known = self.known();
+            match result {
+                Some(result) => known.results.insert(action, Verdict::Whole(result)),
+                None => known.results.remove(&action),
+            };
+            drop(known);
+            self.changed();
+        }
+    }
+
+    /// The run has this result. `is_new`: it was not recalled.
+    pub(super) fn found(&self, action: &Digest, is_new: bool) {
+        let mut known = self.known();
+        if known.found.len() < MOST_FOUND {
+            known.found.push(*action);
+        }
+        known.is_new |= is_new;
+    }
+
+    /// Keeps what this run found for the next one, unless that is nothing new.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(super) async fn keep(&self, disk: &DiskActionCache, writes: &Breaker) -> Result<(), StoreError> {
+        let (found, listed) = {
+            let known = self.known();
+            if !known.is_new {
+                return Ok(());
+            }
+            (known.found.clone(), known.listed.then(|| known.earlier.clone()))
+        };
+        let earlier = match listed {
+            Some(earlier) => earlier,
+            None => self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await?,
+        };
+        let mut results = Vec::with_capacity(found.len());
+        for action in found {
+            if let Some(result) = disk.get(&action).await? {
+                results.push((action, result));
+            }
+        }
+        writes.ask(WRITE, self.runs.keep(&self.pipeline, &results, &earlier)).await
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Every change is whole by itself.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// None while it is not known.
+    fn answer(&self, action: &Digest) -> Option<Option<ActionResult>> {
+        if !self.listed {
+            return None;
+        }
+        match self.results.get(action) {
+            None => Some(None),
+            Some(Verdict::Whole(result)) => Some(Some(result.clone())),
+            Some(Verdict::Open) => None,
+        }
+    }
+}
