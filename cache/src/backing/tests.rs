@@ -8,10 +8,10 @@ use super::*;
 use crate::{ActionResult, LogStream, ObjectOptions, OpenOptions, Output, OutputKind, Pieces, conformance};
 
 /// A machine, and what it was told.
-struct Machine {
+pub(super) struct Machine {
     dir: TempDir,
     cache: LocalCache,
-    backing: Backing,
+    pub(super) backing: Backing,
     told: Arc<AtomicUsize>,
 }
 
@@ -20,7 +20,7 @@ fn counting(told: &Arc<AtomicUsize>) -> TellTrouble {
     Arc::new(move |_| _ = told.fetch_add(1, Ordering::Relaxed))
 }
 
-fn machine_in(dir: TempDir, shared: Result<SharedCache, StoreError>, access: Access) -> Machine {
+pub(super) fn machine_in(dir: TempDir, shared: Result<SharedCache, StoreError>, access: Access) -> Machine {
     let cache = crate::open(&OpenOptions::new(dir.path())).unwrap();
     let told = Arc::default();
     let (local, store) = ((&cache, dir.path()), ("there", shared));
@@ -47,7 +47,7 @@ async fn store(cache: &LocalCache, bytes: &[u8]) -> Digest {
 }
 
 /// The result of an execution here: a directory with one file, and a log.
-async fn execute(machine: &Machine, what: &str) -> (Digest, ActionResult) {
+pub(super) async fn execute(machine: &Machine, what: &str) -> (Digest, ActionResult) {
     let file = store(&machine.cache, what.as_bytes()).await;
     let name = NodeName::new("f".to_owned()).unwrap();
     let node = FileNode { name, digest: file, executable: false };

@@ -27,7 +27,7 @@ mod runs;
 mod trees;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Packed blobs over storage in memory that counts what is asked of it, and loses and damages things.
 
 mod blobs;
-mod storage;
+pub(crate) mod storage;
 mod trees;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use cullet_digest::Digest;
 use crate::{Area, Objects, RecordName, StoreError};
 
 #[derive(Debug, Default)]
-pub(super) struct Storage {
+pub(crate) struct Storage {
     records: Mutex<HashMap<RecordName, (Bytes, Vec<Digest>)>>,
     data: Mutex<HashMap<Digest, Bytes>>,
     requests: AtomicUsize,
@@ -21,46 +21,46 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
     /// The same content, which nobody may change.
-    pub(super) fn read_only(&self) -> Arc<Self> {
+    pub(crate) fn read_only(&self) -> Arc<Self> {
         let records = self.records.lock().unwrap().clone().into();
         let data = self.data.lock().unwrap().clone().into();
         Arc::new(Self { records, data, forbids: true, ..Self::default() })
     }
 
     /// Requests and received bytes since this was last asked.
-    pub(super) fn take_counts(&self) -> (usize, usize) {
+    pub(crate) fn take_counts(&self) -> (usize, usize) {
         (self.requests.swap(0, Ordering::Relaxed), self.received.swap(0, Ordering::Relaxed))
     }
 
-    pub(super) fn all_data(&self) -> Vec<Digest> {
+    pub(crate) fn all_data(&self) -> Vec<Digest> {
         self.data.lock().unwrap().keys().copied().collect()
     }
 
-    pub(super) fn names(&self, area: Area) -> Vec<RecordName> {
+    pub(crate) fn names(&self, area: Area) -> Vec<RecordName> {
         self.records.lock().unwrap().keys().filter(|name| name.area == area).copied().collect()
     }
 
-    pub(super) fn needs(&self, name: &RecordName) -> Vec<Digest> {
+    pub(crate) fn needs(&self, name: &RecordName) -> Vec<Digest> {
         self.records.lock().unwrap().get(name).map(|(_, needs)| needs.clone()).unwrap_or_default()
     }
 
-    pub(super) fn lose(&self, data: &Digest) {
+    pub(crate) fn lose(&self, data: &Digest) {
         self.data.lock().unwrap().remove(data);
     }
 
-    pub(super) fn damage(&self, data: &Digest) {
+    pub(crate) fn damage(&self, data: &Digest) {
         let mut all = self.data.lock().unwrap();
         let mut bytes = all.get(data).unwrap().to_vec();
         *bytes.last_mut().unwrap() ^= 1;
         all.insert(*data, bytes.into());
     }
 
-    pub(super) fn replace_record(&self, name: &RecordName, bytes: Bytes) {
+    pub(crate) fn replace_record(&self, name: &RecordName, bytes: Bytes) {
         self.records.lock().unwrap().get_mut(name).unwrap().0 = bytes;
     }
 

@@ -1,0 +1,89 @@
+//! What earlier runs found, over storage that counts what is asked of it.
+
+use super::tests::{execute, machine_in};
+use super::*;
+use crate::packed::tests::storage::Storage;
+
+/// A machine that has nothing yet, and runs a pipeline.
+fn machine(storage: &Arc<Storage>, access: Access) -> tests::Machine {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = SharedCache::over(storage.clone(), dir.path().join("spool"));
+    let machine = machine_in(dir, shared, access);
+    machine.backing.recall("app", &Handle::current());
+    machine
+}
+
+async fn settle(machine: &tests::Machine) {
+    let settled = machine.backing.settle(Duration::from_secs(10)).await;
+    assert_eq!((settled.left, settled.gone), (0, 0));
+}
+
+#[tokio::test]
+async fn a_chain_of_steps_is_answered_by_what_the_last_run_found() {
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let mut found = Vec::new();
+    for number in 0..20 {
+        found.push(execute(&writer, &number.to_string()).await);
+    }
+    settle(&writer).await;
+    storage.take_counts();
+    let reader = machine(&storage, Access::Read);
+    let actions = reader.backing.actions();
+    for (at, (action, result)) in found.iter().enumerate() {
+        assert_eq!(actions.get(action).await.unwrap().as_ref(), Some(result));
+        if at == 0 {
+            // Those that come after are checked meanwhile.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let (requests, _) = storage.take_counts();
+            assert!(requests <= 1 + 20 * 3, "{requests}");
+        }
+    }
+    assert_eq!(storage.take_counts().0, 0, "nothing is asked for twice");
+    assert!(found.iter().all(|(action, _)| reader.backing.gave(action)));
+    assert_eq!(actions.get(&found[0].0).await.unwrap().as_ref(), Some(&found[0].1));
+}
+
+#[tokio::test]
+async fn a_recalled_result_that_is_not_whole_is_none_and_a_new_one_is_kept_beside_the_others() {
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let (old, _) = execute(&writer, "old").await;
+    let (lost, result) = execute(&writer, "lost").await;
+    settle(&writer).await;
+    let trees = storage.names(crate::Area::Tree);
+    let root = result.directories().next().unwrap();
+    let name = trees.into_iter().find(|name| name.about == root).unwrap();
+    crate::Objects::remove_record(&*storage, &name).await.unwrap();
+
+    let other = machine(&storage, Access::Write);
+    assert!(other.backing.actions().get(&old).await.unwrap().is_some());
+    assert!(other.backing.actions().get(&lost).await.unwrap().is_none());
+    assert!(other.backing.missing_of(&lost).is_some());
+    let (new, _) = execute(&other, "new").await;
+    settle(&other).await;
+
+    let reader = machine(&storage, Access::Read);
+    storage.take_counts();
+    for action in [new, old] {
+        assert!(reader.backing.actions().get(&action).await.unwrap().is_some());
+    }
+    assert!(storage.take_counts().0 <= 10);
+    // Who only reads keeps nothing, and who found nothing new neither.
+    settle(&reader).await;
+    let again = machine(&storage, Access::Write);
+    assert!(again.backing.actions().get(&new).await.unwrap().is_some());
+    settle(&again).await;
+    assert_eq!(storage.take_counts().1, 0);
+}
+
+#[tokio::test]
+async fn what_is_whole_here_asks_nobody() {
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let (action, _) = execute(&writer, "step").await;
+    settle(&writer).await;
+    storage.take_counts();
+    assert!(writer.backing.actions().get(&action).await.unwrap().is_some());
+    assert_eq!(storage.take_counts(), (0, 0));
+}
