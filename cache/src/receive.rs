@@ -130,6 +130,8 @@ async fn append(mut arriving: Arriving, piece: Bytes) -> Result<Arriving, StoreE
 /// Whether the same question may be answered another time.
 pub(crate) fn may_pass(error: &StoreError) -> bool {
     match error {
+        // A bucket has been asked again already, as often as its budget allows.
+        StoreError::Remote { source, .. } if source.is::<object_store::Error>() => false,
         StoreError::Remote { source, .. } => {
             source.downcast_ref::<tonic::Status>().is_none_or(|status| status_may_pass(status.code()))
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cullet_digest::DigestFunction;
 
-use crate::object::{Location, ObjectActions, ObjectBlobs, ObjectOptions, ObjectRecords, Place};
+use crate::object::{Location, ObjectOptions, ObjectRecords, Place};
 use crate::packed::{PackedActions, PackedBlobs};
 use crate::{
     ActionCache, BlobStore, CompletenessChecking, Forgiving, Objects, Scope, SharedBlobs, StoreError,
@@ -39,10 +39,9 @@ impl SharedCache {
     pub fn open(location: &str, options: &ObjectOptions) -> Result<Self, StoreError> {
         let location = location.parse::<Location>()?;
         let place = Place::open(&location, options)?;
-        if let Location::Directory(_) = location {
+        if let Some((blobs, results)) = place.as_files() {
             // A file for each blob: opening one is no request that takes long.
-            let all = Arc::new(ObjectActions::new(&place));
-            return Ok(Self::stacked(Arc::new(ObjectBlobs::new(&place)), all));
+            return Ok(Self::stacked(Arc::new(blobs), Arc::new(results)));
         }
         Self::over(Arc::new(ObjectRecords::new(&place)), options.spool.clone())
     }

@@ -1,4 +1,4 @@
-//! [`BlobStore`] over objects.
+//! [`BlobStore`] over files of a directory.
 
 use std::io;
 use std::path::Path;
@@ -7,31 +7,29 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::Digest;
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use object_store::ObjectStoreExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Place;
+use super::files::Files;
 use super::get;
-use crate::arriving::Arrived;
 use crate::blob::is_the_empty_blob;
 use crate::origin::{Origin, Pieces};
-use crate::single_flight::SingleFlight;
 use crate::{Blob, BlobStore, StoreError, Trees};
 
-/// Blobs as objects, one each; see the [module](super). Bytes from a bucket are checked on arrival where they are
-/// many; small ones and files are the business of the decorators. Clones share everything.
+/// Blobs as files of a directory, one each; see the [module](super). Checking bytes is the business of the decorators.
+/// Clones share everything.
 #[derive(Debug, Clone)]
 pub struct ObjectBlobs {
     pub(super) place: Arc<Place>,
-    flights: Arc<SingleFlight<Result<Arrived, StoreError>>>,
+    pub(super) files: Arc<Files>,
 }
 
 /// Presence is asked one object at a time, so many at once.
 const CHECKS: usize = 32;
 
 impl ObjectBlobs {
-    pub(crate) fn new(place: &Arc<Place>) -> Self {
-        Self { place: Arc::clone(place), flights: Arc::default() }
+    pub(super) fn new(place: &Arc<Place>, files: &Arc<Files>) -> Self {
+        Self { place: Arc::clone(place), files: Arc::clone(files) }
     }
 
     /// Whether the blob is there with its full length.
@@ -40,23 +38,8 @@ impl ObjectBlobs {
             return Ok(is_the_empty_blob(digest));
         }
         let path = self.place.blob(digest);
-        if let Some(files) = &self.place.files {
-            let of = *digest;
-            return files.read(&path, move |path| is_there(path, &of)).await;
-        }
-        let found = self.place.request("look for blobs in", self.place.objects.head(&path)).await?;
-        Ok(found.is_some_and(|meta| meta.size == digest.size()))
-    }
-
-    /// The blob from a bucket. Those who want the same one share the request.
-    async fn receive(&self, digest: &Digest) -> Result<Blob, StoreError> {
-        let (origin, of) = (self.clone(), *digest);
-        let attempt = async move { origin.place.patience.receive(&origin, &of).await }.boxed();
-        let arrived = self.flights.run(digest, || attempt).await;
-        if let Err(StoreError::Mismatch { .. }) = &arrived {
-            self.delete_if_damaged(digest).await?;
-        }
-        arrived?.open()
+        let of = *digest;
+        self.files.read(&path, move |path| is_there(path, &of)).await
     }
 }
 
@@ -76,10 +59,7 @@ impl BlobStore for ObjectBlobs {
         if is_the_empty_blob(digest) {
             return Ok(Blob::Bytes(Bytes::new()));
         }
-        match &self.place.files {
-            Some(files) => get::file(&self.place, files, digest).await,
-            None => self.receive(digest).await,
-        }
+        get::file(&self.place, &self.files, digest).await
     }
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {

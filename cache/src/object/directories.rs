@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::create::Created;
+
 /// As many as there are for both areas with one digest function.
 const MOST: usize = 512;
 
@@ -115,12 +117,8 @@ impl Directory {
 
     /// Gives bytes this name, whole, so that they survive a power cut.
     pub(super) fn publish(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
-        // A number after a `#` is how the library names what is not whole yet; see the module above.
-        let mut draft = OsString::from(name);
-        draft.push(format!("#{}", fastrand::u64(..)));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mut file: File = rustix::fs::openat(&self.0, &draft, flags, Mode::from_raw_mode(0o666))?.into();
-        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
+        let draft = draft_of(name);
+        let written = self.write(&draft, bytes).and_then(|()| {
             rustix::fs::renameat(&self.0, &draft, &self.0, name)?;
             self.0.sync_all()
         });
@@ -130,6 +128,36 @@ impl Directory {
         }
         written
     }
+
+    /// Gives bytes this name if nothing has it: a second link to a file is refused then, by network filesystems too.
+    pub(super) fn create(&self, name: &OsStr, bytes: &[u8]) -> io::Result<Created> {
+        let draft = draft_of(name);
+        let created = self.write(&draft, bytes).and_then(|()| {
+            match rustix::fs::linkat(&self.0, &draft, &self.0, name, AtFlags::empty()) {
+                Ok(()) => self.0.sync_all().map(|()| Created::Created),
+                Err(Errno::EXIST) => Ok(Created::Exists),
+                // A filesystem without links.
+                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Created::Unsupported),
+                Err(error) => Err(error.into()),
+            }
+        });
+        let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
+        created
+    }
+
+    /// Writes a file of which nobody knows.
+    fn write(&self, draft: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file: File = rustix::fs::openat(&self.0, draft, flags, Mode::from_raw_mode(0o666))?.into();
+        file.write_all(bytes).and_then(|()| file.sync_all())
+    }
+}
+
+/// A number after a `#` is how the library names what is not whole yet; see the module above.
+fn draft_of(name: &OsStr) -> OsString {
+    let mut draft = OsString::from(name);
+    draft.push(format!("#{}", fastrand::u64(..)));
+    draft
 }
 
 /// Makes a directory and those above it that are missing, so that they survive a power cut.

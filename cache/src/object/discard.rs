@@ -30,7 +30,7 @@ impl ObjectBlobs {
         }
         tracing::warn!(blob = %digest.short(), place = self.place.name(), "a damaged blob is deleted");
         let path = self.place.blob(digest);
-        self.place.request("delete from", self.place.objects.delete(&path)).await.map(drop)
+        self.place.request("delete from", || self.place.objects.delete(&path)).await.map(drop)
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use object_store::path::Path as Name;
 use tokio::time::timeout;
 
+use super::create::Created;
 use super::directories::Directories;
 use super::threads::Threads;
 use crate::StoreError;
@@ -87,6 +88,17 @@ impl Files {
             })
         };
         self.run(write).await
+    }
+
+    /// Writes an object where there is none.
+    pub(super) async fn create(&self, name: &Name, bytes: Bytes) -> Result<Created, StoreError> {
+        let (path, directories, place) = (self.path(name), Arc::clone(&self.directories), self.place.clone());
+        let create = move || {
+            let created =
+                split(&path).and_then(|(dir, name)| directories.within(dir, |dir| dir.create(name, &bytes)));
+            created.map_err(|error| StoreError::remote("store in", &place, At { path, error }))
+        };
+        self.run(create).await
     }
 
     /// Names of objects are hexadecimal digits and what we call the parts above them.

@@ -67,8 +67,8 @@ pub(super) async fn pieces(place: &Arc<Place>, digest: &Digest, offset: u64) -> 
 async fn part(place: Arc<Place>, digest: Digest, range: Range<u64>) -> Result<Bytes, StoreError> {
     let path = place.blob(&digest);
     let options = GetOptions::new().with_range(Some(range));
-    let read = async {
-        let found = place.objects.get_opts(&path, options).await?;
+    let read = || async {
+        let found = place.objects.get_opts(&path, options.clone()).await?;
         if found.meta.size == digest.size() { found.bytes().await.map(Some) } else { Ok(None) }
     };
     let found = place.request("read from", read).await?;

@@ -18,7 +18,11 @@
 //! Everything has a deadline, a bounded number of attempts, and a bounded number of requests in flight.
 
 mod actions;
+mod answers;
 mod blobs;
+mod bucket;
+mod budget;
+mod create;
 mod directories;
 mod discard;
 mod files;

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cullet_digest::Digest;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::files::Files;
-use super::{Location, ObjectOptions};
-use crate::receive::Patience;
-use crate::spool::Spool;
+use super::{Location, ObjectActions, ObjectBlobs, ObjectOptions, answers, bucket};
+use crate::pause::Pauses;
 use crate::{RecordName, StoreError};
 
-/// Bytes in one request of a large blob: 8 MiB. A bucket wants at least 5 in every part but the last.
+/// Bytes of a large blob that are read or written at once: 8 MiB.
 pub(super) const PART: u64 = 8 << 20;
 
 /// Requests in flight to one place. A bucket serves hundreds at once; more only wait in our memory.
@@ -30,12 +29,16 @@ const IN_FLIGHT: usize = 64;
 pub(crate) struct Place {
     pub(super) objects: Arc<dyn ObjectStore>,
     /// The same place as files, where it is a directory.
-    pub(super) files: Option<Files>,
-    pub(super) patience: Patience,
+    pub(super) files: Option<Arc<Files>>,
+    /// Whether objects can be created where there are none, once that is known.
+    pub(super) creates: OnceCell<bool>,
     name: String,
     prefix: String,
     /// For one operation with all its retries.
     whole: Duration,
+    /// For one operation.
+    retries: u32,
+    budget: Budget,
     permits: Semaphore,
 }
 
@@ -43,23 +46,35 @@ impl Place {
     /// Opens a place; makes the directory if it is one. A bucket is not asked before it is used.
     pub(crate) fn open(location: &Location, options: &ObjectOptions) -> Result<Arc<Self>, StoreError> {
         let whole = options.deadline.saturating_mul(options.retries.saturating_add(1));
-        // Each part is a request that is retried by itself, within `whole`.
-        let spool = Arc::new(Spool::open(&options.spool)?);
-        let patience = Patience { deadline: whole, retries: 0, spool };
         let (objects, files, name, prefix): (Arc<dyn ObjectStore>, _, _, _) = match location {
             Location::Directory(dir) => {
                 let (system, name) = (directory(dir)?, dir.display().to_string());
                 let files = Files::new(dir.clone(), name.clone(), whole);
-                (Arc::new(system), Some(files), name, String::new())
+                (Arc::new(system), Some(Arc::new(files)), name, String::new())
             }
             Location::S3 { bucket, prefix } => {
                 let name = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                (s3(bucket, &name, options)?, None, name, prefix)
+                (bucket::open(bucket, &name, options)?, None, name, prefix)
             }
         };
-        let permits = Semaphore::new(IN_FLIGHT);
-        Ok(Arc::new(Self { objects, files, patience, name, prefix, whole, permits }))
+        Ok(Arc::new(Self {
+            objects,
+            files,
+            creates: OnceCell::new(),
+            name,
+            prefix,
+            whole,
+            retries: options.retries,
+            budget: Budget::default(),
+            permits: Semaphore::new(IN_FLIGHT),
+        }))
+    }
+
+    /// Blobs and results as files, where it is a directory.
+    pub(crate) fn as_files(self: &Arc<Self>) -> Option<(ObjectBlobs, ObjectActions)> {
+        let files = self.files.as_ref()?;
+        Some((ObjectBlobs::new(self, files), ObjectActions::new(self, files)))
     }
 
     /// What to call it in messages.
@@ -92,39 +107,94 @@ impl Place {
         Path::from(format!("{prefix}data/{}/{hash}-{size}", &hash[..2]))
     }
 
+    /// An object that only shows what the place can do.
+    pub(super) fn probe(&self, number: u64) -> Path {
+        Path::from(format!("{}probe/{number:016x}", self.prefix))
+    }
+
     fn object(&self, area: &str, digest: &Digest) -> Path {
         let hash = digest.hash_hex();
         let (prefix, function, size) = (&self.prefix, digest.function(), digest.size());
         Path::from(format!("{prefix}{area}/{function}/{}/{hash}-{size}", &hash[..2]))
     }
 
-    /// The outcome of an operation, if it comes in time. Where the object is not there, that is none.
-    pub(super) async fn request<T>(
+    /// The outcome of an operation, if it comes in time. Where the object is not there, that is none. It is begun again
+    /// where it failed for a passing reason, as often as `retries` and the budget of the place allow.
+    pub(super) async fn request<T, F>(
+        &self,
+        action: &'static str,
+        operation: impl Fn() -> F,
+    ) -> Result<Option<T>, StoreError>
+    where
+        F: Future<Output = object_store::Result<T>>,
+    {
+        let until = Instant::now() + self.whole;
+        let (mut left, mut pauses) = (self.retries, Pauses::new());
+        loop {
+            let error = match self.attempt(until, operation()).await? {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let failed = |error| Err(StoreError::remote(action, &self.name, error));
+            let Some(after) = answers::may_pass(&error) else { return failed(error) };
+            // Nobody waits for a place that says it needs longer than we have.
+            if left == 0 || Instant::now() + after >= until || !self.budget.take() {
+                return failed(error);
+            }
+            left -= 1;
+            tracing::debug!(%error, place = self.name, "trying again");
+            tokio::time::sleep(after).await;
+            pauses.pause().await;
+        }
+    }
+
+    /// As [`Place::request`], but for what cannot be begun again.
+    pub(super) async fn once<T>(
         &self,
         action: &'static str,
         operation: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<T, StoreError> {
+        let outcome = self.attempt(Instant::now() + self.whole, operation).await?;
+        let found = outcome.map_err(|error| StoreError::remote(action, &self.name, error))?;
+        found.ok_or_else(|| self.gone(action))
+    }
+
+    /// As [`Place::request`] where everything that must be there is.
+    pub(super) async fn must<T, F>(
+        &self,
+        action: &'static str,
+        operation: impl Fn() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = object_store::Result<T>>,
+    {
+        self.request(action, operation).await?.ok_or_else(|| self.gone(action))
+    }
+
+    fn gone(&self, action: &'static str) -> StoreError {
+        StoreError::remote(action, &self.name, "it is not there")
+    }
+
+    /// What comes of an operation by then.
+    async fn attempt<T>(
+        &self,
+        until: Instant,
+        operation: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<object_store::Result<Option<T>>, StoreError> {
         let bounded = async {
             // Never closed, so the permit always comes.
             let _permit = self.permits.acquire().await;
             operation.await
         };
-        match timeout(self.whole, bounded).await {
-            Ok(Ok(outcome)) => Ok(Some(outcome)),
-            Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
-            Ok(Err(error)) => Err(StoreError::remote(action, &self.name, error)),
-            Err(_) => Err(StoreError::deadline(&self.name, self.whole)),
+        let late = |_| StoreError::deadline(&self.name, self.whole);
+        let outcome = match tokio::time::timeout_at(until, bounded).await.map_err(late)? {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            outcome => outcome.map(Some),
+        };
+        if outcome.is_ok() {
+            self.budget.earn();
         }
-    }
-
-    /// As [`Place::request`] where everything that must be there is.
-    pub(super) async fn must<T>(
-        &self,
-        action: &'static str,
-        operation: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<T, StoreError> {
-        let gone = || StoreError::remote(action, &self.name, "it is not there");
-        self.request(action, operation).await?.ok_or_else(gone)
+        Ok(outcome)
     }
 }
 
@@ -133,31 +203,4 @@ fn directory(dir: &FilePath) -> Result<LocalFileSystem, StoreError> {
     let opened = LocalFileSystem::new_with_prefix(dir);
     let failed = |error| StoreError::remote("open", &dir.display().to_string(), error);
     Ok(opened.map_err(failed)?.with_fsync(true))
-}
-
-fn s3(bucket: &str, name: &str, options: &ObjectOptions) -> Result<Arc<dyn ObjectStore>, StoreError> {
-    // TLS needs a provider of cryptography; an error only says that the process has one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = ClientOptions::new()
-        .with_timeout(options.deadline)
-        .with_connect_timeout(options.deadline.min(Duration::from_secs(5)))
-        .with_allow_http(
-            options.variables.get("AWS_ENDPOINT_URL").is_some_and(|url| url.starts_with("http://")),
-        );
-    let retry = RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: options.retries as usize,
-        retry_timeout: options.deadline.saturating_mul(options.retries.max(1)),
-    };
-    let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
-    for (variable, value) in options.variables.iter().filter(|(variable, _)| variable.starts_with("AWS_")) {
-        if let Ok(key) = variable.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
-            builder = builder.with_config(key, value);
-        }
-    }
-    let unusable = |error: object_store::Error| StoreError::Location {
-        location: name.to_owned(),
-        reason: error.to_string(),
-    };
-    Ok(Arc::new(builder.with_bucket_name(bucket).build().map_err(unusable)?))
 }

@@ -1,22 +1,18 @@
-//! [`Objects`] over a place.
+//! [`Objects`] over a bucket.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::Digest;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStoreExt as _, PutPayload};
 
 use super::Place;
-use super::files::{Over, Small};
 use crate::objects::MOST_RECORD;
 use crate::{Objects, RecordName, StoreError};
 
-/// Records and data in a bucket, or in a directory.
+/// Records and data in a bucket.
 ///
 /// ```text
 /// <area>[@<scope>]/<function>/<2 hex>/<hash>-<size>   a record
@@ -36,16 +32,12 @@ impl ObjectRecords {
     async fn read(
         &self,
         path: &Path,
-        wants: impl Fn(u64) -> bool + Send + 'static,
+        wants: impl Fn(u64) -> bool + Send + Sync,
     ) -> Result<Option<Bytes>, StoreError> {
-        if let Some(files) = &self.place.files {
-            let read = move |path: &FilePath| {
-                read_file(path, wants).map_err(|error| StoreError::io("read", path, error))
-            };
-            return files.read(path, read).await;
-        }
-        let read = async {
-            let found = self.place.objects.get_opts(path, Default::default()).await?;
+        let wants = &wants;
+        // Begun again as a whole: what is read is one request long.
+        let read = || async move {
+            let found = self.place.objects.get(path).await?;
             if wants(found.meta.size) { found.bytes().await.map(Some) } else { Ok(None) }
         };
         Ok(self.place.request("read from", read).await?.flatten())
@@ -53,44 +45,18 @@ impl ObjectRecords {
 
     /// How long an object is, if there is one.
     async fn len(&self, path: &Path) -> Result<Option<u64>, StoreError> {
-        if let Some(files) = &self.place.files {
-            let look = |path: &FilePath| match std::fs::metadata(path) {
-                Ok(found) => Ok(found.is_file().then(|| found.len())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(StoreError::io("read", path, error)),
-            };
-            return files.read(path, look).await;
-        }
-        let found = self.place.request("look into", self.place.objects.head(path)).await?;
+        let found = self.place.request("look into", || self.place.objects.head(path)).await?;
         Ok(found.map(|meta| meta.size))
     }
 
-    async fn write(&self, name: Path, bytes: Bytes, over: Over) -> Result<(), StoreError> {
-        if let Some(files) = &self.place.files {
-            return files.write(vec![Small { name, bytes, over }]).await;
-        }
-        let put = self.place.objects.put(&name, PutPayload::from_bytes(bytes));
+    async fn write(&self, path: Path, bytes: Bytes) -> Result<(), StoreError> {
+        let put = || self.place.objects.put(&path, PutPayload::from_bytes(bytes.clone()));
         self.place.must("store in", put).await.map(drop)
     }
 
     async fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        self.place.request("delete from", self.place.objects.delete(path)).await.map(drop)
+        self.place.request("delete from", || self.place.objects.delete(path)).await.map(drop)
     }
-}
-
-fn read_file(path: &FilePath, wants: impl Fn(u64) -> bool) -> io::Result<Option<Bytes>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let len = file.metadata()?.len();
-    if !wants(len) {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(len as usize + 1);
-    file.take(len).read_to_end(&mut bytes)?;
-    // It may have been replaced while it was read; then it has another length, or the content of one of the two.
-    Ok((bytes.len() as u64 == len).then(|| bytes.into()))
 }
 
 #[async_trait]
@@ -108,7 +74,7 @@ impl Objects for ObjectRecords {
     }
 
     async fn put_record(&self, name: &RecordName, bytes: Bytes, _: &[Digest]) -> Result<(), StoreError> {
-        self.write(self.place.record(name), bytes, Over::Replace).await
+        self.write(self.place.record(name), bytes).await
     }
 
     async fn remove_record(&self, name: &RecordName) -> Result<(), StoreError> {
@@ -126,7 +92,7 @@ impl Objects for ObjectRecords {
     }
 
     async fn put_data(&self, digest: &Digest, bytes: Bytes) -> Result<(), StoreError> {
-        self.write(self.place.data(digest), bytes, Over::Keep).await
+        self.write(self.place.data(digest), bytes).await
     }
 
     async fn remove_data(&self, digest: &Digest) -> Result<(), StoreError> {
