@@ -1,8 +1,11 @@
 //! What every store and every cache must do, whatever it is made of. Each backend and each decorator runs these.
 
+mod objects;
+
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction, TreeRef};
 
+pub use self::objects::objects;
 use crate::{ActionCache, ActionResult, Blob, BlobStore, LogStream, Output, OutputKind, StoreError};
 
 /// Sizes around what stores treat differently: empty, small, one block, in memory or not, several buffers.

@@ -30,7 +30,8 @@ pub use outgoing::Outgoing;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
 pub use registry::{
-    BlobPushed, Credentials, MOST_MOUNTS, Pushed, Registries, RegistryError, RegistryOptions, RegistryProblem,
+    Artifacts, BlobPushed, Credentials, MOST_MOUNTS, Pushed, Registries, RegistryError, RegistryOptions,
+    RegistryProblem,
 };
 pub use resolve::{Layer, Resolved, resolve, resolve_manifest};
 pub use store::{

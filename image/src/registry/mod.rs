@@ -4,6 +4,7 @@
 //! job but hides status and `Retry-After` of most answers, takes answers of any length into memory, and fetches from
 //! addresses that a manifest names; what is used here instead is `reqwest` with `http-auth` and `oci-spec`.
 
+mod artifacts;
 mod auth;
 mod credentials;
 mod download;
@@ -15,6 +16,7 @@ mod retry;
 mod send;
 mod upload;
 
+pub use artifacts::Artifacts;
 pub use credentials::Credentials;
 pub use error::{RegistryError, RegistryProblem};
 pub use options::{Registries, RegistryOptions};

@@ -2,8 +2,7 @@
 //!
 //! Source: OCI distribution-spec, "Push".
 
-use reqwest::Response;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::repository::{Access, Endpoint, Repository};
 use super::retry::Retries;
@@ -111,7 +110,7 @@ impl Repository {
         let mut retries = Retries::new(&self.options, false);
         loop {
             let sent = self.send(endpoint, Access::Push, put).await;
-            let problem = match sent.and_then(|response| is_taken(&response, document.digest)) {
+            let problem = match sent.and_then(|response| is_taken(response.headers(), document.digest)) {
                 Ok(()) => return Ok(()),
                 Err(problem) => problem,
             };
@@ -123,8 +122,8 @@ impl Repository {
 }
 
 /// A registry that changes a manifest has another image than the one that was pushed.
-fn is_taken(response: &Response, digest: Digest) -> Result<(), RegistryProblem> {
-    let said = response.headers().get("docker-content-digest");
+pub(super) fn is_taken(headers: &HeaderMap, digest: Digest) -> Result<(), RegistryProblem> {
+    let said = headers.get("docker-content-digest");
     let said = said.and_then(|said| said.to_str().ok()?.parse::<Digest>().ok());
     match said {
         Some(other) if other != digest => Err(RegistryProblem::Damaged { expected: digest, actual: other }),

@@ -1,5 +1,6 @@
 //! One repository, in its registry and in mirrors of that.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,10 +15,11 @@ use crate::manifest::{ACCEPTED, Blob, Document, MOST_BYTES};
 use crate::{Digest, Pick};
 
 /// What is done with a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
     Pull,
     Push,
+    Delete,
 }
 
 impl Access {
@@ -25,6 +27,7 @@ impl Access {
         match self {
             Self::Pull => "pull",
             Self::Push => "pull,push",
+            Self::Delete => "pull,push,delete",
         }
     }
 }
@@ -35,22 +38,21 @@ pub(super) struct Endpoint {
     pub(super) name: String,
     /// Scheme, host and port.
     pub(super) base: String,
-    /// What it wanted to see last.
-    proof: Mutex<Option<(Access, Proof)>>,
+    /// What it wanted to see last, for each kind of access: whoever reads and writes in turn keeps both tokens.
+    proofs: Mutex<BTreeMap<Access, Proof>>,
 }
 
 impl Endpoint {
     pub(super) fn new(name: &str, base: String) -> Self {
-        Self { name: name.to_owned(), base, proof: Mutex::new(None) }
+        Self { name: name.to_owned(), base, proofs: Mutex::default() }
     }
 
     pub(super) fn proof(&self, access: Access) -> Option<Proof> {
-        let known = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(of, _)| *of == access).map(|(_, proof)| proof.clone())
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner).get(&access).cloned()
     }
 
     pub(super) fn keep(&self, access: Access, proof: Proof) {
-        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some((access, proof));
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner).insert(access, proof);
     }
 }
 
@@ -188,7 +190,7 @@ async fn answer(
     Ok(bytes)
 }
 
-fn compare(bytes: &[u8], expected: Option<Digest>) -> Result<(), RegistryProblem> {
+pub(super) fn compare(bytes: &[u8], expected: Option<Digest>) -> Result<(), RegistryProblem> {
     let actual = Digest::of(bytes);
     match expected {
         Some(expected) if expected != actual => Err(RegistryProblem::Damaged { expected, actual }),

@@ -104,14 +104,23 @@ fn retry_after(response: &Response) -> Option<Duration> {
 /// How long a short body may take, however it trickles in.
 const SHORT_BODY: Duration = Duration::from_secs(60);
 
-/// All of a short body.
+/// The fewest bytes in a second that a longer body has to come with.
+const PACE: u64 = 128 << 10;
+
+/// All of a body, which is kept in memory.
 pub(super) async fn read_body(response: Response, limit: u64) -> Result<Vec<u8>, RegistryProblem> {
-    let read = tokio::time::timeout(SHORT_BODY, read_on(response, limit)).await;
-    read.unwrap_or(Err(RegistryProblem::Slow { received: limit, seconds: SHORT_BODY.as_secs() }))
+    let time = SHORT_BODY.max(Duration::from_secs(limit / PACE));
+    let read = tokio::time::timeout(time, read_on(response, limit)).await;
+    read.unwrap_or(Err(RegistryProblem::Slow { received: limit, seconds: time.as_secs() }))
 }
 
 async fn read_on(mut response: Response, limit: u64) -> Result<Vec<u8>, RegistryProblem> {
-    let mut bytes = Vec::new();
+    // What it says is only taken for true as far as it may be.
+    let announced = response.content_length().unwrap_or(0);
+    if announced > limit {
+        return Err(RegistryProblem::TooLong { limit });
+    }
+    let mut bytes = Vec::with_capacity(announced as usize);
     while let Some(piece) = response.chunk().await.map_err(RegistryProblem::transport)? {
         bytes.extend_from_slice(&piece);
         if bytes.len() as u64 > limit {

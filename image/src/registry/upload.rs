@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, RequestBuilder, Response, StatusCode, Url};
@@ -15,10 +16,10 @@ use tokio_util::io::ReaderStream;
 use super::repository::{Access, Endpoint, Repository};
 use super::retry::Retries;
 use super::{BlobPushed, RegistryProblem};
-use crate::ImageError;
 use crate::manifest::Blob;
 use crate::outgoing::Content;
 use crate::source::{Place, offload};
+use crate::{Digest, ImageError};
 
 /// How long a registry may take after the last byte: those that keep blobs in a bucket copy them there then.
 const SETTLING: Duration = Duration::from_secs(300);
@@ -92,14 +93,50 @@ impl<'a> Uploads<'a> {
         }
         let sent = Arc::new(AtomicU64::new(0));
         let body = body(content, blob.size, Arc::clone(&sent)).await?;
+        Ok(self.send(&place, body, (&sent, blob.size)).await.map(|()| BlobPushed::Sent))
+    }
+
+    /// Sends bytes that are in memory, without asking first whether they are there. The caller has hashed them.
+    pub(super) async fn put(&self, digest: &Digest, bytes: &Bytes) -> Result<(), RegistryProblem> {
+        let size = bytes.len() as u64;
+        let blob = Blob { media_type: String::new(), digest: *digest, size };
+        let mut retries = Retries::new(&self.repository.options, false);
+        let mut refused = false;
+        loop {
+            let problem = match self.begin(&blob).await {
+                Ok(Begun::Mounted) => return Ok(()),
+                Ok(Begun::Send(place)) => {
+                    let sent = AtomicU64::new(size);
+                    match self.send(&place, Body::from(bytes.clone()), (&sent, size)).await {
+                        Ok(()) => return Ok(()),
+                        // The token may have expired between the two requests; the next one gets a new one.
+                        Err(RegistryProblem::Unauthorized { .. })
+                            if !std::mem::replace(&mut refused, true) =>
+                        {
+                            continue;
+                        }
+                        Err(problem) => problem,
+                    }
+                }
+                Err(problem) => problem,
+            };
+            retries.pause(problem).await?;
+        }
+    }
+
+    async fn send(
+        &self,
+        place: &Url,
+        body: Body,
+        (sent, size): (&AtomicU64, u64),
+    ) -> Result<(), RegistryProblem> {
         let request = self
             .http
             .put(place.clone())
             .header(CONTENT_TYPE, "application/octet-stream")
-            .header(CONTENT_LENGTH, blob.size)
+            .header(CONTENT_LENGTH, size)
             .body(body);
-        let answer = self.watched(self.proven(request, &place), &sent, blob.size).await;
-        Ok(answer.map(|_| BlobPushed::Sent))
+        self.watched(self.proven(request, place), sent, size).await.map(drop)
     }
 
     /// A place elsewhere has what it needs in its address; credentials are for the registry alone.

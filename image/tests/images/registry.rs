@@ -46,6 +46,11 @@ pub(crate) fn run(program: &str, arguments: &[&str]) {
 impl Real {
     /// Starts it; nothing where it is not installed. `more` goes into its configuration; `http` below `http:`.
     pub(crate) fn start(http: &str, more: &str) -> Option<Self> {
+        Self::start_storage("", http, more)
+    }
+
+    /// The same; `storage` goes below `storage:`.
+    pub(crate) fn start_storage(storage: &str, http: &str, more: &str) -> Option<Self> {
         if !has("docker-registry") {
             return None;
         }
@@ -53,7 +58,7 @@ impl Real {
         let at = dir.path().display().to_string();
         let config = format!(
             "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {at}/data\n\
-             http:\n  addr: 127.0.0.1:0\n{http}{more}"
+             {storage}http:\n  addr: 127.0.0.1:0\n{http}{more}"
         )
         .replace("DIR", &at);
         std::fs::write(dir.path().join("config.yml"), config).unwrap();

@@ -60,6 +60,7 @@ async fn put(store: &MemoryStore, bytes: Bytes) -> Digest {
 
 #[tokio::test]
 async fn conforms() {
+    conformance::objects(|| Storage::new()).await;
     conformance::blob_store(|| open(&Storage::new())).await;
     let actions = || {
         let Kept(blobs, dir) = open(&Storage::new());
