@@ -13,6 +13,7 @@ mod metrics;
 pub mod paths;
 mod random;
 mod secrets;
+mod shared_store;
 mod telemetry;
 mod trees;
 pub mod ui;

@@ -25,6 +25,14 @@ use cullet_image::Registries;
 use self::location::Location;
 use self::store::RegistryObjects;
 
+/// Whether a text is a location for [`open`].
+///
+/// # Errors
+/// [`StoreError::Location`], which says what is wrong with it.
+pub fn check(location: &str) -> Result<(), StoreError> {
+    location.parse::<Location>().map(drop)
+}
+
 /// Records and data in the repository at `oci://HOST[:PORT]/REPOSITORY`. Nothing is asked of the registry yet.
 ///
 /// # Errors

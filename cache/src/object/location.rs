@@ -10,6 +10,8 @@ use crate::StoreError;
 pub enum Location {
     /// `file:///DIR`, or just an absolute or relative path.
     Directory(PathBuf),
+    /// `oci://HOST/REPOSITORY`, as it was written: whoever knows registries reads it.
+    Registry(String),
     /// `s3://BUCKET/PREFIX`; the prefix may be empty.
     S3 {
         /// The bucket.
@@ -25,7 +27,10 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return if text.is_empty() {
-                Err(refuse(text, "it is empty: name a directory or s3://BUCKET/PREFIX"))
+                Err(refuse(
+                    text,
+                    "it is empty: name a directory, s3://BUCKET/PREFIX or oci://HOST/REPOSITORY",
+                ))
             } else {
                 Ok(Self::Directory(text.into()))
             };
@@ -33,7 +38,11 @@ impl FromStr for Location {
         match scheme {
             "file" => directory(text, rest),
             "s3" => bucket(rest),
-            _ => Err(refuse(&format!("{scheme}://"), "use a directory, file:///DIR or s3://BUCKET/PREFIX")),
+            "oci" => Ok(Self::Registry(text.to_owned())),
+            _ => Err(refuse(
+                &format!("{scheme}://"),
+                "use a directory, file:///DIR, s3://BUCKET/PREFIX or oci://HOST/REPOSITORY",
+            )),
         }
     }
 }
@@ -89,6 +98,7 @@ mod tests {
             ("/srv/cullet", directory("/srv/cullet")),
             ("shared", directory("shared")),
             ("file:///srv/cullet", directory("/srv/cullet")),
+            ("oci://host:5000/team/cache", Location::Registry("oci://host:5000/team/cache".to_owned())),
             ("s3://bucket", s3("bucket", "")),
             ("s3://bucket/", s3("bucket", "")),
             ("s3://my-bucket.eu/team/cullet/", s3("my-bucket.eu", "team/cullet")),

@@ -52,6 +52,10 @@ impl Place {
                 let files = Files::new(dir.clone(), name.clone(), whole);
                 (Arc::new(system), Some(Arc::new(files)), name, String::new())
             }
+            Location::Registry(location) => {
+                let reason = "a registry is no place for objects".to_owned();
+                return Err(StoreError::Location { location: location.clone(), reason });
+            }
             Location::S3 { bucket, prefix } => {
                 let name = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::metrics::ProcessMetrics;
+use crate::shared_store;
 use crate::telemetry::Telemetry;
 
 /// A connection that is silent for this long is asked whether it is there, and is closed if it does not say so in
@@ -90,7 +91,7 @@ async fn open_store(
 ) -> Result<(EngineParts, StorageServices), CliError> {
     let spool = args.data.join("spool");
     let options = ObjectOptions { variables: config.store.variables.clone(), ..ObjectOptions::new(&spool) };
-    let cache = SharedCache::open(location, &options)?;
+    let cache = shared_store::open(location, &options, &config.registries)?;
     let unusable = |error: cullet_cache::StoreError| {
         CliError::infra(format!("the store {location} cannot be used"))
             .because(error)

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::file::File;
 use super::{Config, Env, StoreSettings, choice};
 use crate::error::CliError;
-use crate::paths;
+use crate::{paths, shared_store};
 
 /// What may be done with a shared cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -113,7 +113,7 @@ fn wrong(what: &str, error: &CliError) -> CliError {
 
 /// The location, if it is one; of a directory the path from the root.
 fn settle(text: &str, base: Option<&Path>) -> Result<String, CliError> {
-    let location = text.parse::<Location>().map_err(|error| CliError::usage(error.to_string()))?;
+    let location = shared_store::check(text).map_err(|error| CliError::usage(error.to_string()))?;
     match location {
         Location::Directory(dir) => {
             let dir: PathBuf = base.map_or(dir.clone(), |base| base.join(&dir));

@@ -78,8 +78,9 @@ fn shared_cache(config: &Config) -> Option<Check> {
         Err(error) => return Some(failed(describe(&error))),
     };
     let location = shared.location.clone();
-    let answered =
-        behind::open(&shared, &config.cache_dir).map_err(|error| describe(&error)).and_then(|opened| {
+    let answered = behind::open(&shared, &config.cache_dir, &config.registries)
+        .map_err(|error| describe(&error))
+        .and_then(|opened| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
             runtime.block_on(opened.ask()).map_err(|error| describe(&error))

@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::sources::Sources;
 use super::watchers::Watchers;
-use crate::config::{Config, SharedCacheConfig};
+use crate::config::{Config, RegistrySettings, SharedCacheConfig};
 use crate::error::CliError;
+use crate::shared_store;
 use crate::ui::clean;
 
 /// A shared cache before it is known what is in front of it.
@@ -41,15 +42,20 @@ const RETRIES: u32 = 2;
 ///
 /// # Errors
 /// It cannot be reached in the way that the environment says.
-pub(crate) fn open(config: &SharedCacheConfig, cache_dir: &Path) -> Result<Opened, CliError> {
+pub(crate) fn open(
+    config: &SharedCacheConfig,
+    cache_dir: &Path,
+    registries: &RegistrySettings,
+) -> Result<Opened, CliError> {
     let SharedCacheConfig { location, mode, variables } = config.clone();
     let access = Access::from(mode);
     let options =
         ObjectOptions { variables, retries: RETRIES, ..ObjectOptions::new(cache_dir.join("spool")) };
     let (sender, opened) = mpsc::sync_channel(1);
-    let place = location.clone();
+    let (place, registries) = (location.clone(), registries.clone());
     std::thread::spawn(move || {
-        let shared = is_there(&location, access).and_then(|()| SharedCache::open(&location, &options));
+        let shared =
+            is_there(&location, access).and_then(|()| shared_store::open(&location, &options, &registries));
         // Nobody listens any more where it took too long.
         let _ = sender.send(shared);
     });
@@ -238,6 +244,10 @@ pub(crate) fn for_reading(
     runtime: &Handle,
 ) -> Result<Option<Backing>, CliError> {
     let Some(shared) = config.shared_cache(None)? else { return Ok(None) };
-    let opened = open(&SharedCacheConfig { mode: Default::default(), ..shared }, &config.cache_dir)?;
+    let opened = open(
+        &SharedCacheConfig { mode: Default::default(), ..shared },
+        &config.cache_dir,
+        &config.registries,
+    )?;
     Ok(opened.behind((cache, &config.cache_dir), &Watchers::idle(), runtime))
 }

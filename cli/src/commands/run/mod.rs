@@ -183,7 +183,8 @@ fn execute_plan(
     let has_secrets = !secrets.is_empty();
     let cache = cullet_cache::open(&config.run_cache_options())?;
     let shared = config.shared_cache(args.shared_cache.as_deref())?;
-    let shared = shared.map(|shared| behind::open(&shared, &config.cache_dir)).transpose()?;
+    let shared =
+        shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cullet_cache::action::PLAIN;
 use cullet_cache::{
-    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, SharedCache, Tiers, TiersOptions,
+    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, Tiers, TiersOptions,
 };
 use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
@@ -24,6 +24,7 @@ use crate::config::{Executor, WorkerSettings};
 use crate::error::CliError;
 use crate::images::{SubIdHelper, WorkerImages};
 use crate::secrets::WorkerSecrets;
+use crate::shared_store;
 
 /// This machine, as far as steps have to do with it.
 pub(super) struct Machine {
@@ -194,10 +195,11 @@ async fn shared(
             "--store (or CULLET_STORE) has to be the one of the coordinators; AWS_* variables reach a bucket",
         )
     };
-    let shared = SharedCache::open(location, &options).map_err(|error| match error {
-        cullet_cache::StoreError::Location { .. } => CliError::usage(error.to_string()),
-        error => unusable(error),
-    })?;
+    let shared =
+        shared_store::open(location, &options, &settings.base.registries).map_err(|error| match error {
+            cullet_cache::StoreError::Location { .. } => CliError::usage(error.to_string()),
+            error => unusable(error),
+        })?;
     shared.probe().await.map_err(unusable)?;
     Ok(shared.objects)
 }

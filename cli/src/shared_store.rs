@@ -1,0 +1,36 @@
+//! The cache that machines share, wherever it is.
+
+use cullet_cache::{Location, ObjectOptions, SharedCache, StoreError};
+use cullet_image::Registries;
+
+use crate::config::RegistrySettings;
+use crate::error::CliError;
+
+/// Opens the cache at a location. Neither a bucket nor a registry is asked before it is used.
+///
+/// # Errors
+/// [`StoreError::Location`] for what is no location, or cannot be reached in the way that environment and configuration
+/// say.
+pub(crate) fn open(
+    location: &str,
+    options: &ObjectOptions,
+    registries: &RegistrySettings,
+) -> Result<SharedCache, StoreError> {
+    let Location::Registry(location) = location.parse()? else { return SharedCache::open(location, options) };
+    let unusable = |reason: String| StoreError::Location { location: location.clone(), reason };
+    let settings = registries.options().map_err(|error: CliError| unusable(error.to_string()))?;
+    let registries = Registries::new(settings).map_err(|error| unusable(error.to_string()))?;
+    SharedCache::over(cullet_cache_registry::open(&location, &registries)?, options.spool.clone())
+}
+
+/// Whether a text names a place for a cache.
+///
+/// # Errors
+/// [`StoreError::Location`].
+pub(crate) fn check(location: &str) -> Result<Location, StoreError> {
+    let location = location.parse()?;
+    if let Location::Registry(text) = &location {
+        cullet_cache_registry::check(text)?;
+    }
+    Ok(location)
+}
