@@ -4,7 +4,13 @@
 
 mod world;
 
-use cullet_coordinator::event::Event;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cullet_coordinator::event::{Event, SharedUse};
+use cullet_coordinator::session::StoreBehind;
+use cullet_digest::Digest;
 use world::{TestStep, World, step};
 
 #[tokio::test]
@@ -168,4 +174,57 @@ async fn an_incomplete_result_is_said_and_made_again() {
         _ => None,
     });
     assert_eq!(kinds.collect::<Vec<_>>(), [Some("rerun")]);
+}
+
+/// A store that gave one result, and takes its time at the end.
+#[derive(Default)]
+struct Behind {
+    gave: Mutex<Option<Digest>>,
+    slow: AtomicBool,
+}
+
+#[async_trait]
+impl StoreBehind for Behind {
+    fn gave(&self, action: &Digest) -> bool {
+        *self.gave.lock().unwrap() == Some(*action)
+    }
+
+    async fn settle(&self, cancelled: bool) -> SharedUse {
+        if self.slow.load(Ordering::Relaxed) && !cancelled {
+            std::future::pending::<()>().await;
+        }
+        SharedUse { location: "there".to_owned(), unpublished: cancelled.into(), ..SharedUse::default() }
+    }
+}
+
+#[tokio::test]
+async fn it_is_said_which_cache_answered() {
+    let behind = Arc::new(Behind::default());
+    let world = World { behind: Some(behind.clone()), ..World::default() };
+    let steps = [step("a", "print 1", &[]), step("b", "print 2", &[0])];
+    let cold = world.run(&steps).await;
+    assert_eq!((cold.step("a").from, cold.end.shared_cache.as_ref().unwrap().cached_local), (None, 0));
+    let key = cold.step("b").action_digest.unwrap();
+    *behind.gave.lock().unwrap() = Some(Digest::parse(world::F, &key).unwrap());
+    let warm = world.run(&steps).await;
+    let from = ["a", "b"].map(|step| warm.step(step).from.unwrap());
+    assert_eq!(from, ["local", "shared"]);
+    let shared = warm.end.shared_cache.as_ref().unwrap();
+    assert_eq!((shared.location.as_str(), shared.cached_local, shared.cached_shared), ("there", 1, 1));
+    let alone = World { memory: world.memory.clone(), ..World::default() }.run(&steps).await;
+    assert_eq!((alone.step("b").from, alone.end.shared_cache), (None, None));
+}
+
+#[tokio::test]
+async fn whoever_cancels_does_not_wait_for_what_is_still_to_be_published() {
+    let behind = Arc::new(Behind::default());
+    behind.slow.store(true, Ordering::Relaxed);
+    let world = World { behind: Some(behind), ..World::default() };
+    let (steps, cancel) = ([step("a", "print 1", &[])], world.cancel.clone());
+    let later = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        cancel.cancel();
+    };
+    let (run, ()) = tokio::join!(world.run(&steps), later);
+    assert_eq!((run.end.status.as_str(), run.end.shared_cache.unwrap().unpublished), ("succeeded", 1));
 }

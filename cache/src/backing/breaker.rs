@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::guarded::LOOKUP;
 use crate::StoreError;
 
 /// Who hears of the first trouble; of any more nobody does.
@@ -17,12 +18,20 @@ pub type TellTrouble = Arc<dyn Fn(&StoreError) + Send + Sync>;
 /// of them, so that this is a store that refuses, and no passing trouble.
 const MOST: u32 = 3;
 
+/// From how long on a lookup is a slow one.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How long all lookups may be slow, those at the same time counted once: a chain of steps would wait for each of them.
+const MOST_SLOW: Duration = Duration::from_secs(10);
+
 /// Stands before a store, in one direction.
 pub(super) struct Breaker {
     place: String,
     failures: AtomicU32,
     broken: AtomicBool,
     first: Mutex<Option<StoreError>>,
+    /// When the first of the lookups began that have been slow since.
+    slow_since: Mutex<Option<Instant>>,
     tell: TellTrouble,
 }
 
@@ -43,7 +52,8 @@ struct GivenUp;
 impl Breaker {
     pub(super) fn new(place: &str, tell: TellTrouble) -> Self {
         let (failures, broken) = Default::default();
-        Self { place: place.to_owned(), failures, broken, first: Mutex::default(), tell }
+        let (first, slow_since) = Default::default();
+        Self { place: place.to_owned(), failures, broken, first, slow_since, tell }
     }
 
     /// Whether the store is not asked any more.
@@ -65,13 +75,33 @@ impl Breaker {
         if self.is_broken() {
             return Err(StoreError::remote("ask", &self.place, GivenUp));
         }
+        let begun = Instant::now();
         let late = |_| Err(StoreError::deadline(&self.place, patience));
         let answer = timeout(patience, question).await.unwrap_or_else(late);
         match &answer {
             Err(error) if is_trouble(error) => self.failed(error),
-            _ => self.failures.store(0, Ordering::Relaxed),
+            _ => {
+                self.failures.store(0, Ordering::Relaxed);
+                if patience <= LOOKUP {
+                    self.answered(begun);
+                }
+            }
         }
         answer
+    }
+
+    /// Takes note of how long a lookup took.
+    fn answered(&self, begun: Instant) {
+        let is_bad = {
+            let mut since = self.slow_since.lock().unwrap_or_else(PoisonError::into_inner);
+            if begun.elapsed() < SLOW {
+                *since = None;
+            }
+            begun.elapsed() >= SLOW && since.get_or_insert(begun).elapsed() >= MOST_SLOW
+        };
+        if is_bad {
+            self.break_by(&StoreError::deadline(&self.place, SLOW));
+        }
     }
 
     /// Takes note of trouble. Who has let a deadline pass is not waited for again: it would be as long each time.

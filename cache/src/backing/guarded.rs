@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::Digest;
 use futures_util::TryStreamExt as _;
+use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, is_trouble};
 use crate::{ActionCache, ActionResult, Blob, BlobStore, Discard, Origin, Pieces, SharedBlobs, StoreError};
@@ -24,6 +25,12 @@ const PER_SECOND: u64 = 128 << 10;
 /// Bytes that come before a blob is said to be sent: at most one part of it.
 const FIRST: u64 = 8 << 20;
 
+/// KiB of blobs that are sent at the same time: 128 MiB of memory, enough for a fast line.
+pub(super) const BUDGET: u32 = 128 << 10;
+
+/// KiB that one blob takes of it at most: what a large one has in memory while its parts are sent.
+const MOST_OF_BUDGET: u32 = 32 << 10;
+
 /// Questions about single blobs that are answered in a second, at least.
 const QUESTIONS_PER_SECOND: u64 = 100;
 
@@ -38,6 +45,8 @@ pub(super) struct Guarded<S: ?Sized> {
     /// None where it is only read.
     pub(super) writes: Option<Arc<Breaker>>,
     pub(super) place: String,
+    /// [`BUDGET`], shared by all who write.
+    pub(super) budget: Arc<Semaphore>,
 }
 
 impl<S: ?Sized> Guarded<S> {
@@ -72,6 +81,10 @@ impl BlobStore for Guarded<dyn SharedBlobs> {
     }
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
+        self.writes()?;
+        let share = u32::try_from(digest.size() >> 10).unwrap_or(u32::MAX).clamp(1, MOST_OF_BUDGET);
+        // Never closed, so the permits always come. Meanwhile others may have found out how bad the store is.
+        let _permits = self.budget.acquire_many(share).await;
         self.writes()?.ask(WRITE + time_for(digest.size()), self.store.put(digest, blob)).await
     }
 

@@ -27,10 +27,11 @@ use bytes::Bytes;
 use cullet_digest::{Digest, TreeRef};
 use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use self::actions::BackedActions;
 use self::breaker::Breaker;
-use self::guarded::Guarded;
+use self::guarded::{BUDGET, Guarded};
 use self::publisher::Publisher;
 use self::queue::Queue;
 use self::recall::Recall;
@@ -97,17 +98,20 @@ impl Backing {
         };
         let place: Arc<str> = place.into();
         let may_write = access == Access::Write;
+        let budget = Arc::new(Semaphore::new(BUDGET as usize));
         let guarded = |store| Guarded {
             store,
             reads: Arc::clone(&reads),
             writes: may_write.then(|| Arc::clone(&writes)),
             place: place.to_string(),
+            budget: Arc::clone(&budget),
         };
         let guarded_results = || Guarded::<dyn ActionCache> {
             store: Arc::clone(&results),
             reads: Arc::clone(&reads),
             writes: may_write.then(|| Arc::clone(&writes)),
             place: place.to_string(),
+            budget: Arc::clone(&budget),
         };
         let options = TiersOptions { shared_deadline: PIECE, ..TiersOptions::default() };
         let (disk, shared) = (local.disk.clone(), Arc::new(guarded(blobs)));

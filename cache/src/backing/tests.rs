@@ -161,6 +161,8 @@ async fn who_only_reads_changes_nothing_whatever_is_wrong() {
 struct Bad {
     asked: AtomicUsize,
     silent: AtomicBool,
+    /// How long it takes to find nothing, if it does not refuse.
+    takes: Option<Duration>,
 }
 
 impl Bad {
@@ -176,7 +178,10 @@ impl Bad {
 #[async_trait]
 impl ActionCache for Bad {
     async fn get(&self, _: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        self.refuse().await
+        let Some(takes) = self.takes else { return self.refuse().await };
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(takes).await;
+        Ok(None)
     }
 
     async fn put(&self, _: &Digest, _: &ActionResult) -> Result<(), StoreError> {
@@ -225,7 +230,8 @@ impl crate::Discard for Bad {
 fn guarded<S: ?Sized>(store: Arc<S>, told: &Arc<AtomicUsize>) -> Guarded<S> {
     let reads = Arc::new(Breaker::new("there", counting(told)));
     let writes = Some(Arc::new(Breaker::new("there", Arc::new(|_| {}))));
-    Guarded { store, reads, writes, place: "there".to_owned() }
+    let budget = Arc::new(Semaphore::new(BUDGET as usize));
+    Guarded { store, reads, writes, place: "there".to_owned(), budget }
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,6 +250,45 @@ async fn a_store_that_never_answers_is_waited_for_once_and_told_of_once() {
     // It is not written to either.
     assert!(results.put(&action, &conformance::result("")).await.is_err());
     assert_eq!(bad.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_each_time_is_given_up_and_one_that_is_slow_to_many_at_once_is_not() {
+    let slow = |takes| Arc::new(Bad { takes: Some(takes), ..Bad::default() });
+    let action = F.digest(b"action");
+    for (takes, asked) in [(Duration::from_secs(2), 5), (Duration::from_millis(900), 50)] {
+        let (store, told) = (slow(takes), Arc::default());
+        let results = guarded(store.clone() as Arc<dyn ActionCache>, &told);
+        for _ in 0..50 {
+            assert_eq!(results.get(&action).await.unwrap(), None);
+        }
+        assert_eq!(store.asked.load(Ordering::Relaxed), asked);
+        assert_eq!(told.load(Ordering::Relaxed), usize::from(asked < 50));
+    }
+    let (store, told) = (slow(Duration::from_secs(2)), Arc::default());
+    let results = guarded(store.clone() as Arc<dyn ActionCache>, &told);
+    futures_util::future::join_all((0..64).map(|_| results.get(&action))).await;
+    assert_eq!(told.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_blobs_are_not_all_sent_at_once_and_small_ones_are() {
+    for (bytes, at_once) in [(1_u64 << 30, 4), (40 << 20, 4), (100, 16)] {
+        let bad = Arc::new(Bad::default());
+        bad.silent.store(true, Ordering::Relaxed);
+        let told = Arc::default();
+        let blobs = guarded(bad.clone() as Arc<dyn SharedBlobs>, &told);
+        let hash = F.digest(b"x").hash_hex().to_string();
+        let digest = Digest::parse(F, &format!("{hash}/{bytes}")).unwrap();
+        let puts = (0..16).map(|_| blobs.put(&digest, Bytes::new().into()));
+        let all = futures_util::future::join_all(puts);
+        let stopped = tokio::time::timeout(Duration::from_secs(5), all).await;
+        assert_eq!(
+            (stopped.is_err(), bad.asked.load(Ordering::Relaxed)),
+            (true, at_once),
+            "{bytes} bytes each"
+        );
+    }
 }
 
 #[tokio::test]

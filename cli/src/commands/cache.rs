@@ -54,7 +54,10 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
                 size::human(layers.bytes_after),
             )
         }
-        CacheCommand::Verify => verify(&cache, &Store::verify(&config.images_dir()).map_err(images)?)?,
+        CacheCommand::Verify => {
+            let shares = Traffic::of(&config.cache_dir).hits_shared > 0;
+            verify(&cache, &Store::verify(&config.images_dir()).map_err(images)?, shares)?
+        }
         CacheCommand::Volumes { remove: None, remove_all: false, format } => {
             volumes::list(&volumes::of(config), *format)?
         }
@@ -148,7 +151,8 @@ fn object(config: &Config, stats: &Stats, images: &StoreStats, volumes: (usize, 
     format!("{object}\n")
 }
 
-fn verify(cache: &cullet_cache::LocalCache, images: &Verified) -> Result<String, CliError> {
+/// `shares`: results may have come from a shared cache without all that they name.
+fn verify(cache: &cullet_cache::LocalCache, images: &Verified, shares: bool) -> Result<String, CliError> {
     let report = cache.verify(true, &mut |_| {})?;
     let ours = report.damaged.iter().map(|damaged| match damaged {
         Damaged::Blob { hash, .. } => format!("damaged blob {hash}\n"),
@@ -172,6 +176,9 @@ fn verify(cache: &cullet_cache::LocalCache, images: &Verified) -> Result<String,
     text.push_str(&format!("read {blobs} blobs ({bytes}) and {results} results: "));
     text.push_str(&match damaged {
         0 => "everything is right\n".to_owned(),
+        count if shares => {
+            format!("{count} removed; they are made again, or looked up in the shared cache, when they are needed\n")
+        }
         count => format!("{count} removed; they are made again when they are needed\n"),
     });
     Ok(text)

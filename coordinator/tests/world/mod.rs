@@ -13,7 +13,7 @@ use cullet_coordinator::deliverable::Deliverable;
 use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::{Event, EventSink, RunEnd, StepEnd};
 use cullet_coordinator::resolve::Resolver;
-use cullet_coordinator::session::{self, Capacity, SessionParts};
+use cullet_coordinator::session::{self, Capacity, SessionParts, StoreBehind};
 use cullet_coordinator::template::Templates;
 use cullet_coordinator::workers::{Delivery, Finished, Report, StartAttempt, Workers};
 use cullet_core::spec::{InputSource, InputSpec, RunSpec, StepSpec};
@@ -259,6 +259,7 @@ pub(crate) struct World {
     pub(crate) retry_infra: u8,
     /// How many blobs of every result are missing.
     pub(crate) incomplete: Option<usize>,
+    pub(crate) behind: Option<Arc<dyn StoreBehind>>,
 }
 
 impl World {
@@ -280,7 +281,7 @@ impl World {
             templates: templates.clone(),
             workers: Arc::new(workers),
             delivery: self.delivery.clone(),
-            behind: None,
+            behind: self.behind.clone(),
             events: Box::new(watcher.clone()),
         };
         let capacity = Capacity { cpu_millis: 2000, memory_bytes: 1 << 30 };
