@@ -10,12 +10,12 @@ pub struct ObjectOptions {
     /// The variables `AWS_*` as the AWS tools know them: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
     /// `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` and so on. Others are ignored.
     pub variables: BTreeMap<String, String>,
-    /// A directory for large blobs on their way from a bucket.
+    /// A directory for large blobs that are put together from their pieces.
     pub spool: PathBuf,
-    /// How long one request may take, and how long an operation waits for the next answer. A request carries at
-    /// most [`super::place::PART`] bytes, so the default needs 0.3 MiB a second.
+    /// How long one request may take, and how long an operation waits for the next answer. A request for data
+    /// carries at most [`crate::objects::MOST_DATA`] bytes, so the default needs 0.3 MiB a second.
     pub deadline: Duration,
-    /// How often a request that failed for a passing reason is sent again.
+    /// How often a request that failed for a passing reason is sent again, within the budget of the whole place.
     pub retries: u32,
 }
 

@@ -1,4 +1,9 @@
-//! Objects in a real directory, and in a bucket that does not answer.
+//! Objects in a real directory, in buckets of real servers, and in buckets that fail.
+
+mod bucket;
+mod faults;
+mod moto;
+mod server;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
