@@ -22,6 +22,12 @@ const DEADLINE: Duration = Duration::from_secs(100);
 /// Operations at the same time. Registries that many use limit how much one client may ask of them.
 const AT_ONCE: usize = 64;
 
+/// Pauses before a manifest that was refused is put again. The registry may have collected the blob that all manifests name; and
+/// `docker-registry` 2.8 on a filesystem refuses one (`DIGEST_INVALID`) while somebody else sends a blob that it names, because
+/// it reads a file that is just being written.
+const REFUSED: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+
 /// Parts of one record that are put at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
@@ -68,7 +74,12 @@ impl RegistryObjects {
             tracing::warn!(record = tag, place = self.place, why, "a manifest that is no record is ignored");
             Ok(None)
         };
-        match self.artifacts.manifest(&tag).await {
+        let mut found = self.artifacts.manifest(&tag).await;
+        if found.as_ref().is_err_and(is_damage) {
+            // It may have been damaged on its way, or is just being written.
+            found = self.artifacts.manifest(&tag).await;
+        }
+        match found {
             Ok(None) => Ok(None),
             Ok(Some(bytes)) => match record::read(&tag, &bytes) {
                 Found::Record(Content::Blob(_, size)) if size > MOST_RECORD => useless("it is too long"),
@@ -84,21 +95,25 @@ impl RegistryObjects {
     /// Puts a manifest or an index, after the blob that all of them name.
     pub(crate) async fn put_document(&self, document: Document) -> Result<(), RegistryError> {
         let Document { tag, media_type, bytes } = document;
-        let known = self.has_empty.load(Ordering::Relaxed);
-        if !known {
+        for pause in REFUSED {
             self.put_empty().await?;
-        }
-        match self.artifacts.put_manifest(&tag, media_type, &bytes).await {
-            // The registry may have collected it since.
-            Err(error) if known && is_refusal(&error) => {
-                self.put_empty().await?;
-                self.artifacts.put_manifest(&tag, media_type, &bytes).await
+            match self.artifacts.put_manifest(&tag, media_type, &bytes).await {
+                Err(error) if is_refusal(&error) => {
+                    tracing::debug!(%error, tag, "a record is put again");
+                    self.has_empty.store(false, Ordering::Relaxed);
+                    tokio::time::sleep(pause).await;
+                }
+                done => return done,
             }
-            done => done,
         }
+        self.put_empty().await?;
+        self.artifacts.put_manifest(&tag, media_type, &bytes).await
     }
 
     async fn put_empty(&self) -> Result<(), RegistryError> {
+        if self.has_empty.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let bytes = Bytes::from_static(record::EMPTY_BYTES);
         self.put_missing(&BlobName::of(&bytes), &bytes).await?;
         self.has_empty.store(true, Ordering::Relaxed);
@@ -162,7 +177,7 @@ pub(crate) fn is_damage(error: &RegistryError) -> bool {
     matches!(*error.problem, RegistryProblem::Damaged { .. } | RegistryProblem::TooLong { .. })
 }
 
-/// Whether it may be for want of a blob (`MANIFEST_BLOB_UNKNOWN`), which has one status or the other.
+/// Whether it may be for want of a blob (`MANIFEST_BLOB_UNKNOWN`), which has one status or the other, or for [`REFUSED`].
 fn is_refusal(error: &RegistryError) -> bool {
     matches!(*error.problem, RegistryProblem::Status { status: 400, .. } | RegistryProblem::NotFound { .. })
 }

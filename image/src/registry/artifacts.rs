@@ -155,9 +155,10 @@ impl Artifacts {
     async fn delete(&self, kind: &str, path: &str, digest: &Digest) -> Result<bool, RegistryError> {
         match self.ask(Access::Delete, path, NO_BODY, |http, url| http.delete(url)).await {
             Ok(_) => Ok(true),
-            // The specification has 405; there are registries, and those who give tokens for them, with another answer.
+            // The specification has 405; there are registries, and those who give tokens for them, with another answer,
+            // and some that keep what something else names.
             Err(
-                RegistryProblem::Status { status: 400 | 405 | 501, .. }
+                RegistryProblem::Status { status: 400 | 405 | 409 | 501, .. }
                 | RegistryProblem::Unauthorized { .. }
                 | RegistryProblem::Forbidden { .. }
                 | RegistryProblem::NotFound { .. },
