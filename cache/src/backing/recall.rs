@@ -51,7 +51,7 @@ struct Known {
 enum Verdict {
     /// Not known yet.
     Open,
-    Whole(ActionResult),
+    Whole(Box<ActionResult>),
 }
 
 impl std::fmt::Debug for Recall {
@@ -107,7 +107,7 @@ impl Recall {
         while let Some((action, result)) = checks.next().await {
             let mut known = self.known();
             match result {
-                Some(result) => known.results.insert(action, Verdict::Whole(result)),
+                Some(result) => known.results.insert(action, Verdict::Whole(Box::new(result))),
                 None => known.results.remove(&action),
             };
             drop(known);
@@ -167,7 +167,7 @@ impl Known {
         }
         match self.results.get(action) {
             None => Some(None),
-            Some(Verdict::Whole(result)) => Some(Some(result.clone())),
+            Some(Verdict::Whole(result)) => Some(Some(ActionResult::clone(result))),
             Some(Verdict::Open) => None,
         }
     }

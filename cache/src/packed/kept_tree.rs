@@ -192,8 +192,10 @@ mod tests {
         (FUNCTION.digest(&bytes), bytes)
     }
 
+    type Parts = (Digest, Vec<(Digest, Bytes)>, Vec<PackPlace>, Vec<Digest>);
+
     /// A directory with an empty file and one in the record, in which is a directory with one in a pack and one alone.
-    fn parts() -> (Digest, Vec<(Digest, Bytes)>, Vec<PackPlace>, Vec<Digest>) {
+    fn parts() -> Parts {
         let inner = encoded(vec![file("b", b"in a pack"), file("c", b"alone")], vec![]);
         let below = DirectoryNode { name: NodeName::new("d").unwrap(), digest: inner.0 };
         let root = encoded(vec![file("a", b"in the record"), file("e", b"")], vec![below]);
