@@ -21,7 +21,7 @@ const PASSING: [Fault; 9] = [
     Fault::Status(500, "InternalError", None),
     Fault::Status(503, "SlowDown", None),
     Fault::Status(429, "TooManyRequests", None),
-    Fault::Status(400, "RequestTimeout", None),
+    Fault::Status(408, "RequestTimeout", None),
     Fault::Silence,
     Fault::Slow,
     Fault::Cut,
