@@ -273,10 +273,10 @@ async fn of_many_who_create_an_object_one_does() {
             async move { place.create(&name, format!("number {number}").into()).await.unwrap() }
         });
         let all = futures_util::future::join_all(tries).await;
-        let created = all.iter().filter(|created| **created == Created::Created).count();
+        let created = all.iter().filter(|created| **created == Created::Made).count();
         assert_eq!(created, 1, "{}: {all:?}", one.name());
         assert_eq!(all.iter().filter(|created| **created == Created::Exists).count(), 15);
-        let winner = all.iter().position(|created| *created == Created::Created).unwrap();
+        let winner = all.iter().position(|created| *created == Created::Made).unwrap();
         let found = one.objects.get(&name).await.unwrap().bytes().await.unwrap();
         assert_eq!(found, format!("number {winner}"));
     }
