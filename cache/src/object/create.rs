@@ -14,7 +14,7 @@ use crate::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Created {
     /// It is there now, and was not before.
-    New,
+    Made,
     /// It was there, and is what it was.
     Exists,
     /// This place cannot tell, so nothing was written.
@@ -51,7 +51,7 @@ impl Place {
         if let Err(error) = removed {
             tracing::debug!(%error, %path, "a probe stays");
         }
-        let supported = (first, second) == (Created::New, Created::Exists);
+        let supported = (first, second) == (Created::Made, Created::Exists);
         if !supported {
             tracing::info!(place = self.name(), "conditional writes (If-None-Match) do nothing here");
         }
@@ -64,11 +64,11 @@ impl Place {
             let retry = again.swap(true, Ordering::Relaxed);
             let payload = PutPayload::from_bytes(bytes.clone());
             match self.objects.put_opts(path, payload, PutMode::Create.into()).await {
-                Ok(_) => Ok(Created::New),
+                Ok(_) => Ok(Created::Made),
                 // An earlier attempt may have been the one, and only its answer was lost.
                 Err(object_store::Error::AlreadyExists { .. }) if retry => {
                     let found = self.objects.get(path).await?.bytes().await?;
-                    Ok(if found == bytes { Created::New } else { Created::Exists })
+                    Ok(if found == bytes { Created::Made } else { Created::Exists })
                 }
                 Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Exists),
                 Err(error) if Refusal::of(&error).is_some_and(Refusal::is_not_implemented) => {

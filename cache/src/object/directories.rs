@@ -134,7 +134,7 @@ impl Directory {
         let draft = draft_of(name);
         let created = self.write(&draft, bytes).and_then(|()| {
             match rustix::fs::linkat(&self.0, &draft, &self.0, name, AtFlags::empty()) {
-                Ok(()) => self.0.sync_all().map(|()| Created::New),
+                Ok(()) => self.0.sync_all().map(|()| Created::Made),
                 Err(Errno::EXIST) => Ok(Created::Exists),
                 // A filesystem without links.
                 Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Created::Unsupported),

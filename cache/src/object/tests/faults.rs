@@ -21,7 +21,7 @@ const PASSING: [Fault; 9] = [
     Fault::Status(500, "InternalError", None),
     Fault::Status(503, "SlowDown", None),
     Fault::Status(429, "TooManyRequests", None),
-    Fault::Status(400, "RequestTimeout", None),
+    Fault::Status(408, "RequestTimeout", None),
     Fault::Silence,
     Fault::Slow,
     Fault::Cut,
@@ -137,7 +137,7 @@ async fn a_bucket_is_left_alone_for_as_long_as_it_says() {
     for (status, code) in [(429, "TooManyRequests"), (503, "SlowDown")] {
         server.fail(Fault::Status(status, code, Some(1)), 1);
         let started = Instant::now();
-        assert_eq!(place.create(&name, Bytes::from_static(b"x")).await.unwrap(), Created::New);
+        assert_eq!(place.create(&name, Bytes::from_static(b"x")).await.unwrap(), Created::Made);
         assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
         std::fs::remove_file(server.path(name.as_ref())).unwrap();
         // Longer than the operation may take: it is not even waited for.
@@ -164,9 +164,9 @@ async fn creating_is_probed_and_a_lost_answer_is_found_out() {
     server.fail(Fault::Silence, 0);
     assert!(!server.path(name.as_ref()).exists());
     // The probe goes first, with both of its puts.
-    assert_eq!(place.create(&open().probe(8), one.clone()).await.unwrap(), Created::New);
+    assert_eq!(place.create(&open().probe(8), one.clone()).await.unwrap(), Created::Made);
     server.fail_method(Fault::Lost, 1, hyper::Method::PUT);
-    assert_eq!(place.create(&name, one.clone()).await.unwrap(), Created::New, "it was ours");
+    assert_eq!(place.create(&name, one.clone()).await.unwrap(), Created::Made, "it was ours");
     server.fail_method(Fault::Status(500, "InternalError", None), 1, hyper::Method::PUT);
     assert_eq!(place.create(&name, two).await.unwrap(), Created::Exists);
     assert_eq!(std::fs::read(server.path(name.as_ref())).unwrap(), one);

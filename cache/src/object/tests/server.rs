@@ -55,6 +55,7 @@ struct State {
     /// For this many more requests, of this method where one is named.
     fault: Option<(Fault, usize, Option<Method>)>,
     asked: Asked,
+    root: PathBuf,
 }
 
 /// Gone with everything in it when it is dropped.
@@ -73,7 +74,8 @@ impl Server {
         std::fs::create_dir_all(dir.path().join("s3/bucket")).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path().join("s3")).unwrap());
         builder.set_auth(SimpleAuth::from_single("id", "secret"));
-        let (service, state) = (builder.build(), Arc::<Mutex<State>>::default());
+        let state = State { root: dir.path().join("s3"), ..State::default() };
+        let (service, state) = (builder.build(), Arc::new(Mutex::new(state)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::clone(&state);
@@ -151,7 +153,7 @@ pub(super) fn options(address: &str, spool: PathBuf) -> ObjectOptions {
 async fn answer(
     service: S3Service,
     state: Arc<Mutex<State>>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let fault = fault_for(&state, request.method());
     match fault {
@@ -165,7 +167,11 @@ async fn answer(
             state.lock().unwrap().asked.requests += 1;
             std::future::pending::<()>().await;
         }
-        Some(Fault::Unconditional) => drop(request.headers_mut().remove("if-none-match")),
+        Some(Fault::Unconditional) if request.headers().contains_key("if-none-match") => {
+            // The header is signed, so it is met instead: what is there goes first.
+            let object = state.lock().unwrap().root.join(request.uri().path().trim_start_matches('/'));
+            drop(std::fs::remove_file(object));
+        }
         _ => {}
     }
     let (parts, body) = request.into_parts();
