@@ -54,6 +54,11 @@ impl CompletenessChecking {
         Self { trees: Some(trees), ..self }
     }
 
+    /// All results, whole or not.
+    pub fn inner(&self) -> &dyn ActionCache {
+        &*self.inner
+    }
+
     /// Results found incomplete since this was last asked, at most the last thousand.
     pub fn take_incomplete(&self) -> Vec<Incomplete> {
         self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()

@@ -1,12 +1,12 @@
 //! The cache that machines share: where its backend and decorators are put together, and nowhere else.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::DigestFunction;
 
 use crate::object::{Location, ObjectOptions, ObjectRecords, Place};
+use crate::objects::ReadOnlyObjects;
 use crate::packed::{PackedActions, PackedBlobs};
 use crate::{
     ActionCache, BlobStore, CompletenessChecking, Forgiving, Objects, Scope, SharedBlobs, StoreError,
@@ -43,15 +43,17 @@ impl SharedCache {
             // A file for each blob: opening one is no request that takes long.
             return Ok(Self::stacked(Arc::new(blobs), Arc::new(results)));
         }
-        Self::over(Arc::new(ObjectRecords::new(&place)), options.spool.clone())
+        Self::over(Arc::new(ObjectRecords::new(&place)), options)
     }
 
-    /// The cache over storage where every request takes long. Large blobs are put together in the directory `spool`.
+    /// The cache over storage where every request takes long.
     ///
     /// # Errors
-    /// Where that directory cannot be made.
-    pub fn over(objects: Arc<dyn Objects>, spool: PathBuf) -> Result<Self, StoreError> {
-        let blobs = PackedBlobs::new(objects, spool)?;
+    /// Where the directory for large blobs cannot be made.
+    pub fn over(objects: Arc<dyn Objects>, options: &ObjectOptions) -> Result<Self, StoreError> {
+        let objects: Arc<dyn Objects> =
+            if options.read_only { Arc::new(ReadOnlyObjects::new(objects)) } else { objects };
+        let blobs = PackedBlobs::new(objects, &options.spool)?;
         let all = PackedActions::new(&blobs, &Scope::Protected);
         let runs = Some(all.clone());
         Ok(Self { runs, ..Self::stacked(Arc::new(blobs), Arc::new(all)) })

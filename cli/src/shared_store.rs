@@ -20,7 +20,7 @@ pub(crate) fn open(
     let unusable = |reason: String| StoreError::Location { location: location.clone(), reason };
     let settings = registries.options().map_err(|error: CliError| unusable(error.to_string()))?;
     let registries = Registries::new(settings).map_err(|error| unusable(error.to_string()))?;
-    SharedCache::over(cullet_cache_registry::open(&location, &registries)?, options.spool.clone())
+    SharedCache::over(cullet_cache_registry::open(&location, &registries)?, options)
 }
 
 /// Whether a text names a place for a cache.

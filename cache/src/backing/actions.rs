@@ -5,10 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use cullet_digest::Digest;
+use futures_util::{StreamExt as _, stream};
 
 use super::publisher::Publisher;
 use super::recall::Recall;
 use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, StoreError};
+
+/// Results of this machine that are looked for in the store at the end of a run.
+const MOST_HITS: usize = 8192;
+
+/// Of so many at once.
+const QUESTIONS: usize = 32;
 
 /// Hands out what is here or there, and whole in both together. What came from there is recorded here: the next run asks
 /// here only.
@@ -21,6 +28,8 @@ pub(super) struct BackedActions {
     pub(super) both: Arc<CompletenessChecking>,
     pub(super) shared: CompletenessChecking,
     pub(super) gave: Mutex<HashSet<Digest>>,
+    /// Results that were whole here, where somebody publishes: they may be from before that was so.
+    pub(super) hits: Mutex<Vec<Digest>>,
     pub(super) recall: OnceLock<Arc<Recall>>,
     /// Where results are published.
     pub(super) publisher: Option<Publisher>,
@@ -36,6 +45,31 @@ impl BackedActions {
     /// Whether the result came from the shared store.
     pub(super) fn gave(&self, action: &Digest) -> bool {
         self.given().contains(action)
+    }
+
+    /// Has those of this run's results published that were here before, and are not there.
+    pub(super) async fn publish_hits(&self, publisher: &Publisher) {
+        let hits = std::mem::take(&mut *self.hits.lock().unwrap_or_else(PoisonError::into_inner));
+        if hits.is_empty() {
+            return;
+        }
+        let listed = match self.recall.get() {
+            Some(recall) => recall.listed().await,
+            None => HashSet::new(),
+        };
+        let asked = hits.into_iter().filter(|action| !listed.contains(action)).map(|action| async move {
+            let is_there = matches!(self.shared.inner().get(&action).await, Ok(Some(_)));
+            (!is_there).then_some(action)
+        });
+        let missing: Vec<Digest> = stream::iter(asked)
+            .buffer_unordered(QUESTIONS)
+            .filter_map(async |missing| missing)
+            .collect()
+            .await;
+        for action in missing {
+            self.found(&action, true);
+            publisher.publish(&action);
+        }
     }
 
     fn found(&self, action: &Digest, is_new: bool) {
@@ -56,6 +90,12 @@ impl ActionCache for BackedActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
         if let Some(result) = self.local.get(action).await? {
             self.found(action, false);
+            if self.publisher.is_some() {
+                let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+                if hits.len() < MOST_HITS {
+                    hits.push(*action);
+                }
+            }
             return Ok(Some(result));
         }
         // That is made good, or said of both.

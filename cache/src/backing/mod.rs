@@ -130,6 +130,7 @@ impl Backing {
             shared: CompletenessChecking::new(Arc::new(guarded_results()), both).with_trees(trees),
             disk,
             gave: Mutex::default(),
+            hits: Mutex::default(),
             recall: OnceLock::new(),
             publisher,
         };
@@ -187,6 +188,9 @@ impl Backing {
     pub async fn settle(&self, patience: Duration) -> Settled {
         match &self.actions.publisher {
             Some(publisher) => {
+                if !patience.is_zero() {
+                    self.actions.publish_hits(publisher).await;
+                }
                 let settled = publisher.settle(patience).await;
                 if settled.left == 0
                     && let Some(recall) = self.actions.recall.get()

@@ -1,7 +1,7 @@
 //! What runs of the same pipeline found, asked for in one go: a run that knows nothing would otherwise wait for the store at
 //! each step, one after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use cullet_digest::Digest;
@@ -113,6 +113,19 @@ impl Recall {
             drop(known);
             self.changed();
         }
+    }
+
+    /// What earlier runs found.
+    pub(super) async fn listed(&self) -> HashSet<Digest> {
+        let known = { self.known().listed };
+        if !known {
+            let asked = self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await.unwrap_or_default();
+            let mut known = self.known();
+            if !known.listed {
+                (known.earlier, known.listed) = (asked, true);
+            }
+        }
+        self.known().earlier.iter().map(|(action, _)| *action).collect()
     }
 
     /// The run has this result. `is_new`: it was not recalled.

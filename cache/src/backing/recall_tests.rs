@@ -7,7 +7,7 @@ use crate::packed::tests::storage::Storage;
 /// A machine that has nothing yet, and runs a pipeline.
 fn machine(storage: &Arc<Storage>, access: Access) -> tests::Machine {
     let dir = tempfile::tempdir().unwrap();
-    let shared = SharedCache::over(storage.clone(), dir.path().join("spool"));
+    let shared = SharedCache::over(storage.clone(), &crate::ObjectOptions::new(dir.path().join("spool")));
     let machine = machine_in(dir, shared, access);
     machine.backing.recall("app", &Handle::current());
     machine
@@ -86,4 +86,20 @@ async fn what_is_whole_here_asks_nobody() {
     storage.take_counts();
     assert!(writer.backing.actions().get(&action).await.unwrap().is_some());
     assert_eq!(storage.take_counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_was_here_before_anybody_published_is_published_when_a_run_uses_it() {
+    let storage = Storage::new();
+    let dir = tempfile::tempdir().unwrap();
+    let spool = tempfile::tempdir().unwrap();
+    let shared = || SharedCache::over(storage.clone(), &crate::ObjectOptions::new(spool.path()));
+    let before = machine_in(dir, shared(), Access::Read);
+    let (action, result) = execute(&before, "step").await;
+    let writer = machine_in(before.into_dir(), shared(), Access::Write);
+    writer.backing.recall("app", &Handle::current());
+    assert!(writer.backing.actions().get(&action).await.unwrap().is_some());
+    settle(&writer).await;
+    let reader = machine(&storage, Access::Read);
+    assert_eq!(reader.backing.actions().get(&action).await.unwrap(), Some(result));
 }

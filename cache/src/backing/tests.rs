@@ -15,6 +15,13 @@ pub(super) struct Machine {
     told: Arc<AtomicUsize>,
 }
 
+impl Machine {
+    /// Its disk, for another process.
+    pub(super) fn into_dir(self) -> TempDir {
+        self.dir
+    }
+}
+
 fn counting(told: &Arc<AtomicUsize>) -> TellTrouble {
     let told = Arc::clone(told);
     Arc::new(move |_| _ = told.fetch_add(1, Ordering::Relaxed))

@@ -5,10 +5,12 @@ use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt as _;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService, ReqwestConnector,
 };
 use reqwest::StatusCode;
 
@@ -64,6 +66,9 @@ fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn Error + 'st
     std::iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source())
 }
 
+/// The most bytes of an error that are read.
+const MOST_SAID: usize = 64 << 10;
+
 /// Makes clients that look at answers.
 #[derive(Debug)]
 pub(super) struct Connector;
@@ -87,13 +92,26 @@ impl HttpService for Looking {
         }
         let after = answer.headers().get("retry-after").and_then(|value| seconds(value.to_str().ok()?));
         let (parts, body) = answer.into_parts();
-        let body = body.bytes().await?;
+        let body = beginning(body).await?;
         match Refusal::new(status, code(&body), after) {
             // Decoding is what the library itself never tries again.
             Some(refusal) => Err(HttpError::new(HttpErrorKind::Decode, refusal)),
             None => Ok(HttpResponse::from_parts(parts, body.into())),
         }
     }
+}
+
+/// What fits into memory of an answer that says why not: whoever sends more has said nothing of use.
+async fn beginning(body: HttpResponseBody) -> Result<Bytes, HttpError> {
+    let mut pieces = body.bytes_stream();
+    let mut beginning = BytesMut::new();
+    while beginning.len() < MOST_SAID
+        && let Some(piece) = pieces.try_next().await?
+    {
+        beginning.extend_from_slice(&piece);
+    }
+    beginning.truncate(MOST_SAID);
+    Ok(beginning.freeze())
 }
 
 /// Buckets say seconds. A date is what only proxies say, and then the usual pause will do.

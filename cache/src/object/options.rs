@@ -17,6 +17,8 @@ pub struct ObjectOptions {
     pub deadline: Duration,
     /// How often a request that failed for a passing reason is sent again, within the budget of the whole place.
     pub retries: u32,
+    /// Nothing is written, replaced or removed.
+    pub read_only: bool,
 }
 
 impl ObjectOptions {
@@ -27,6 +29,7 @@ impl ObjectOptions {
             spool: spool.into(),
             deadline: Duration::from_secs(30),
             retries: 3,
+            read_only: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
 
 use super::Place;
-use crate::objects::MOST_RECORD;
+use crate::objects::{MOST_DATA, MOST_RECORD};
 use crate::{Objects, RecordName, StoreError};
 
 /// Records and data in a bucket.
@@ -49,7 +49,11 @@ impl ObjectRecords {
         Ok(found.map(|meta| meta.size))
     }
 
-    async fn write(&self, path: Path, bytes: Bytes) -> Result<(), StoreError> {
+    async fn write(&self, path: Path, bytes: Bytes, most: u64) -> Result<(), StoreError> {
+        if bytes.len() as u64 > most {
+            let why = format!("{} bytes are more than the {most} that are ever read", bytes.len());
+            return Err(StoreError::remote("store in", self.place.name(), why));
+        }
         let put = || self.place.objects.put(&path, PutPayload::from_bytes(bytes.clone()));
         self.place.must("store in", put).await.map(drop)
     }
@@ -70,11 +74,11 @@ impl Objects for ObjectRecords {
     }
 
     async fn has_record(&self, name: &RecordName) -> Result<bool, StoreError> {
-        Ok(self.len(&self.place.record(name)).await?.is_some())
+        Ok(self.len(&self.place.record(name)).await?.is_some_and(|len| len <= MOST_RECORD))
     }
 
     async fn put_record(&self, name: &RecordName, bytes: Bytes, _: &[Digest]) -> Result<(), StoreError> {
-        self.write(self.place.record(name), bytes).await
+        self.write(self.place.record(name), bytes, MOST_RECORD).await
     }
 
     async fn remove_record(&self, name: &RecordName) -> Result<(), StoreError> {
@@ -92,7 +96,7 @@ impl Objects for ObjectRecords {
     }
 
     async fn put_data(&self, digest: &Digest, bytes: Bytes) -> Result<(), StoreError> {
-        self.write(self.place.data(digest), bytes).await
+        self.write(self.place.data(digest), bytes, MOST_DATA).await
     }
 
     async fn remove_data(&self, digest: &Digest) -> Result<(), StoreError> {

@@ -2,12 +2,16 @@
 
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use super::recipe::Piece;
+use super::recipe::{Piece, Recipe};
 use super::{PackedBlobs, cut, frame};
+use crate::objects::MOST_DATA;
 use crate::offload::offload;
 use crate::{Area, RecordName, StoreError};
+
+/// Data of a record that is no more that is looked at at the same time.
+const CHECKS: usize = 4;
 
 /// Up to this many bytes are hashed where they are.
 const INLINE: usize = 64 << 10;
@@ -59,12 +63,31 @@ impl PackedBlobs {
         }
     }
 
-    /// Removes a record that points to what is not there. Where that is not allowed, it is missing for this process.
+    /// Removes a record that points to what is not there, and what else is damaged of that to which it points: whoever stores
+    /// it again sends only what is not there.
     pub(super) async fn forget(&self, area: Area, about: &Digest) {
         let place = self.inner.objects.place();
         tracing::warn!(area = area.name(), about = %about.short(), place, "a record that lacks data is removed");
+        let needs = self.needs_of(area, about).await;
         self.inner.trees.remove(about);
-        self.gone(self.inner.objects.remove_record(&RecordName::new(area, *about)).await);
+        let removed = self.inner.objects.remove_record(&RecordName::new(area, *about)).await;
+        if removed.is_ok() {
+            let checks = needs.iter().map(|data| async move { drop(self.data(data, MOST_DATA).await) });
+            stream::iter(checks.collect::<Vec<_>>()).buffer_unordered(CHECKS).collect::<()>().await;
+        }
+        self.gone(removed);
+    }
+
+    /// The data that a record points to, as far as it can be read.
+    async fn needs_of(&self, area: Area, about: &Digest) -> Vec<Digest> {
+        if let Some(tree) = self.inner.trees.get(about).filter(|_| area == Area::Tree) {
+            return tree.needs();
+        }
+        let record = self.inner.objects.record(&RecordName::new(area, *about)).await;
+        match record.ok().flatten().and_then(|record| Recipe::decode(about, &record)) {
+            Some(Recipe::Pieces(pieces)) if area == Area::Blob => pieces.iter().map(Piece::data).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn gone(&self, removed: Result<(), StoreError>) {

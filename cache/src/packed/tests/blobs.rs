@@ -148,3 +148,15 @@ async fn what_a_run_found_is_recalled_in_one_request_the_latest_first() {
     storage.replace_record(&name, Bytes::from_static(b"\x00damaged"));
     assert_eq!(actions.recall("app").await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_blob_with_many_damaged_pieces_is_whole_again_once_it_is_stored_again() {
+    let storage = Storage::new();
+    let bytes = large(7);
+    let digest = stored(&storage, &bytes).await;
+    storage.all_data().iter().step_by(2).for_each(|data| storage.damage(data));
+    let Kept(store, _dir) = open(&storage);
+    assert!(matches!(store.get(&digest).await, Err(StoreError::NotFound { .. })));
+    stored(&storage, &bytes).await;
+    assert!(store.get(&digest).await.unwrap().into_bytes().unwrap() == bytes);
+}

@@ -49,8 +49,12 @@ pub(crate) fn open(
 ) -> Result<Opened, CliError> {
     let SharedCacheConfig { location, mode, variables } = config.clone();
     let access = Access::from(mode);
-    let options =
-        ObjectOptions { variables, retries: RETRIES, ..ObjectOptions::new(cache_dir.join("spool")) };
+    let options = ObjectOptions {
+        variables,
+        retries: RETRIES,
+        read_only: access == Access::Read,
+        ..ObjectOptions::new(cache_dir.join("spool"))
+    };
     let (sender, opened) = mpsc::sync_channel(1);
     let (place, registries) = (location.clone(), registries.clone());
     std::thread::spawn(move || {

@@ -6,12 +6,15 @@
 //! [`MOST_DATA`]: packs of small blobs, and pieces of large ones. Its name is the SHA-256 of its bytes, because that is the
 //! name it has in an OCI registry too, where a client may not choose another one.
 
+mod read_only;
+
 use std::fmt::{self, Debug};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::Digest;
 
+pub use self::read_only::ReadOnlyObjects;
 use crate::StoreError;
 
 /// The most bytes of one piece of data: 8 MiB, so that each is one request, and a few dozen fit into memory.
