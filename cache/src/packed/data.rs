@@ -66,6 +66,12 @@ impl PackedBlobs {
     /// Removes a record that points to what is not there, and what else is damaged of that to which it points: whoever stores
     /// it again sends only what is not there.
     pub(super) async fn forget(&self, area: Area, about: &Digest) {
+        let (store, of) = (self.clone(), *about);
+        // Several may find something of it missing at the same time, and each goes on when all of it was looked at.
+        self.inner.forgetting.run(about, || async move { store.forget_once(area, &of).await }.boxed()).await;
+    }
+
+    async fn forget_once(&self, area: Area, about: &Digest) {
         let place = self.inner.objects.place();
         tracing::warn!(area = area.name(), about = %about.short(), place, "a record that lacks data is removed");
         let needs = self.needs_of(area, about).await;

@@ -78,8 +78,8 @@ fn location(args: &CoordinatorArgs, config: &Config) -> Result<String, CliError>
     if args.peers.is_empty() {
         return Ok(args.data.join("store").to_string_lossy().into_owned());
     }
-    let hint =
-        "name a directory that all coordinators share, or s3://BUCKET/PREFIX, with --store or CULLET_STORE";
+    let hint = "name a directory that all coordinators share, s3://BUCKET/PREFIX or oci://HOST/REPOSITORY, with --store or \
+         CULLET_STORE";
     Err(CliError::usage("coordinators that work together need a store that all of them can reach").hint(hint))
 }
 
