@@ -14,6 +14,8 @@ mod recall;
 mod trees;
 
 #[cfg(test)]
+mod bad_store;
+#[cfg(test)]
 mod recall_tests;
 #[cfg(test)]
 mod tests;

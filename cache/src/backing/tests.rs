@@ -1,11 +1,12 @@
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cullet_digest::{DigestFunction, Directory, FileNode, NodeName};
 use tempfile::TempDir;
 
+use super::bad_store::Bad;
 use super::*;
-use crate::{ActionResult, LogStream, ObjectOptions, OpenOptions, Output, OutputKind, Pieces, conformance};
+use crate::{ActionResult, LogStream, ObjectOptions, OpenOptions, Output, OutputKind, conformance};
 
 /// A machine, and what it was told.
 pub(super) struct Machine {
@@ -160,77 +161,6 @@ async fn who_only_reads_changes_nothing_whatever_is_wrong() {
     let writer = machine(shared.path(), Access::Write);
     assert!(writer.backing.fetch_tree(&tree).await.is_err());
     assert!(!damaged.exists());
-}
-
-/// Answers nothing, or that it does not want to; counts how often it is asked.
-#[derive(Debug, Default)]
-struct Bad {
-    asked: AtomicUsize,
-    silent: AtomicBool,
-    /// How long it takes to find nothing, if it does not refuse.
-    takes: Option<Duration>,
-}
-
-impl Bad {
-    async fn refuse<T>(&self) -> Result<T, StoreError> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        if self.silent.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-        Err(StoreError::remote("read from", "there", "denied"))
-    }
-}
-
-#[async_trait]
-impl ActionCache for Bad {
-    async fn get(&self, _: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        let Some(takes) = self.takes else { return self.refuse().await };
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(takes).await;
-        Ok(None)
-    }
-
-    async fn put(&self, _: &Digest, _: &ActionResult) -> Result<(), StoreError> {
-        self.refuse().await
-    }
-
-    async fn remove(&self, _: &Digest) -> Result<(), StoreError> {
-        self.refuse().await
-    }
-}
-
-#[async_trait]
-impl BlobStore for Bad {
-    async fn find_missing(&self, _: &[Digest]) -> Result<Vec<Digest>, StoreError> {
-        self.refuse().await
-    }
-
-    async fn get(&self, _: &Digest) -> Result<Blob, StoreError> {
-        self.refuse().await
-    }
-
-    async fn put(&self, _: &Digest, _: Blob) -> Result<(), StoreError> {
-        self.refuse().await
-    }
-}
-
-#[async_trait]
-impl crate::Origin for Bad {
-    fn place(&self) -> &str {
-        "there"
-    }
-
-    async fn open(&self, _: &Digest, _: u64) -> Result<Pieces, StoreError> {
-        self.refuse().await
-    }
-}
-
-impl crate::Trees for Bad {}
-
-impl crate::Discard for Bad {
-    fn discard(&self, _: &Digest) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 fn guarded<S: ?Sized>(store: Arc<S>, told: &Arc<AtomicUsize>) -> Guarded<S> {
