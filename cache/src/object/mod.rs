@@ -19,7 +19,7 @@
 //! check them, and one that finds other bytes deletes the object, so that it is missing and can be made again.
 //!
 //! Everything has a deadline, a bounded number of attempts, and a bounded number of requests in flight. Where a bucket fails
-//! for a passing reason it is asked again: a few times for each operation, and within a [budget](budget) for all of them.
+//! for a passing reason it is asked again: a few times for each operation, and within a [`budget`] for all of them.
 
 mod actions;
 mod answers;
