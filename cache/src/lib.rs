@@ -42,6 +42,7 @@ pub mod trees;
 pub mod trust;
 pub mod v1;
 pub mod verifying;
+mod whole;
 pub mod wire;
 
 pub use action::{Action, ActionError, EncodedAction, OutputPath};

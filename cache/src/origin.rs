@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cullet_digest::Digest;
+use cullet_digest::{Digest, Hasher};
+use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 
 use crate::StoreError;
@@ -24,4 +25,21 @@ pub trait Origin: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError::NotFound`] where it is not there. Later pieces may be errors as well.
     async fn open(&self, digest: &Digest, offset: u64) -> Result<Pieces, StoreError>;
+}
+
+/// Whether other bytes than those of the digest are sent for it now. Where there are none, nothing is damaged.
+pub(crate) async fn sends_others(origin: &dyn Origin, digest: &Digest) -> Result<bool, StoreError> {
+    let hashed = async {
+        let mut pieces = origin.open(digest, 0).await?;
+        let mut hasher = Hasher::new(digest.function());
+        while let Some(piece) = pieces.try_next().await? {
+            hasher.update(&piece);
+        }
+        Ok(hasher.finish())
+    };
+    match hashed.await {
+        Ok(actual) => Ok(actual != *digest),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -99,7 +99,7 @@ impl ActionCache for BackedActions {
             return Ok(Some(result));
         }
         // That is made good, or said of both.
-        let _ = self.local.missing_of(action);
+        let is_here = self.local.missing_of(action).is_some();
         let recalled = match self.recall.get() {
             Some(recall) => recall.get(action, &self.both).await,
             None => None,
@@ -107,7 +107,7 @@ impl ActionCache for BackedActions {
         let (result, is_new) = match recalled {
             Some(result) => (result, false),
             None => {
-                if let Some(result) = self.both.get(action).await? {
+                if is_here && let Some(result) = self.both.get(action).await? {
                     self.found(action, false);
                     return Ok(Some(result));
                 }

@@ -50,6 +50,18 @@ pub(super) struct Guarded<S: ?Sized> {
 }
 
 impl<S: ?Sized> Guarded<S> {
+    /// The same before another store of the same place.
+    pub(super) fn before<T: ?Sized>(&self, store: Arc<T>) -> Guarded<T> {
+        let Self { reads, writes, place, budget, .. } = self;
+        Guarded {
+            store,
+            reads: Arc::clone(reads),
+            writes: writes.clone(),
+            place: place.clone(),
+            budget: Arc::clone(budget),
+        }
+    }
+
     /// Where to write, unless it would not be of any use.
     pub(super) fn writes(&self) -> Result<&Breaker, StoreError> {
         let refused = |why: &'static str| StoreError::remote("store in", &self.place, why);

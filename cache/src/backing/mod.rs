@@ -100,24 +100,17 @@ impl Backing {
         };
         let place: Arc<str> = place.into();
         let may_write = access == Access::Write;
-        let budget = Arc::new(Semaphore::new(BUDGET as usize));
-        let guarded = |store| Guarded {
-            store,
+        let shared = Arc::new(Guarded {
+            store: blobs,
             reads: Arc::clone(&reads),
             writes: may_write.then(|| Arc::clone(&writes)),
             place: place.to_string(),
-            budget: Arc::clone(&budget),
-        };
-        let guarded_results = || Guarded::<dyn ActionCache> {
-            store: Arc::clone(&results),
-            reads: Arc::clone(&reads),
-            writes: may_write.then(|| Arc::clone(&writes)),
-            place: place.to_string(),
-            budget: Arc::clone(&budget),
-        };
+            budget: Arc::new(Semaphore::new(BUDGET as usize)),
+        });
+        let guarded_results = || shared.before(Arc::clone(&results));
         let options = TiersOptions { shared_deadline: PIECE, ..TiersOptions::default() };
-        let (disk, shared) = (local.disk.clone(), Arc::new(guarded(blobs)));
-        let tiers = Tiers::new(disk, Arc::new(NoPeers), shared, &options, runtime.clone())?;
+        let disk = local.disk.clone();
+        let tiers = Tiers::new(disk, Arc::new(NoPeers), shared.clone(), &options, runtime.clone())?;
         let both: Arc<dyn BlobStore> =
             Arc::new(BackedBlobs { tiers: tiers.clone(), reads: Arc::clone(&reads) });
         let trees = Arc::new(tiers.clone());

@@ -39,19 +39,14 @@ pub(super) struct Recall {
 #[derive(Default)]
 struct Known {
     earlier: Vec<(Digest, ActionResult)>,
-    results: HashMap<Digest, Verdict>,
+    /// Those that are whole; none while that is not known.
+    results: HashMap<Digest, Option<ActionResult>>,
     /// The list is there, or will not come.
     listed: bool,
     /// What this run found.
     found: Vec<Digest>,
     /// Some of it is not in the list.
     is_new: bool,
-}
-
-enum Verdict {
-    /// Not known yet.
-    Open,
-    Whole(Box<ActionResult>),
 }
 
 impl std::fmt::Debug for Recall {
@@ -95,7 +90,7 @@ impl Recall {
         let checked: Vec<_> = earlier.iter().take(MOST_CHECKED).cloned().collect();
         {
             let mut known = self.known();
-            known.results.extend(checked.iter().map(|(action, _)| (*action, Verdict::Open)));
+            known.results.extend(checked.iter().map(|(action, _)| (*action, None)));
             (known.earlier, known.listed) = (earlier, true);
         }
         self.changed();
@@ -107,7 +102,7 @@ impl Recall {
         while let Some((action, result)) = checks.next().await {
             let mut known = self.known();
             match result {
-                Some(result) => known.results.insert(action, Verdict::Whole(Box::new(result))),
+                Some(result) => known.results.insert(action, Some(result)),
                 None => known.results.remove(&action),
             };
             drop(known);
@@ -180,8 +175,7 @@ impl Known {
         }
         match self.results.get(action) {
             None => Some(None),
-            Some(Verdict::Whole(result)) => Some(Some(ActionResult::clone(result))),
-            Some(Verdict::Open) => None,
+            Some(result) => result.clone().map(Some),
         }
     }
 }

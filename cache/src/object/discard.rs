@@ -1,12 +1,12 @@
 //! Deleting objects that are not what their name says.
 
-use cullet_digest::{Digest, Hasher};
-use futures_util::TryStreamExt as _;
+use cullet_digest::Digest;
 use object_store::ObjectStoreExt as _;
 use tokio::runtime::Handle;
 
-use super::{ObjectBlobs, get};
+use super::ObjectBlobs;
 use crate::blob::is_the_empty_blob;
+use crate::origin::sends_others;
 use crate::{Discard, StoreError, blocking};
 
 impl ObjectBlobs {
@@ -15,18 +15,8 @@ impl ObjectBlobs {
         if is_the_empty_blob(digest) {
             return Ok(());
         }
-        let hashed = async {
-            let mut pieces = get::pieces(&self.place, digest, 0).await?;
-            let mut hasher = Hasher::new(digest.function());
-            while let Some(piece) = pieces.try_next().await? {
-                hasher.update(&piece);
-            }
-            Ok(hasher.finish())
-        };
-        match hashed.await {
-            Ok(actual) if actual != *digest => {}
-            Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error),
+        if !sends_others(self, digest).await? {
+            return Ok(());
         }
         tracing::warn!(blob = %digest.short(), place = self.place.name(), "a damaged blob is deleted");
         let path = self.place.blob(digest);

@@ -16,13 +16,11 @@ use super::files::{Over, Small};
 use super::place::PART;
 use crate::blob::is_the_empty_blob;
 use crate::offload::offload;
+use crate::whole::{check, compare, read_whole};
 use crate::{Blob, StoreError};
 
 /// Parts of one upload in flight: with one more in the making, 32 MiB of memory.
 const PARTS: usize = 3;
-
-/// Bytes that are hashed where they are: more take longer than to hand them to another thread.
-const HASHED_HERE: usize = 64 << 10;
 
 /// A file that is read in parts and hashed meanwhile.
 struct Source {
@@ -133,31 +131,4 @@ impl Source {
         })
         .await
     }
-}
-
-async fn read_whole(blob: Blob) -> Result<Bytes, StoreError> {
-    match blob {
-        Blob::Bytes(bytes) => Ok(bytes),
-        Blob::File { file, path, len } => {
-            offload(move || {
-                let blob = Blob::File { file, path: path.clone(), len };
-                blob.into_bytes().map_err(|error| StoreError::io("read", path, error))
-            })
-            .await
-        }
-    }
-}
-
-/// That these are the bytes of the digest.
-async fn check(digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
-    let function = digest.function();
-    if bytes.len() <= HASHED_HERE {
-        return compare(digest, function.digest(bytes));
-    }
-    let hashed = bytes.clone();
-    compare(digest, offload(move || Ok(function.digest(&hashed))).await?)
-}
-
-fn compare(expected: &Digest, actual: Digest) -> Result<(), StoreError> {
-    if actual == *expected { Ok(()) } else { Err(StoreError::Mismatch { expected: *expected, actual }) }
 }

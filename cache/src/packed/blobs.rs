@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cullet_digest::{Digest, Hasher};
+use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
@@ -12,7 +12,7 @@ use super::kept_tree::Spot;
 use super::recipe::{Piece, Recipe};
 use super::{PackedBlobs, trees};
 use crate::blob::is_the_empty_blob;
-use crate::origin::Pieces;
+use crate::origin::{Pieces, sends_others};
 use crate::{Area, Blob, BlobStore, Discard, Objects, Origin, RecordName, StoreError, blocking};
 
 /// Questions at once.
@@ -193,18 +193,8 @@ impl PackedBlobs {
                 .and_then(|place| place.data)
                 .inspect(|data| drop(self.inner.packs.remove(data)));
         }
-        let mut hasher = Hasher::new(digest.function());
-        let hashed = async {
-            let mut pieces = self.open(digest, 0).await?;
-            while let Some(piece) = pieces.try_next().await? {
-                hasher.update(&piece);
-            }
-            Ok(hasher.finish())
-        };
-        match hashed.await {
-            Ok(actual) if actual != *digest => {}
-            Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error),
+        if !sends_others(self, digest).await? {
+            return Ok(());
         }
         match self.tree_of(digest).await? {
             Some(tree) => drop(self.lost(&tree).await),

@@ -12,6 +12,7 @@ use super::recipe::{Piece, Recipe};
 use super::{PackedBlobs, WHOLE, frame};
 use crate::blob::is_the_empty_blob;
 use crate::offload::offload;
+use crate::whole::{HASHED_HERE, check, compare, read_whole};
 use crate::{Area, Blob, RecordName, StoreError};
 
 /// Pieces of large blobs: 1 MiB in the mean, so that a gigabyte has about a thousand, and one byte that changes in it moves a
@@ -25,9 +26,6 @@ const PIECES: usize = 6;
 
 /// Pieces that are cut and wait.
 const CUT: usize = 2;
-
-/// Bytes that are hashed where they are: more take longer than to hand them to another thread.
-const HASHED_HERE: usize = 64 << 10;
 
 impl PackedBlobs {
     /// Stores a blob, unless it is there, and says how many bytes were sent. The bytes are compared with the digest in any
@@ -141,31 +139,4 @@ fn cut_up(
         }
     }
     compare(expected, hasher.finish())
-}
-
-pub(super) async fn read_whole(blob: Blob) -> Result<Bytes, StoreError> {
-    match blob {
-        Blob::Bytes(bytes) => Ok(bytes),
-        Blob::File { file, path, len } => {
-            offload(move || {
-                let blob = Blob::File { file, path: path.clone(), len };
-                blob.into_bytes().map_err(|error| StoreError::io("read", path, error))
-            })
-            .await
-        }
-    }
-}
-
-/// That these are the bytes of the digest.
-async fn check(digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
-    let function = digest.function();
-    if bytes.len() <= HASHED_HERE {
-        return compare(digest, function.digest(bytes));
-    }
-    let hashed = bytes.clone();
-    compare(digest, offload(move || Ok(function.digest(&hashed))).await?)
-}
-
-fn compare(expected: &Digest, actual: Digest) -> Result<(), StoreError> {
-    if actual == *expected { Ok(()) } else { Err(StoreError::Mismatch { expected: *expected, actual }) }
 }

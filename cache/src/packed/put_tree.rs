@@ -9,10 +9,10 @@ use cullet_digest::{Digest, Directory};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::kept_tree::{KeptTree, PackPlace};
-use super::put_blob::read_whole;
 use super::{CUT_AT_ONCE, INLINE, PACKS_AT_ONCE, PackedBlobs, SMALL, cut};
 use crate::blob::is_the_empty_blob;
 use crate::objects::MOST_RECORD;
+use crate::whole::read_whole;
 use crate::{Area, BlobStore, Moved, RecordName, StoreError};
 
 /// Directories in one tree: what is checked for results everywhere.

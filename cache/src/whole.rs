@@ -1,0 +1,39 @@
+//! Blobs as a whole, compared with their digests.
+
+use bytes::Bytes;
+use cullet_digest::Digest;
+
+use crate::offload::offload;
+use crate::{Blob, StoreError};
+
+/// Bytes that are hashed where they are: more take longer than to hand them to another thread.
+pub(crate) const HASHED_HERE: usize = 64 << 10;
+
+/// All bytes of a blob.
+pub(crate) async fn read_whole(blob: Blob) -> Result<Bytes, StoreError> {
+    match blob {
+        Blob::Bytes(bytes) => Ok(bytes),
+        Blob::File { file, path, len } => {
+            offload(move || {
+                let blob = Blob::File { file, path: path.clone(), len };
+                blob.into_bytes().map_err(|error| StoreError::io("read", path, error))
+            })
+            .await
+        }
+    }
+}
+
+/// That these are the bytes of the digest.
+pub(crate) async fn check(digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
+    let function = digest.function();
+    if bytes.len() <= HASHED_HERE {
+        return compare(digest, function.digest(bytes));
+    }
+    let hashed = bytes.clone();
+    compare(digest, offload(move || Ok(function.digest(&hashed))).await?)
+}
+
+/// That these are the same digest.
+pub(crate) fn compare(expected: &Digest, actual: Digest) -> Result<(), StoreError> {
+    if actual == *expected { Ok(()) } else { Err(StoreError::Mismatch { expected: *expected, actual }) }
+}
