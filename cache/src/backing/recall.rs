@@ -38,7 +38,8 @@ pub(super) struct Recall {
 /// What is known so far.
 #[derive(Default)]
 struct Known {
-    earlier: Vec<(Digest, ActionResult)>,
+    /// What earlier runs found; none while that is not known, or could not be read.
+    earlier: Option<Vec<(Digest, ActionResult)>>,
     /// Those that are whole; none while that is not known.
     results: HashMap<Digest, Option<ActionResult>>,
     /// The list is there, or will not come.
@@ -86,8 +87,8 @@ impl Recall {
     }
 
     async fn ask(&self, whole: &CompletenessChecking) {
-        let earlier = self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await.unwrap_or_default();
-        let checked: Vec<_> = earlier.iter().take(MOST_CHECKED).cloned().collect();
+        let earlier = self.earlier().await.ok();
+        let checked: Vec<_> = earlier.iter().flatten().take(MOST_CHECKED).cloned().collect();
         {
             let mut known = self.known();
             known.results.extend(checked.iter().map(|(action, _)| (*action, None)));
@@ -110,17 +111,21 @@ impl Recall {
         }
     }
 
-    /// What earlier runs found.
+    async fn earlier(&self) -> Result<Vec<(Digest, ActionResult)>, StoreError> {
+        self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await
+    }
+
+    /// What earlier runs found, as far as that can be read.
     pub(super) async fn listed(&self) -> HashSet<Digest> {
         let known = { self.known().listed };
         if !known {
-            let asked = self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await.unwrap_or_default();
+            let asked = self.earlier().await.ok();
             let mut known = self.known();
             if !known.listed {
                 (known.earlier, known.listed) = (asked, true);
             }
         }
-        self.known().earlier.iter().map(|(action, _)| *action).collect()
+        self.known().earlier.iter().flatten().map(|(action, _)| *action).collect()
     }
 
     /// The run has this result. `is_new`: it was not recalled.
@@ -132,21 +137,21 @@ impl Recall {
         known.is_new |= is_new;
     }
 
-    /// Keeps what this run found for the next one, unless that is nothing new.
+    /// Keeps what this run found for the next one, beside what earlier ones found, unless that is nothing new.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    /// Where the store cannot be written, or what earlier runs found cannot be read: it would be lost.
     pub(super) async fn keep(&self, disk: &DiskActionCache, writes: &Breaker) -> Result<(), StoreError> {
-        let (found, listed) = {
+        let (found, earlier) = {
             let known = self.known();
             if !known.is_new {
                 return Ok(());
             }
-            (known.found.clone(), known.listed.then(|| known.earlier.clone()))
+            (known.found.clone(), known.earlier.clone())
         };
-        let earlier = match listed {
+        let earlier = match earlier {
             Some(earlier) => earlier,
-            None => self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await?,
+            None => self.earlier().await?,
         };
         let mut results = Vec::with_capacity(found.len());
         for action in found {

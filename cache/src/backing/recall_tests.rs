@@ -78,6 +78,26 @@ async fn a_recalled_result_that_is_not_whole_is_none_and_a_new_one_is_kept_besid
 }
 
 #[tokio::test]
+async fn what_earlier_runs_found_stays_when_it_cannot_be_read_at_first() {
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let (old, _) = execute(&writer, "old").await;
+    settle(&writer).await;
+
+    storage.refuse_a_run();
+    let other = machine(&storage, Access::Write);
+    assert!(other.backing.actions().get(&old).await.unwrap().is_some(), "it is asked for by itself");
+    let (new, _) = execute(&other, "new").await;
+    settle(&other).await;
+
+    let spool = tempfile::tempdir().unwrap();
+    let shared = SharedCache::over(storage, &crate::ObjectOptions::new(spool.path())).unwrap();
+    let kept = shared.runs.unwrap().recall("app").await.unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|(action, _)| action).collect();
+    assert!(kept.contains(&old) && kept.contains(&new), "{kept:?}");
+}
+
+#[tokio::test]
 async fn what_is_whole_here_asks_nobody() {
     let storage = Storage::new();
     let writer = machine(&storage, Access::Write);

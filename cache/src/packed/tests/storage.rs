@@ -17,6 +17,8 @@ pub(crate) struct Storage {
     requests: AtomicUsize,
     /// Bytes that were sent to it.
     received: AtomicUsize,
+    /// Records of runs that are refused to whoever asks for them next.
+    refused_runs: AtomicUsize,
     forbids: bool,
 }
 
@@ -60,6 +62,11 @@ impl Storage {
         all.insert(*data, bytes.into());
     }
 
+    /// The next who asks for a record of a run does not get it.
+    pub(crate) fn refuse_a_run(&self) {
+        self.refused_runs.store(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn replace_record(&self, name: &RecordName, bytes: Bytes) {
         self.records.lock().unwrap().get_mut(name).unwrap().0 = bytes;
     }
@@ -83,6 +90,9 @@ impl Objects for Storage {
 
     async fn record(&self, name: &RecordName) -> Result<Option<Bytes>, StoreError> {
         self.read();
+        if name.area == Area::Run && self.refused_runs.swap(0, Ordering::Relaxed) > 0 {
+            return Err(StoreError::remote("read from", "memory", "it is busy"));
+        }
         Ok(self.records.lock().unwrap().get(name).map(|(bytes, _)| bytes.clone()))
     }
 
