@@ -35,6 +35,16 @@ pub enum DigestError {
 const SHOWN: usize = 100;
 
 impl Digest {
+    /// From the hash.
+    pub const fn from_hash(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    /// The hash.
+    pub const fn hash(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Of bytes that are in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())

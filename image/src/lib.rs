@@ -34,6 +34,7 @@ pub use registry::{
     RegistryProblem,
 };
 pub use resolve::{Layer, Resolved, resolve, resolve_manifest};
+pub use source::{FilePart, LocalBlobs};
 pub use store::{
     Archive, EngineExport, Evicted, ExportLayer, HeldImage, LayerHold, MadeLayer, OwnerHelper, Progress,
     Store, StoreOptions, StoreStats, StoredLayer, UnpackTask, Verified, sync_when_quiet,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::manifest::{Blob, Choice, Document, MOST_BYTES, Manifest};
+use crate::manifest::{Blob, Choice, Document, MOST_BYTES, Manifest, OCI_INDEX};
 use crate::source::{Archive, Layout, Source, offload};
 use crate::{Digest, ImageConfig, ImageError, Pick, Platform, Reference, Registries};
 
@@ -30,6 +30,13 @@ pub struct Layer {
     pub blob: Blob,
     /// Of the uncompressed archive.
     pub diff_id: Digest,
+}
+
+impl Resolved {
+    /// The bytes of the manifest and of the configuration, as they are named by their digests.
+    pub fn documents(&self) -> [&[u8]; 2] {
+        [&self.manifest_json, &self.config_json]
+    }
 }
 
 /// How deep indexes may be nested: an image layout, an index in it, and one more.
@@ -93,6 +100,14 @@ async fn first(
 ) -> Result<(Source, Vec<u8>), ImageError> {
     let (source, blob) = match reference.clone() {
         Reference::Registry(reference) => {
+            if let Pick::Digest(digest) = &reference.which
+                && let Some((local, part)) = registries.local(digest)
+            {
+                let blob = Blob { media_type: OCI_INDEX.to_owned(), digest: *digest, size: part.size };
+                let source = Source::Local(local);
+                let bytes = source.small(&blob, "manifest", image, MOST_BYTES).await?;
+                return Ok((source, bytes));
+            }
             let repository = Arc::new(registries.repository(&reference));
             let bytes = repository.manifest(&reference.which).await?;
             return Ok((Source::Registry(repository), bytes));

@@ -1,6 +1,7 @@
 //! The command line: every subcommand and flag, one struct for each subcommand. Nothing here reads the
 //! environment; see [`crate::config`].
 
+mod bundle;
 mod cluster;
 mod dev_cluster;
 mod image;
@@ -10,11 +11,14 @@ mod run;
 mod values;
 mod worker;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use bundle::{
+    BundleArgs, BundleCommand, BundleCreateArgs, BundleFileArgs, BundleImportArgs, BundleInspectArgs,
+    BundleRunArgs,
+};
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use dev_cluster::DevClusterArgs;
 pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
@@ -114,9 +118,8 @@ pub enum Command {
     Worker(Box<WorkerArgs>),
     /// Run a whole cluster on this machine, to try things out
     DevCluster(DevClusterArgs),
-    /// Carry results over an air gap
-    #[command(hide = true)]
-    Bundle(LaterArgs),
+    /// Carry a pipeline with all it needs over an air gap
+    Bundle(BundleArgs),
 }
 
 /// `cullet validate`.
@@ -289,12 +292,4 @@ pub struct CompletionsArgs {
     /// For which shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
-}
-
-/// Whatever is given to a subcommand of a later version.
-#[derive(Debug, Args)]
-pub struct LaterArgs {
-    /// Ignored.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<OsString>,
 }

@@ -1,6 +1,7 @@
 //! One file for each subcommand.
 
 mod attach;
+mod bundle;
 mod cache;
 mod cancel;
 mod cluster;
@@ -47,7 +48,6 @@ fn buffered(cli: Cli, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &cli.command {
         Command::Schema => return schema::print(out),
         Command::Completions(args) => return completions::print(args, out),
-        Command::Bundle(_) => return Err(CliError::later("`cullet bundle`")),
         _ => {}
     }
     let config = Config::load(&cli.global)?;
@@ -82,6 +82,7 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Completions(args) => completions::print(&args, out),
         Command::Cluster(args) => cluster::cluster(&args, config, out),
         Command::DevCluster(args) => dev_cluster::dev_cluster(&args, config, out),
-        Command::Coordinator(_) | Command::Worker(_) | Command::Bundle(_) => Err(CliError::later("this")),
+        Command::Bundle(args) => bundle::bundle(&args, config, out),
+        Command::Coordinator(_) | Command::Worker(_) => Err(CliError::later("this")),
     }
 }

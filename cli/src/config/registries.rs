@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cullet_image::{Credentials, RegistryOptions};
+use cullet_image::{Credentials, LocalBlobs, RegistryOptions};
 use serde::Deserialize;
 
 use super::Env;
@@ -22,7 +23,20 @@ pub struct RegistrySettings {
     pub proxy: Option<String>,
     /// By the name of the registry.
     pub registries: BTreeMap<String, Registry>,
+    brought: Option<Brought>,
 }
+
+/// Images that need not be fetched.
+#[derive(Debug, Clone)]
+struct Brought(Arc<dyn LocalBlobs>);
+
+impl PartialEq for Brought {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Brought {}
 
 /// What the file says about one registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -43,7 +57,13 @@ impl RegistrySettings {
             authorities: authority.unwrap_or_else(|| file.registry_ca.clone()),
             proxy: env.text("CULLET_REGISTRY_PROXY").or_else(|| file.registry_proxy.clone()),
             registries: file.registries.clone(),
+            brought: None,
         }
+    }
+
+    /// Images that are meant by their digests are taken from here, if they are here.
+    pub fn bring(&mut self, images: Arc<dyn LocalBlobs>) {
+        self.brought = Some(Brought(images));
     }
 
     /// For the client.
@@ -71,6 +91,7 @@ impl RegistrySettings {
             authorities: self.authorities.iter().map(read).collect::<Result<_, _>>()?,
             credentials: self.docker_config.clone().map_or(Credentials::None, Credentials::DockerConfig),
             proxy: self.proxy.clone(),
+            local: self.brought.as_ref().map(|brought| Arc::clone(&brought.0)),
             ..RegistryOptions::default()
         })
     }

@@ -257,7 +257,7 @@ impl Fetcher {
         registries: &Registries,
     ) -> Result<HeldImage, RootError> {
         let mut last = RootError::Unknown(wanted.digest.to_string());
-        for (name, reference) in &wanted.references {
+        for (name, reference) in &wanted.places(registries) {
             let mut telling = Telling::of(name, &self.watchers);
             match one(wanted, reference, store, registries, &mut telling).await {
                 Ok(found) => return Ok(found),

@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::ui::clean;
 
 /// Its name. One for all pipelines of a directory.
-const NAME: &str = "cullet.lock";
+pub(crate) const NAME: &str = "cullet.lock";
 
 /// The largest file that is read: a hundred thousand images.
 const MOST: u64 = 16 << 20;

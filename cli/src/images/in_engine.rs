@@ -86,7 +86,7 @@ impl Fetcher {
         let above_ids: Vec<Digest> = above.iter().map(|layer| layer.diff_id).collect();
         let registries = self.registries().map_err(ImageFault::passing)?;
         let mut last = None;
-        for (name, reference) in &wanted.references {
+        for (name, reference) in &wanted.places(&registries) {
             let mut telling = Telling::of(name, &self.watchers);
             let image = match resolved(wanted, reference, &registries, &mut telling).await {
                 Ok(image) => image,

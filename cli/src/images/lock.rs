@@ -78,7 +78,7 @@ impl Lock {
     }
 
     /// One form for one content: sorted, a line for each digest, so that changes are read and merged line by line.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let written = Written { version: VERSION, images: &self.images };
         // Maps of texts: there is nothing that could fail.
         serde_json::to_string_pretty(&written).unwrap_or_default() + "\n"

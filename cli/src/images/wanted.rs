@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use cullet_image::{Digest, Pick, Reference};
+use cullet_image::{Digest, Pick, Reference, Registries};
 use cullet_worker::ImageFault;
 use tokio::sync::Mutex;
 
@@ -31,6 +31,20 @@ impl Wanted {
     pub(super) fn is_at(&mut self, name: String, reference: Reference) {
         self.references.push((name, pinned_reference(reference, self.digest)));
     }
+}
+
+impl Wanted {
+    /// Where it can be had: first of all from what was brought along.
+    pub(super) fn places(&self, registries: &Registries) -> Vec<(String, Reference)> {
+        let name = self.references.first().map_or_else(|| self.digest.to_string(), |(name, _)| name.clone());
+        let here = registries.has_local(&self.digest).then(|| brought(self.digest)).flatten();
+        here.map(|here| (name, here)).into_iter().chain(self.references.iter().cloned()).collect()
+    }
+}
+
+/// An image that was brought along, whatever it is called. No registry has that name (RFC 2606).
+pub(super) fn brought(digest: Digest) -> Option<Reference> {
+    format!("bundle.invalid/image@{digest}").parse().ok()
 }
 
 /// Nobody knows of such an image.

@@ -8,7 +8,7 @@ use reqwest::redirect::{Attempt, Policy};
 
 use super::repository::{Endpoint, Repository};
 use super::{Credentials, RegistryError, RegistryProblem};
-use crate::RegistryReference;
+use crate::{Digest, FilePart, LocalBlobs, RegistryReference};
 
 /// Settings for all registries. Names of registries are those of references, with the port: `docker.io`,
 /// `registry.example.com:5000`.
@@ -22,6 +22,8 @@ pub struct RegistryOptions {
     pub tls: BTreeSet<String>,
     /// Authorities that are trusted besides those of the machine, each in PEM.
     pub authorities: Vec<Vec<u8>>,
+    /// What need not be asked for: images that are meant by their digests and are here.
+    pub local: Option<Arc<dyn LocalBlobs>>,
     /// Who asks.
     pub credentials: Credentials,
     /// A proxy for everything that is not on a loopback address: `http://HOST:PORT`.
@@ -47,6 +49,7 @@ impl Default for RegistryOptions {
             plain_http: BTreeSet::new(),
             tls: BTreeSet::new(),
             authorities: Vec::new(),
+            local: None,
             credentials: Credentials::None,
             proxy: None,
             connect_timeout: Duration::from_secs(10),
@@ -89,6 +92,17 @@ impl Registries {
         };
         let (http, tokens) = (with(Policy::custom(redirect))?, with(Policy::none())?);
         Ok(Self { http, tokens, options: Arc::new(options) })
+    }
+
+    /// Where the blobs are that are on this machine, if this one is.
+    pub(crate) fn local(&self, digest: &Digest) -> Option<(Arc<dyn LocalBlobs>, FilePart)> {
+        let local = self.options.local.as_ref()?;
+        Some((Arc::clone(local), local.find(digest)?))
+    }
+
+    /// Whether the image with this manifest need not be fetched.
+    pub fn has_local(&self, manifest: &Digest) -> bool {
+        self.local(manifest).is_some()
     }
 
     /// Where a repository is.

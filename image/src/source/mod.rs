@@ -2,6 +2,7 @@
 
 mod archive;
 mod layout;
+mod local;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub(crate) use archive::Archive;
 pub(crate) use layout::Layout;
+pub use local::{FilePart, LocalBlobs};
 
 use crate::manifest::Blob;
 use crate::registry::Repository;
@@ -21,6 +23,7 @@ pub(crate) enum Source {
     Registry(Arc<Repository>),
     Layout(Arc<Layout>),
     Archive(Arc<Archive>),
+    Local(Arc<dyn LocalBlobs>),
 }
 
 /// Bytes of a local file.
@@ -51,6 +54,12 @@ impl Place {
     }
 }
 
+impl From<FilePart> for Place {
+    fn from(FilePart { file, offset, size }: FilePart) -> Self {
+        Self { file, offset, size }
+    }
+}
+
 impl Source {
     /// A document or a configuration: short, and whole when it is there. `what` and `image` are for messages.
     pub(crate) async fn small(
@@ -71,6 +80,12 @@ impl Source {
                 offload(image, move || place.read(what, limit + 1)).await?
             }
             Self::Archive(archive) => archive.small(&blob.digest).to_vec(),
+            Self::Local(local) => {
+                let place = local.find(&blob.digest).map(Place::from);
+                let absent = || ImageError::document(what, image, format!("{} is not there", blob.digest));
+                let place = place.ok_or_else(absent)?;
+                offload(image, move || place.read(what, limit)).await?
+            }
         };
         check(&bytes, &blob.digest, what, image)?;
         Ok(bytes)
@@ -87,6 +102,7 @@ impl Source {
             Self::Registry(_) => None,
             Self::Layout(layout) => Some(layout.place(&blob.digest, blob.size)),
             Self::Archive(archive) => archive.place(&blob.digest),
+            Self::Local(local) => local.find(&blob.digest).map(Place::from),
         }
     }
 }

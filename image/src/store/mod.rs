@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 
 use crate::layer::{Notes, UnpackOptions};
 use crate::manifest::Blob;
-use crate::source::{Source, offload};
+use crate::source::{FilePart, Place, Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
 pub use damage::Verified;
@@ -259,6 +259,18 @@ impl Store {
             Ok(path)
         };
         self.shared.blobs.join(key, work).await
+    }
+
+    /// Where a blob is on this machine, fetched if it is not here.
+    ///
+    /// # Errors
+    /// [`ImageError::Registry`] above all.
+    pub async fn file_of(&self, image: &Resolved, blob: &Blob) -> Result<FilePart, ImageError> {
+        if let Some(Place { file, offset, .. }) = image.source.place(blob) {
+            return Ok(FilePart { file, offset, size: blob.size });
+        }
+        let file = self.blob(image, blob).await?;
+        Ok(FilePart { file, offset: 0, size: blob.size })
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {

@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cullet_bundle::Bundle;
 use cullet_cache::disk::DiskStore;
 use cullet_cache::{
     Access, Backing, BlobStore, LocalCache, Location, ObjectOptions, Settled, SharedCache, StoreError,
@@ -73,6 +74,13 @@ pub(crate) fn open(
         }
         shared => Ok(Opened { place, access, shared }),
     }
+}
+
+/// A bundle in place of a shared cache.
+pub(super) fn of_bundle(bundle: &Arc<Bundle>, cache_dir: &Path) -> Opened {
+    let options = ObjectOptions { read_only: true, ..ObjectOptions::new(cache_dir.join("spool")) };
+    let shared = SharedCache::over(bundle.objects(), &options);
+    Opened { place: bundle.path().display().to_string(), access: Access::Read, shared }
 }
 
 /// Who only reads does not make a directory.
@@ -247,7 +255,17 @@ pub(crate) fn for_reading(
     cache: &LocalCache,
     runtime: &Handle,
 ) -> Result<Option<Backing>, CliError> {
-    let Some(shared) = config.shared_cache(None)? else { return Ok(None) };
+    reading(config.shared_cache(None)?, config, cache, runtime)
+}
+
+/// The same for one that is named otherwise.
+pub(crate) fn reading(
+    shared: Option<SharedCacheConfig>,
+    config: &Config,
+    cache: &LocalCache,
+    runtime: &Handle,
+) -> Result<Option<Backing>, CliError> {
+    let Some(shared) = shared else { return Ok(None) };
     let opened = open(
         &SharedCacheConfig { mode: Default::default(), ..shared },
         &config.cache_dir,

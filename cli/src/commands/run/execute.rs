@@ -10,7 +10,7 @@ use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::resolve::{Incompleteness, Resolver, describe};
 use cullet_coordinator::session::{self, Capacity, SessionParts, StoreBehind};
 use cullet_coordinator::submission::Submission;
-use cullet_coordinator::workers::Delivery;
+use cullet_coordinator::workers::{Delivery, Workers};
 use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::Digest;
@@ -27,6 +27,7 @@ use super::in_force::InForce;
 use super::interrupt;
 use super::lazy_executor::{LazyExecutor, Ready};
 use super::local_workers::{LocalWorkers, step_limits};
+use super::look::Nobody;
 use super::prepare::{FUNCTION, Prepared};
 use super::sources::SourceBlobs;
 use super::verify::Verifying;
@@ -60,6 +61,8 @@ pub(super) struct Execution<'a> {
     pub(super) visits: Option<Visits>,
     /// Which steps are executed twice.
     pub(super) verifying: Option<Verifying>,
+    /// Whether nothing is executed.
+    pub(super) looks: bool,
     /// What steps get that nobody else may see.
     pub(super) secrets: Arc<dyn SecretValues>,
     /// Whether there are any.
@@ -125,7 +128,11 @@ impl Execution<'_> {
             }
             None => Arc::new(NoDelivery),
         };
-        let workers = self.workers((stores, backed), blobs.clone(), watchers.clone());
+        let workers: Arc<dyn Workers> = if self.looks {
+            Arc::new(Nobody)
+        } else {
+            Arc::new(self.workers((stores, backed), blobs.clone(), watchers.clone()))
+        };
         let Submission { spec, templates } = self.submission;
         let templates = Arc::new(templates);
         let incompleteness = incompleteness(cache, backing.clone());
@@ -136,7 +143,7 @@ impl Execution<'_> {
             driver: DirectDriver::default(),
             resolver: Arc::new(resolver),
             templates,
-            workers: Arc::new(workers),
+            workers,
             delivery,
             behind,
             events: Box::new(watchers),

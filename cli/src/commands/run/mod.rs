@@ -8,6 +8,7 @@ mod in_force;
 pub(crate) mod interrupt;
 mod lazy_executor;
 mod local_workers;
+pub(crate) mod look;
 mod outputs;
 mod platform;
 pub(crate) mod prepare;
@@ -25,6 +26,7 @@ pub(crate) mod watchers;
 use std::path::Path;
 use std::sync::Arc;
 
+use cullet_bundle::Bundle;
 use cullet_cache::{LiveRun, LocalCache, StoreError};
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::images::first_local;
@@ -46,6 +48,7 @@ use crate::secrets;
 use crate::ui::Closing;
 pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
+use look::Looking;
 use push::Pushes;
 use shell::Visiting;
 use verify::Verifying;
@@ -68,6 +71,12 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     }
 }
 
+/// Runs the pipeline of a bundle, with the bundle in place of a shared cache.
+pub(crate) fn bundled(args: &RunArgs, config: &Config, bundle: Arc<Bundle>) -> Result<ExitStatus, CliError> {
+    let written = args.output.clone().map(Written::to);
+    run_with(args, config, Extras { written, bundle: Some(bundle), ..Extras::default() })
+}
+
 /// What a run on this machine can be beside a run.
 #[derive(Debug, Default)]
 struct Extras {
@@ -75,6 +84,10 @@ struct Extras {
     visiting: Option<Visiting>,
     /// Steps are executed twice.
     verifying: Option<Verifying>,
+    /// Nothing is executed.
+    looking: Option<Looking>,
+    /// What was brought along in place of a shared cache.
+    bundle: Option<Arc<Bundle>>,
     /// Where outputs go.
     written: Option<Written>,
     /// Which of them are pushed.
@@ -89,12 +102,15 @@ impl Extras {
         if let Some(visiting) = &mut self.visiting {
             visiting.arrange(plan, file)?;
         }
+        self.looking.iter().for_each(|looking| looking.arrange(plan));
         self.verifying.as_mut().map_or(Ok(()), |verifying| verifying.arrange(plan, file))
     }
 
     /// Whether keys of the run are remembered: not where steps are not what they are in every run.
     fn has_usual_keys(&self) -> bool {
-        self.verifying.is_none() && self.visiting.as_ref().is_none_or(|visiting| visiting.step.is_none())
+        self.verifying.is_none()
+            && self.looking.is_none()
+            && self.visiting.as_ref().is_none_or(|visiting| visiting.step.is_none())
     }
 }
 
@@ -182,9 +198,7 @@ fn execute_plan(
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let has_secrets = !secrets.is_empty();
     let cache = cullet_cache::open(&config.run_cache_options())?;
-    let shared = config.shared_cache(args.shared_cache.as_deref())?;
-    let shared =
-        shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
+    let shared = shared(args, config, extras.bundle.as_ref())?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
@@ -198,6 +212,7 @@ fn execute_plan(
     let limits = plan.steps.iter().fold(Limits::default(), |all, step| all.or(step.settings.limits));
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
+    extras.looking.iter().for_each(|looking| looking.prepared(&prepared.sources, &images));
     let roots = LocalImages::of(&images, config, &base);
     let plain_caches = machine::without_caches(run_config.executor, &plan);
     let submission =
@@ -205,8 +220,11 @@ fn execute_plan(
     let run = run_id::fresh();
     let (shown, kept) = (!extras.silent, extras.has_usual_keys());
     let audience = Audience { shown, kept };
-    let mut watchers = watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience);
-    let Extras { visiting, verifying, written, .. } = extras;
+    let mut watchers = match &extras.looking {
+        Some(looking) => watchers::only(looking.clone()),
+        None => watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience),
+    };
+    let Extras { visiting, verifying, looking, written, .. } = extras;
     let visits = visiting.map(|visiting| visiting.to_visits(config, &watchers));
     let seat = visits.as_ref().map(|visits| Arc::clone(&visits.seat));
     for text in prepared.sources.warnings().chain(plain_caches) {
@@ -232,6 +250,7 @@ fn execute_plan(
         images,
         visits,
         verifying,
+        looks: looking.is_some(),
         secrets: Arc::new(secrets),
         has_secrets,
         volumes: volumes.clone(),
@@ -244,6 +263,19 @@ fn execute_plan(
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).as_ref().map(Written::closing) });
     settle(&cache, &roots, &volumes);
     Ok(exit_status(&end))
+}
+
+/// What is behind the cache of the machine.
+fn shared(
+    args: &RunArgs,
+    config: &Config,
+    bundle: Option<&Arc<Bundle>>,
+) -> Result<Option<behind::Opened>, CliError> {
+    if let Some(bundle) = bundle {
+        return Ok(Some(behind::of_bundle(bundle, &config.cache_dir)));
+    }
+    let shared = config.shared_cache(args.shared_cache.as_deref())?;
+    shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()
 }
 
 /// Over its bound, the cache is brought back below it now that nobody waits, and what steps left for others is written to

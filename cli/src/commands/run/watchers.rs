@@ -102,6 +102,13 @@ pub(super) fn start(
     watchers
 }
 
+/// Only this one watches, and nobody writes the run down.
+pub(super) fn only(watcher: impl Observer + 'static) -> Watchers {
+    let watchers = Watchers::idle();
+    watchers.begin(vec![Box::new(watcher)], now_ms());
+    watchers
+}
+
 /// Who shows the run.
 pub(crate) fn renderer(config: &Config, progress: Progress) -> Box<dyn Observer> {
     ui::renderer(config.terminal.mode(progress), config.terminal.stdout_style(config.color))
