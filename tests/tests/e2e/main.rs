@@ -7,6 +7,7 @@
 
 mod afterwards;
 mod bad_input;
+mod bundle;
 mod caches;
 mod click;
 mod csv;
