@@ -125,7 +125,9 @@ pub(crate) fn header(name: &str, size: u64) -> Option<tar::Header> {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(if name == PROGRAM { 0o755 } else { 0o644 });
-    (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_size(size);
     header.set_path(name).ok()?;
     header.set_cksum();

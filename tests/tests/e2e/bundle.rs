@@ -200,7 +200,7 @@ fn a_bundle_that_somebody_touched_is_refused_before_anything_runs() {
         assert_eq!(code, Some(2));
         assert!(why.contains("(cullet.yaml) has other bytes than its name says"), "{why}");
     }
-    assert!(!there.cache().join("bundles").exists());
+    assert!(!there.cache().join("bundles").exists(), "nothing was unpacked");
     fs::write(&path, &sound[..sound.len() / 2]).unwrap();
     assert_eq!(refused(&bundle(&there, checkout.path(), &["run", "app.bundle"])).0, Some(2));
 }
