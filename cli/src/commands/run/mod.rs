@@ -43,6 +43,7 @@ use crate::error::{CliError, ExitStatus};
 use crate::history::Traffic;
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
+use crate::shared_store;
 use crate::ui::Closing;
 pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
@@ -181,8 +182,8 @@ fn execute_plan(
     let base = base_directory(&args.pipeline.file);
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let has_secrets = !secrets.is_empty();
-    let cache = cullet_cache::open(&config.run_cache_options())?;
     let shared = config.shared_cache(args.shared_cache.as_deref())?;
+    let cache = shared_store::local(&config.run_cache_options(), shared.as_ref())?;
     let shared =
         shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
     let live = live_run(&cache)?;
