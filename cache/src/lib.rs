@@ -33,6 +33,7 @@ mod pause;
 mod receive;
 pub mod services;
 pub mod shared;
+mod shared_runs;
 mod single_flight;
 mod spool;
 #[cfg(test)]
@@ -70,8 +71,12 @@ pub use objects::{Area, Objects, RecordName};
 pub use origin::{Origin, Pieces};
 pub use packed::{KeptTree, PackedActions, PackedBlobs};
 pub use shared::SharedCache;
+pub use shared_runs::SharedRuns;
 pub use tiers::{Moved, NoPeers, Peers, SharedBlobs, TierCounts, Tiers, TiersOptions};
 pub use trees::{Pack, Trees};
-pub use trust::{PublicKey, Scope, ScopedActions, Signed, SigningKey, Trusted};
+pub use trust::{
+    KeyError, PublicKey, Refusals, Refused, Scope, ScopeError, ScopedActions, Signature, Signed, SigningKey,
+    TrustOptions, Trusted,
+};
 pub use verifying::Verifying;
 pub use wire::ActionResultError;

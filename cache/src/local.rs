@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use cullet_digest::Digest;
 
 use crate::disk::{DiskActionCache, DiskStore, GcReport, LiveRun, OpenOptions, Stats, VerifyReport};
-use crate::{ActionCache, BlobStore, CompletenessChecking, Incomplete, StoreError, Verifying};
+use crate::{ActionCache, BlobStore, CompletenessChecking, Incomplete, Scope, StoreError, Verifying};
 
 /// The cache in a directory, ready for use. Clones share everything.
 #[derive(Debug, Clone)]
@@ -35,6 +35,14 @@ pub fn open(options: &OpenOptions) -> Result<LocalCache, StoreError> {
 }
 
 impl LocalCache {
+    /// The same blobs with the results of a scope: what this machine made in another one is not seen.
+    #[must_use]
+    pub fn of(&self, scope: &Scope) -> Self {
+        let all_actions = Arc::new(self.all_actions.of(scope));
+        let completeness = Arc::new(CompletenessChecking::new(all_actions.clone(), self.blobs.clone()));
+        Self { actions: completeness.clone(), all_actions, completeness, ..self.clone() }
+    }
+
     /// Announces a run: what it uses from now on is not evicted while the guard lives.
     pub fn live_run(&self) -> Result<LiveRun, StoreError> {
         self.disk.live_run()
@@ -72,6 +80,32 @@ impl LocalCache {
 
     /// When the result of an action was evicted, if it is remembered.
     pub fn tombstone(&self, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
-        self.disk.tombstone(action)
+        self.disk.tombstone(&self.all_actions.key(action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cullet_digest::DigestFunction;
+
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn results_of_a_scope_are_not_seen_in_another_and_are_as_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = open(&OpenOptions::new(dir.path())).unwrap();
+        let branch = plain.of(&Scope::Branch("x".to_owned()));
+        let action = DigestFunction::Blake3.digest(b"action");
+        branch.all_actions.put(&action, &conformance::result("branch")).await.unwrap();
+        assert_eq!(plain.all_actions.get(&action).await.unwrap(), None);
+        plain.all_actions.put(&action, &conformance::result("plain")).await.unwrap();
+        let found = branch.all_actions.get(&action).await.unwrap();
+        assert_eq!(found, Some(conformance::result("branch")));
+        let other = plain.of(&Scope::User("x".to_owned()));
+        assert_eq!(other.all_actions.get(&action).await.unwrap(), None);
+        branch.all_actions.remove(&action).await.unwrap();
+        let found = plain.all_actions.get(&action).await.unwrap();
+        assert_eq!(found, Some(conformance::result("plain")));
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cullet_digest::DigestFunction;
 
-use crate::object::{Location, ObjectOptions, ObjectRecords, Place};
+use crate::object::{Location, ObjectActions, ObjectOptions, ObjectRecords, Place};
 use crate::objects::ReadOnlyObjects;
 use crate::packed::{PackedActions, PackedBlobs};
+use crate::trust::Refusals;
 use crate::{
-    ActionCache, BlobStore, CompletenessChecking, Forgiving, Objects, Scope, SharedBlobs, StoreError,
-    Verifying,
+    ActionCache, BlobStore, CompletenessChecking, Forgiving, Objects, Scope, ScopedActions, SharedBlobs,
+    SharedRuns, Signed, StoreError, TrustOptions, Trusted, Verifying,
 };
 
 /// The cache at a location, ready for use. Clones share everything.
@@ -23,15 +24,55 @@ pub struct SharedCache {
     /// Every result there is, complete or not, and trouble is an error: for whoever has blobs of his own beside these.
     pub all_actions: Arc<dyn ActionCache>,
     /// What pipelines found the last time; none where each lookup is fast.
-    pub runs: Option<PackedActions>,
+    pub runs: Option<SharedRuns>,
     /// The blobs as a tier behind a local disk; see [`crate::Tiers`].
     pub objects: Arc<dyn SharedBlobs>,
     /// What tells complete results from others.
     pub completeness: Arc<CompletenessChecking>,
+    /// Results that were there and not believed.
+    pub refused: Arc<Refusals>,
+    results: Results,
+}
+
+/// Results by scope, whoever made them.
+#[derive(Debug, Clone)]
+enum Results {
+    Files(ObjectActions),
+    Packed(PackedBlobs),
+}
+
+impl Results {
+    fn of(&self, scope: &Scope) -> Arc<dyn ActionCache> {
+        match self {
+            Self::Files(files) => Arc::new(files.of(scope)),
+            Self::Packed(blobs) => Arc::new(PackedActions::new(blobs, scope)),
+        }
+    }
+
+    /// As somebody sees them. Who is believed is asked before anything else is made of a result, and of each scope by
+    /// itself: a result that nobody believes hides none behind it.
+    fn seen_by(&self, trust: &TrustOptions, refused: &Arc<Refusals>) -> Arc<dyn ActionCache> {
+        let believed = |scope: &Scope| -> Arc<dyn ActionCache> {
+            let all = self.of(scope);
+            let all: Arc<dyn ActionCache> = match &trust.signing {
+                Some(key) if *scope == trust.scope => Arc::new(Signed::new(all, key.clone(), scope.clone())),
+                _ => all,
+            };
+            match trust.keys(scope) {
+                Some(keys) => Arc::new(Trusted::new(all, scope.clone(), keys).telling(Arc::clone(refused))),
+                None => all,
+            }
+        };
+        if trust.scope == Scope::Protected {
+            return believed(&Scope::Protected);
+        }
+        Arc::new(ScopedActions::new(believed(&trust.scope), vec![believed(&Scope::Protected)]))
+    }
 }
 
 impl SharedCache {
-    /// Opens the cache at a location such as `/mnt/cullet` or `s3://BUCKET/PREFIX`.
+    /// Opens the cache at a location such as `/mnt/cullet` or `s3://BUCKET/PREFIX`, for somebody who reads and writes the
+    /// protected scope and believes everybody.
     ///
     /// # Errors
     /// [`StoreError::Location`] for what is no location or lacks something, an I/O error where a directory cannot
@@ -41,7 +82,7 @@ impl SharedCache {
         let place = Place::open(&location, options)?;
         if let Some((blobs, results)) = place.as_files() {
             // A file for each blob: opening one is no request that takes long.
-            return Ok(Self::stacked(Arc::new(blobs), Arc::new(results)));
+            return Ok(Self::stacked(Arc::new(blobs), Results::Files(results)));
         }
         Self::over(Arc::new(ObjectRecords::new(&place)), options)
     }
@@ -54,17 +95,37 @@ impl SharedCache {
         let objects: Arc<dyn Objects> =
             if options.read_only { Arc::new(ReadOnlyObjects::new(objects)) } else { objects };
         let blobs = PackedBlobs::new(objects, &options.spool)?;
-        let all = PackedActions::new(&blobs, &Scope::Protected);
-        let runs = Some(all.clone());
-        Ok(Self { runs, ..Self::stacked(Arc::new(blobs), Arc::new(all)) })
+        Ok(Self::stacked(Arc::new(blobs.clone()), Results::Packed(blobs)))
     }
 
-    fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, all: Arc<dyn ActionCache>) -> Self {
+    /// The same storage, for somebody who belongs to a scope and may ask for signatures.
+    #[must_use]
+    pub fn trusting(&self, trust: &TrustOptions) -> Self {
+        Self::seen(self.objects.clone(), self.blobs.clone(), self.results.clone(), trust)
+    }
+
+    fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, results: Results) -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));
-        let completeness = CompletenessChecking::new(all.clone(), blobs.clone()).with_trees(objects.clone());
-        let completeness = Arc::new(completeness);
+        Self::seen(objects, blobs, results, &TrustOptions::default())
+    }
+
+    /// Only what is believed is asked whether it is complete, and trouble is forgiven last of all.
+    fn seen(
+        objects: Arc<dyn SharedBlobs>,
+        blobs: Arc<dyn BlobStore>,
+        results: Results,
+        trust: &TrustOptions,
+    ) -> Self {
+        let refused = Arc::default();
+        let all_actions = results.seen_by(trust, &refused);
+        let completeness = CompletenessChecking::new(all_actions.clone(), blobs.clone());
+        let completeness = Arc::new(completeness.with_trees(objects.clone()));
+        let runs = match &results {
+            Results::Files(_) => None,
+            Results::Packed(blobs) => Some(SharedRuns::new(blobs, trust, &refused)),
+        };
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        Self { blobs, actions, all_actions: all, runs: None, objects, completeness }
+        Self { blobs, actions, all_actions, runs, objects, completeness, refused, results }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

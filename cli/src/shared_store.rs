@@ -1,9 +1,10 @@
 //! The cache that machines share, wherever it is.
 
-use cullet_cache::{Location, ObjectOptions, SharedCache, StoreError};
+use cullet_cache::disk::OpenOptions;
+use cullet_cache::{LocalCache, Location, ObjectOptions, SharedCache, StoreError};
 use cullet_image::Registries;
 
-use crate::config::RegistrySettings;
+use crate::config::{RegistrySettings, SharedCacheConfig};
 use crate::error::CliError;
 
 /// Opens the cache at a location. Neither a bucket nor a registry is asked before it is used.
@@ -33,4 +34,19 @@ pub(crate) fn check(location: &str) -> Result<Location, StoreError> {
         cullet_cache_registry::check(text)?;
     }
     Ok(location)
+}
+
+/// Opens the cache of this machine, with the results of the scope that somebody belongs to who shares results.
+///
+/// # Errors
+/// See [`cullet_cache::open`].
+pub(crate) fn local(
+    options: &OpenOptions,
+    shared: Option<&SharedCacheConfig>,
+) -> Result<LocalCache, StoreError> {
+    let cache = cullet_cache::open(options)?;
+    Ok(match shared.and_then(|shared| shared.trust.local_scope()) {
+        Some(scope) => cache.of(scope),
+        None => cache,
+    })
 }

@@ -39,7 +39,8 @@ use self::queue::Queue;
 use self::recall::Recall;
 use crate::{
     ActionCache, Blob, BlobStore, CompletenessChecking, LocalCache, MemoryActionCache, MemoryStore, NoPeers,
-    PackedActions, SharedBlobs, SharedCache, StoreError, TierCounts, Tiers, TiersOptions,
+    Refusals, Refused, Scope, SharedBlobs, SharedCache, SharedRuns, StoreError, TierCounts, Tiers,
+    TiersOptions,
 };
 
 pub use self::breaker::TellTrouble;
@@ -63,7 +64,8 @@ pub struct Backing {
     reads: Arc<Breaker>,
     writes: Arc<Breaker>,
     /// What pipelines found the last time.
-    runs: Option<PackedActions>,
+    runs: Option<SharedRuns>,
+    refused: Arc<Refusals>,
     actions: Arc<BackedActions>,
 }
 
@@ -75,27 +77,27 @@ const TREES: usize = 8;
 
 impl Backing {
     /// Puts a store behind a cache, whose directory is `dir`. A store that could not be opened is one that is never asked.
-    /// `tell` hears of the first trouble; `runtime` does the work of callers that block, and the publishing.
+    /// Results belong to `scope`, here and there. `tell` hears of the first trouble; `runtime` does the work of callers that block, and the publishing.
     ///
     /// # Errors
     /// Where the local disk cannot be written.
     pub fn new(
         (local, dir): (&LocalCache, &Path),
         (place, shared): (&str, Result<SharedCache, StoreError>),
-        access: Access,
+        (access, scope): (Access, &Scope),
         tell: TellTrouble,
         runtime: &Handle,
     ) -> Result<Self, StoreError> {
         let reads = Arc::new(Breaker::new(place, tell));
         // Said at the end, with how much it is about.
         let writes = Arc::new(Breaker::new(place, Arc::new(|_| {})));
-        type Parts = (Arc<dyn SharedBlobs>, Arc<dyn ActionCache>, Option<PackedActions>);
-        let (blobs, results, runs): Parts = match shared {
-            Ok(shared) => (shared.objects, shared.all_actions, shared.runs),
+        type Parts = (Arc<dyn SharedBlobs>, Arc<dyn ActionCache>, Option<SharedRuns>, Arc<Refusals>);
+        let (blobs, results, runs, refused): Parts = match shared {
+            Ok(shared) => (shared.objects, shared.all_actions, shared.runs, shared.refused),
             Err(error) => {
                 reads.break_by(&error);
                 writes.break_by(&error);
-                (Arc::new(MemoryStore::new(0)), Arc::new(MemoryActionCache::new(0)), None)
+                (Arc::new(MemoryStore::new(0)), Arc::new(MemoryActionCache::new(0)), None, Arc::default())
             }
         };
         let place: Arc<str> = place.into();
@@ -117,7 +119,7 @@ impl Backing {
         let disk = local.all_actions.clone();
         let publisher = may_write.then(|| {
             let to = (guarded_results(), Arc::clone(&writes));
-            Publisher::start(Queue::of(dir, &place), tiers.clone(), disk.clone(), to, runtime.clone())
+            Publisher::start(Queue::of(dir, &place, scope), tiers.clone(), disk.clone(), to, runtime.clone())
         });
         let actions = BackedActions {
             local: CompletenessChecking::new(disk.clone(), local.blobs.clone()),
@@ -129,7 +131,7 @@ impl Backing {
             recall: OnceLock::new(),
             publisher,
         };
-        Ok(Self { place, tiers, reads, writes, runs, actions: Arc::new(actions) })
+        Ok(Self { place, tiers, reads, writes, runs, refused, actions: Arc::new(actions) })
     }
 
     /// What to call the store in messages.
@@ -167,6 +169,11 @@ impl Backing {
     /// The first trouble that there was with reading from the store.
     pub fn trouble(&self) -> Option<StoreError> {
         self.reads.trouble()
+    }
+
+    /// Results of the store that were not believed since this was last asked.
+    pub fn take_refused(&self) -> Vec<Refused> {
+        self.refused.take()
     }
 
     /// What was moved.

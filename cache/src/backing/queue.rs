@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cullet_digest::{Digest, DigestFunction};
 
+use crate::Scope;
+
 /// A directory of names. Not synced: a process that is killed leaves them, and what a power cut takes is a result that
 /// only this machine has.
 #[derive(Debug, Clone)]
@@ -14,9 +16,9 @@ pub(super) struct Queue(PathBuf);
 const MOST_TAKEN: usize = 10_000;
 
 impl Queue {
-    /// What is to go to this place.
-    pub(super) fn of(cache_dir: &Path, place: &str) -> Self {
-        let hash = DigestFunction::Blake3.digest(place.as_bytes());
+    /// What is to go to this scope of a place.
+    pub(super) fn of(cache_dir: &Path, place: &str, scope: &Scope) -> Self {
+        let hash = DigestFunction::Blake3.digest(format!("{scope} {place}").as_bytes());
         Self(cache_dir.join("unpublished").join(&hash.hash_hex()[..16]))
     }
 
@@ -60,18 +62,23 @@ mod tests {
     #[test]
     fn what_is_queued_is_found_again_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let queue = Queue::of(dir.path(), "s3://a");
+        let queue = Queue::of(dir.path(), "s3://a", &Scope::Protected);
         assert!(queue.all().is_empty());
         let mut actions: Vec<Digest> =
             [DigestFunction::Blake3, DigestFunction::Sha256].map(|function| function.digest(b"x")).into();
         actions.iter().for_each(|action| queue.add(action).unwrap());
         std::fs::write(queue.0.join("other"), []).unwrap();
         std::fs::write(queue.0.join("blake3-00-1"), []).unwrap();
-        let mut found = Queue::of(dir.path(), "s3://a").all();
+        let mut found = Queue::of(dir.path(), "s3://a", &Scope::Protected).all();
         found.sort();
         actions.sort();
         assert_eq!(found, actions);
-        assert!(Queue::of(dir.path(), "s3://b").all().is_empty(), "another place wants others");
+        assert!(
+            Queue::of(dir.path(), "s3://b", &Scope::Protected).all().is_empty(),
+            "another place wants others"
+        );
+        let branch = Scope::Branch("x".to_owned());
+        assert!(Queue::of(dir.path(), "s3://a", &branch).all().is_empty(), "and so does another scope");
         actions.iter().for_each(|action| queue.remove(action));
         assert!(queue.all().is_empty());
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::guarded::{LOOKUP, WRITE};
 use crate::ActionCache as _;
-use crate::{ActionResult, CompletenessChecking, DiskActionCache, PackedActions, StoreError};
+use crate::{ActionResult, CompletenessChecking, DiskActionCache, SharedRuns, StoreError};
 
 /// Results of which is asked at once whether they are whole.
 const CHECKS: usize = 64;
@@ -26,7 +26,7 @@ const MOST_FOUND: usize = 8192;
 
 /// See the module.
 pub(super) struct Recall {
-    runs: PackedActions,
+    runs: SharedRuns,
     pipeline: String,
     reads: Arc<Breaker>,
     runtime: Handle,
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Recall {
 }
 
 impl Recall {
-    pub(super) fn new(runs: PackedActions, pipeline: &str, reads: Arc<Breaker>, runtime: Handle) -> Self {
+    pub(super) fn new(runs: SharedRuns, pipeline: &str, reads: Arc<Breaker>, runtime: Handle) -> Self {
         let (pipeline, known, changes) = (pipeline.to_owned(), Mutex::default(), watch::Sender::default());
         Self { runs, pipeline, reads, runtime, begin: Once::new(), known, changes }
     }
@@ -159,7 +159,7 @@ impl Recall {
                 results.push((action, result));
             }
         }
-        writes.ask(WRITE, self.runs.keep(&self.pipeline, &results, &earlier)).await
+        writes.ask(WRITE, self.runs.keep(&self.pipeline, results, &earlier)).await
     }
 
     fn changed(&self) {

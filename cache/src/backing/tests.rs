@@ -32,7 +32,8 @@ pub(super) fn machine_in(dir: TempDir, shared: Result<SharedCache, StoreError>, 
     let cache = crate::open(&OpenOptions::new(dir.path())).unwrap();
     let told = Arc::default();
     let (local, store) = ((&cache, dir.path()), ("there", shared));
-    let backing = Backing::new(local, store, access, counting(&told), &Handle::current()).unwrap();
+    let backing =
+        Backing::new(local, store, (access, &Scope::Protected), counting(&told), &Handle::current()).unwrap();
     Machine { dir, cache, backing, told }
 }
 

@@ -16,22 +16,37 @@ use super::name::EntryName;
 use super::record;
 use super::store::{Disk, DiskStore, size};
 use super::usage::charge;
-use crate::{ActionCache, ActionResult, StoreError};
+use crate::{ActionCache, ActionResult, Scope, StoreError};
 
 /// Results in a cache directory, beside the blobs of a [`DiskStore`]. An entry is one small file.
 #[derive(Debug, Clone)]
 pub struct DiskActionCache {
     disk: Arc<Disk>,
+    scope: Option<[u8; 8]>,
 }
 
 impl DiskActionCache {
     /// The action cache in the directory of a store.
     pub fn new(store: &DiskStore) -> Self {
-        Self { disk: Arc::clone(&store.disk) }
+        Self { disk: Arc::clone(&store.disk), scope: None }
+    }
+
+    /// Those of a scope, which nobody sees who is not in it.
+    #[must_use]
+    pub fn of(&self, scope: &Scope) -> Self {
+        Self { scope: scope.id(), ..self.clone() }
+    }
+
+    /// What an entry is filed under.
+    pub(crate) fn key(&self, action: &Digest) -> Digest {
+        let Some(scope) = self.scope else { return *action };
+        let scope = u64::from_be_bytes(scope);
+        action.function().digest(format!("cullet result {scope:016x} {action}").as_bytes())
     }
 
     /// [`ActionCache::get`], blocking: a few system calls. A damaged entry is removed.
     pub fn get_blocking(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
+        let action = &self.key(action);
         let name = EntryName::new(action);
         let Some(record) = self.disk.read_record(action, &name)? else { return Ok(None) };
         let result = record::decode(action, &record);
@@ -44,6 +59,7 @@ impl DiskActionCache {
 
     /// [`ActionCache::put`], blocking.
     pub fn put_blocking(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        let action = &self.key(action);
         let record = record::encode(action, result);
         let name = EntryName::new(action);
         self.disk.with_room(record.len() as u64, || {
@@ -61,6 +77,7 @@ impl DiskActionCache {
 
     /// [`ActionCache::remove`], blocking.
     pub fn remove_blocking(&self, action: &Digest) -> Result<(), StoreError> {
+        let action = &self.key(action);
         let name = EntryName::new(action);
         let size = self.disk.stat_record(action, &name).map_or(0, |stat| size(&stat));
         self.disk.unlink(Area::Ac, action.function(), &name, size)

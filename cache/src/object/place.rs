@@ -75,7 +75,7 @@ impl Place {
         }))
     }
 
-    /// Blobs and results as files, where it is a directory.
+    /// Blobs and protected results as files, where it is a directory.
     pub(crate) fn as_files(self: &Arc<Self>) -> Option<(ObjectBlobs, ObjectActions)> {
         let files = self.files.as_ref()?;
         Some((ObjectBlobs::new(self, files), ObjectActions::new(self, files)))
@@ -90,18 +90,20 @@ impl Place {
         self.object("cas", digest)
     }
 
-    pub(super) fn result(&self, action: &Digest) -> Path {
-        self.object("ac", action)
+    /// The file of a result.
+    pub(super) fn result(&self, scope: Option<[u8; 8]>, action: &Digest) -> Path {
+        self.scoped("ac", scope, action)
     }
 
     /// The object of a record.
     pub(super) fn record(&self, name: &RecordName) -> Path {
-        match name.scope {
-            None => self.object(name.area.name(), &name.about),
-            Some(scope) => {
-                let scope = u64::from_be_bytes(scope);
-                self.object(&format!("{}@{scope:016x}", name.area.name()), &name.about)
-            }
+        self.scoped(name.area.name(), name.scope, &name.about)
+    }
+
+    fn scoped(&self, area: &str, scope: Option<[u8; 8]>, about: &Digest) -> Path {
+        match scope {
+            None => self.object(area, about),
+            Some(scope) => self.object(&format!("{area}@{:016x}", u64::from_be_bytes(scope)), about),
         }
     }
 

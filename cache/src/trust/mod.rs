@@ -7,14 +7,20 @@
 //! everything else for missing.
 
 mod keys;
+mod options;
+mod refused;
 mod scope;
 mod scoped;
 mod signature;
 mod signed;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use keys::{KeyError, PublicKey, SigningKey};
+pub use options::TrustOptions;
+pub use refused::{Refusals, Refused};
 pub use scope::{Scope, ScopeError};
 pub use scoped::ScopedActions;
 pub use signature::Signature;
-pub use signed::{Refused, Signed, Trusted};
+pub use signed::{Signed, Trusted};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cullet_digest::Digest;
+use futures_util::future::{join, join_all};
 
 use crate::{ActionCache, ActionResult, StoreError};
 
@@ -25,12 +26,14 @@ impl ScopedActions {
 #[deny(clippy::missing_trait_methods)]
 impl ActionCache for ScopedActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        let own = self.own.get(action).await;
+        // All at once: mostly there is nothing in the own scope, and whoever builds a chain waits for each answer.
+        let behind = join_all(self.behind.iter().map(|behind| behind.get(action)));
+        let (own, behind) = join(self.own.get(action), behind).await;
         if let Ok(Some(_)) = own {
             return own;
         }
-        for behind in &self.behind {
-            if let Some(result) = behind.get(action).await? {
+        for found in behind {
+            if let Some(result) = found? {
                 return Ok(Some(result));
             }
         }

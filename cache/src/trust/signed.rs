@@ -1,12 +1,12 @@
 //! Results that say who made them, and readers that ask.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cullet_digest::Digest;
 
-use super::{PublicKey, Scope, Signature, SigningKey, statement};
+use super::{PublicKey, Refusals, Refused, Scope, Signature, SigningKey, statement};
 use crate::{ActionCache, ActionResult, StoreError};
 
 impl ActionResult {
@@ -66,40 +66,24 @@ pub struct Trusted {
     inner: Arc<dyn ActionCache>,
     scope: Scope,
     keys: BTreeSet<PublicKey>,
-    refused: Mutex<VecDeque<Refused>>,
+    refused: Arc<Refusals>,
 }
-
-/// A result that was there and not believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Whose result.
-    pub action: Digest,
-    /// The key that it says to be signed with, whether that is so or not; none where it says nothing.
-    pub claimed: Option<PublicKey>,
-}
-
-/// How many refused results are remembered for who asks.
-const MOST_REMEMBERED: usize = 1024;
 
 impl Trusted {
     /// Believes results of `scope` in `inner` that are signed with one of `keys`.
     pub fn new(inner: Arc<dyn ActionCache>, scope: Scope, keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        Self { inner, scope, keys: keys.into_iter().collect(), refused: Mutex::default() }
+        Self { inner, scope, keys: keys.into_iter().collect(), refused: Arc::default() }
+    }
+
+    /// The same, which tells others what it refused.
+    #[must_use]
+    pub fn telling(self, refused: Arc<Refusals>) -> Self {
+        Self { refused, ..self }
     }
 
     /// Results that were not believed since this was last asked, at most the last thousand.
     pub fn take_refused(&self) -> Vec<Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
-    }
-
-    fn refuse(&self, action: &Digest, result: &ActionResult) {
-        let claimed = result.signature.as_ref().map(|signature| signature.key);
-        tracing::warn!(action = %action.short(), ?claimed, scope = %self.scope, "a result is not believed");
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() == MOST_REMEMBERED {
-            refused.pop_front();
-        }
-        refused.push_back(Refused { action: *action, claimed });
+        self.refused.take()
     }
 }
 
@@ -111,7 +95,7 @@ impl ActionCache for Trusted {
         if result.signer(&self.scope, action).is_some_and(|key| self.keys.contains(&key)) {
             return Ok(Some(result));
         }
-        self.refuse(action, &result);
+        self.refused.add(action, &result, &self.scope);
         Ok(None)
     }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::file::File;
+use super::shared_trust::{FileTrust, SharedTrust};
 use super::{Config, Env, StoreSettings, choice};
 use crate::error::CliError;
 use crate::{paths, shared_store};
@@ -42,6 +43,8 @@ pub struct SharedCacheConfig {
     pub mode: SharedCacheMode,
     /// How to reach a bucket.
     pub variables: BTreeMap<String, String>,
+    /// Whose results are read and written, and who is believed.
+    pub trust: SharedTrust,
 }
 
 /// `[cache]` in the file.
@@ -50,14 +53,26 @@ pub struct SharedCacheConfig {
 pub(super) struct Section {
     shared: Option<Spanned<String>>,
     mode: Option<SharedCacheMode>,
+    // Not flattened: then unknown keys would not be refused, and places not be known.
+    scope: Option<Spanned<String>>,
+    trusted_keys: Option<Vec<Spanned<String>>>,
+    signing_key: Option<PathBuf>,
+    #[serde(skip)]
+    trust: FileTrust,
 }
 
 impl Section {
-    /// Checks the location and makes a directory relative to the file's.
+    /// Checks what is written, and makes paths relative to the file's.
     ///
     /// # Errors
     /// Where it stands in the file, and what is wrong with it.
     pub(super) fn settle(&mut self, base: Option<&Path>) -> Result<(), (usize, String)> {
+        self.trust = FileTrust::read(
+            self.scope.as_ref(),
+            self.trusted_keys.as_deref(),
+            self.signing_key.as_deref(),
+            base,
+        )?;
         let Some(shared) = &mut self.shared else { return Ok(()) };
         let at = shared.span().start;
         let settled = settle(shared.get_ref(), base).map_err(|error| (at, error.to_string()))?;
@@ -67,21 +82,22 @@ impl Section {
 }
 
 /// What environment and file say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
     location: Option<String>,
     mode: SharedCacheMode,
+    trust: SharedTrust,
 }
 
 impl Settings {
     pub(super) fn of(env: &Env<'_>, file: &File) -> Result<Self, CliError> {
-        let Section { shared, mode } = &file.cache;
+        let Section { shared, mode, trust, .. } = &file.cache;
         let location = match env.text("CULLET_SHARED_CACHE") {
             Some(text) => Some(settle(&text, None).map_err(|error| wrong("CULLET_SHARED_CACHE", &error))?),
             None => shared.as_ref().map(|shared| shared.get_ref().clone()),
         };
         let mode = env.parsed("CULLET_SHARED_CACHE_MODE", choice)?.or(*mode).unwrap_or_default();
-        Ok(Self { location, mode })
+        Ok(Self { location, mode, trust: SharedTrust::of(env, trust)? })
     }
 
     fn with(&self, flag: Option<&str>, store: &StoreSettings) -> Result<Option<SharedCacheConfig>, CliError> {
@@ -90,8 +106,8 @@ impl Settings {
             Some(text) => Some(settle(text, None).map_err(|error| wrong("--shared-cache", &error))?),
             None => self.location.clone(),
         };
-        let of =
-            |location| SharedCacheConfig { location, mode: self.mode, variables: store.variables.clone() };
+        let (mode, trust) = (self.mode, self.trust.clone());
+        let of = |location| SharedCacheConfig { location, mode, variables: store.variables.clone(), trust };
         Ok(location.map(of))
     }
 }

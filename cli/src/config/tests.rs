@@ -125,6 +125,41 @@ fn a_shared_cache_is_named_by_flag_environment_or_file_and_is_only_read_unless_s
 }
 
 #[test]
+fn whose_results_are_read_is_said_by_environment_or_file_and_otherwise_they_are_of_who_is_logged_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let key = format!("ed25519:{}", "0a".repeat(32));
+    let text = |more: &str| format!("[cache]\nshared = \"team\"\n{more}");
+    let none = GlobalArgs::default();
+    let of = |more: &str, env: &[(&str, &str)]| {
+        std::fs::write(&path, text(more)).unwrap();
+        let env =
+            [&[("CULLET_CONFIG", path.to_str().unwrap()), ("HOME", "/h"), ("USER", "ada")], env].concat();
+        load(&none, &env).map(|config| config.shared_cache(None).unwrap().unwrap().trust)
+    };
+    let usual = of("", &[]).unwrap();
+    assert_eq!((usual.scope.to_string().as_str(), usual.local_scope()), ("user/ada", None));
+    assert_eq!((&usual.trusted, &usual.signing_key), (&None, &None));
+    let said =
+        of(&format!("scope = \"protected\"\ntrusted-keys = [\"{key}\"]\nsigning-key = \"k.pem\"\n"), &[])
+            .unwrap();
+    assert_eq!(said.scope, cullet_cache::Scope::Protected);
+    assert_eq!(said.local_scope(), Some(&said.scope), "apart from what this person made");
+    assert_eq!(said.trusted, Some(vec![key.parse().unwrap()]));
+    assert_eq!(said.signing_key, Some(dir.path().join("k.pem")), "relative to the file");
+    assert!(said.options().unwrap_err().to_string().contains("signing-key"));
+    let env = [("CULLET_SHARED_CACHE_SCOPE", "branch/x")];
+    assert_eq!(of("scope = \"protected\"\n", &env).unwrap().scope.to_string(), "branch/x");
+    let refused = |more: &str, env: &[(&str, &str)]| of(more, env).unwrap_err().to_string();
+    let at = refused("scope = \"everybody\"\n", &[]);
+    assert!(at.contains("config.toml:3:9: 'everybody' is no scope"), "{at}");
+    let at = refused("trusted-keys = [\"rsa:1\"]\n", &[]);
+    assert!(at.contains("config.toml:3:17: 'rsa:1' is no public key"), "{at}");
+    let at = refused("", &[("CULLET_SHARED_CACHE_SCOPE", "x")]);
+    assert!(at.starts_with("CULLET_SHARED_CACHE_SCOPE: 'x' is no scope"), "{at}");
+}
+
+#[test]
 fn what_is_no_place_for_a_shared_cache_is_refused_where_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.toml");

@@ -2,6 +2,7 @@
 
 mod away;
 mod publishing;
+mod trust;
 
 use std::fs;
 use std::path::{Path, PathBuf};

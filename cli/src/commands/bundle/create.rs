@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::images::{Lock, Outbound};
+use crate::shared_store;
 use crate::ui::duration::{now_ms, rfc3339};
 use crate::ui::{clean, size};
 
@@ -104,7 +105,8 @@ impl Making<'_> {
         if !args.no_images {
             self.images(&writer).await?;
         }
-        let cache = cullet_cache::open(&self.config.cache_options())?;
+        let shared = self.config.shared_cache(self.args.shared_cache.as_deref())?;
+        let cache = shared_store::local(&self.config.cache_options(), shared.as_ref())?;
         let options = ObjectOptions::new(self.config.cache_dir.join("spool"));
         let kept = SharedCache::over(Arc::new(writer.clone()), &options)?;
         self.sources(&kept, &mut contents).await?;

@@ -6,8 +6,8 @@ use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 
 use crate::commands::machine;
 use crate::commands::run::behind;
-use crate::config::{Config, SharedCacheMode, describe_limits};
-use crate::ui::size;
+use crate::config::{Config, SharedCacheConfig, SharedCacheMode, describe_limits};
+use crate::ui::{clean, size};
 
 /// Free space below which a warning is due: a medium build would not fit.
 const LITTLE_SPACE: u64 = 2 << 30;
@@ -86,12 +86,25 @@ fn shared_cache(config: &Config) -> Option<Check> {
             runtime.block_on(opened.ask()).map_err(|error| describe(&error))
         });
     Some(match answered {
-        Ok(()) if shared.mode == SharedCacheMode::Write => {
-            Check::good(NAME, format!("{location}, read and written"))
-        }
-        Ok(()) => Check::good(NAME, format!("{location}, only read")),
+        Ok(()) => Check::good(NAME, format!("{location}, {}", used(&shared))),
         Err(why) => failed(format!("{location}: {why}")),
     })
+}
+
+/// How a shared cache is used.
+fn used(shared: &SharedCacheConfig) -> String {
+    let mode = match shared.mode {
+        SharedCacheMode::Write => "read and written",
+        SharedCacheMode::Read => "only read",
+    };
+    let trust = &shared.trust;
+    let believed = match trust.trusted.as_deref().map(<[_]>::len) {
+        None => "signatures are not asked for".to_owned(),
+        Some(1) => "signatures of 1 key are asked for".to_owned(),
+        Some(count) => format!("signatures of {count} keys are asked for"),
+    };
+    let signs = if trust.signing_key.is_some() { ", signs" } else { "" };
+    format!("{mode} as {}, {believed}{signs}", clean::line(&trust.scope.to_string()))
 }
 
 fn machine() -> Check {

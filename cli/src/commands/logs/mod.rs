@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::{Store, StoredRun};
+use crate::shared_store;
 use crate::ui::model::cause;
 use crate::ui::{Tone, clean, duration, short};
 
@@ -42,7 +43,7 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
         diagnostics::report(&format!("no step of run {name} failed; name one: cullet logs {name} STEP\n"));
         return Ok(ExitStatus::Success);
     }
-    let cache = cullet_cache::open(&config.cache_options())?;
+    let cache = shared_store::local(&config.cache_options(), config.shared_cache(None)?.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

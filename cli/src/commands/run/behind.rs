@@ -1,5 +1,6 @@
 //! The cache that others share, behind that of this machine, during a run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use async_trait::async_trait;
 use cullet_bundle::Bundle;
 use cullet_cache::disk::DiskStore;
 use cullet_cache::{
-    Access, Backing, BlobStore, LocalCache, Location, ObjectOptions, Settled, SharedCache, StoreError,
+    Access, Backing, BlobStore, LocalCache, Location, ObjectOptions, PublicKey, Scope, Settled, SharedCache,
+    StoreError,
 };
 use cullet_coordinator::event::{Event, EventSink as _, Note, SharedUse};
 use cullet_coordinator::resolve::describe;
@@ -30,6 +32,7 @@ use crate::ui::clean;
 pub(crate) struct Opened {
     place: String,
     access: Access,
+    scope: Scope,
     shared: Result<SharedCache, StoreError>,
 }
 
@@ -48,7 +51,9 @@ pub(crate) fn open(
     cache_dir: &Path,
     registries: &RegistrySettings,
 ) -> Result<Opened, CliError> {
-    let SharedCacheConfig { location, mode, variables } = config.clone();
+    let SharedCacheConfig { location, mode, variables, trust } = config.clone();
+    let trust = trust.options()?;
+    let scope = trust.scope.clone();
     let access = Access::from(mode);
     let options = ObjectOptions {
         variables,
@@ -72,7 +77,7 @@ pub(crate) fn open(
         Err(error @ StoreError::Location { .. }) => {
             Err(CliError::usage(error.to_string()).hint("AWS_* variables reach a bucket"))
         }
-        shared => Ok(Opened { place, access, shared }),
+        shared => Ok(Opened { place, access, scope, shared: shared.map(|shared| shared.trusting(&trust)) }),
     }
 }
 
@@ -80,7 +85,8 @@ pub(crate) fn open(
 pub(super) fn of_bundle(bundle: &Arc<Bundle>, cache_dir: &Path) -> Opened {
     let options = ObjectOptions { read_only: true, ..ObjectOptions::new(cache_dir.join("spool")) };
     let shared = SharedCache::over(bundle.objects(), &options);
-    Opened { place: bundle.path().display().to_string(), access: Access::Read, shared }
+    let (place, scope) = (bundle.path().display().to_string(), Scope::Protected);
+    Opened { place, access: Access::Read, scope, shared }
 }
 
 /// Who only reads does not make a directory.
@@ -110,7 +116,7 @@ impl Opened {
         watchers: &Watchers,
         runtime: &Handle,
     ) -> Option<Backing> {
-        let Self { place, access, shared } = self;
+        let Self { place, access, scope, shared } = self;
         let (teller, of) = (watchers.clone(), place.clone());
         let tell = move |error: &StoreError| {
             say(
@@ -123,7 +129,7 @@ impl Opened {
                 ),
             );
         };
-        let backing = Backing::new((cache, dir), (&place, shared), access, Arc::new(tell), runtime);
+        let backing = Backing::new((cache, dir), (&place, shared), (access, &scope), Arc::new(tell), runtime);
         let say_unusable = |error: &StoreError| {
             let (place, why) = (clean::line(&place), describe(error));
             say(watchers, "warning", format!("the shared cache {place} is not used: {why}"));
@@ -181,6 +187,7 @@ impl StoreBehind for Behind {
             );
             say(&self.watchers, "warning", text);
         }
+        self.tell_refused(&place);
         let counts = backing.counts();
         SharedUse {
             location: backing.place().to_owned(),
@@ -191,6 +198,32 @@ impl StoreBehind for Behind {
         }
     }
 }
+
+impl Behind {
+    /// Says how much of what was there was not believed: that somebody writes there who should not, or that a key is missing
+    /// here.
+    fn tell_refused(&self, place: &str) {
+        let refused = self.backing.take_refused();
+        if refused.is_empty() {
+            return;
+        }
+        let (count, is) = (results(refused.len()), if refused.len() == 1 { "is" } else { "are" });
+        let claimed: BTreeSet<PublicKey> = refused.iter().filter_map(|refused| refused.claimed).collect();
+        let unsigned = refused.iter().filter(|refused| refused.claimed.is_none()).count();
+        let mut why: Vec<String> = claimed.iter().take(MOST_KEYS).map(|key| format!("names {key}")).collect();
+        if unsigned > 0 {
+            why.push(format!("{unsigned} without a signature"));
+        }
+        let text = format!(
+            "{count} of the shared cache {place} {is} not believed, as trusted-keys asks ({}): taken for missing",
+            why.join(", ")
+        );
+        say(&self.watchers, "warning", text);
+    }
+}
+
+/// Keys that are named in one message.
+const MOST_KEYS: usize = 3;
 
 fn results(count: usize) -> String {
     if count == 1 { "1 result".to_owned() } else { format!("{count} results") }

@@ -39,12 +39,13 @@ use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
-use crate::config::{Config, Executor, RunConfig};
+use crate::config::{Config, Executor, RunConfig, SharedCacheConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Traffic;
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
+use crate::shared_store;
 use crate::ui::Closing;
 pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
@@ -197,8 +198,11 @@ fn execute_plan(
     let base = base_directory(&args.pipeline.file);
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let has_secrets = !secrets.is_empty();
-    let cache = cullet_cache::open(&config.run_cache_options())?;
-    let shared = shared(args, config, extras.bundle.as_ref())?;
+    // A bundle stands for a shared cache.
+    let shared =
+        if extras.bundle.is_some() { None } else { config.shared_cache(args.shared_cache.as_deref())? };
+    let cache = shared_store::local(&config.run_cache_options(), shared.as_ref())?;
+    let shared = behind(shared, config, extras.bundle.as_ref())?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
@@ -266,15 +270,14 @@ fn execute_plan(
 }
 
 /// What is behind the cache of the machine.
-fn shared(
-    args: &RunArgs,
+fn behind(
+    shared: Option<SharedCacheConfig>,
     config: &Config,
     bundle: Option<&Arc<Bundle>>,
 ) -> Result<Option<behind::Opened>, CliError> {
     if let Some(bundle) = bundle {
         return Ok(Some(behind::of_bundle(bundle, &config.cache_dir)));
     }
-    let shared = config.shared_cache(args.shared_cache.as_deref())?;
     shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()
 }
 

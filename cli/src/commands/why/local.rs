@@ -12,6 +12,7 @@ use super::known::{Execution, Known, Results};
 use crate::config::Config;
 use crate::error::CliError;
 use crate::history::{Store, keys};
+use crate::shared_store;
 use crate::ui::{clean, short};
 
 /// A run of this machine, the last one where none is named, and what its events say of a step.
@@ -24,7 +25,7 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
         return Err(elsewhere.hint(format!("add --cluster {}", clean::line(cluster))));
     }
     let facts = Facts::read(step, |each| run.events(each))?;
-    let cache = cullet_cache::open(&config.cache_options())?;
+    let cache = shared_store::local(&config.cache_options(), config.shared_cache(None)?.as_ref())?;
     let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));
     let known = Known {
         run: meta.run.clone(),

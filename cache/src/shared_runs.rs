@@ -1,0 +1,75 @@
+//! What runs of a pipeline found, as somebody may see it who belongs to a scope.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cullet_digest::Digest;
+use futures_util::future::join;
+
+use crate::trust::Refusals;
+use crate::{ActionResult, PackedActions, PackedBlobs, Scope, StoreError, TrustOptions};
+
+/// Lists of results: those of the own scope, then the protected ones; nothing is in them that a lookup would refuse. Clones
+/// share everything.
+#[derive(Debug, Clone)]
+pub struct SharedRuns {
+    own: PackedActions,
+    protected: Option<PackedActions>,
+    trust: TrustOptions,
+    refused: Arc<Refusals>,
+}
+
+impl SharedRuns {
+    pub(crate) fn new(blobs: &PackedBlobs, trust: &TrustOptions, refused: &Arc<Refusals>) -> Self {
+        let is_protected = trust.scope == Scope::Protected;
+        let protected = (!is_protected).then(|| PackedActions::new(blobs, &Scope::Protected));
+        let (own, refused) = (PackedActions::new(blobs, &trust.scope), Arc::clone(refused));
+        Self { own, protected, trust: trust.clone(), refused }
+    }
+
+    /// The results that runs of this pipeline found, the latest first. What is damaged or not believed is left out.
+    ///
+    /// # Errors
+    /// Where the storage cannot be asked.
+    pub async fn recall(&self, pipeline: &str) -> Result<Vec<(Digest, ActionResult)>, StoreError> {
+        let protected = async {
+            match &self.protected {
+                Some(runs) => runs.recall(pipeline).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (own, protected) = join(self.own.recall(pipeline), protected).await;
+        let mut seen = HashSet::new();
+        let found = own?.into_iter().chain(protected?);
+        Ok(found
+            .filter(|(action, result)| self.is_believed(action, result) && seen.insert(*action))
+            .collect())
+    }
+
+    /// Keeps what a run of this pipeline found in the own scope, before what earlier ones did, as far as there is room.
+    ///
+    /// # Errors
+    /// Where the storage cannot be written.
+    pub async fn keep(
+        &self,
+        pipeline: &str,
+        found: Vec<(Digest, ActionResult)>,
+        earlier: &[(Digest, ActionResult)],
+    ) -> Result<(), StoreError> {
+        // What somebody else signed for everybody is believed as it is.
+        let sign = |(action, result): (Digest, ActionResult)| match &result.signature {
+            Some(signature) if signature.scope == Scope::Protected => (action, result),
+            _ => (action, self.trust.sign(&action, result)),
+        };
+        let found: Vec<_> = found.into_iter().map(sign).collect();
+        self.own.keep(pipeline, &found, earlier).await
+    }
+
+    fn is_believed(&self, action: &Digest, result: &ActionResult) -> bool {
+        let is_believed = self.trust.believes(action, result);
+        if !is_believed {
+            self.refused.add(action, result, &self.trust.scope);
+        }
+        is_believed
+    }
+}
