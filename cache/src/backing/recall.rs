@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::guarded::{LOOKUP, WRITE};
 use crate::ActionCache as _;
-use crate::{ActionResult, CompletenessChecking, DiskActionCache, PackedActions, StoreError};
+use crate::packed::runs::this_hour;
+use crate::{ActionResult, CompletenessChecking, DiskActionCache, PackedActions, Recalled, StoreError};
 
 /// Results of which is asked at once whether they are whole.
 const CHECKS: usize = 64;
@@ -23,6 +24,9 @@ const MOST_CHECKED: usize = 2048;
 
 /// Results of one run that are kept.
 const MOST_FOUND: usize = 8192;
+
+/// How often a pipeline that finds nothing new says so.
+const TOLD_HOURS: u32 = 24;
 
 /// See the module.
 pub(super) struct Recall {
@@ -38,7 +42,7 @@ pub(super) struct Recall {
 /// What is known so far.
 #[derive(Default)]
 struct Known {
-    earlier: Vec<(Digest, ActionResult)>,
+    earlier: Vec<Recalled>,
     /// Those that are whole; none while that is not known.
     results: HashMap<Digest, Option<ActionResult>>,
     /// The list is there, or will not come.
@@ -90,11 +94,11 @@ impl Recall {
         let checked: Vec<_> = earlier.iter().take(MOST_CHECKED).cloned().collect();
         {
             let mut known = self.known();
-            known.results.extend(checked.iter().map(|(action, _)| (*action, None)));
+            known.results.extend(checked.iter().map(|line| (line.action, None)));
             (known.earlier, known.listed) = (earlier, true);
         }
         self.changed();
-        let checks = checked.into_iter().map(|(action, result)| async move {
+        let checks = checked.into_iter().map(|Recalled { action, result, .. }| async move {
             let is_whole = whole.is_complete(&result).await.unwrap_or_default();
             (action, is_whole.then_some(result))
         });
@@ -120,7 +124,7 @@ impl Recall {
                 (known.earlier, known.listed) = (asked, true);
             }
         }
-        self.known().earlier.iter().map(|(action, _)| *action).collect()
+        self.known().earlier.iter().map(|line| line.action).collect()
     }
 
     /// The run has this result. `is_new`: it was not recalled.
@@ -132,14 +136,17 @@ impl Recall {
         known.is_new |= is_new;
     }
 
-    /// Keeps what this run found for the next one, unless that is nothing new.
+    /// Keeps what this run found for the next one, unless that is nothing new. Once a day it is kept all the same, so that
+    /// the collector of the store sees that it is in use.
     ///
     /// # Errors
     /// Where the store cannot be written.
     pub(super) async fn keep(&self, disk: &DiskActionCache, writes: &Breaker) -> Result<(), StoreError> {
         let (found, listed) = {
             let known = self.known();
-            if !known.is_new {
+            let last = known.earlier.iter().filter_map(|line| line.hour).max();
+            let is_told = last.is_some_and(|hour| this_hour().saturating_sub(hour) < TOLD_HOURS);
+            if !known.is_new && (is_told || known.found.is_empty() || known.earlier.is_empty()) {
                 return Ok(());
             }
             (known.found.clone(), known.listed.then(|| known.earlier.clone()))
@@ -151,7 +158,7 @@ impl Recall {
         let mut results = Vec::with_capacity(found.len());
         for action in found {
             if let Some(result) = disk.get(&action).await? {
-                results.push((action, result));
+                results.push(Recalled::now(action, result));
             }
         }
         writes.ask(WRITE, self.runs.keep(&self.pipeline, &results, &earlier)).await
