@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cullet_digest::DigestFunction;
 
+use crate::collect::Rescuing;
 use crate::object::{Location, ObjectActions, ObjectOptions, ObjectRecords, Place};
 use crate::objects::ReadOnlyObjects;
 use crate::packed::{PackedActions, PackedBlobs};
@@ -84,7 +85,10 @@ impl SharedCache {
             // A file for each blob: opening one is no request that takes long.
             return Ok(Self::stacked(Arc::new(blobs), Results::Files(results)));
         }
-        Self::over(Arc::new(ObjectRecords::new(&place)), options)
+        let objects: Arc<dyn Objects> = Arc::new(ObjectRecords::new(&place));
+        // Who writes sees to it that nothing is collected on which it relies.
+        let objects = if options.read_only { objects } else { Arc::new(Rescuing::new(objects)) };
+        Self::over(objects, options)
     }
 
     /// The cache over storage where every request takes long.

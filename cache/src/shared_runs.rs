@@ -7,7 +7,7 @@ use cullet_digest::Digest;
 use futures_util::future::join;
 
 use crate::trust::Refusals;
-use crate::{ActionResult, PackedActions, PackedBlobs, Scope, StoreError, TrustOptions};
+use crate::{ActionResult, PackedActions, PackedBlobs, Recalled, Scope, StoreError, TrustOptions};
 
 /// Lists of results: those of the own scope, then the protected ones; nothing is in them that a lookup would refuse. Clones
 /// share everything.
@@ -31,7 +31,7 @@ impl SharedRuns {
     ///
     /// # Errors
     /// Where the storage cannot be asked.
-    pub async fn recall(&self, pipeline: &str) -> Result<Vec<(Digest, ActionResult)>, StoreError> {
+    pub async fn recall(&self, pipeline: &str) -> Result<Vec<Recalled>, StoreError> {
         let protected = async {
             match &self.protected {
                 Some(runs) => runs.recall(pipeline).await,
@@ -42,7 +42,7 @@ impl SharedRuns {
         let mut seen = HashSet::new();
         let found = own?.into_iter().chain(protected?);
         Ok(found
-            .filter(|(action, result)| self.is_believed(action, result) && seen.insert(*action))
+            .filter(|line| self.is_believed(&line.action, &line.result) && seen.insert(line.action))
             .collect())
     }
 
@@ -53,13 +53,13 @@ impl SharedRuns {
     pub async fn keep(
         &self,
         pipeline: &str,
-        found: Vec<(Digest, ActionResult)>,
-        earlier: &[(Digest, ActionResult)],
+        found: Vec<Recalled>,
+        earlier: &[Recalled],
     ) -> Result<(), StoreError> {
         // What somebody else signed for everybody is believed as it is.
-        let sign = |(action, result): (Digest, ActionResult)| match &result.signature {
-            Some(signature) if signature.scope == Scope::Protected => (action, result),
-            _ => (action, self.trust.sign(&action, result)),
+        let sign = |line: Recalled| match &line.result.signature {
+            Some(signature) if signature.scope == Scope::Protected => line,
+            _ => Recalled { result: self.trust.sign(&line.action, line.result), ..line },
         };
         let found: Vec<_> = found.into_iter().map(sign).collect();
         self.own.keep(pipeline, &found, earlier).await

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::guarded::{LOOKUP, WRITE};
 use crate::ActionCache as _;
-use crate::{ActionResult, CompletenessChecking, DiskActionCache, SharedRuns, StoreError};
+use crate::packed::runs::this_hour;
+use crate::{ActionResult, CompletenessChecking, DiskActionCache, Recalled, SharedRuns, StoreError};
 
 /// Results of which is asked at once whether they are whole.
 const CHECKS: usize = 64;
@@ -23,6 +24,9 @@ const MOST_CHECKED: usize = 2048;
 
 /// Results of one run that are kept.
 const MOST_FOUND: usize = 8192;
+
+/// How often a pipeline that finds nothing new says so.
+const TOLD_HOURS: u32 = 24;
 
 /// See the module.
 pub(super) struct Recall {
@@ -39,7 +43,7 @@ pub(super) struct Recall {
 #[derive(Default)]
 struct Known {
     /// What earlier runs found; none while that is not known, or could not be read.
-    earlier: Option<Vec<(Digest, ActionResult)>>,
+    earlier: Option<Vec<Recalled>>,
     /// Those that are whole; none while that is not known.
     results: HashMap<Digest, Option<ActionResult>>,
     /// The list is there, or will not come.
@@ -91,11 +95,11 @@ impl Recall {
         let checked: Vec<_> = earlier.iter().flatten().take(MOST_CHECKED).cloned().collect();
         {
             let mut known = self.known();
-            known.results.extend(checked.iter().map(|(action, _)| (*action, None)));
+            known.results.extend(checked.iter().map(|line| (line.action, None)));
             (known.earlier, known.listed) = (earlier, true);
         }
         self.changed();
-        let checks = checked.into_iter().map(|(action, result)| async move {
+        let checks = checked.into_iter().map(|Recalled { action, result, .. }| async move {
             let is_whole = whole.is_complete(&result).await.unwrap_or_default();
             (action, is_whole.then_some(result))
         });
@@ -111,7 +115,7 @@ impl Recall {
         }
     }
 
-    async fn earlier(&self) -> Result<Vec<(Digest, ActionResult)>, StoreError> {
+    async fn earlier(&self) -> Result<Vec<Recalled>, StoreError> {
         self.reads.ask(LOOKUP, self.runs.recall(&self.pipeline)).await
     }
 
@@ -125,7 +129,7 @@ impl Recall {
                 (known.earlier, known.listed) = (asked, true);
             }
         }
-        self.known().earlier.iter().flatten().map(|(action, _)| *action).collect()
+        self.known().earlier.iter().flatten().map(|line| line.action).collect()
     }
 
     /// The run has this result. `is_new`: it was not recalled.
@@ -137,14 +141,18 @@ impl Recall {
         known.is_new |= is_new;
     }
 
-    /// Keeps what this run found for the next one, beside what earlier ones found, unless that is nothing new.
+    /// Keeps what this run found for the next one, beside what earlier ones found, unless that is nothing new. Once a day it
+    /// is kept all the same, so that the collector of the store sees that it is in use.
     ///
     /// # Errors
     /// Where the store cannot be written, or what earlier runs found cannot be read: it would be lost.
     pub(super) async fn keep(&self, disk: &DiskActionCache, writes: &Breaker) -> Result<(), StoreError> {
         let (found, earlier) = {
             let known = self.known();
-            if !known.is_new {
+            let last = known.earlier.iter().flatten().filter_map(|line| line.hour).max();
+            let is_told = last.is_some_and(|hour| this_hour().saturating_sub(hour) < TOLD_HOURS);
+            let has_none = known.earlier.iter().flatten().next().is_none();
+            if !known.is_new && (is_told || known.found.is_empty() || has_none) {
                 return Ok(());
             }
             (known.found.clone(), known.earlier.clone())
@@ -156,7 +164,7 @@ impl Recall {
         let mut results = Vec::with_capacity(found.len());
         for action in found {
             if let Some(result) = disk.get(&action).await? {
-                results.push((action, result));
+                results.push(Recalled::now(action, result));
             }
         }
         writes.ask(WRITE, self.runs.keep(&self.pipeline, results, &earlier)).await

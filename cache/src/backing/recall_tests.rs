@@ -93,7 +93,7 @@ async fn what_earlier_runs_found_stays_when_it_cannot_be_read_at_first() {
     let spool = tempfile::tempdir().unwrap();
     let shared = SharedCache::over(storage, &crate::ObjectOptions::new(spool.path())).unwrap();
     let kept = shared.runs.unwrap().recall("app").await.unwrap();
-    let kept: Vec<_> = kept.into_iter().map(|(action, _)| action).collect();
+    let kept: Vec<_> = kept.into_iter().map(|line| line.action).collect();
     assert!(kept.contains(&old) && kept.contains(&new), "{kept:?}");
 }
 

@@ -37,6 +37,11 @@ pub(crate) fn decode(action: &Digest, record: &Bytes) -> Option<ActionResult> {
     sound.then(|| ActionResult::decode(action.function(), record.slice(HEADER..)).ok())?
 }
 
+/// Whether this is a record of a form that is not ours, as far as that can be told.
+pub(crate) fn may_be_newer(record: &[u8]) -> bool {
+    record.starts_with(&MAGIC[..3]) && !record.starts_with(MAGIC)
+}
+
 /// Whether the record is whole, though perhaps of an action that the digest names with another size.
 pub(super) fn is_sound(action: &Digest, record: &Bytes) -> bool {
     action_size(record)

@@ -9,27 +9,13 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutPayload};
 use super::Place;
 use super::answers::Refusal;
 use crate::StoreError;
-
-/// What came of creating an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Created {
-    /// It is there now, and was not before.
-    Made,
-    /// It was there, and is what it was.
-    Exists,
-    /// This place cannot tell, so nothing was written.
-    Unsupported,
-}
+use crate::objects::Created;
 
 impl Place {
     /// Creates an object where there is none. Its bytes should be like nobody else's: where an answer is lost, they tell
     /// whose object it is.
     ///
     /// Some buckets write all the same and say nothing, so a bucket is first seen refusing a second object of ours.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for leases: whoever collects garbage in a bucket will need them")
-    )]
     pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Result<Created, StoreError> {
         if let Some(files) = &self.files {
             return files.create(path, bytes).await;

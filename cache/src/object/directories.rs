@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::create::Created;
+use crate::objects::Created;
 
 /// As many as there are for both areas with one digest function.
 const MOST: usize = 512;

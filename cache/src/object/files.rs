@@ -11,10 +11,10 @@ use bytes::Bytes;
 use object_store::path::Path as Name;
 use tokio::time::timeout;
 
-use super::create::Created;
 use super::directories::Directories;
 use super::threads::Threads;
 use crate::StoreError;
+use crate::objects::Created;
 
 /// A directory that holds objects, as files.
 #[derive(Debug)]

@@ -31,6 +31,7 @@ mod directories;
 mod discard;
 mod files;
 mod get;
+mod listing;
 mod location;
 mod options;
 mod place;

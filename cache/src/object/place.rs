@@ -86,6 +86,11 @@ impl Place {
         &self.name
     }
 
+    /// What the names of all objects begin with: nothing, or directories with a `/` at the end.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     pub(super) fn blob(&self, digest: &Digest) -> Path {
         self.object("cas", digest)
     }

@@ -20,7 +20,7 @@ use crate::{Objects, RecordName, StoreError};
 /// ```
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectRecords {
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
 }
 
 impl ObjectRecords {

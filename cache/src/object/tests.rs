@@ -1,6 +1,7 @@
 //! Objects in a real directory, in buckets of real servers, and in buckets that fail.
 
 mod bucket;
+mod collectable;
 mod faults;
 mod moto;
 mod server;

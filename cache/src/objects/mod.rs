@@ -6,6 +6,7 @@
 //! [`MOST_DATA`]: packs of small blobs, and pieces of large ones. Its name is the SHA-256 of its bytes, because that is the
 //! name it has in an OCI registry too, where a client may not choose another one.
 
+mod collectable;
 mod read_only;
 
 use std::fmt::{self, Debug};
@@ -14,6 +15,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cullet_digest::Digest;
 
+pub(crate) use self::collectable::NameId;
+pub use self::collectable::{Collectable, Created, Guard, Kind, Listed, ObjectName, Seen};
 pub use self::read_only::ReadOnlyObjects;
 use crate::StoreError;
 
@@ -34,11 +37,20 @@ pub enum Area {
     Blob,
     /// What a pipeline's last run found.
     Run,
+    /// Which results a cluster made use of.
+    Used,
+    /// How far garbage collection is; see [`crate::collect`].
+    Gc,
+    /// What a writer needs of what is to be removed.
+    Rescue,
+    /// Who collects garbage.
+    Lock,
 }
 
 impl Area {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Result, Self::Tree, Self::Blob, Self::Run];
+    pub const ALL: [Self; 8] =
+        [Self::Result, Self::Tree, Self::Blob, Self::Run, Self::Used, Self::Gc, Self::Rescue, Self::Lock];
 
     /// Its name in paths and tags.
     pub const fn name(self) -> &'static str {
@@ -47,6 +59,10 @@ impl Area {
             Self::Tree => "tree",
             Self::Blob => "blob",
             Self::Run => "run",
+            Self::Used => "used",
+            Self::Gc => "gc",
+            Self::Rescue => "rescue",
+            Self::Lock => "lock",
         }
     }
 }
@@ -119,4 +135,11 @@ pub trait Objects: Debug + Send + Sync {
 
     /// Removes data, if it is there.
     async fn remove_data(&self, digest: &Digest) -> Result<(), StoreError>;
+
+    /// Looks again for what this client found or stored, unless that was just now, and says what is gone. Whoever writes a
+    /// record asks this of all that it points to: garbage collection knows nothing of it before the record is there. A
+    /// store from which nothing is removed behind its clients' backs has lost nothing.
+    async fn gone(&self, _names: &[ObjectName]) -> Result<Vec<ObjectName>, StoreError> {
+        Ok(Vec::new())
+    }
 }

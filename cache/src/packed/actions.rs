@@ -1,5 +1,6 @@
 //! [`ActionCache`] over objects.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use super::PackedBlobs;
 use super::recipe::{Piece, Recipe};
 use crate::disk::record;
 use crate::trees::Trees as _;
-use crate::{ActionCache, ActionResult, Area, Objects, RecordName, Scope, StoreError};
+use crate::{ActionCache, ActionResult, Area, ObjectName, Objects, RecordName, Scope, StoreError};
 
 /// Results as records beside [`PackedBlobs`]. Clones share everything.
 #[derive(Debug, Clone)]
@@ -27,6 +28,24 @@ impl PackedActions {
 
     fn name(&self, action: &Digest) -> RecordName {
         RecordName { area: Area::Result, scope: self.scope, about: *action }
+    }
+
+    /// Sees to it that what a result points to is still there, however long ago it was found or stored. What is neither here nor
+    /// there is not what a reader would take for a hit.
+    async fn complete(&self, result: &ActionResult) -> Result<(), StoreError> {
+        let roots: HashSet<Digest> = result.directories().collect();
+        let name = |digest: Digest| {
+            let area = if roots.contains(&digest) { Area::Tree } else { Area::Blob };
+            ObjectName::Record(RecordName::new(area, digest))
+        };
+        let names: Vec<ObjectName> = result.digests().filter(|digest| !digest.is_empty()).map(name).collect();
+        for gone in self.objects.gone(&names).await? {
+            if let ObjectName::Record(RecordName { area: Area::Blob, about, .. }) = gone {
+                // A tree may have it, but that may go: it is none that the result names.
+                self.blobs.set_apart(&about).await?;
+            }
+        }
+        Ok(())
     }
 
     /// All data that a result stands on, as far as that can be told: for the garbage collector of a store that has one.
@@ -68,6 +87,7 @@ impl ActionCache for PackedActions {
     }
 
     async fn put(&self, action: &Digest, result: &ActionResult) -> Result<(), StoreError> {
+        self.complete(result).await?;
         let needs = self.needs(result).await?;
         let record = record::encode(action, result).into();
         self.objects.put_record(&self.name(action), record, &needs).await

@@ -164,6 +164,14 @@ impl PackedBlobs {
         Ok(trees::slice(&bytes, offset, digest.size()))
     }
 
+    /// Gives a blob that a tree has a record of its own.
+    pub(super) async fn set_apart(&self, digest: &Digest) -> Result<(), StoreError> {
+        match self.in_a_tree(digest).await? {
+            Some(bytes) => self.send_small(digest, bytes).await,
+            None => Ok(()),
+        }
+    }
+
     /// The pieces of a blob without its first `offset` bytes.
     fn stream(&self, blob: Digest, pieces: Vec<Piece>, offset: u64) -> Pieces {
         let mut skipped = 0;

@@ -175,6 +175,12 @@ impl KeptTree {
     }
 }
 
+/// Whether this is a record of a form that is not ours, as far as that can be told.
+pub(super) fn may_be_newer(record: &Bytes) -> bool {
+    let version = frame::open(record, MOST_OPEN).and_then(|bytes| bytes.first().copied());
+    version.is_some_and(|version| version != VERSION)
+}
+
 #[cfg(test)]
 mod tests {
     use cullet_digest::{DigestFunction, DirectoryNode, FileNode, NodeName};

@@ -20,10 +20,11 @@ mod cut;
 mod data;
 mod frame;
 mod kept_tree;
+pub(crate) mod points;
 mod put_blob;
 mod put_tree;
 mod recipe;
-mod runs;
+pub(crate) mod runs;
 mod trees;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ use tokio::sync::Semaphore;
 
 pub use self::actions::PackedActions;
 pub use self::kept_tree::KeptTree;
+pub use self::runs::Recalled;
 use crate::receive::Patience;
 use crate::single_flight::SingleFlight;
 use crate::spool::Spool;

@@ -13,7 +13,7 @@ use super::{PackedBlobs, WHOLE, frame};
 use crate::blob::is_the_empty_blob;
 use crate::offload::offload;
 use crate::whole::{HASHED_HERE, check, compare, read_whole};
-use crate::{Area, Blob, RecordName, StoreError};
+use crate::{Area, Blob, ObjectName, RecordName, StoreError};
 
 /// Pieces of large blobs: 1 MiB in the mean, so that a gigabyte has about a thousand, and one byte that changes in it moves a
 /// thousandth.
@@ -68,8 +68,19 @@ impl PackedBlobs {
         let place = || self.objects().place();
         let record = record.ok_or_else(|| StoreError::remote("store in", place(), "a blob has no record"))?;
         let len = record.len() as u64;
+        let parts: Vec<ObjectName> = needs.iter().copied().map(ObjectName::Data).collect();
+        self.all_there(&parts).await?;
         self.objects().put_record(&RecordName::new(Area::Blob, *digest), record.into(), needs).await?;
         Ok(len)
+    }
+
+    /// Sees to it that what a record is about to point to is still there, however long ago it was found or stored.
+    pub(super) async fn all_there(&self, parts: &[ObjectName]) -> Result<(), StoreError> {
+        if self.objects().gone(parts).await?.is_empty() {
+            return Ok(());
+        }
+        let why = "some of it was removed while it was being stored";
+        Err(StoreError::remote("store in", self.objects().place(), why))
     }
 
     /// Cuts a blob, stores the pieces that are not there, and then what it is made of. `there` is a blob of which only the

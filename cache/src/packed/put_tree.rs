@@ -13,7 +13,7 @@ use super::{CUT_AT_ONCE, INLINE, PACKS_AT_ONCE, PackedBlobs, SMALL, cut};
 use crate::blob::is_the_empty_blob;
 use crate::objects::MOST_RECORD;
 use crate::whole::read_whole;
-use crate::{Area, BlobStore, Moved, RecordName, StoreError};
+use crate::{Area, BlobStore, Moved, ObjectName, RecordName, StoreError};
 
 /// Directories in one tree: what is checked for results everywhere.
 const MOST_DIRECTORIES: usize = 1 << 20;
@@ -74,6 +74,9 @@ impl PackedBlobs {
             return Ok(None);
         };
         moved += Moved { blobs: tree.directories().len() as u64, bytes: record.len() as u64 };
+        let alone = tree.alone().iter().map(|blob| ObjectName::Record(RecordName::new(Area::Blob, *blob)));
+        let parts: Vec<ObjectName> = alone.chain(tree.needs().into_iter().map(ObjectName::Data)).collect();
+        self.all_there(&parts).await?;
         self.objects().put_record(&name, record.into(), &tree.needs()).await?;
         self.remember(&Arc::new(tree));
         Ok(Some(moved))

@@ -69,6 +69,11 @@ impl Recipe {
     }
 }
 
+/// Whether this is a record of a form that is not ours, as far as that can be told.
+pub(super) fn may_be_newer(record: &Bytes) -> bool {
+    record.first().is_some_and(|form| *form > PIECES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

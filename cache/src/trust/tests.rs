@@ -6,7 +6,7 @@ use cullet_digest::{Digest, DigestFunction};
 
 use super::{PublicKey, Scope, SigningKey, TrustOptions};
 use crate::packed::tests::storage::Storage;
-use crate::{ActionResult, LogStream, ObjectOptions, SharedCache};
+use crate::{ActionResult, LogStream, ObjectOptions, Recalled, SharedCache};
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32]).unwrap()
@@ -120,10 +120,10 @@ async fn what_a_pipeline_found_is_recalled_only_as_far_as_a_lookup_would_believe
     let [_, store] = stores(dir.path());
     let runs = |trust: &TrustOptions| store.trusting(trust).runs.unwrap();
     let asking = trust(branch(), None, Some(vec![key(1).public()]));
-    let found = |name: &str, text: &str| (action(name), result(text));
+    let found = |name: &str, text: &str| Recalled::now(action(name), result(text));
     let names = async |trust: &TrustOptions| -> Vec<String> {
         let found = runs(trust).recall("app").await.unwrap();
-        found.into_iter().filter_map(|(_, result)| text(Some(result))).collect()
+        found.into_iter().filter_map(|line| text(Some(line.result))).collect()
     };
     let worker = trust(Scope::Protected, Some(key(1)), None);
     runs(&worker).keep("app", vec![found("a", "good"), found("b", "other")], &[]).await.unwrap();

@@ -9,20 +9,20 @@ use tokio::runtime::Handle;
 use super::moto::Moto;
 use super::server::Server;
 use super::*;
-use crate::object::create::Created;
+use crate::objects::Created;
 use crate::{
     ActionCache as _, ActionResult, BlobStore as _, DiskStore, NoPeers, OpenOptions, Output, OutputKind,
     PackedActions, PackedBlobs, Scope, Tiers, TiersOptions,
 };
 
 /// A server of either kind.
-enum Real {
+pub(super) enum Real {
     Files(Server),
     Moto(Moto),
 }
 
 impl Real {
-    async fn all() -> Vec<Self> {
+    pub(super) async fn all() -> Vec<Self> {
         let mut all = vec![Self::Files(Server::start().await)];
         all.extend(Moto::start().await.map(Self::Moto));
         all
@@ -39,7 +39,7 @@ impl Real {
         SharedCache::open(&format!("s3://bucket/{prefix}"), &self.options()).unwrap()
     }
 
-    fn place(&self, prefix: &str) -> Arc<Place> {
+    pub(super) fn place(&self, prefix: &str) -> Arc<Place> {
         Place::open(&format!("s3://bucket/{prefix}").parse().unwrap(), &self.options()).unwrap()
     }
 

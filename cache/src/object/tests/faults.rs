@@ -2,7 +2,7 @@
 
 use super::server::{Fault, Server};
 use super::*;
-use crate::object::create::Created;
+use crate::objects::Created;
 
 /// What a request must not survive longer than, with all that is done again.
 const PATIENT: Duration = Duration::from_secs(20);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use super::*;
+use crate::Recalled;
 use crate::{ActionCache as _, Area, Blob, Discard as _, Origin as _, RecordName, Scope, StoreError};
 
 /// 12 MiB, of which a piece in the middle differs from one `middle` to the other.
@@ -128,7 +129,13 @@ async fn what_a_run_found_is_recalled_in_one_request_the_latest_first() {
     let Kept(blobs, _dir) = open(&storage);
     let actions = PackedActions::new(&blobs, &Scope::Protected);
     let found = |numbers: std::ops::Range<u64>, text: &str| -> Vec<_> {
-        numbers.map(|number| (FUNCTION.digest(&number.to_le_bytes()), conformance::result(text))).collect()
+        let hour = Some(crate::packed::runs::this_hour());
+        let recalled = |number: u64| Recalled {
+            action: FUNCTION.digest(&number.to_le_bytes()),
+            result: conformance::result(text),
+            hour,
+        };
+        numbers.map(recalled).collect()
     };
     assert_eq!(actions.recall("app").await.unwrap(), []);
     actions.keep("app", &found(0..3, "old"), &[]).await.unwrap();
@@ -144,6 +151,15 @@ async fn what_a_run_found_is_recalled_in_one_request_the_latest_first() {
     assert_eq!(branch.recall("app").await.unwrap(), []);
     actions.keep("app", &found(0..10_000, ""), &[]).await.unwrap();
     assert_eq!(actions.recall("app").await.unwrap().len(), 8192);
+    // What nobody found for more than a week is no longer kept.
+    let old = |mut line: Recalled, hours: u32| {
+        line.hour = line.hour.map(|hour| hour - hours);
+        line
+    };
+    let earlier: Vec<_> =
+        found(0..4, "").into_iter().zip([0, 167, 170, 1000]).map(|(line, age)| old(line, age)).collect();
+    actions.keep("app", &[], &earlier).await.unwrap();
+    assert_eq!(actions.recall("app").await.unwrap(), earlier[..2]);
     let name = storage.names(Area::Run)[0];
     storage.replace_record(&name, Bytes::from_static(b"\x00damaged"));
     assert_eq!(actions.recall("app").await.unwrap(), []);

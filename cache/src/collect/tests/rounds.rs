@@ -1,0 +1,172 @@
+//! What is kept and what goes.
+
+use super::*;
+use crate::objects::{Kind, ObjectName};
+use crate::{Area, Recalled, RecordName};
+
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn store() -> Arc<Store> {
+    Arc::new(Store::new(1))
+}
+
+/// Rounds, one each hour, as often as that.
+async fn rounds(store: &Arc<Store>, policy: &Policy, count: usize) -> Report {
+    let mut all = Report::default();
+    for _ in 0..count {
+        let report = round(store, policy).await.unwrap();
+        all.removed += report.removed;
+        all.results += report.results;
+        all.removed_bytes += report.removed_bytes;
+        pass(HOUR).await;
+    }
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_goes_when_it_is_old_and_what_it_needs_a_grace_later() {
+    let (store, source) = (store(), Source::new());
+    let (old, new) = (source.result(&[1, 2, 3]).await, source.result(&[1, 2, 4]).await);
+    let writer = source.writer(&store);
+    source.publish(&writer, 1, &old).await.unwrap();
+    let before = store.counts();
+    pass(5 * HOUR).await;
+    source.publish(&writer, 2, &new).await.unwrap();
+    assert_eq!(round(&store, &POLICY).await.unwrap(), Report::default(), "nothing is old");
+    pass(5 * HOUR).await;
+    let report = round(&store, &POLICY).await.unwrap();
+    assert_eq!((report.announced, report.removed), (1, 0), "{report:?}");
+    pass(HOUR / 2).await;
+    let report = round(&store, &POLICY).await.unwrap();
+    assert_eq!(report.removed, 0);
+    assert!(report.waits.unwrap() <= HOUR / 2);
+    pass(HOUR / 2).await;
+    let report = round(&store, &POLICY).await.unwrap();
+    assert_eq!((report.results, report.removed), (1, 1));
+    assert!(report.announced > 0, "what it alone needed is announced now");
+    let reader = source.reader(&store);
+    assert!(reader.hit(1).await.unwrap().is_none());
+    reader.fetch(&old).await.unwrap();
+    let gone = tombstones::evicted(&*store, &RecordName::new(Area::Result, action(1))).await.unwrap();
+    assert!(gone.is_some());
+    let there = tombstones::evicted(&*store, &RecordName::new(Area::Result, action(2))).await.unwrap();
+    assert!(there.is_none());
+    pass(HOUR).await;
+    let report = round(&store, &POLICY).await.unwrap();
+    assert!(report.removed >= 3 && report.removed_bytes > 40_000, "{report:?}");
+    let reader = source.reader(&store);
+    assert!(reader.fetch(&old).await.is_err());
+    let found = reader.hit(2).await.unwrap().unwrap();
+    reader.fetch(&found).await.unwrap();
+    assert_eq!(store.counts(), before, "as if only this one had been stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_used_stays() {
+    let (store, source) = (store(), Source::new());
+    let writer = source.writer(&store);
+    let mut results = Vec::new();
+    for number in 0..4 {
+        let result = source.result(&[number, number + 100, number + 200]).await;
+        source.publish(&writer, number, &result).await.unwrap();
+        results.push(result);
+    }
+    let runs = writer.actions.clone();
+    for _ in 0..10 {
+        pass(5 * HOUR).await;
+        // One is found by runs of a pipeline, one by a cluster, and one is written again.
+        runs.keep("app", &[Recalled { hour: None, ..Recalled::now(action(0), results[0].clone()) }], &[])
+            .await
+            .unwrap();
+        note_used(&*store, "cluster", &[action(1)]).await.unwrap();
+        source.publish(&writer, 2, &results[2]).await.unwrap();
+        round(&store, &POLICY).await.unwrap();
+    }
+    let reader = source.reader(&store);
+    for number in 0..3 {
+        // What the run found has no hour, so the record alone keeps what it needs.
+        if number > 0 {
+            assert_eq!(
+                reader.hit(number).await.unwrap().as_ref(),
+                Some(&results[number as usize]),
+                "{number}"
+            );
+        }
+        reader.fetch(&results[number as usize]).await.unwrap();
+    }
+    assert!(reader.hit(3).await.unwrap().is_none());
+    assert!(source.reader(&store).fetch(&results[3]).await.is_err());
+    pass(10 * HOUR).await;
+    rounds(&store, &POLICY, 5).await;
+    assert_eq!(store.counts(), [0; 4]);
+    let rest = [Area::Run, Area::Used, Area::Rescue].map(|area| store.names(Kind::Records(area)).len());
+    assert_eq!(rest, [0; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_bound_the_least_recently_used_goes() {
+    let (store, source) = (store(), Source::new());
+    let writer = source.writer(&store);
+    // More than are followed at once, each of about four kilobytes.
+    for number in 0..600_u64 {
+        let file = source.put(random(number, 4000)).await;
+        let tree = TreeRef::File { digest: file, executable: false };
+        let outputs = vec![Output { path: "out".to_owned(), kind: OutputKind::Tree(tree) }];
+        let result = ActionResult { outputs, ..conformance::result("") };
+        source.publish(&writer, number, &result).await.unwrap();
+        pass(Duration::from_secs(10)).await;
+    }
+    let policy = Policy { max_bytes: Some(600_000), ..POLICY };
+    pass(HOUR).await;
+    rounds(&store, &policy, 4).await;
+    let reader = source.reader(&store);
+    let mut left = Vec::new();
+    for number in 0..600 {
+        if reader.hit(number).await.unwrap().is_some() {
+            left.push(number);
+        }
+    }
+    assert_eq!(left, (600 - 256..600).collect::<Vec<u64>>(), "the latest, as many as are followed at once");
+    let report = round(&store, &policy).await.unwrap();
+    assert!(report.kept_bytes > 256 * 4000, "{report:?}");
+    let policy = Policy { max_bytes: Some(2_000_000), ..POLICY };
+    rounds(&store, &policy, 3).await;
+    assert_eq!(store.counts()[0], 256, "no more than is needed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_or_understood_ends_a_round_and_what_is_damaged_does_not() {
+    let (store, source) = (store(), Source::new());
+    let result = source.result(&[1, 2, 3]).await;
+    source.publish(&source.writer(&store), 1, &result).await.unwrap();
+    let before = store.counts();
+    let root = result.directories().next().unwrap();
+    let tree = ObjectName::Record(RecordName::new(Area::Tree, root));
+    let of_result = ObjectName::Record(RecordName::new(Area::Result, action(1)));
+    for (name, newer) in [(tree, b"\x00\x02newer".as_slice()), (of_result, b"cac2newer")] {
+        store.replace(name, newer);
+        pass(20 * HOUR).await;
+        for _ in 0..3 {
+            assert!(round(&store, &POLICY).await.is_err());
+            pass(HOUR).await;
+        }
+        assert_eq!(store.counts(), before);
+        source.publish(&source.writer(&store), 1, &result).await.unwrap();
+        let fresh = Arc::new(Store::new(2));
+        source.publish(&source.writer(&fresh), 1, &result).await.unwrap();
+        store.replace(name, Box::leak(fresh_bytes(&fresh, &name).await));
+    }
+    store.replace(tree, b"damaged");
+    let report = round(&store, &POLICY).await.unwrap();
+    assert_eq!(report.damaged, 1);
+    rounds(&store, &POLICY, 2).await;
+    let [results, trees, blobs, data] = store.counts();
+    assert_eq!((results, trees, blobs, data), (1, 1, 2, 0), "what only the damaged one needed is gone");
+}
+
+async fn fresh_bytes(store: &Arc<Store>, name: &ObjectName) -> Box<[u8]> {
+    let ObjectName::Record(name) = name else { return Box::default() };
+    store.record(name).await.unwrap().unwrap().to_vec().into()
+}
