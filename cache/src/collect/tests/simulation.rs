@@ -9,6 +9,9 @@ use futures_util::future::LocalBoxFuture;
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Results are over soon, so that much is removed while others come.
+const KEEP_ONE_HOUR: Policy = Policy { keep: HOUR, ..POLICY };
+
 /// How long the simulated world lasts.
 const LASTS: Duration = Duration::from_secs(5 * 24 * 3600);
 
@@ -47,7 +50,7 @@ async fn writer(world: Rc<World>, seed: u64) {
     let mut dice = Dice(fastrand::Rng::with_seed(seed));
     let mut machine = world.source.writer(&world.store);
     loop {
-        dice.sleep(90 * MINUTE).await;
+        dice.sleep(6 * HOUR).await;
         let number = dice.0.usize(..world.results.len());
         let result = &world.results[number];
         let (slow, rest) = (dice.one_in(3), if dice.one_in(4) { 5 * HOUR } else { 30 * MINUTE });
@@ -94,7 +97,7 @@ async fn collector(world: Rc<World>, seed: u64) {
     let mut dice = Dice(fastrand::Rng::with_seed(seed));
     loop {
         dice.sleep(30 * MINUTE).await;
-        let round = round(&world.store, &POLICY);
+        let round = round(&world.store, &KEEP_ONE_HOUR);
         let done = if dice.one_in(6) {
             let patience = Duration::from_millis(dice.0.u64(..20_000));
             tokio::time::timeout(patience, round).await.ok()
@@ -134,9 +137,9 @@ async fn live(seed: u64) -> Seen {
     world.store.check();
     // When nobody writes any more, everything goes.
     *world.store.slow.lock().unwrap() = Duration::ZERO;
-    tokio::time::sleep(POLICY.keep + lock::SILENCE).await;
+    tokio::time::sleep(KEEP_ONE_HOUR.keep + lock::SILENCE).await;
     for _ in 0..4 {
-        round(&world.store, &POLICY).await.unwrap();
+        round(&world.store, &KEEP_ONE_HOUR).await.unwrap();
         tokio::time::sleep(HOUR).await;
     }
     assert_eq!(world.store.counts(), [0; 4], "seed {seed}");
@@ -151,12 +154,12 @@ fn simulate(seeds: std::ops::Range<u64>) {
         let seen = runtime.block_on(live(seed));
         println!("{seen:?}");
         assert!(seen.rounds > 100 && seen.removed > 20 && seen.crashes > 5, "seed {seed}: {seen:?}");
-        assert!(seen.hits > 100 && seen.published > 100, "seed {seed}: {seen:?}");
+        assert!(seen.hits > 20 && seen.published > 50, "seed {seed}: {seen:?}");
     }
 }
 
 #[test]
 fn nothing_that_is_needed_is_ever_gone() {
     let seeds = std::env::var("CULLET_GC_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    simulate(0..seeds.unwrap_or(10));
+    simulate(0..seeds.unwrap_or(3));
 }
