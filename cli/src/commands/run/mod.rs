@@ -222,8 +222,7 @@ fn execute_plan(
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
-    let (shown, kept) = (!extras.silent, extras.has_usual_keys());
-    let audience = Audience { shown, kept };
+    let audience = Audience { shown: !extras.silent, kept: extras.has_usual_keys() };
     let mut watchers = match &extras.looking {
         Some(looking) => watchers::only(looking.clone()),
         None => watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience),
@@ -235,7 +234,6 @@ fn execute_plan(
         let level = "warning".to_owned();
         watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
-    let full = live.is_none();
     let roots = Arc::new(roots.watched_by(watchers.clone()));
     let images = Arc::clone(&roots);
     let volumes = config.volumes(Arc::new(CacheNotes(watchers.clone())));
@@ -250,7 +248,7 @@ fn execute_plan(
         submission,
         capacity,
         limits,
-        full,
+        full: live.is_none(),
         images,
         visits,
         verifying,
