@@ -53,6 +53,13 @@ pub(super) fn create(
             .hint("run the pipeline first, or leave out --complete"));
     }
     let places = project::places(&args.pipeline.file, &seen.sources)?;
+    if let Some(source) = project::source_with(&args.output, &args.pipeline.file, &seen.sources) {
+        diagnostics::report(&format!(
+            "note: {} lies in source '{}': unless that leaves it out, the next run takes it for an input\n",
+            args.output.display(),
+            clean::line(source),
+        ));
+    }
     let making = Making { args, config, seen: &seen, places: &places };
     let runtime = import::runtime()?;
     let made = runtime.block_on(async {

@@ -56,6 +56,15 @@ pub(super) fn places(file: &Path, sources: &[(String, String)]) -> Result<Places
     Ok(Places { file, sources: dirs.iter().map(|dir| below(dir)).collect::<Result<_, _>>()? })
 }
 
+/// The source that a file lies in.
+pub(super) fn source_with<'a>(path: &Path, file: &Path, sources: &'a [(String, String)]) -> Option<&'a str> {
+    let absolute = |path: &Path| std::path::absolute(path).map(|path| lexical(&path)).ok();
+    let (path, file) = (absolute(path)?, absolute(file)?);
+    let base = file.parent()?;
+    let lies_in = |source: &str| path.starts_with(lexical(&base.join(source)));
+    sources.iter().find(|(_, source)| lies_in(source)).map(|(name, _)| &**name)
+}
+
 /// Without `.` and `..`.
 fn lexical(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
@@ -232,6 +241,16 @@ mod tests {
         let absolute = [("s".to_owned(), "/etc".to_owned())];
         let refused = places(Path::new("/p/x.yaml"), &absolute).unwrap_err().to_string();
         assert!(refused.contains("source 's' is at the absolute path /etc"), "{refused}");
+    }
+
+    #[test]
+    fn a_bundle_in_a_source_is_found() {
+        let sources = [("lib".to_owned(), "../lib".to_owned()), ("all".to_owned(), ".".to_owned())];
+        let of = |path: &str| source_with(Path::new(path), Path::new("/p/cullet.yaml"), &sources);
+        assert_eq!(
+            (of("/p/out/a.bundle"), of("/lib/a"), of("/p2/a"), of("/q/../p/a")),
+            (Some("all"), Some("lib"), None, Some("all"))
+        );
     }
 
     #[test]
