@@ -30,8 +30,10 @@ impl PackedActions {
         RecordName { area: Area::Result, scope: self.scope, about: *action }
     }
 
-    /// Sees to it that what a result points to is still there, however long ago it was found or stored. What is neither here nor
-    /// there is not what a reader would take for a hit.
+    /// Sees to it that what a result points to is still there, however long ago it was found or stored.
+    ///
+    /// # Errors
+    /// A tree was removed meanwhile, or a blob that no tree of the result may have: all of it has to be stored again.
     async fn complete(&self, result: &ActionResult) -> Result<(), StoreError> {
         let roots: HashSet<Digest> = result.directories().collect();
         let name = |digest: Digest| {
@@ -39,7 +41,13 @@ impl PackedActions {
             ObjectName::Record(RecordName::new(area, digest))
         };
         let names: Vec<ObjectName> = result.digests().filter(|digest| !digest.is_empty()).map(name).collect();
-        for gone in self.objects.gone(&names).await? {
+        let gone = self.objects.gone(&names).await?;
+        let lacks = |name: &ObjectName| matches!(name, ObjectName::Record(of) if of.area == Area::Tree);
+        if gone.iter().any(|name| lacks(name) || roots.is_empty()) {
+            let why = "what the result points to was removed by garbage collection meanwhile";
+            return Err(StoreError::remote("record a result in", self.objects.place(), why));
+        }
+        for gone in gone {
             if let ObjectName::Record(RecordName { area: Area::Blob, about, .. }) = gone {
                 // A tree may have it, but that may go: it is none that the result names.
                 self.blobs.set_apart(&about).await?;

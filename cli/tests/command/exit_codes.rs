@@ -29,15 +29,6 @@ fn a_wrong_command_line_is_2() {
 }
 
 #[test]
-fn what_is_for_later_says_so() {
-    let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("cullet.yaml"), GOOD).unwrap();
-    let output = run(home.path(), &["bundle", "export", "x"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("later version"), "{}", stderr(&output));
-}
-
-#[test]
 fn a_pipeline_that_no_cluster_takes_is_2_before_any_is_asked() {
     let home = tempfile::tempdir().unwrap();
     let long = format!("{GOOD}# {}\n", "x".repeat(8 << 20));

@@ -36,13 +36,6 @@ fn of_logs() {
 }
 
 #[test]
-fn what_belongs_to_later_versions_is_not_advertised() {
-    let home = tempfile::tempdir().unwrap();
-    let text = stdout(&run(home.path(), &["--help"]));
-    assert!(!text.contains("bundle"), "{text}");
-}
-
-#[test]
 fn completions_know_the_subcommands() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
