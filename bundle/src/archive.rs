@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,12 @@ const MOST: usize = 4 << 20;
 
 /// Entries begin at multiples of this many bytes.
 const BLOCK: u64 = 512;
+
+/// The most bytes of a document: a manifest names half a million blobs with that.
+pub(crate) const MOST_DOCUMENT: u64 = 64 << 20;
+
+/// What is wrong with a damaged entry.
+pub(crate) const OTHER_BYTES: &str = "has other bytes than its name says";
 
 /// What ends a tar: two blocks of zeros.
 const END: u64 = 2 * BLOCK;
@@ -134,13 +140,6 @@ pub(crate) fn header(name: &str, size: u64) -> Option<tar::Header> {
     Some(header)
 }
 
-/// Reads a part of a file from its beginning.
-pub(crate) fn reader(part: &FilePart) -> std::io::Result<std::io::Take<File>> {
-    let mut file = File::open(&part.file)?;
-    file.seek(SeekFrom::Start(part.offset))?;
-    Ok(file.take(part.size))
-}
-
 /// All of a part that is no longer than that.
 pub(crate) fn read(part: &FilePart, most: u64, entry: &str) -> Result<Vec<u8>, BundleError> {
     if part.size > most {
@@ -149,7 +148,23 @@ pub(crate) fn read(part: &FilePart, most: u64, entry: &str) -> Result<Vec<u8>, B
     }
     let mut bytes = Vec::with_capacity(usize::try_from(part.size).unwrap_or_default());
     let failed = |error| BundleError::io("read", &part.file, error);
-    reader(part).map_err(failed)?.read_to_end(&mut bytes).map_err(failed)?;
+    part.reader().map_err(failed)?.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// All of a blob that is a document, where it is there and has the bytes of its name. `entry` is what to call it, and `path` the
+/// bundle that names it.
+pub(crate) fn document(
+    path: &Path,
+    part: Option<FilePart>,
+    digest: &BlobName,
+    entry: &str,
+) -> Result<Vec<u8>, BundleError> {
+    let part = part.ok_or_else(|| BundleError::entry(path, entry, "is not there"))?;
+    let bytes = read(&part, MOST_DOCUMENT, entry)?;
+    if BlobName::of(&bytes) != *digest {
+        return Err(BundleError::entry(&part.file, entry, OTHER_BYTES));
+    }
     Ok(bytes)
 }
 

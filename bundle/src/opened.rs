@@ -8,13 +8,10 @@ use cullet_cache::{Objects, PublicKey};
 use cullet_image::{Digest as BlobName, FilePart, LocalBlobs};
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{self, Archive, INDEX, LAYOUT, PROGRAM, entry_of};
+use crate::archive::{self, Archive, INDEX, LAYOUT, MOST_DOCUMENT, PROGRAM, entry_of};
 use crate::contents::VERSION;
 use crate::objects::BundleObjects;
 use crate::{BundleError, Contents, signature};
-
-/// The most bytes of a document: a manifest names half a million blobs with that.
-pub(crate) const MOST_DOCUMENT: u64 = 64 << 20;
 
 pub(crate) const LAYOUT_MARK: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -159,13 +156,15 @@ impl Bundle {
         let [named] = &*bundles else {
             return Err(bad(format!("its index names {} bundles", bundles.len())));
         };
-        let bytes = document(&archive, named)?;
-        let of = |digest: &BlobName| entry_of(digest);
+        let document = |named: &Descriptor| {
+            archive::document(path, archive.blob(&named.digest), &named.digest, &entry_of(&named.digest))
+        };
+        let bytes = document(named)?;
         let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| unreadable(&of(&named.digest), error))?;
-        let config = document(&archive, &manifest.config)?;
+            serde_json::from_slice(&bytes).map_err(|error| unreadable(&entry_of(&named.digest), error))?;
+        let config = document(&manifest.config)?;
         let contents: Contents = serde_json::from_slice(&config)
-            .map_err(|error| unreadable(&of(&manifest.config.digest), error))?;
+            .map_err(|error| unreadable(&entry_of(&manifest.config.digest), error))?;
         if contents.version != VERSION {
             return Err(bad(format!("it has the form {}, and {VERSION} is known", contents.version)));
         }
@@ -220,13 +219,7 @@ impl Bundle {
     /// It is not there, or damaged.
     pub fn file(&self, file: &crate::File) -> Result<Vec<u8>, BundleError> {
         let what = format!("{} ({})", entry_of(&file.blob), file.path);
-        let part = self.find(&file.blob);
-        let part = part.ok_or_else(|| BundleError::entry(self.path(), &what, "is not there"))?;
-        let bytes = archive::read(&part, MOST_DOCUMENT, &what)?;
-        if BlobName::of(&bytes) != file.blob {
-            return Err(BundleError::entry(&part.file, what, "has other bytes than its name says"));
-        }
-        Ok(bytes)
+        archive::document(self.path(), self.find(&file.blob), &file.blob, &what)
     }
 
     /// Where the program is.
@@ -259,16 +252,4 @@ impl LocalBlobs for Bundle {
     fn find(&self, digest: &BlobName) -> Option<FilePart> {
         self.chain().find_map(|bundle| bundle.archive.blob(digest))
     }
-}
-
-/// The bytes of a document, compared with its digest.
-pub(crate) fn document(archive: &Archive, named: &Descriptor) -> Result<Vec<u8>, BundleError> {
-    let entry = entry_of(&named.digest);
-    let part = archive.blob(&named.digest);
-    let part = part.ok_or_else(|| BundleError::entry(archive.path(), &entry, "is not there"))?;
-    let bytes = archive::read(&part, MOST_DOCUMENT, &entry)?;
-    if BlobName::of(&bytes) != named.digest {
-        return Err(BundleError::entry(archive.path(), entry, "has other bytes than its name says"));
-    }
-    Ok(bytes)
 }

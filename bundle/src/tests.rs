@@ -108,7 +108,7 @@ async fn what_is_written_is_read() {
     let file = store.cache.blobs.get(&FUNCTION.digest(&[7; 5000])).await.unwrap();
     assert_eq!(file.into_bytes().unwrap(), vec![7; 5000]);
     let layer = bundle.find(&BlobName::of(&[3; 700])).unwrap();
-    assert_eq!(BlobName::read(archive::reader(&layer).unwrap()).unwrap(), BlobName::of(&[3; 700]));
+    assert_eq!(BlobName::read(layer.reader().unwrap()).unwrap(), BlobName::of(&[3; 700]));
     // Nothing is left beside it, and other programs may read it.
     let left: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

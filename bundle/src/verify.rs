@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cullet_image::{Digest as BlobName, FilePart, LocalBlobs as _};
 
-use crate::archive::{self, INDEX, PROGRAM, entry_of};
-use crate::opened::{Descriptor, Index, MOST_DOCUMENT, Manifest, image};
+use crate::archive::{self, INDEX, MOST_DOCUMENT, OTHER_BYTES, PROGRAM, entry_of};
+use crate::opened::{Descriptor, Index, Manifest, image};
 use crate::{Bundle, BundleError};
 
 /// What was compared.
@@ -152,12 +152,7 @@ impl Bundle {
 
     fn manifest_of(&self, image: &Descriptor, name: &str) -> Result<Manifest, BundleError> {
         let entry = format!("{} (the manifest of {name})", entry_of(&image.digest));
-        let part = self.find(&image.digest);
-        let part = part.ok_or_else(|| BundleError::entry(self.path(), &entry, "is not there"))?;
-        let bytes = archive::read(&part, MOST_DOCUMENT, &entry)?;
-        if BlobName::of(&bytes) != image.digest {
-            return Err(BundleError::entry(self.path(), entry, "has other bytes than its name says"));
-        }
+        let bytes = archive::document(self.path(), self.find(&image.digest), &image.digest, &entry)?;
         let unreadable = |error| BundleError::entry(self.path(), &entry, format!("cannot be read: {error}"));
         serde_json::from_slice(&bytes).map_err(unreadable)
     }
@@ -170,9 +165,9 @@ fn check(
     verified: &mut Verified,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), BundleError> {
-    let read = archive::reader(part).and_then(BlobName::read);
+    let read = part.reader().and_then(BlobName::read);
     if read.map_err(|error| BundleError::io("read", &part.file, error))? != *digest {
-        return Err(BundleError::entry(&part.file, entry, "has other bytes than its name says"));
+        return Err(BundleError::entry(&part.file, entry, OTHER_BYTES));
     }
     verified.entries += 1;
     verified.bytes += part.size;

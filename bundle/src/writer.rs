@@ -14,7 +14,7 @@ use cullet_digest::Digest;
 use cullet_image::{Digest as BlobName, FilePart, LocalBlobs as _};
 use tempfile::NamedTempFile;
 
-use crate::archive::{self, INDEX, LAYOUT, PROGRAM, entry_of};
+use crate::archive::{self, INDEX, LAYOUT, OTHER_BYTES, PROGRAM, entry_of};
 use crate::contents::{VERSION, blob_name};
 use crate::opened::{BLOB, BUNDLE, CONTENTS, Descriptor, Index, LAYOUT_MARK, MANIFEST, Manifest};
 use crate::{Bundle, BundleError, Contents, Image, Program, opened, signature};
@@ -145,11 +145,11 @@ impl BundleWriter {
         }
         for (digest, part) in layers {
             let failed = |error| BundleError::io("read", &part.file, error);
-            if archive::reader(part).and_then(BlobName::read).map_err(failed)? != *digest {
+            if part.reader().and_then(BlobName::read).map_err(failed)? != *digest {
                 let what = format!("{} (a layer of {})", entry_of(digest), image.reference);
-                return Err(BundleError::entry(&part.file, what, "has other bytes than its name says"));
+                return Err(BundleError::entry(&part.file, what, OTHER_BYTES));
             }
-            let reader = archive::reader(part).map_err(failed)?;
+            let reader = part.reader().map_err(failed)?;
             self.add(*digest, part.size, reader).map_err(|error| self.failed(error))?;
         }
         let named = opened::image(documents[0], &image.reference);

@@ -1,5 +1,9 @@
 //! The cache that machines share, wherever it is.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use cullet_bundle::Bundle;
 use cullet_cache::disk::OpenOptions;
 use cullet_cache::{LocalCache, Location, ObjectOptions, SharedCache, StoreError};
 use cullet_image::Registries;
@@ -22,6 +26,15 @@ pub(crate) fn open(
     let settings = registries.options().map_err(|error: CliError| unusable(error.to_string()))?;
     let registries = Registries::new(settings).map_err(|error| unusable(error.to_string()))?;
     SharedCache::over(cullet_cache_registry::open(&location, &registries)?, options)
+}
+
+/// A bundle as a cache that is only read.
+///
+/// # Errors
+/// The directory for large blobs cannot be made.
+pub(crate) fn of_bundle(bundle: &Arc<Bundle>, cache_dir: &Path) -> Result<SharedCache, StoreError> {
+    let options = ObjectOptions { read_only: true, ..ObjectOptions::new(cache_dir.join("spool")) };
+    SharedCache::over(bundle.objects(), &options)
 }
 
 /// Whether a text names a place for a cache.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::digest::Hasher;
 use crate::manifest::{Blob, MOST_BYTES, OCI_LAYER};
-use crate::source::{Place, offload};
+use crate::source::{FilePart, offload};
 use crate::store::BlobHolds;
 use crate::tarball::{Entry, Kind, TarWriter, Time};
 use crate::{Digest, ImageConfig, ImageError, Layer, LayoutWriter, Resolved, Store, WrittenImage};
@@ -19,7 +19,7 @@ pub struct Composed {
     name: String,
     config_json: Vec<u8>,
     config: ImageConfig,
-    layers: Vec<(Layer, Place)>,
+    layers: Vec<(Layer, FilePart)>,
     store: Store,
     /// Blobs of the image below stay until all is written.
     _blobs: BlobHolds,
@@ -50,7 +50,7 @@ impl Store {
                 Some(place) => place,
                 None => {
                     let file = self.blob(base, &layer.blob).await?;
-                    Place { file, offset: 0, size: layer.blob.size }
+                    FilePart { file, offset: 0, size: layer.blob.size }
                 }
             };
             let blob = Blob { media_type: oci_media_type(&layer.blob.media_type), ..layer.blob.clone() };
@@ -120,7 +120,7 @@ impl Composed {
     }
 
     /// Exactly the bytes that the digest is of.
-    fn copy(&self, layer: &Layer, place: &Place, to: &mut dyn Write) -> Result<(), ImageError> {
+    fn copy(&self, layer: &Layer, place: &FilePart, to: &mut dyn Write) -> Result<(), ImageError> {
         let fail = |error| ImageError::io("copy", &place.file, error);
         let (mut source, mut hasher) = (place.open()?.take(layer.blob.size), Hasher::default());
         let mut buffer = vec![0; CHUNK];
@@ -163,7 +163,7 @@ fn file_entry(name: &str, size: u64) -> Entry {
 }
 
 /// What is in a file, as a layer that is not compressed.
-fn measure(file: &Path) -> Result<(Layer, Place), ImageError> {
+fn measure(file: &Path) -> Result<(Layer, FilePart), ImageError> {
     let fail = |error| ImageError::io("read", file, error);
     let (mut source, mut hasher) = (File::open(file).map_err(fail)?, Hasher::default());
     let mut buffer = vec![0; CHUNK];
@@ -176,7 +176,7 @@ fn measure(file: &Path) -> Result<(Layer, Place), ImageError> {
     let size = hasher.size();
     let digest = hasher.finish();
     let blob = Blob { media_type: OCI_LAYER.to_owned(), digest, size };
-    Ok((Layer { blob, diff_id: digest }, Place { file: file.to_owned(), offset: 0, size }))
+    Ok((Layer { blob, diff_id: digest }, FilePart { file: file.to_owned(), offset: 0, size }))
 }
 
 /// Docker's names of layers in a manifest of OCI.

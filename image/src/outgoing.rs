@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::digest::Hasher;
 use crate::manifest::{Blob, MOST_BYTES, OCI_INDEX, OCI_MANIFEST};
-use crate::source::{Archive, Layout, Place, check, offload};
+use crate::source::{Archive, FilePart, Layout, check, offload};
 use crate::{Digest, ImageError, Pick, Reference, WrittenImage};
 
 /// An image, or an index of images with all of them, that is on this machine.
@@ -35,7 +35,7 @@ pub(crate) struct OutgoingDocument {
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Memory(Arc<[u8]>),
-    File(Place),
+    File(FilePart),
 }
 
 /// As in what is read: a layout, an index in it, and one more.
@@ -83,7 +83,7 @@ impl Outgoing {
 impl From<&WrittenImage> for Outgoing {
     fn from(image: &WrittenImage) -> Self {
         let files = image.blobs.iter().map(|(blob, file)| {
-            let place = Place { file: file.clone(), offset: 0, size: blob.size.saturating_add(1) };
+            let place = FilePart { file: file.clone(), offset: 0, size: blob.size.saturating_add(1) };
             (blob.clone(), Content::File(place))
         });
         let (media_type, digest, bytes) =
@@ -192,7 +192,7 @@ impl Content {
     }
 }
 
-fn measure(place: &Place) -> Result<(Digest, u64), ImageError> {
+fn measure(place: &FilePart) -> Result<(Digest, u64), ImageError> {
     let (mut source, mut hasher) = (place.open()?, Hasher::default());
     let mut buffer = vec![0; 256 << 10];
     loop {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cullet_digest::Digest;
 
-use super::PackedBlobs;
-use super::recipe::{Piece, Recipe};
+use super::{PackedBlobs, points};
 use crate::disk::record;
 use crate::trees::Trees as _;
 use crate::{ActionCache, ActionResult, Area, ObjectName, Objects, RecordName, Scope, StoreError};
@@ -67,11 +66,9 @@ impl PackedActions {
                 needs.extend(tree.needs());
             }
         }
-        for blob in blobs.iter().filter(|blob| blob.size() > super::WHOLE) {
+        for blob in blobs.iter().filter(|blob| points::may_have_pieces(blob)) {
             let record = self.objects.record(&RecordName::new(Area::Blob, *blob)).await?;
-            if let Some(Recipe::Pieces(pieces)) = record.and_then(|record| Recipe::decode(blob, &record)) {
-                needs.extend(pieces.iter().map(Piece::data));
-            }
+            needs.extend(record.iter().flat_map(|record| points::of_blob(*blob, record).data()));
         }
         needs.sort_unstable();
         needs.dedup();

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use super::recipe::{Piece, Recipe};
-use super::{PackedBlobs, cut, frame};
+use super::recipe::Piece;
+use super::{PackedBlobs, cut, frame, points};
 use crate::objects::MOST_DATA;
 use crate::offload::offload;
 use crate::{Area, RecordName, StoreError};
@@ -90,8 +90,8 @@ impl PackedBlobs {
             return tree.needs();
         }
         let record = self.inner.objects.record(&RecordName::new(area, *about)).await;
-        match record.ok().flatten().and_then(|record| Recipe::decode(about, &record)) {
-            Some(Recipe::Pieces(pieces)) if area == Area::Blob => pieces.iter().map(Piece::data).collect(),
+        match record.ok().flatten() {
+            Some(record) if area == Area::Blob => points::of_blob(*about, &record).data(),
             _ => Vec::new(),
         }
     }

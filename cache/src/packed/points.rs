@@ -25,6 +25,13 @@ pub(crate) enum Read {
     Unknown,
 }
 
+impl Read {
+    /// The data, as far as that is known.
+    pub(super) fn data(self) -> Vec<Digest> {
+        if let Self::Points(points) = self { points.data } else { Vec::new() }
+    }
+}
+
 /// What the record of a tree points to.
 pub(crate) fn of_tree(root: Digest, record: &Bytes) -> Read {
     if let Some(tree) = KeptTree::decode(root, record) {

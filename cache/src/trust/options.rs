@@ -28,7 +28,7 @@ impl TrustOptions {
     /// Whether a result is believed that may have come from either of the scopes that are read.
     pub(crate) fn believes(&self, action: &Digest, result: &ActionResult) -> bool {
         [&self.scope, &Scope::Protected].into_iter().any(|scope| match self.keys(scope) {
-            Some(keys) => result.signer(scope, action).is_some_and(|key| keys.contains(&key)),
+            Some(keys) => result.is_signed_by(&keys, scope, action),
             None => true,
         })
     }

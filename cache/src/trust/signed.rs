@@ -24,6 +24,11 @@ impl ActionResult {
         let bytes = statement::bytes(scope, action, self)?;
         signature.key.signed(&bytes, &signature.bytes).then_some(signature.key)
     }
+
+    /// Whether one of these signed that.
+    pub(super) fn is_signed_by(&self, keys: &BTreeSet<PublicKey>, scope: &Scope, action: &Digest) -> bool {
+        self.signer(scope, action).is_some_and(|key| keys.contains(&key))
+    }
 }
 
 /// Signs what is recorded, unless somebody did before.
@@ -92,7 +97,7 @@ impl Trusted {
 impl ActionCache for Trusted {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
         let Some(result) = self.inner.get(action).await? else { return Ok(None) };
-        if result.signer(&self.scope, action).is_some_and(|key| self.keys.contains(&key)) {
+        if result.is_signed_by(&self.keys, &self.scope, action) {
             return Ok(Some(result));
         }
         self.refused.add(action, &result, &self.scope);

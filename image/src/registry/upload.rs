@@ -18,7 +18,7 @@ use super::retry::Retries;
 use super::{BlobPushed, RegistryProblem};
 use crate::manifest::Blob;
 use crate::outgoing::Content;
-use crate::source::{Place, offload};
+use crate::source::{FilePart, offload};
 use crate::{Digest, ImageError};
 
 /// How long a registry may take after the last byte: those that keep blobs in a bucket copy them there then.
@@ -210,7 +210,7 @@ impl<'a> Uploads<'a> {
 }
 
 async fn body(content: &Content, size: u64, sent: Arc<AtomicU64>) -> Result<Body, ImageError> {
-    let Place { file, offset, .. } = match content {
+    let FilePart { file, offset, .. } = match content {
         Content::Memory(bytes) => {
             sent.store(size, Ordering::Relaxed);
             return Ok(Body::from(bytes.to_vec()));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Place;
+use super::FilePart;
 use crate::digest::Hasher;
 use crate::layer::{LayerError, Limits};
 use crate::manifest::{Blob, MOST_BYTES, Manifest, OCI_CONFIG, OCI_LAYER};
@@ -22,7 +22,7 @@ use crate::{Digest, ImageConfig, ImageError, Reference};
 pub(crate) struct Archive {
     file: PathBuf,
     documents: HashMap<Digest, Vec<u8>>,
-    layers: HashMap<Digest, Place>,
+    layers: HashMap<Digest, FilePart>,
 }
 
 /// By its file: the documents are for nobody to read.
@@ -42,7 +42,7 @@ struct Item {
 
 /// What is in the archive by name.
 enum Found {
-    File(Place),
+    File(FilePart),
     /// To another name; older versions of Docker store a layer once that way.
     Link(String),
 }
@@ -95,13 +95,13 @@ impl Archive {
         self.documents.get(digest).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn place(&self, digest: &Digest) -> Option<Place> {
+    pub(crate) fn place(&self, digest: &Digest) -> Option<FilePart> {
         self.layers.get(digest).cloned()
     }
 }
 
 /// Layers are mostly not compressed: then their digest is what the configuration says, which unpacking checks.
-fn describe(place: &Place, diff_id: Digest) -> Result<Blob, ImageError> {
+fn describe(place: &FilePart, diff_id: Digest) -> Result<Blob, ImageError> {
     let mut source = place.open()?;
     let mut buffer = vec![0; 64 << 10];
     let (mut hasher, mut media_type) = (Hasher::default(), OCI_LAYER.to_owned());
@@ -138,7 +138,7 @@ fn list(file: &Path, place: &str) -> Result<HashMap<String, Found>, ImageError> 
         let name = String::from_utf8_lossy(&entry.path).trim_start_matches("./").to_owned();
         let what = match entry.kind {
             Kind::File => {
-                Found::File(Place { file: file.to_owned(), offset: reader.offset(), size: entry.size })
+                Found::File(FilePart { file: file.to_owned(), offset: reader.offset(), size: entry.size })
             }
             Kind::Symlink | Kind::HardLink => {
                 let link = String::from_utf8_lossy(&entry.link).into_owned();
@@ -168,7 +168,7 @@ fn beside(name: &str, link: &str) -> String {
     parts.join("/")
 }
 
-fn locate(found: &HashMap<String, Found>, name: &str) -> Result<Place, String> {
+fn locate(found: &HashMap<String, Found>, name: &str) -> Result<FilePart, String> {
     let mut at = name;
     for _ in 0..=LINKS {
         match found.get(at) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Place, read_file};
+use super::{FilePart, read_file};
 use crate::manifest::{Blob, Choice, Document, MOST_BYTES, OCI_INDEX};
 use crate::{Digest, ImageError, Pick};
 
@@ -54,9 +54,9 @@ impl Layout {
         self.dir.join("blobs/sha256").join(digest.hex())
     }
 
-    pub(crate) fn place(&self, digest: &Digest, size: u64) -> Place {
+    pub(crate) fn place(&self, digest: &Digest, size: u64) -> FilePart {
         // A byte more, so that a blob that is longer than announced is not taken for whole.
-        Place { file: self.path(digest), offset: 0, size: size.saturating_add(1) }
+        FilePart { file: self.path(digest), offset: 0, size: size.saturating_add(1) }
     }
 }
 

@@ -4,9 +4,7 @@ mod archive;
 mod layout;
 mod local;
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use archive::Archive;
@@ -24,40 +22,6 @@ pub(crate) enum Source {
     Layout(Arc<Layout>),
     Archive(Arc<Archive>),
     Local(Arc<dyn LocalBlobs>),
-}
-
-/// Bytes of a local file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) file: PathBuf,
-    pub(crate) offset: u64,
-    pub(crate) size: u64,
-}
-
-impl Place {
-    /// The bytes. Blocking.
-    pub(crate) fn open(&self) -> Result<impl Read + Send + use<>, ImageError> {
-        let fail = |error| ImageError::io("read", &self.file, error);
-        let mut file = File::open(&self.file).map_err(fail)?;
-        file.seek(SeekFrom::Start(self.offset)).map_err(fail)?;
-        Ok(file.take(self.size))
-    }
-
-    /// All of them, where they are few. Blocking.
-    pub(crate) fn read(&self, what: &'static str, limit: u64) -> Result<Vec<u8>, ImageError> {
-        if self.size > limit {
-            return Err(ImageError::TooLarge { what, image: self.file.display().to_string(), limit });
-        }
-        let mut bytes = Vec::with_capacity(self.size as usize);
-        self.open()?.read_to_end(&mut bytes).map_err(|error| ImageError::io("read", &self.file, error))?;
-        Ok(bytes)
-    }
-}
-
-impl From<FilePart> for Place {
-    fn from(FilePart { file, offset, size }: FilePart) -> Self {
-        Self { file, offset, size }
-    }
 }
 
 impl Source {
@@ -81,7 +45,7 @@ impl Source {
             }
             Self::Archive(archive) => archive.small(&blob.digest).to_vec(),
             Self::Local(local) => {
-                let place = local.find(&blob.digest).map(Place::from);
+                let place = local.find(&blob.digest);
                 let absent = || ImageError::document(what, image, format!("{} is not there", blob.digest));
                 let place = place.ok_or_else(absent)?;
                 offload(image, move || place.read(what, limit)).await?
@@ -97,12 +61,12 @@ impl Source {
     }
 
     /// Where a layer is on this machine; nowhere if it has to be fetched.
-    pub(crate) fn place(&self, blob: &Blob) -> Option<Place> {
+    pub(crate) fn place(&self, blob: &Blob) -> Option<FilePart> {
         match self {
             Self::Registry(_) => None,
             Self::Layout(layout) => Some(layout.place(&blob.digest, blob.size)),
             Self::Archive(archive) => archive.place(&blob.digest),
-            Self::Local(local) => local.find(&blob.digest).map(Place::from),
+            Self::Local(local) => local.find(&blob.digest),
         }
     }
 }
@@ -133,5 +97,5 @@ pub(crate) async fn offload<T: Send + 'static>(
 /// All of a small file. Blocking.
 pub(crate) fn read_file(path: &Path, what: &'static str, limit: u64) -> Result<Vec<u8>, ImageError> {
     let size = std::fs::metadata(path).map_err(|error| ImageError::io("read", path, error))?.len();
-    Place { file: path.to_owned(), offset: 0, size }.read(what, limit)
+    FilePart { file: path.to_owned(), offset: 0, size }.read(what, limit)
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Store;
 use crate::layer::{LayerError, write_content};
 use crate::manifest::{Document, MOST_BYTES};
-use crate::source::{Place, offload};
+use crate::source::{FilePart, offload};
 use crate::tarball::{Entry, Kind, TarWriter, Time};
 use crate::{Digest, ImageConfig, ImageError, Layer, Platform, Resolved};
 
@@ -195,7 +195,7 @@ impl Store {
             Some(place) => place,
             None => {
                 let file = self.blob(image, &layer.blob).await?;
-                Place { file, offset: 0, size: layer.blob.size }
+                FilePart { file, offset: 0, size: layer.blob.size }
             }
         };
         let (title, layer, dir) =

@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 
 use crate::layer::{Notes, UnpackOptions};
 use crate::manifest::Blob;
-use crate::source::{FilePart, Place, Source, offload};
+use crate::source::{FilePart, Source, offload};
 use crate::{Digest, ImageError, Layer, Resolved};
 
 pub use damage::Verified;
@@ -204,7 +204,7 @@ impl Store {
                     Some(place) => place,
                     None => {
                         let file = store.blob(&image, &layer.blob).await?;
-                        crate::source::Place { file, offset: 0, size: layer.blob.size.saturating_add(1) }
+                        FilePart { file, offset: 0, size: layer.blob.size.saturating_add(1) }
                     }
                 };
                 let unpacked = shared.unpack(&image.reference.to_string(), &layer, place, path.clone()).await;
@@ -266,7 +266,7 @@ impl Store {
     /// # Errors
     /// [`ImageError::Registry`] above all.
     pub async fn file_of(&self, image: &Resolved, blob: &Blob) -> Result<FilePart, ImageError> {
-        if let Some(Place { file, offset, .. }) = image.source.place(blob) {
+        if let Some(FilePart { file, offset, .. }) = image.source.place(blob) {
             return Ok(FilePart { file, offset, size: blob.size });
         }
         let file = self.blob(image, blob).await?;

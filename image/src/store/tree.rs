@@ -12,7 +12,7 @@ use super::clean::remove;
 use super::helper::{OwnerHelper, UnpackTask};
 use super::{Shared, StoredLayer, durable};
 use crate::layer::{GivenOwners, LayerError, LayerId, Notes, OverlayForm, Owners, UnpackOptions, Unpacked};
-use crate::source::{Place, offload};
+use crate::source::{FilePart, offload};
 use crate::{Digest, ImageError, Layer};
 
 /// Layers unpacked in different ways are different directories.
@@ -90,7 +90,7 @@ impl Shared {
         &self,
         image: &str,
         layer: &Layer,
-        place: Place,
+        place: FilePart,
         path: PathBuf,
     ) -> Result<StoredLayer, ImageError> {
         let _permit = self.unpacks.acquire().await;
@@ -127,7 +127,7 @@ impl Shared {
 fn make(
     image: &str,
     layer: &Layer,
-    place: &Place,
+    place: &FilePart,
     (working, options): (&Path, &UnpackOptions),
     helper: Option<&dyn OwnerHelper>,
     cancelled: &AtomicBool,
@@ -135,7 +135,7 @@ fn make(
     let tree = working.join(TREE);
     fs::create_dir_all(&tree).map_err(|error| ImageError::io("make", &tree, error))?;
     let id = LayerId { digest: layer.blob.digest, size: layer.blob.size, diff_id: layer.diff_id };
-    let Place { file, offset, size: bytes } = place.clone();
+    let FilePart { file, offset, size: bytes } = place.clone();
     let task = UnpackTask { file, offset, bytes, id: Some(id), tree, options: options.clone() };
     let unpacked = task.run_with(helper, cancelled).map_err(|source| {
         if let LayerError::Digest { expected, actual } = source {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_bundle::Bundle;
-use cullet_cache::{ActionCache as _, NoPeers, ObjectOptions, SharedCache, StoreError, Tiers, TiersOptions};
+use cullet_cache::{ActionCache as _, NoPeers, StoreError, Tiers, TiersOptions};
 use cullet_coordinator::resolve::describe;
 use tokio::runtime::{Handle, Runtime};
 
@@ -14,6 +14,7 @@ use crate::args::BundleImportArgs;
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
 use crate::images::Outbound;
+use crate::shared_store;
 use crate::ui::{clean, size};
 
 pub(super) fn import(
@@ -71,8 +72,7 @@ async fn take(bundle: &Arc<Bundle>, config: &Config) -> Result<usize, CliError> 
     }
     let cache = cullet_cache::open(&config.cache_options())?;
     let live = cache.live_run()?;
-    let options = ObjectOptions { read_only: true, ..ObjectOptions::new(config.cache_dir.join("spool")) };
-    let kept = SharedCache::over(bundle.objects(), &options)?;
+    let kept = shared_store::of_bundle(bundle, &config.cache_dir)?;
     let (disk, options) = (cache.disk.clone(), TiersOptions::default());
     let from = Tiers::new(disk, Arc::new(NoPeers), kept.objects.clone(), &options, Handle::current())?;
     for result in &bundle.contents().results {

@@ -6,9 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use cullet_bundle::Bundle;
-use cullet_cache::{
-    BlobStore as _, LocalCache, NoPeers, ObjectOptions, SharedCache, StoreError, Tiers, TiersOptions,
-};
+use cullet_cache::{BlobStore as _, LocalCache, NoPeers, StoreError, Tiers, TiersOptions};
 use cullet_coordinator::resolve::describe;
 use cullet_digest::{Digest, Directory};
 use tokio::runtime::Handle;
@@ -16,6 +14,7 @@ use tokio::runtime::Handle;
 use super::unusable;
 use crate::config::Config;
 use crate::error::CliError;
+use crate::shared_store;
 use crate::ui::clean;
 
 /// A pipeline file and its sources, relative to a directory that has all of them.
@@ -180,8 +179,7 @@ struct Unpacking {
 
 impl Unpacking {
     fn of(bundle: &Arc<Bundle>, config: &Config, cache: &LocalCache) -> Result<Self, StoreError> {
-        let options = ObjectOptions { read_only: true, ..ObjectOptions::new(config.cache_dir.join("spool")) };
-        let shared = SharedCache::over(bundle.objects(), &options)?.objects;
+        let shared = shared_store::of_bundle(bundle, &config.cache_dir)?.objects;
         let (disk, cache) = (cache.disk.clone(), cache.clone());
         let options = TiersOptions::default();
         let tiers = Tiers::new(disk, Arc::new(NoPeers), shared, &options, Handle::current())?;

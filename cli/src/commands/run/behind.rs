@@ -83,8 +83,7 @@ pub(crate) fn open(
 
 /// A bundle in place of a shared cache.
 pub(super) fn of_bundle(bundle: &Arc<Bundle>, cache_dir: &Path) -> Opened {
-    let options = ObjectOptions { read_only: true, ..ObjectOptions::new(cache_dir.join("spool")) };
-    let shared = SharedCache::over(bundle.objects(), &options);
+    let shared = shared_store::of_bundle(bundle, cache_dir);
     let (place, scope) = (bundle.path().display().to_string(), Scope::Protected);
     Opened { place, access: Access::Read, scope, shared }
 }

@@ -95,7 +95,7 @@ impl Workers for LocalWorkers {
 }
 
 /// An attempt before its end.
-fn open_end(start: &StartAttempt) -> Finished {
+pub(super) fn open_end(start: &StartAttempt) -> Finished {
     Finished {
         id: start.id,
         attempt: start.attempt,

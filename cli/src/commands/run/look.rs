@@ -15,6 +15,7 @@ use cullet_source::SourceTree;
 use tokio::sync::mpsc;
 
 use super::Extras;
+use super::local_workers::open_end;
 use super::prepare::FUNCTION;
 use super::sources::Sources;
 use crate::args::RunArgs;
@@ -126,18 +127,8 @@ pub(super) struct Nobody;
 #[async_trait]
 impl Workers for Nobody {
     async fn start(&self, attempt: StartAttempt, reports: mpsc::Sender<Report>) {
-        let finished = Finished {
-            id: attempt.id,
-            attempt: attempt.attempt,
-            epoch: attempt.epoch,
-            outcome: AttemptOutcome::Impossible { reason: "nothing is executed here".into() },
-            duration_ms: 0,
-            exit_code: None,
-            reason: None,
-            result: None,
-            recorded: false,
-            tests: None,
-        };
+        let outcome = AttemptOutcome::Impossible { reason: "nothing is executed here".into() };
+        let finished = Finished { outcome, ..open_end(&attempt) };
         // Nobody listens any more once the session is dropped.
         let _ = reports.send(Report::Finished(Box::new(finished))).await;
     }
