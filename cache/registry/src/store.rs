@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +11,7 @@ use cullet_cache::{Objects, RecordName, StoreError};
 use cullet_digest::{Digest, DigestFunction};
 use cullet_image::{Artifacts, Digest as BlobName, RegistryError, RegistryProblem};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::record::{self, Content, Document, Found};
 
@@ -36,8 +35,9 @@ pub(crate) struct RegistryObjects {
     place: String,
     pub(crate) artifacts: Artifacts,
     at_once: Semaphore,
-    /// Whether the blob that all manifests name is there.
-    has_empty: AtomicBool,
+    /// Whether the blob that all manifests name is there. One puts it and all others wait: some registries answer with a
+    /// server error where the same blob is sent many times at once.
+    has_empty: Mutex<bool>,
 }
 
 /// What could not be done, without credentials: errors of registries have none.
@@ -47,7 +47,7 @@ pub(crate) fn failed(action: &'static str, place: &str, error: RegistryError) ->
 
 impl RegistryObjects {
     pub(crate) fn new(place: String, artifacts: Artifacts) -> Self {
-        Self { place, artifacts, at_once: Semaphore::new(AT_ONCE), has_empty: AtomicBool::new(false) }
+        Self { place, artifacts, at_once: Semaphore::new(AT_ONCE), has_empty: Mutex::new(false) }
     }
 
     /// Does something when it is its turn, and not for ever.
@@ -100,7 +100,7 @@ impl RegistryObjects {
             match self.artifacts.put_manifest(&tag, media_type, &bytes).await {
                 Err(error) if is_refusal(&error) => {
                     tracing::debug!(%error, tag, "a record is put again");
-                    self.has_empty.store(false, Ordering::Relaxed);
+                    *self.has_empty.lock().await = false;
                     tokio::time::sleep(pause).await;
                 }
                 done => return done,
@@ -111,12 +111,13 @@ impl RegistryObjects {
     }
 
     async fn put_empty(&self) -> Result<(), RegistryError> {
-        if self.has_empty.load(Ordering::Relaxed) {
+        let mut has_empty = self.has_empty.lock().await;
+        if *has_empty {
             return Ok(());
         }
         let bytes = Bytes::from_static(record::EMPTY_BYTES);
         self.put_missing(&BlobName::of(&bytes), &bytes).await?;
-        self.has_empty.store(true, Ordering::Relaxed);
+        *has_empty = true;
         Ok(())
     }
 

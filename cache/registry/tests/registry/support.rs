@@ -17,7 +17,7 @@ pub(crate) fn start(deletes: bool) -> Option<Real> {
 
 pub(crate) fn registries() -> Registries {
     let options =
-        RegistryOptions { pause: Duration::from_millis(5), retries: 3, ..RegistryOptions::default() };
+        RegistryOptions { pause: Duration::from_millis(50), retries: 3, ..RegistryOptions::default() };
     Registries::new(options).unwrap()
 }
 

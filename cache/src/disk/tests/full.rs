@@ -1,6 +1,7 @@
 //! A disk without room.
 
 use std::fs;
+use std::time::Instant;
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
@@ -19,7 +20,12 @@ impl Tmpfs {
     }
 
     pub(super) fn remount_read_only(&self) {
-        rustix::mount::mount_remount(self.0.path(), MountFlags::RDONLY, c"").unwrap();
+        // Until it becomes another program, a child that another test starts holds what this process has open for writing.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = rustix::mount::mount_remount(self.0.path(), MountFlags::RDONLY, c"") {
+            assert!(error == rustix::io::Errno::BUSY && Instant::now() < deadline, "{error}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
