@@ -1,13 +1,17 @@
 //! A bundle as a cache that is only read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cullet_cache::mirror::Named;
 use cullet_cache::objects::{MOST_DATA, MOST_RECORD};
-use cullet_cache::{Objects, RecordName, StoreError};
+use cullet_cache::{Area, Objects, RecordName, StoreError};
 use cullet_digest::Digest;
 use cullet_image::{Digest as BlobName, FilePart, LocalBlobs as _};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 
 use crate::contents::blob_name;
 use crate::{Bundle, archive};
@@ -47,6 +51,14 @@ impl BundleObjects {
         error: impl std::error::Error + Send + Sync + 'static,
     ) -> StoreError {
         StoreError::Remote { action, place: self.place.clone(), source: Arc::new(error) }
+    }
+}
+
+impl Named for BundleObjects {
+    fn names(&self, area: Area) -> BoxStream<'_, Result<RecordName, StoreError>> {
+        let records = self.bundle.chain().flat_map(|bundle| bundle.contents().records.keys());
+        let names: BTreeSet<RecordName> = records.filter_map(|name| name.parse().ok()).collect();
+        stream::iter(names.into_iter().filter(move |name| name.area == area).map(Ok)).boxed()
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cullet_cache::{Objects, PublicKey};
+use cullet_cache::PublicKey;
+use cullet_cache::mirror::Named;
 use cullet_image::{Digest as BlobName, FilePart, LocalBlobs};
 use serde::{Deserialize, Serialize};
 
@@ -209,7 +210,7 @@ impl Bundle {
     }
 
     /// Its results and trees, as a cache that is only read.
-    pub fn objects(self: &Arc<Self>) -> Arc<dyn Objects> {
+    pub fn objects(self: &Arc<Self>) -> Arc<dyn Named> {
         Arc::new(BundleObjects::new(Arc::clone(self)))
     }
 

@@ -25,6 +25,7 @@ pub mod local;
 pub mod log_order;
 pub mod memory;
 pub mod memory_actions;
+pub mod mirror;
 pub mod object;
 pub mod objects;
 mod offload;

@@ -1,11 +1,12 @@
 //! The cache that machines share: where its backend and decorators are put together, and nowhere else.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use cullet_digest::DigestFunction;
+use cullet_digest::{Digest, DigestFunction};
 
-use crate::collect::Rescuing;
+use crate::collect::{Noting, Rescuing, UsedResults};
 use crate::object::{Location, ObjectActions, ObjectOptions, ObjectRecords, Place};
 use crate::objects::ReadOnlyObjects;
 use crate::packed::{PackedActions, PackedBlobs};
@@ -33,6 +34,8 @@ pub struct SharedCache {
     /// Results that were there and not believed.
     pub refused: Arc<Refusals>,
     results: Results,
+    scope: Scope,
+    used: Option<Arc<UsedResults>>,
 }
 
 /// Results by scope, whoever made them.
@@ -105,7 +108,32 @@ impl SharedCache {
     /// The same storage, for somebody who belongs to a scope and may ask for signatures.
     #[must_use]
     pub fn trusting(&self, trust: &TrustOptions) -> Self {
-        Self::seen(self.objects.clone(), self.blobs.clone(), self.results.clone(), trust)
+        let seen = Self::seen(self.objects.clone(), self.blobs.clone(), self.results.clone(), trust);
+        match &self.used {
+            Some(used) => seen.noting(used),
+            None => seen,
+        }
+    }
+
+    /// The same, where it is remembered which results were found.
+    #[must_use]
+    pub fn noting(mut self, used: &Arc<UsedResults>) -> Self {
+        self.actions = Arc::new(Noting::new(self.actions, Arc::clone(used)));
+        self.used = Some(Arc::clone(used));
+        self
+    }
+
+    /// When a result of the own scope or the protected one was removed by garbage collection, as far as the store remembers
+    /// it; the later of both.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn evicted(&self, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
+        let Results::Packed(blobs) = &self.results else { return Ok(None) };
+        let of = |scope: &Scope| PackedActions::new(blobs, scope);
+        let (own, protected) = (of(&self.scope), of(&Scope::Protected));
+        let (own, protected) = tokio::try_join!(own.evicted(action), protected.evicted(action))?;
+        Ok(own.max(protected))
     }
 
     fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, results: Results) -> Self {
@@ -129,7 +157,8 @@ impl SharedCache {
             Results::Packed(blobs) => Some(SharedRuns::new(blobs, trust, &refused)),
         };
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        Self { blobs, actions, all_actions, runs, objects, completeness, refused, results }
+        let scope = trust.scope.clone();
+        Self { blobs, actions, all_actions, runs, objects, completeness, refused, results, scope, used: None }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

@@ -12,6 +12,7 @@ mod images;
 mod metrics;
 pub mod paths;
 mod random;
+mod runtime;
 mod secrets;
 mod shared_store;
 mod telemetry;

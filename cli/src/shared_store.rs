@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cullet_bundle::Bundle;
 use cullet_cache::disk::OpenOptions;
+use cullet_cache::mirror::{self, Named};
 use cullet_cache::{LocalCache, Location, ObjectOptions, SharedCache, StoreError};
 use cullet_image::Registries;
 
@@ -21,11 +22,32 @@ pub(crate) fn open(
     options: &ObjectOptions,
     registries: &RegistrySettings,
 ) -> Result<SharedCache, StoreError> {
-    let Location::Registry(location) = location.parse()? else { return SharedCache::open(location, options) };
-    let unusable = |reason: String| StoreError::Location { location: location.clone(), reason };
+    match location.parse()? {
+        Location::Registry(location) => SharedCache::over(in_registry(&location, registries)?, options),
+        _ => SharedCache::open(location, options),
+    }
+}
+
+fn in_registry(location: &str, registries: &RegistrySettings) -> Result<Arc<dyn Named>, StoreError> {
+    let unusable = |reason: String| StoreError::Location { location: location.to_owned(), reason };
     let settings = registries.options().map_err(|error: CliError| unusable(error.to_string()))?;
     let registries = Registries::new(settings).map_err(|error| unusable(error.to_string()))?;
-    SharedCache::over(cullet_cache_registry::open(&location, &registries)?, options)
+    cullet_cache_registry::open(location, &registries)
+}
+
+/// The storage of the cache at a location, where that can say what it has.
+///
+/// # Errors
+/// As for [`open`], and for a directory.
+pub(crate) fn named(
+    location: &str,
+    options: &ObjectOptions,
+    registries: &RegistrySettings,
+) -> Result<Arc<dyn Named>, StoreError> {
+    match location.parse()? {
+        Location::Registry(location) => in_registry(&location, registries),
+        bucket => mirror::bucket(&bucket, options),
+    }
 }
 
 /// A bundle as a cache that is only read.

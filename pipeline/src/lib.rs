@@ -21,4 +21,5 @@ mod yaml;
 pub use diag::{Diagnostic, Diagnostics, Label, SHOWN, Severity, Span};
 pub use pipeline::{Pipeline, load};
 pub use plan::Plan;
+pub use scalar::parse_duration;
 pub use schema::schema;

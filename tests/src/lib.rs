@@ -3,6 +3,7 @@
 //! outcome of a run as its JSON events tell it.
 
 mod binary;
+pub mod bucket;
 pub mod calls;
 mod checkout;
 pub mod cluster;

@@ -19,7 +19,8 @@ mod store;
 
 use std::sync::Arc;
 
-use cullet_cache::{Objects, StoreError};
+use cullet_cache::StoreError;
+use cullet_cache::mirror::Named;
 use cullet_image::Registries;
 
 use self::location::Location;
@@ -37,7 +38,7 @@ pub fn check(location: &str) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Location`] for a text that is none, and [`StoreError::Remote`] where `registries` cannot be used.
-pub fn open(location: &str, registries: &Registries) -> Result<Arc<dyn Objects>, StoreError> {
+pub fn open(location: &str, registries: &Registries) -> Result<Arc<dyn Named>, StoreError> {
     let location: Location = location.parse()?;
     let artifacts = registries.artifacts(&location.registry, &location.repository);
     let place = location.to_string();

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cullet_cache::mirror::Named;
 use cullet_cache::objects::{MOST_DATA, MOST_RECORD};
-use cullet_cache::{Objects, RecordName, StoreError};
+use cullet_cache::{Area, Objects, RecordName, StoreError};
 use cullet_digest::{Digest, DigestFunction};
 use cullet_image::{Artifacts, Digest as BlobName, RegistryError, RegistryProblem};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -181,6 +183,29 @@ pub(crate) fn is_damage(error: &RegistryError) -> bool {
 /// Whether it may be for want of a blob (`MANIFEST_BLOB_UNKNOWN`), which has one status or the other, or for [`REFUSED`].
 fn is_refusal(error: &RegistryError) -> bool {
     matches!(*error.problem, RegistryProblem::Status { status: 400, .. } | RegistryProblem::NotFound { .. })
+}
+
+/// How far a listing of tags is.
+enum Page {
+    After(Option<String>),
+    Last,
+}
+
+impl Named for RegistryObjects {
+    fn names(&self, area: Area) -> BoxStream<'_, Result<RecordName, StoreError>> {
+        let next = move |at: Page| async move {
+            let Page::After(last) = at else { return Ok(None) };
+            let (tags, more) = self.bounded("list", self.artifacts.tags(last.as_deref())).await?;
+            // What is no name is the tag of a part of a record, or none of ours.
+            let names: Vec<RecordName> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+            // A registry that sends the same page again would do so for ever.
+            let ahead = tags.last().filter(|tag| more && last.as_ref() != Some(tag)).cloned();
+            Ok::<_, StoreError>(Some((names, ahead.map_or(Page::Last, |tag| Page::After(Some(tag))))))
+        };
+        let pages = stream::try_unfold(Page::After(None), next);
+        let names = pages.map_ok(|names| stream::iter(names.into_iter().map(Ok))).try_flatten();
+        names.try_filter(move |name| std::future::ready(name.area == area)).boxed()
+    }
 }
 
 #[async_trait]

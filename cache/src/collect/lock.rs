@@ -96,7 +96,10 @@ impl Lock {
         let all = numbers(&*store).await?;
         let held = all.iter().copied().max().unwrap_or(0);
         if held > 0 && !is_free(&*store, held).await? {
-            return Err(refuse(&*store, "another one collects there at present"));
+            return Err(refuse(
+                &*store,
+                "another one collects there at present; if it was killed, its place is free 20 minutes later",
+            ));
         }
         let number = held + 1;
         let token = format!("{:032x}", fastrand::u128(..));

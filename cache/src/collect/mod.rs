@@ -28,6 +28,7 @@
 mod clock;
 mod lock;
 mod mark;
+mod noting;
 mod rescue;
 mod round;
 mod state;
@@ -35,7 +36,7 @@ mod tombstones;
 mod used;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,9 +48,10 @@ use crate::StoreError;
 use crate::object::{Location, ObjectOptions, ObjectRecords, Place};
 use crate::objects::Collectable;
 
+pub(crate) use self::noting::Noting;
+pub use self::noting::UsedResults;
 pub use self::rescue::Rescuing;
-pub use self::tombstones::evicted;
-pub use self::used::note_used;
+pub(crate) use self::tombstones::evicted;
 
 /// The shortest time between an announcement and the removal: what writers rely on is good for a third of it.
 pub const LEAST_GRACE: Duration = Duration::from_secs(60 * 60);

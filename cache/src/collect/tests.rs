@@ -4,7 +4,7 @@ mod crash;
 mod locks;
 mod rounds;
 mod simulation;
-mod store;
+pub(crate) mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,39 +20,39 @@ use crate::{
     PackedActions, PackedBlobs, Scope, Trees as _, conformance,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Short, so that a test need not wait long in its own time.
 const POLICY: Policy = Policy { keep: Duration::from_secs(10 * 3600), max_bytes: None, grace: HOUR };
 
 /// A machine that uses the store.
-struct Machine {
-    blobs: PackedBlobs,
-    actions: PackedActions,
+pub(crate) struct Machine {
+    pub(crate) blobs: PackedBlobs,
+    pub(crate) actions: PackedActions,
 }
 
 /// What steps give, and where it is before it is stored.
-struct Source {
+pub(crate) struct Source {
     blobs: MemoryStore,
     spool: TempDir,
 }
 
-fn random(seed: u64, len: usize) -> Bytes {
+pub(crate) fn random(seed: u64, len: usize) -> Bytes {
     let mut bytes = vec![0; len];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
     bytes.into()
 }
 
-fn action(number: u64) -> Digest {
+pub(crate) fn action(number: u64) -> Digest {
     DigestFunction::Blake3.digest(format!("action {number}").as_bytes())
 }
 
 impl Source {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { blobs: MemoryStore::new(1 << 30), spool: tempfile::tempdir().unwrap() }
     }
 
-    async fn put(&self, bytes: Bytes) -> Digest {
+    pub(crate) async fn put(&self, bytes: Bytes) -> Digest {
         let digest = DigestFunction::Blake3.digest(&bytes);
         self.blobs.put(&digest, bytes.into()).await.unwrap();
         digest
@@ -60,7 +60,7 @@ impl Source {
 
     /// A result with a file, a log, and a directory with a directory in it with files of these seeds: one that lies alone, and
     /// the others in a pack. Results have a file in common if they have its seed.
-    async fn result(&self, seeds: &[u64]) -> ActionResult {
+    pub(crate) async fn result(&self, seeds: &[u64]) -> ActionResult {
         let mut nodes = Vec::new();
         for (index, seed) in seeds.iter().enumerate() {
             let len = if index == 0 { (1 << 20) + 10 } else { 40_000 };
@@ -80,21 +80,21 @@ impl Source {
     }
 
     /// A machine that only reads, or one that writes.
-    fn machine(&self, objects: Arc<dyn Objects>) -> Machine {
+    pub(crate) fn machine(&self, objects: Arc<dyn Objects>) -> Machine {
         let blobs = PackedBlobs::new(objects, self.spool.path()).unwrap();
         Machine { actions: PackedActions::new(&blobs, &Scope::Protected), blobs }
     }
 
-    fn reader(&self, store: &Arc<Store>) -> Machine {
+    pub(crate) fn reader(&self, store: &Arc<Store>) -> Machine {
         self.machine(store.clone())
     }
 
-    fn writer(&self, store: &Arc<Store>) -> Machine {
+    pub(crate) fn writer(&self, store: &Arc<Store>) -> Machine {
         self.machine(Arc::new(Rescuing::with_clock(store.clone(), Arc::new(Ticks))))
     }
 
     /// Stores everything that a result names.
-    async fn upload(&self, machine: &Machine, result: &ActionResult) -> Result<(), StoreError> {
+    pub(crate) async fn upload(&self, machine: &Machine, result: &ActionResult) -> Result<(), StoreError> {
         for root in result.directories() {
             machine.blobs.put_tree(&root, &self.blobs).await?;
         }
@@ -106,7 +106,12 @@ impl Source {
         Ok(())
     }
 
-    async fn publish(&self, machine: &Machine, number: u64, result: &ActionResult) -> Result<(), StoreError> {
+    pub(crate) async fn publish(
+        &self,
+        machine: &Machine,
+        number: u64,
+        result: &ActionResult,
+    ) -> Result<(), StoreError> {
         self.upload(machine, result).await?;
         machine.actions.put(&action(number), result).await
     }
@@ -114,7 +119,7 @@ impl Source {
 
 impl Machine {
     /// The result, if there is one that is complete as those see it who look.
-    async fn hit(&self, number: u64) -> Result<Option<ActionResult>, StoreError> {
+    pub(crate) async fn hit(&self, number: u64) -> Result<Option<ActionResult>, StoreError> {
         let Some(result) = self.actions.get(&action(number)).await? else { return Ok(None) };
         let mut wanted: Vec<Digest> = result.digests().collect();
         for root in result.directories() {
@@ -127,7 +132,7 @@ impl Machine {
     }
 
     /// Reads everything that a result names.
-    async fn fetch(&self, result: &ActionResult) -> Result<(), StoreError> {
+    pub(crate) async fn fetch(&self, result: &ActionResult) -> Result<(), StoreError> {
         for digest in result.digests() {
             self.blobs.get(&digest).await?;
         }
@@ -144,6 +149,6 @@ impl Machine {
     }
 }
 
-async fn round(store: &Arc<Store>, policy: &Policy) -> Result<Report, StoreError> {
+pub(crate) async fn round(store: &Arc<Store>, policy: &Policy) -> Result<Report, StoreError> {
     collect_by(store.clone(), policy, Arc::new(Ticks)).await
 }

@@ -32,7 +32,10 @@ fn shard_of(id: &NameId) -> RecordName {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub async fn evicted(objects: &dyn Objects, result: &RecordName) -> Result<Option<SystemTime>, StoreError> {
+pub(crate) async fn evicted(
+    objects: &dyn Objects,
+    result: &RecordName,
+) -> Result<Option<SystemTime>, StoreError> {
     let id = ObjectName::Record(*result).id();
     let Some(bytes) = objects.record(&shard_of(&id)).await? else { return Ok(None) };
     let all: Vec<Tombstone> = state::open(&bytes).unwrap_or_default();

@@ -13,19 +13,19 @@ use crate::packed::runs;
 use crate::{Area, Objects, StoreError};
 
 /// The most results that a cluster says of a day that it used them: 4 MiB.
-const MOST_USED: usize = 100_000;
+pub(super) const MOST_USED: usize = 100_000;
 
 /// Records that are read at the same time.
 const READS: usize = 4;
 
-/// Writes down that a cluster used the results of these actions today; what it said earlier today stays. One at a time of a
-/// cluster says it.
-///
-/// # Errors
-/// Where the store cannot be read or written.
-pub async fn note_used(objects: &dyn Objects, cluster: &str, actions: &[Digest]) -> Result<(), StoreError> {
+/// Writes down that somebody used the results of these actions today, beside what the same one said earlier today.
+pub(super) async fn note_used(
+    objects: &dyn Objects,
+    who: &str,
+    actions: &[Digest],
+) -> Result<(), StoreError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let name = record_of(Area::Used, &format!("used by {cluster} on {}", now.as_secs() / (24 * 3600)));
+    let name = record_of(Area::Used, &format!("used by {who} on {}", now.as_secs() / (24 * 3600)));
     let earlier: Option<Vec<Digest>> = objects.record(&name).await?.and_then(|bytes| state::open(&bytes));
     let mut all = [actions, &earlier.unwrap_or_default()].concat();
     all.sort_unstable();

@@ -40,7 +40,11 @@ async fn put(objects: &dyn Objects, name: &RecordName, bytes: Bytes, needs: &[Di
 async fn got(objects: &dyn Objects, name: &RecordName) -> Option<Bytes> {
     let found = objects.record(name).await.unwrap_or_else(|error| panic!("{name} cannot be read: {error:?}"));
     let has = objects.has_record(name).await;
-    assert_eq!(has.unwrap_or_else(|error| panic!("{name} cannot be asked for: {error:?}")), found.is_some(), "{name}");
+    assert_eq!(
+        has.unwrap_or_else(|error| panic!("{name} cannot be asked for: {error:?}")),
+        found.is_some(),
+        "{name}"
+    );
     found
 }
 

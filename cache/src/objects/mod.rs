@@ -10,6 +10,7 @@ mod collectable;
 mod read_only;
 
 use std::fmt::{self, Debug};
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -83,6 +84,28 @@ impl RecordName {
     /// A record that belongs to no scope.
     pub const fn new(area: Area, about: Digest) -> Self {
         Self { area, scope: None, about }
+    }
+}
+
+impl FromStr for RecordName {
+    type Err = ();
+
+    /// From what [`Display`](fmt::Display) writes; anything else is no name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let [kind, function, hash, size] = parts[..] else { return Err(()) };
+        let (area, scope) = match kind.split_once('-') {
+            None => (kind, None),
+            Some((area, scope)) => {
+                (area, Some(u64::from_str_radix(scope, 16).map_err(|_| ())?.to_be_bytes()))
+            }
+        };
+        let area = Area::ALL.into_iter().find(|known| known.name() == area).ok_or(())?;
+        let function = function.parse().map_err(|_| ())?;
+        let about = Digest::parse(function, &format!("{hash}/{size}")).map_err(|_| ())?;
+        let name = Self { area, scope, about };
+        // There is one way to write each.
+        if name.to_string() == text { Ok(name) } else { Err(()) }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use cullet_digest::Digest;
 
 use super::{PackedBlobs, points};
+use crate::collect;
 use crate::disk::record;
 use crate::trees::Trees as _;
 use crate::{ActionCache, ActionResult, Area, ObjectName, Objects, RecordName, Scope, StoreError};
@@ -22,7 +24,17 @@ pub struct PackedActions {
 impl PackedActions {
     /// Results of a scope whose blobs are in `blobs`.
     pub fn new(blobs: &PackedBlobs, scope: &Scope) -> Self {
-        Self { objects: Arc::clone(&blobs.inner.objects), blobs: blobs.clone(), scope: scope.id() }
+        Self::of_scope(blobs, scope.id())
+    }
+
+    /// Results of the scope that has this [id](Scope::id).
+    pub(crate) fn of_scope(blobs: &PackedBlobs, scope: Option<[u8; 8]>) -> Self {
+        Self { objects: Arc::clone(&blobs.inner.objects), blobs: blobs.clone(), scope }
+    }
+
+    /// When the action's result was removed by garbage collection, as far as that is remembered.
+    pub(crate) async fn evicted(&self, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
+        collect::evicted(&*self.objects, &self.name(action)).await
     }
 
     fn name(&self, action: &Digest) -> RecordName {

@@ -72,7 +72,12 @@ impl PackedActions {
     /// # Errors
     /// Where the storage cannot be asked.
     pub async fn recall(&self, pipeline: &str) -> Result<Vec<Recalled>, StoreError> {
-        let Some(bytes) = self.objects.record(&self.run_name(pipeline)).await? else { return Ok(Vec::new()) };
+        self.recall_of(&self.run_name(pipeline)).await
+    }
+
+    /// [`PackedActions::recall`] for the pipeline whose record this is.
+    pub(crate) async fn recall_of(&self, name: &RecordName) -> Result<Vec<Recalled>, StoreError> {
+        let Some(bytes) = self.objects.record(name).await? else { return Ok(Vec::new()) };
         Ok(decode(&bytes).unwrap_or_default())
     }
 
@@ -83,6 +88,16 @@ impl PackedActions {
     pub async fn keep(
         &self,
         pipeline: &str,
+        found: &[Recalled],
+        earlier: &[Recalled],
+    ) -> Result<(), StoreError> {
+        self.keep_under(&self.run_name(pipeline), found, earlier).await
+    }
+
+    /// [`PackedActions::keep`] for the pipeline whose record this is.
+    pub(crate) async fn keep_under(
+        &self,
+        name: &RecordName,
         found: &[Recalled],
         earlier: &[Recalled],
     ) -> Result<(), StoreError> {
@@ -108,7 +123,7 @@ impl PackedActions {
         let failed = |error| StoreError::remote("write down a run for", self.objects.place(), error);
         let bytes = postcard::to_stdvec(&lines).map_err(failed)?;
         let bytes = frame::close(&postcard::to_extend(&hours, bytes).map_err(failed)?);
-        self.objects.put_record(&self.run_name(pipeline), bytes.into(), &[]).await
+        self.objects.put_record(name, bytes.into(), &[]).await
     }
 
     fn run_name(&self, pipeline: &str) -> RecordName {

@@ -34,7 +34,7 @@ pub struct TierCounts {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counter {
+pub(crate) struct Counter {
     blobs: AtomicU64,
     bytes: AtomicU64,
 }
@@ -45,7 +45,7 @@ impl Counter {
         self.bytes.fetch_add(digest.size(), Ordering::Relaxed);
     }
 
-    pub(super) fn add(&self, moved: Moved) {
+    pub(crate) fn add(&self, moved: Moved) {
         self.blobs.fetch_add(moved.blobs, Ordering::Relaxed);
         self.bytes.fetch_add(moved.bytes, Ordering::Relaxed);
     }

@@ -5,11 +5,11 @@
 //! refused, and the next tier is asked. Peers are an optimisation with a short deadline; the shared store decides
 //! whether a blob exists.
 
-mod counts;
+pub(crate) mod counts;
 mod fetch;
 mod peers;
 mod together;
-mod upload;
+pub(crate) mod upload;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{MOST_DIRECTORIES, Moved, Tiers};
-use crate::{ActionResult, BlobStore as _, StoreError};
+use super::counts::Counter;
+use super::{MOST_DIRECTORIES, Moved, SharedBlobs, Tiers};
+use crate::children::ChildrenCache;
+use crate::{ActionResult, BlobStore, StoreError};
 
 /// Digests in one question.
 const BATCH: usize = 1024;
@@ -21,13 +23,50 @@ impl Tiers {
     /// # Errors
     /// [`StoreError::NotFound`] where a blob is neither here nor there. What was sent by then stays.
     pub async fn upload(&self, result: &ActionResult) -> Result<Moved, StoreError> {
+        self.sending().result(result).await
+    }
+
+    /// Sends those of these blobs to the shared store that it lacks.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where a blob is neither here nor there.
+    pub async fn upload_blobs(&self, digests: &[Digest]) -> Result<Moved, StoreError> {
+        self.sending().blobs(digests).await
+    }
+
+    fn sending(&self) -> Sending<'_> {
+        Sending {
+            from: &self.inner.local,
+            directories: self,
+            children: &self.inner.children,
+            to: &*self.inner.shared,
+            counter: Some(&self.inner.counters.uploaded),
+        }
+    }
+}
+
+/// From where to where.
+pub(crate) struct Sending<'a> {
+    /// What has the blobs.
+    pub(crate) from: &'a dyn BlobStore,
+    /// What has the directories, as far as `to` does not keep trees together.
+    pub(crate) directories: &'a dyn BlobStore,
+    pub(crate) children: &'a ChildrenCache,
+    pub(crate) to: &'a dyn SharedBlobs,
+    /// What is told of everything that was sent.
+    pub(crate) counter: Option<&'a Counter>,
+}
+
+impl Sending<'_> {
+    /// See [`Tiers::upload`].
+    pub(crate) async fn result(&self, result: &ActionResult) -> Result<Moved, StoreError> {
         let mut uploaded = Moved::default();
         let mut seen: HashSet<Digest> = HashSet::new();
         let mut waiting: Vec<Digest> = Vec::new();
         for root in result.directories() {
-            match self.inner.shared.put_tree(&root, &self.inner.local).await? {
+            match self.to.put_tree(&root, self.from).await? {
                 Some(moved) => {
-                    self.inner.counters.uploaded.add(moved);
+                    self.count(moved);
                     uploaded += moved;
                     seen.insert(root);
                 }
@@ -37,7 +76,7 @@ impl Tiers {
         let mut batch: Vec<Digest> = result.digests().filter(|digest| seen.insert(*digest)).collect();
         let mut directories: HashSet<Digest> = waiting.iter().copied().collect();
         while let Some(directory) = waiting.pop() {
-            let children = self.inner.children.read(self, &directory).await?;
+            let children = self.children.read(self.directories, &directory).await?;
             let children = children.ok_or(StoreError::NotFound { digest: directory })?;
             batch.extend(children.files.iter().filter(|file| seen.insert(**file)));
             for child in &children.directories {
@@ -50,32 +89,35 @@ impl Tiers {
                 return Err(StoreError::TooLarge { digest: directory, limit: MOST_DIRECTORIES as u64 });
             }
             if batch.len() >= BATCH {
-                uploaded += self.upload_blobs(&std::mem::take(&mut batch)).await?;
+                uploaded += self.blobs(&std::mem::take(&mut batch)).await?;
             }
         }
-        uploaded += self.upload_blobs(&batch).await?;
+        uploaded += self.blobs(&batch).await?;
         Ok(uploaded)
     }
 
-    /// Sends those of these blobs to the shared store that it lacks.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] where a blob is neither here nor there.
-    pub async fn upload_blobs(&self, digests: &[Digest]) -> Result<Moved, StoreError> {
+    /// See [`Tiers::upload_blobs`].
+    async fn blobs(&self, digests: &[Digest]) -> Result<Moved, StoreError> {
         let mut uploaded = Moved::default();
         for question in digests.chunks(BATCH) {
-            let missing = self.inner.shared.find_missing(question).await?;
+            let missing = self.to.find_missing(question).await?;
             for digest in &missing {
                 uploaded += Moved { blobs: 1, bytes: digest.size() };
             }
             let sends = missing.into_iter().map(|digest| async move {
-                let blob = self.inner.local.get(&digest).await?;
-                self.inner.shared.put(&digest, blob).await?;
-                self.inner.counters.uploaded.count(&digest);
+                let blob = self.from.get(&digest).await?;
+                self.to.put(&digest, blob).await?;
+                self.count(Moved { blobs: 1, bytes: digest.size() });
                 Ok(())
             });
             stream::iter(sends).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         }
         Ok(uploaded)
+    }
+
+    fn count(&self, moved: Moved) {
+        if let Some(counter) = self.counter {
+            counter.add(moved);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Format;
+use super::collect::StoreKeepArgs;
 use super::limits::LimitArgs;
 use crate::config::LogFormat;
 
@@ -57,6 +58,9 @@ pub struct CoordinatorArgs {
     /// How much it takes in, keeps, and gives to whom.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// What it keeps of a bucket.
+    #[command(flatten)]
+    pub keeps: StoreKeepArgs,
 }
 
 /// `cullet cluster`.

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod cluster;
+mod collect;
 mod dev_cluster;
 mod image;
 mod limits;
@@ -20,12 +21,15 @@ pub use bundle::{
     BundleRunArgs,
 };
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
+pub use collect::{CollectArgs, StoreKeepArgs};
 pub use dev_cluster::DevClusterArgs;
 pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
 pub use lock::LockArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_tenant, parse_url};
 pub use worker::WorkerArgs;
+
+use cullet_cache::Scope;
 
 use crate::config::Color;
 use crate::ui::size;
@@ -250,9 +254,21 @@ pub enum CacheCommand {
     /// Remove what was used least recently, until it fits its size
     Gc {
         /// Until it fits SIZE instead
-        #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+        #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "shared_cache")]
         to: Option<u64>,
+        /// Go through the bucket at LOCATION instead: what is not needed any more is announced, and removed by the first
+        /// call after the grace
+        #[arg(long, value_name = "LOCATION")]
+        shared_cache: Option<String>,
+        /// What of the bucket is kept.
+        #[command(flatten)]
+        policy: CollectArgs,
+        /// How to say what was done in the bucket
+        #[arg(long, value_name = "FORMAT", requires = "shared_cache", default_value = "human")]
+        format: Format,
     },
+    /// Copy all results of one shared cache to another; again, it copies what is new
+    Mirror(CacheMirrorArgs),
     /// Read everything again and drop what is damaged
     Verify,
     /// List the cache volumes of steps, or remove some
@@ -273,6 +289,30 @@ pub enum CacheCommand {
         #[arg(long)]
         force: bool,
     },
+}
+
+/// `cullet cache mirror`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cullet cache mirror s3://ci-cache/main oci://registry.lan/team/cache
+  cullet cache mirror app.bundle s3://site-cache/main --scope protected")]
+pub struct CacheMirrorArgs {
+    /// What to copy: s3://BUCKET/PREFIX, oci://HOST/REPOSITORY, or the file of a bundle
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// Where to: s3://BUCKET/PREFIX or oci://HOST/REPOSITORY
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// Copy results of SCOPE only; may be repeated [default: of all scopes]
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<Scope>,
+    /// Read also what is there already, all of it, and copy again what is damaged
+    #[arg(long)]
+    pub verify: bool,
+    /// How to say what was done
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
 }
 
 /// `cullet doctor`.

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK};
 use reqwest::{Client, RequestBuilder};
+use serde::Deserialize;
 
 use super::push::is_taken;
 use super::repository::{Access, Endpoint, Repository, compare};
@@ -37,6 +38,18 @@ struct Answer {
     headers: HeaderMap,
     body: Vec<u8>,
 }
+
+/// What a registry answers about tags.
+#[derive(Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
+
+/// Tags that are asked for at once.
+const TAGS: usize = 1000;
+
+/// The most bytes of a list of tags: half a million of them, for registries that know no pages.
+const MOST_TAGS: u64 = 64 << 20;
 
 /// The most bytes of an answer that needs none.
 const NO_BODY: u64 = 64 << 10;
@@ -95,6 +108,27 @@ impl Artifacts {
         let answer = self.ask(Access::Push, &path, NO_BODY, put).await;
         let taken = answer.and_then(|answer| is_taken(&answer.headers, digest));
         taken.map_err(|problem| self.error(&what, problem))
+    }
+
+    /// The tags of the repository that come after `last` in its order, as many as the registry says at once, and whether
+    /// there are more. Empty where there is no such repository. Source: OCI distribution-spec 1.1, "Listing Tags".
+    ///
+    /// # Errors
+    /// They cannot be read, or are no list.
+    pub async fn tags(&self, last: Option<&str>) -> Result<(Vec<String>, bool), RegistryError> {
+        let after = last.map(|last| format!("&last={last}")).unwrap_or_default();
+        let path = format!("tags/list?n={TAGS}{after}");
+        let found = self.ask(Access::Pull, &path, MOST_TAGS, |http, url| http.get(url)).await;
+        let read = found.and_then(|answer| {
+            let list: TagList = serde_json::from_slice(&answer.body).map_err(|error| {
+                RegistryProblem::Answer { problem: format!("its list of tags is none: {error}") }
+            })?;
+            // Some registries say null where a repository has none. Those that know no pages send all, and no link.
+            let tags = list.tags.unwrap_or_default();
+            let more = answer.headers.contains_key(LINK) && !tags.is_empty();
+            Ok((tags, more))
+        });
+        Ok(self.or_none("list of tags", read)?.unwrap_or_default())
     }
 
     /// Whether a blob of this length is there.

@@ -40,6 +40,17 @@ impl Scalar for Period {
     }
 }
 
+/// A duration of any length, as one is written in a pipeline: `90s`, `1h30m`, `30d`.
+///
+/// # Errors
+/// It is none; for people.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    millis(text).map(Duration::from_millis).ok_or_else(|| {
+        let help = help(text).unwrap_or_default();
+        format!("'{text}' is not a duration: {help}")
+    })
+}
+
 fn help(text: &str) -> Option<String> {
     let forms = "write it as 90s, 10m, 1h30m or 500ms";
     Some(match text.parse::<u64>() {

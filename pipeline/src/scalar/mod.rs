@@ -13,6 +13,7 @@ mod text;
 pub(crate) use amount::{Cpu, Memory};
 pub(crate) use choice::{Count, Flag, ImageForm, NetworkMode, Port, Processes, Seconds, Sharing};
 pub(crate) use duration::Period;
+pub use duration::parse_duration;
 pub(crate) use glob::{Glob, PathOrGlob, Pattern, ROOTFS};
 pub(crate) use http::{Status, UrlPath};
 pub(crate) use name::{check_name, is_name, is_name_byte};

@@ -1,12 +1,15 @@
 //! A cache that machines share, behind the one that each of them has.
 
 mod away;
+mod collected;
+mod mirrored;
 mod publishing;
 mod trust;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use cullet_tests::{Checkout, Outcome, User};
 use serde_json::Value;

@@ -35,6 +35,8 @@ fn wrong_values_are_refused() {
         ("coordinator.replicas=2", "/coordinator/replicas"),
         ("coordinator.replicas=three", "/coordinator/replicas"),
         ("coordinator.leaseSeconds=0", "/coordinator/leaseSeconds"),
+        ("store.s3.keep=long", "/store/s3/keep"),
+        ("store.s3.maxSize=much", "/store/s3/maxSize"),
         ("coordinator.absenceGraceSeconds=86401", "/coordinator/absenceGraceSeconds"),
         ("coordinator.limits.liveSteps=10000001", "/coordinator/limits/liveSteps"),
         ("coordinator.limits.liveRuns=0", "/coordinator/limits/liveRuns"),

@@ -6,6 +6,7 @@ mod collector;
 mod conforms;
 mod damage;
 mod faults;
+mod mirrored;
 #[path = "../../../../image/tests/images/registry.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod registry;

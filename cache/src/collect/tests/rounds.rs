@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::objects::{Kind, ObjectName};
-use crate::{Area, Recalled, RecordName};
+use crate::{ActionCache as _, Area, Recalled, RecordName};
 
 async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
@@ -75,13 +75,17 @@ async fn what_is_used_stays() {
         results.push(result);
     }
     let runs = writer.actions.clone();
+    let used = Arc::<UsedResults>::default();
+    let cluster = Noting::new(Arc::new(writer.actions.clone()), Arc::clone(&used));
     for _ in 0..10 {
         pass(5 * HOUR).await;
         // One is found by runs of a pipeline, one by a cluster, and one is written again.
         runs.keep("app", &[Recalled { hour: None, ..Recalled::now(action(0), results[0].clone()) }], &[])
             .await
             .unwrap();
-        note_used(&*store, "cluster", &[action(1)]).await.unwrap();
+        assert!(cluster.get(&action(1)).await.unwrap().is_some());
+        assert!(cluster.get(&action(7)).await.unwrap().is_none());
+        used.write_down(&*store, "cluster").await.unwrap();
         source.publish(&writer, 2, &results[2]).await.unwrap();
         round(&store, &POLICY).await.unwrap();
     }

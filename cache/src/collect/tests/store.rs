@@ -20,7 +20,7 @@ use crate::{Area, Objects, RecordName, StoreError};
 
 /// tokio's clock.
 #[derive(Debug)]
-pub(super) struct Ticks;
+pub(crate) struct Ticks;
 
 impl Clock for Ticks {
     fn now(&self) -> Duration {
@@ -35,22 +35,22 @@ impl Clock for Ticks {
 const BEGIN_S: u64 = 1_700_000_000;
 
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     all: Mutex<HashMap<ObjectName, (Bytes, SystemTime)>>,
     random: Mutex<fastrand::Rng>,
     /// The longest delay before and after a request is done.
-    pub(super) slow: Mutex<Duration>,
+    pub(crate) slow: Mutex<Duration>,
     start: Instant,
     /// Requests so far.
-    pub(super) requests: AtomicUsize,
+    pub(crate) requests: AtomicUsize,
     /// The request with this number is the last one that is done, and nobody hears of it; those after it fail.
-    pub(super) cut_at: AtomicUsize,
+    pub(crate) cut_at: AtomicUsize,
     /// Whether conditional writes do anything.
-    pub(super) is_conditional: bool,
+    pub(crate) is_conditional: bool,
 }
 
 impl Store {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             all: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Everything of a kind.
-    pub(super) fn names(&self, kind: Kind) -> Vec<ObjectName> {
+    pub(crate) fn names(&self, kind: Kind) -> Vec<ObjectName> {
         let is_meant = |name: &&ObjectName| match name {
             ObjectName::Data(_) => kind == Kind::Data,
             ObjectName::Record(name) => kind == Kind::Records(name.area),
@@ -72,12 +72,12 @@ impl Store {
     }
 
     /// How many results, trees, blobs and data there are.
-    pub(super) fn counts(&self) -> [usize; 4] {
+    pub(crate) fn counts(&self) -> [usize; 4] {
         [Kind::Records(Area::Result), Kind::Records(Area::Tree), Kind::Records(Area::Blob), Kind::Data]
             .map(|kind| self.names(kind).len())
     }
 
-    pub(super) fn replace(&self, name: ObjectName, bytes: &'static [u8]) {
+    pub(crate) fn replace(&self, name: ObjectName, bytes: &'static [u8]) {
         self.all.lock().unwrap().insert(name, (Bytes::from_static(bytes), self.now()));
     }
 
@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// Checks that everything that is there has what it needs.
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         let names: Vec<ObjectName> = self.all.lock().unwrap().keys().copied().collect();
         let lacking: Vec<String> = names.iter().flat_map(|name| self.lacks(name)).collect();
         assert!(lacking.is_empty(), "at {:?}: {lacking:#?}", self.start.elapsed());

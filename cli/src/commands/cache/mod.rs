@@ -1,5 +1,8 @@
 //! `cullet cache`.
 
+mod mirror;
+mod shared;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +11,8 @@ use cullet_cache::disk::{Damaged, Stats};
 use cullet_image::{Evicted, OwnerHelper, Store, StoreStats, Verified};
 use serde_json::json;
 
-use super::{engine_images, volumes};
 use crate::args::{CacheArgs, CacheCommand, Format};
+use crate::commands::{engine_images, volumes};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Traffic;
@@ -33,7 +36,11 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
                 Format::Json => object(config, &stats, &images, volumes),
             }
         }
-        CacheCommand::Gc { to } => {
+        CacheCommand::Gc { shared_cache: Some(location), policy, format, .. } => {
+            shared::collect(location, &policy.policy(), *format, config)?
+        }
+        CacheCommand::Mirror(args) => return mirror::mirror(args, config, out),
+        CacheCommand::Gc { to, .. } => {
             let bound = to.unwrap_or_else(|| cache.disk.bound());
             let report = cache.gc(bound)?;
             // Whoever asks for room has no use for what may be gone on with some time.

@@ -1,11 +1,15 @@
 //! `cullet coordinator`.
 
+mod collector;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cullet_cache::{ObjectOptions, SharedCache, StorageLimits, StorageServices};
+use cullet_cache::collect::{self, UsedResults};
+use cullet_cache::objects::Collectable;
+use cullet_cache::{Location, ObjectOptions, SharedCache, StorageLimits, StorageServices};
 use cullet_coordinator::cluster::{FormError, Formation, Seat};
 use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, SystemClock};
 use cullet_coordinator::raft::Timing;
@@ -18,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use self::collector::{CollectMetrics, Counts, StoreCollector};
 use crate::args::CoordinatorArgs;
 use crate::config::Config;
 use crate::diagnostics;
@@ -83,12 +88,15 @@ fn location(args: &CoordinatorArgs, config: &Config) -> Result<String, CliError>
     Err(CliError::usage("coordinators that work together need a store that all of them can reach").hint(hint))
 }
 
-/// What the coordinator reads and writes besides its log, and what it serves of it.
+/// A store whose garbage is collected, and which of its results this coordinator has used.
+type Collected = Option<(Arc<dyn Collectable>, Arc<UsedResults>)>;
+
+/// What the coordinator reads and writes besides its log, what it serves of it, and what is to be collected.
 async fn open_store(
     args: &CoordinatorArgs,
     config: &Config,
     location: &str,
-) -> Result<(EngineParts, StorageServices), CliError> {
+) -> Result<(EngineParts, StorageServices, Collected), CliError> {
     let spool = args.data.join("spool");
     let options = ObjectOptions { variables: config.store.variables.clone(), ..ObjectOptions::new(&spool) };
     let cache = shared_store::open(location, &options, &config.registries)?;
@@ -100,8 +108,16 @@ async fn open_store(
     cache.probe().await.map_err(unusable)?;
     let limits = StorageLimits::default();
     let services = StorageServices::read_write(cache.blobs.clone(), &spool.join("uploads"), limits)?;
+    let collected: Collected = match location.parse()? {
+        Location::Directory(_) | Location::Registry(_) => None,
+        _ => Some((collect::open(location, &options)?, Arc::default())),
+    };
+    let cache = match &collected {
+        Some((_, used)) => cache.noting(used),
+        None => cache,
+    };
     let SharedCache { blobs, actions, completeness, .. } = cache;
-    Ok((EngineParts { blobs, actions, completeness, clock: Arc::new(SystemClock) }, services))
+    Ok((EngineParts { blobs, actions, completeness, clock: Arc::new(SystemClock) }, services, collected))
 }
 
 /// What a cluster asks for that one machine does not. A step that no worker can run waits a little, because one may be
@@ -125,7 +141,7 @@ async fn serve(
     std::fs::create_dir_all(&args.data).map_err(|error| {
         CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
     })?;
-    let (parts, storage) = open_store(args, config, store).await?;
+    let (parts, storage, collected) = open_store(args, config, store).await?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", args.listen))
             .because(error)
@@ -141,6 +157,12 @@ async fn serve(
     let telemetry = Telemetry::start(config, "coordinator")?;
     let engine = Engine::new(Arc::clone(&seat), parts, leads).tracing(Telemetry::tracer(telemetry.as_ref()));
     engine.metrics().add(Box::new(ProcessMetrics));
+    if let Some((store, used)) = collected {
+        let counts = Arc::<Counts>::default();
+        engine.metrics().add(Box::new(CollectMetrics(Arc::clone(&counts))));
+        let (policy, seat) = (args.keeps.policy(), Arc::clone(&seat));
+        tokio::spawn(StoreCollector { store, policy, used, seat, counts }.run());
+    }
     let (routes, health) = routes(&engine, &storage);
     tokio::spawn(keep_health(Arc::clone(&seat), health));
     tokio::spawn(async move { engine.run().await });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use cullet_bundle::Bundle;
@@ -100,6 +100,17 @@ fn is_there(location: &str, access: Access) -> Result<(), StoreError> {
 }
 
 impl Opened {
+    /// When a result was removed from it by garbage collection, as far as it is known there, and it says so in time.
+    pub(crate) async fn evicted(&self, action: &Digest) -> Option<SystemTime> {
+        let asked = self.shared.as_ref().ok()?.evicted(action);
+        tokio::time::timeout(OPENING, asked).await.ok()?.ok()?
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Asks it something, to see whether it answers.
     pub(crate) async fn ask(self) -> Result<(), StoreError> {
         let shared = self.shared?;

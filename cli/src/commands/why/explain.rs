@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::compare;
 use super::facts::Ended;
-use super::known::{Known, parse};
+use super::known::{Evicted, Known, parse};
 use super::reason::{Asked, Reason, reason};
 use crate::config::Config;
 use crate::history::keys::KeyRecord;
@@ -103,15 +103,17 @@ impl Explainer<'_> {
             text.push_str("because: its outputs could no longer be read from the cache\n");
             return;
         }
-        match reason(&self.asked(ended, key), &self.known.keys) {
+        let evicted = self.known.evicted(key).await;
+        match reason(&self.asked(ended, key, evicted.as_ref()), &self.known.keys) {
             Reason::Changed(nearest) => self.changed(key, nearest, text).await,
             reason => {
-                let _ = writeln!(text, "because: {}", self.unchanged(&reason, ended, key).await);
+                let from = evicted.as_ref().map_or("the cache", |evicted| &evicted.place);
+                let _ = writeln!(text, "because: {}", self.unchanged(&reason, from, ended, key).await);
             }
         }
     }
 
-    fn asked<'a>(&'a self, ended: &Ended, key: &'a str) -> Asked<'a> {
+    fn asked<'a>(&'a self, ended: &Ended, key: &'a str, evicted: Option<&Evicted>) -> Asked<'a> {
         let known = self.known;
         let executed_ms = known.started_ms + ended.at_ms.saturating_sub(ended.end.duration_ms);
         Asked {
@@ -120,12 +122,12 @@ impl Explainer<'_> {
             until_ms: known.until_ms.unwrap_or(executed_ms),
             executed_ms,
             no_cache: known.no_cache,
-            evicted_ms: parse(key).and_then(|key| known.results.evicted_ms(&key)),
+            evicted_ms: evicted.map(|evicted| evicted.at_ms),
         }
     }
 
-    /// In words, where no key is to be compared with.
-    async fn unchanged(&self, reason: &Reason<'_>, ended: &Ended, key: &str) -> String {
+    /// In words, where no key is to be compared with; `from` is where a result was evicted from.
+    async fn unchanged(&self, reason: &Reason<'_>, from: &str, ended: &Ended, key: &str) -> String {
         match reason {
             Reason::FirstTime | Reason::Changed(_) => {
                 "this is the first time: no earlier key of it is known here".to_owned()
@@ -140,7 +142,7 @@ impl Explainer<'_> {
                 let since =
                     before.map(|before| format!("nothing changed since run {}, but ", short(&before.run)));
                 let since = since.unwrap_or_default();
-                format!("{since}its result was evicted from the cache at {at} ({ago})")
+                format!("{since}its result was evicted from {from} at {at} ({ago})")
             }
             Reason::Unused(KeyRecord { run, .. }) => {
                 let never = compare::is_never_reused(&*self.known.blobs, parse(key)).await;

@@ -1,12 +1,15 @@
 //! What a step of one run is explained from, wherever it ran.
 
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use cullet_cache::BlobStore;
 use cullet_digest::Digest;
 
+use crate::commands::run::behind::Opened;
 use crate::commands::run::prepare::FUNCTION;
 use crate::history::keys::KeyRecord;
+use crate::ui::clean;
 
 /// A run, and what is known of the keys of one of its steps.
 pub(super) struct Known {
@@ -23,6 +26,8 @@ pub(super) struct Known {
     /// Actions, and what they name.
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) results: Box<dyn Results>,
+    /// The cache that is shared with others, where a run of this machine would ask it.
+    pub(super) shared: Option<Opened>,
 }
 
 /// What is known of results by their keys.
@@ -42,7 +47,29 @@ pub(super) struct Execution {
     pub(super) duration_ms: u64,
 }
 
+/// A result that was evicted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Evicted {
+    /// In milliseconds since the Unix epoch; whole seconds.
+    pub(super) at_ms: u64,
+    /// From where.
+    pub(super) place: String,
+}
+
 impl Known {
+    /// When and where the result of a key was evicted last, of the places that a run asks. The shared cache is asked only
+    /// where this machine does not know: that takes longer.
+    pub(super) async fn evicted(&self, key: &str) -> Option<Evicted> {
+        let key = parse(key)?;
+        if let Some(at_ms) = self.results.evicted_ms(&key) {
+            return Some(Evicted { at_ms, place: "the cache".to_owned() });
+        }
+        let shared = self.shared.as_ref()?;
+        let at_ms =
+            shared.evicted(&key).await?.duration_since(UNIX_EPOCH).ok()?.as_secs().saturating_mul(1000);
+        Some(Evicted { at_ms, place: clean::line(shared.place()) })
+    }
+
     /// What made the result that a step with this key was given by `ended_ms`, and in which run that was, where it was
     /// one of those that are remembered.
     pub(super) fn execution(&self, key: &str, ended_ms: u64) -> Option<(Execution, Option<&KeyRecord>)> {
@@ -98,6 +125,7 @@ mod tests {
             until_ms: None,
             blobs: Arc::new(MemoryStore::new(1)),
             results: Box::new(One(made)),
+            shared: None,
         };
         let from = |keys, ended_ms| {
             let known = known(keys);

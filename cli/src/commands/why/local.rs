@@ -9,6 +9,7 @@ use cullet_digest::Digest;
 
 use super::facts::Facts;
 use super::known::{Execution, Known, Results};
+use crate::commands::run::behind;
 use crate::config::Config;
 use crate::error::CliError;
 use crate::history::{Store, keys};
@@ -25,7 +26,10 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
         return Err(elsewhere.hint(format!("add --cluster {}", clean::line(cluster))));
     }
     let facts = Facts::read(step, |each| run.events(each))?;
-    let cache = shared_store::local(&config.cache_options(), config.shared_cache(None)?.as_ref())?;
+    let shared = config.shared_cache(None)?;
+    let cache = shared_store::local(&config.cache_options(), shared.as_ref())?;
+    let shared =
+        shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
     let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));
     let known = Known {
         run: meta.run.clone(),
@@ -36,6 +40,7 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
         until_ms: Some(meta.started_at_ms),
         blobs: Arc::clone(&cache.blobs),
         results: Box::new(cache),
+        shared,
     };
     Ok((known, facts))
 }

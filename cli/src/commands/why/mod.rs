@@ -16,6 +16,7 @@ use super::on_cluster;
 use crate::args::WhyArgs;
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
+use crate::runtime;
 use crate::ui::short;
 use explain::Explainer;
 use facts::Facts;
@@ -31,11 +32,7 @@ pub(super) fn why(args: &WhyArgs, config: &Config, out: &mut dyn Write) -> Resul
         }),
         None => {
             let (known, facts) = local::known(config, run, step)?;
-            // Reading what is on this disk is all there is to wait for.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .map_err(|error| CliError::infra("cannot start").because(error))?;
-            runtime.block_on(explained(config, step, &known, &facts))
+            runtime::of_one_thread()?.block_on(explained(config, step, &known, &facts))
         }
     };
     out.write_all(text?.as_bytes()).map_err(CliError::output)?;

@@ -46,6 +46,7 @@ pub(super) async fn known(
         until_ms: None,
         blobs: Arc::new(cluster.store(&config.cache_dir)?),
         results: Box::new(Told { key: last, execution }),
+        shared: None,
     };
     Ok((known, facts))
 }

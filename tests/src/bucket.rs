@@ -1,0 +1,126 @@
+//! A bucket on this machine: an S3 server over a directory.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, server::conn::http1};
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// What the bucket is called.
+pub const NAME: &str = "bucket";
+
+/// What a client needs to know of a server at this address.
+pub fn variables(address: &str) -> [(&'static str, String); 4] {
+    [
+        ("AWS_ENDPOINT_URL", address.to_owned()),
+        ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+    ]
+}
+
+/// Serves a directory of buckets for ever. Each answer takes so long; where it listens is told first.
+///
+/// # Errors
+/// The directory cannot be used, or nothing can be listened on.
+pub fn serve(dir: &Path, delay: Duration, tell: impl FnOnce(String)) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir.join(NAME))?;
+    let files = s3s_fs::FileSystem::new(dir).map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(SimpleAuth::from_single("id", "secret"));
+    let service = builder.build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        tell(format!("http://{}", listener.local_addr()?));
+        loop {
+            let (connection, _) = listener.accept().await?;
+            connection.set_nodelay(true)?;
+            let service = service.clone();
+            tokio::spawn(async move {
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let service = service.clone();
+                    async move {
+                        if !delay.is_zero() {
+                            tokio::time::sleep(delay).await;
+                        }
+                        service.call(request.map(s3s::Body::from)).await
+                    }
+                });
+                drop(http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await);
+            });
+        }
+    })
+}
+
+/// A server in this process, for as long as the process lives.
+#[derive(Debug)]
+pub struct Bucket {
+    dir: TempDir,
+    address: String,
+}
+
+impl Bucket {
+    /// An empty one.
+    ///
+    /// # Panics
+    /// Where it cannot be served.
+    pub fn start() -> Self {
+        let made = tempfile::tempdir();
+        let dir = made.unwrap_or_else(|error| panic!("cannot make a temporary directory: {error}"));
+        let (sender, told) = std::sync::mpsc::channel();
+        let path = dir.path().to_owned();
+        std::thread::spawn(move || {
+            let tell = move |address| drop(sender.send(address));
+            // Nobody is told an address where it cannot be served.
+            drop(serve(&path, Duration::ZERO, tell));
+        });
+        let address = told.recv().unwrap_or_else(|_| panic!("cannot serve {}", dir.path().display()));
+        Self { dir, address }
+    }
+
+    /// What a client needs to know.
+    pub fn variables(&self) -> [(&'static str, String); 4] {
+        variables(&self.address)
+    }
+
+    /// All objects, as files.
+    ///
+    /// # Panics
+    /// Where they cannot be listed.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let (mut files, mut dirs) = (Vec::new(), vec![self.dir.path().join(NAME)]);
+        while let Some(dir) = dirs.pop() {
+            let listed = std::fs::read_dir(&dir);
+            let listed = listed.unwrap_or_else(|error| panic!("cannot list {}: {error}", dir.display()));
+            for entry in listed.flatten() {
+                match entry.path() {
+                    dir if dir.is_dir() => dirs.push(dir),
+                    file => files.push(file),
+                }
+            }
+        }
+        files
+    }
+
+    /// Has everything in it be stored that much earlier.
+    ///
+    /// # Panics
+    /// Where a file cannot be changed.
+    pub fn age(&self, by: Duration) {
+        for file in self.files() {
+            let aged = std::fs::File::options().write(true).open(&file).and_then(|open| {
+                let modified = open.metadata()?.modified()?;
+                open.set_modified(modified.checked_sub(by).unwrap_or(SystemTime::UNIX_EPOCH))
+            });
+            aged.unwrap_or_else(|error| panic!("cannot age {}: {error}", file.display()));
+        }
+    }
+}
