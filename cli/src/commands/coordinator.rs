@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cullet_cache::{ObjectOptions, SharedCache, StorageLimits, StorageServices};
+use cullet_cache::{ObjectOptions, StorageLimits, StorageServices};
 use cullet_coordinator::cluster::{FormError, Formation, Seat};
-use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, SystemClock};
+use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, StoredResults, SystemClock};
 use cullet_coordinator::raft::Timing;
 use cullet_coordinator::services::{keep_health, routes};
 use cullet_core::Settings;
@@ -100,8 +100,9 @@ async fn open_store(
     cache.probe().await.map_err(unusable)?;
     let limits = StorageLimits::default();
     let services = StorageServices::read_write(cache.blobs.clone(), &spool.join("uploads"), limits)?;
-    let SharedCache { blobs, actions, completeness, .. } = cache;
-    Ok((EngineParts { blobs, actions, completeness, clock: Arc::new(SystemClock) }, services))
+    let (blobs, completeness) = (cache.blobs.clone(), cache.completeness.clone());
+    let results = Arc::new(StoredResults { cache, trusted: None });
+    Ok((EngineParts { blobs, results, completeness, clock: Arc::new(SystemClock) }, services))
 }
 
 /// What a cluster asks for that one machine does not. A step that no worker can run waits a little, because one may be

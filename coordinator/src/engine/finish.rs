@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use cullet_cache::{ActionResult, Blob};
+use cullet_cache::{ActionResult, Blob, Scope};
 use cullet_core::{AttemptOutcome, Detail, LogCommand, StepPhase, Usage};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use prost::Message as _;
 
-use super::{FUNCTION, Leading, Lost};
+use super::{FUNCTION, Leading, Lost, ScopeResults, scope_of};
 use crate::attempts::{AttemptKey, outcome};
 use crate::notes::Said;
 use crate::planted::{self, Bug};
@@ -18,6 +18,8 @@ use crate::resolve::describe;
 struct Current {
     action: Digest,
     effects: bool,
+    /// Whose result it is.
+    scope: Scope,
 }
 
 impl Leading {
@@ -76,7 +78,7 @@ impl Leading {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let current = current || planted::is(Bug::IgnoreEpoch) && step.phase == StepPhase::Running;
             let effects = run.spec().steps.get(key.id.step as usize)?.effects;
-            current.then_some(Current { action: step.action?, effects })
+            current.then_some(Current { action: step.action?, effects, scope: scope_of(run) })
         })
     }
 
@@ -88,7 +90,7 @@ impl Leading {
         })
     }
 
-    /// Writes a success into the action cache, before anybody is told of it. Says whether it is there.
+    /// Writes a success into the action cache, in the scope of its run and no other, before anybody is told of it. Says whether it is there.
     async fn record(
         &self,
         current: &Current,
@@ -103,7 +105,8 @@ impl Leading {
         }
         let stored = match ActionResult::decode(FUNCTION, report.result.clone()) {
             Ok(result) => {
-                self.parts.actions.put(&current.action, &result).await.map_err(|error| describe(&error))
+                let ScopeResults { actions, .. } = self.parts.results.of(&current.scope);
+                actions.put(&current.action, &result).await.map_err(|error| describe(&error))
             }
             Err(error) => Err(error.to_string()),
         };

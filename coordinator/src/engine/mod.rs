@@ -15,6 +15,7 @@ mod perform;
 mod proposals;
 mod reporting;
 mod resolving;
+mod results;
 mod start;
 mod submit;
 mod term;
@@ -25,7 +26,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_cache::{ActionCache, BlobStore, CompletenessChecking, EncodedAction};
+use cullet_cache::{BlobStore, CompletenessChecking, EncodedAction};
 use cullet_core::{LogCommand, Settings, TimeMs};
 use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::trace::Tracer;
@@ -36,6 +37,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use attendance::{Attendance, OUTBOX, Seated};
 pub use clock::{Clock, SystemClock};
 pub use proposals::{Lost, Outcome};
+pub(crate) use results::scope_of;
+pub use results::{Results, ScopeResults, StoredResults};
 pub(crate) use submit::SubmitError;
 
 use crate::cluster::Seat;
@@ -57,9 +60,9 @@ pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
 pub struct EngineParts {
     /// The blobs of the cluster.
     pub blobs: Arc<dyn BlobStore>,
-    /// Its results; only complete ones are hits.
-    pub actions: Arc<dyn ActionCache>,
-    /// What tells complete results from others.
+    /// Its results.
+    pub results: Arc<dyn Results>,
+    /// What tells complete trees from others.
     pub completeness: Arc<CompletenessChecking>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,

@@ -143,7 +143,7 @@ impl Runs for RunsApi {
             Who::Here(leading) => {
                 up_to_date(&leading).await?;
                 let known = leading.read(|state| super::keys::known(state, run, &request.get_ref().step))?;
-                Ok(Response::new(known.complete(&*self.engine.parts().actions).await))
+                Ok(Response::new(known.complete(&*self.engine.parts().results).await))
             }
             Who::There(channel) => {
                 let call = |mut client: Client, request| async move { client.list_step_keys(request).await };

@@ -19,6 +19,7 @@ mod metrics;
 mod pulling;
 mod roots;
 mod running;
+mod scopes;
 mod services;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]

@@ -25,7 +25,7 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
         return Err(elsewhere.hint(format!("add --cluster {}", clean::line(cluster))));
     }
     let facts = Facts::read(step, |each| run.events(each))?;
-    let cache = shared_store::local(&config.cache_options(), config.shared_cache(None)?.as_ref())?;
+    let cache = shared_store::local(&config.cache_options(), meta.scope().as_ref())?;
     let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));
     let known = Known {
         run: meta.run.clone(),
