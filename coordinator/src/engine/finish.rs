@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cullet_cache::{ActionResult, Blob, Scope};
-use cullet_core::{AttemptOutcome, Detail, LogCommand, StepPhase, Usage};
+use cullet_core::{AttemptOutcome, Detail, LogCommand, StepId, StepPhase, Usage};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use prost::Message as _;
@@ -13,6 +13,7 @@ use crate::attempts::{AttemptKey, outcome};
 use crate::notes::Said;
 use crate::planted::{self, Bug};
 use crate::resolve::describe;
+use crate::template::Templates as _;
 
 /// What the state says of an attempt that somebody reports on.
 struct Current {
@@ -48,7 +49,10 @@ impl Leading {
         let mut said: Vec<Said> =
             report.notes.iter().map(|note| Said::warning(None, note.as_str())).collect();
         let duration_ms = report.duration_ms;
-        let outcome = outcome(report.outcome.clone());
+        let mut outcome = outcome(report.outcome.clone());
+        if let Err(reason) = self.believed(id, &current, &outcome, &report).await {
+            outcome = AttemptOutcome::Infra { reason: reason.into() };
+        }
         let recorded = self.record(&current, &outcome, &report, &mut said).await;
         let blob = self.keep_detail(recorded, &report, &mut said).await;
         let usage = report.usage.map(|usage| {
@@ -88,6 +92,29 @@ impl Leading {
             let step = state.run(key.id.run).and_then(|run| run.step(key.id.step));
             step.is_some_and(|step| (step.attempt, step.epoch) != (key.attempt, key.epoch))
         })
+    }
+
+    /// Whether a success is believed, where the cluster asks who says so. What the run goes on with has to be what is signed.
+    async fn believed(
+        &self,
+        id: StepId,
+        current: &Current,
+        outcome: &AttemptOutcome,
+        report: &v1::AttemptFinished,
+    ) -> Result<(), String> {
+        let AttemptOutcome::Succeeded { outputs } = outcome else { return Ok(()) };
+        let workers = &self.policy.workers;
+        if !workers.require_signatures {
+            return Ok(());
+        }
+        let result =
+            ActionResult::decode(FUNCTION, report.result.clone()).map_err(|error| error.to_string())?;
+        workers.check(&current.action, &result, &current.scope).map_err(|why| why.to_string())?;
+        let paths = self.context(id.run).await?.templates.outputs(id.step);
+        match result.trees_at(&paths).is_some_and(|signed| signed == *outputs) {
+            true => Ok(()),
+            false => Err("the outputs that the worker reports are not those that it signed".to_owned()),
+        }
     }
 
     /// Writes a success into the action cache, in the scope of its run and no other, before anybody is told of it. Says whether it is there.

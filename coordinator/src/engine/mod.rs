@@ -43,6 +43,7 @@ pub(crate) use submit::SubmitError;
 
 use crate::cluster::Seat;
 use crate::metrics::Metrics;
+use crate::policy::Policy;
 use crate::raft::{EncodedCommand, Node};
 use backlog::Backlog;
 use clock::TermClock;
@@ -75,12 +76,14 @@ pub struct EngineConfig {
     pub lease: Duration,
     /// Limits and preferences of the cluster, if this coordinator is to bring its own.
     pub settings: Option<Settings>,
+    /// Who may do what, and who is believed.
+    pub policy: Arc<Policy>,
 }
 
 impl Default for EngineConfig {
     /// A worker may be silent for ten seconds.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), settings: None }
+        Self { lease: Duration::from_secs(10), settings: None, policy: Arc::default() }
     }
 }
 
@@ -121,6 +124,11 @@ impl Engine {
     /// What it reads and writes.
     pub(crate) const fn parts(&self) -> &EngineParts {
         &self.parts
+    }
+
+    /// Who may do what.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.config.policy
     }
 
     /// The term that this coordinator leads now.
@@ -165,6 +173,7 @@ pub(crate) struct Leading {
     node: Node,
     parts: EngineParts,
     lease: Duration,
+    policy: Arc<Policy>,
     pub(crate) metrics: Arc<Metrics>,
     tracer: Tracer,
     clock: TermClock,
@@ -214,6 +223,7 @@ impl Leading {
             node,
             parts: engine.parts.clone(),
             lease: engine.config.lease,
+            policy: Arc::clone(&engine.config.policy),
             metrics: Arc::clone(&engine.metrics),
             tracer: engine.tracer.clone(),
             queue,

@@ -102,6 +102,7 @@ impl Leading {
                 .collect(),
             services: context.templates.service_images(key.id.step).into_iter().map(service).collect(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
+            scope: context.scope.to_string(),
         })
     }
 }

@@ -25,4 +25,5 @@ mod services;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod stub;
 mod traces;
+mod trust;
 mod worker;

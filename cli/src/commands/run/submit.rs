@@ -123,7 +123,7 @@ pub(super) async fn submit(
     stop: &CancellationToken,
 ) -> Result<v1::SubmitResponse, ClusterError> {
     let call = |mut client: v1::runs_client::RunsClient<tonic::transport::Channel>| {
-        let request = request.clone();
+        let request = cluster.question(request.clone());
         async move { client.submit(request).await }
     };
     cluster.call_until(stop, SUBMITTING, call).await

@@ -59,7 +59,7 @@ impl Duty for Coordinating {
             completeness: self.store.of(&Scope::Protected).completeness,
             clock: Arc::new(WrongClock { off_ms: self.off_ms }),
         };
-        let config = EngineConfig { lease: LEASE, settings: None };
+        let config = EngineConfig { lease: LEASE, ..EngineConfig::default() };
         let engine = Engine::new(Arc::clone(&seat), parts, config);
         *self.engine.borrow_mut() = Some(engine.clone());
         Routes::new(raft_service(Arc::clone(&seat)))
