@@ -17,7 +17,7 @@ pub struct CompletenessChecking {
     inner: Arc<dyn ActionCache>,
     blobs: Arc<dyn BlobStore>,
     trees: Option<Arc<dyn Trees>>,
-    children: ChildrenCache,
+    children: Arc<ChildrenCache>,
     incomplete: Mutex<VecDeque<Incomplete>>,
 }
 
@@ -45,13 +45,21 @@ const MOST_REMEMBERED: usize = 1024;
 impl CompletenessChecking {
     /// Checks the results of `inner` against `blobs`.
     pub fn new(inner: Arc<dyn ActionCache>, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { inner, blobs, trees: None, children: ChildrenCache::default(), incomplete: Mutex::default() }
+        Self { inner, blobs, trees: None, children: Arc::default(), incomplete: Mutex::default() }
     }
 
     /// The same, where the blobs of directories may be kept together: then one question tells whether all are there.
     #[must_use]
     pub fn with_trees(self, trees: Arc<dyn Trees>) -> Self {
         Self { trees: Some(trees), ..self }
+    }
+
+    /// Checks other results against the same blobs, with what is known of directories.
+    #[must_use]
+    pub fn over(&self, inner: Arc<dyn ActionCache>) -> Self {
+        let (blobs, trees, children) =
+            (Arc::clone(&self.blobs), self.trees.clone(), Arc::clone(&self.children));
+        Self { inner, blobs, trees, children, incomplete: Mutex::default() }
     }
 
     /// All results, whole or not.
@@ -257,6 +265,23 @@ mod tests {
             assert_eq!(fixture.cache.take_incomplete(), [expected]);
             assert_eq!(fixture.cache.take_incomplete(), []);
         }
+    }
+
+    #[tokio::test]
+    async fn other_results_are_checked_against_the_same_blobs_and_told_by_themselves() {
+        let fixture = fixture().await;
+        let others = Arc::new(MemoryActionCache::new(10));
+        let other = fixture.cache.over(others.clone());
+        assert_eq!(other.get(&fixture.action).await.unwrap(), None);
+        let result = fixture.cache.get(&fixture.action).await.unwrap().unwrap();
+        others.put(&fixture.action, &result).await.unwrap();
+        assert_eq!(other.get(&fixture.action).await.unwrap(), Some(result));
+        fixture.blobs.remove(&fixture.closure[2]);
+        assert_eq!(other.get(&fixture.action).await.unwrap(), None);
+        assert_eq!(
+            (other.missing_of(&fixture.action), fixture.cache.missing_of(&fixture.action)),
+            (Some(1), None)
+        );
     }
 
     #[tokio::test]

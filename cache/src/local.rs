@@ -39,7 +39,7 @@ impl LocalCache {
     #[must_use]
     pub fn of(&self, scope: &Scope) -> Self {
         let all_actions = Arc::new(self.all_actions.of(scope));
-        let completeness = Arc::new(CompletenessChecking::new(all_actions.clone(), self.blobs.clone()));
+        let completeness = Arc::new(self.completeness.over(all_actions.clone()));
         Self { actions: completeness.clone(), all_actions, completeness, ..self.clone() }
     }
 

@@ -72,6 +72,14 @@ impl Results {
         }
         Arc::new(ScopedActions::new(believed(&trust.scope), vec![believed(&Scope::Protected)]))
     }
+
+    /// Lists of what pipelines found, where reading one is faster than looking each of them up.
+    fn runs(&self, trust: &TrustOptions, refused: &Arc<Refusals>) -> Option<SharedRuns> {
+        match self {
+            Self::Files(_) => None,
+            Self::Packed(blobs) => Some(SharedRuns::new(blobs, trust, refused)),
+        }
+    }
 }
 
 impl SharedCache {
@@ -108,7 +116,13 @@ impl SharedCache {
     /// The same storage, for somebody who belongs to a scope and may ask for signatures.
     #[must_use]
     pub fn trusting(&self, trust: &TrustOptions) -> Self {
-        let seen = Self::seen(self.objects.clone(), self.blobs.clone(), self.results.clone(), trust);
+        let refused = Arc::default();
+        let all_actions = self.results.seen_by(trust, &refused);
+        let completeness = Arc::new(self.completeness.over(all_actions.clone()));
+        let runs = self.results.runs(trust, &refused);
+        let actions = Arc::new(Forgiving::new(completeness.clone()));
+        let scope = trust.scope.clone();
+        let seen = Self { actions, all_actions, runs, completeness, refused, scope, ..self.clone() };
         match &self.used {
             Some(used) => seen.noting(used),
             None => seen,
@@ -136,26 +150,14 @@ impl SharedCache {
         Ok(own.max(protected))
     }
 
+    /// Only what is believed is asked whether it is complete, and trouble is forgiven last of all.
     fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, results: Results) -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));
-        Self::seen(objects, blobs, results, &TrustOptions::default())
-    }
-
-    /// Only what is believed is asked whether it is complete, and trouble is forgiven last of all.
-    fn seen(
-        objects: Arc<dyn SharedBlobs>,
-        blobs: Arc<dyn BlobStore>,
-        results: Results,
-        trust: &TrustOptions,
-    ) -> Self {
-        let refused = Arc::default();
-        let all_actions = results.seen_by(trust, &refused);
+        let (trust, refused) = (TrustOptions::default(), Arc::default());
+        let all_actions = results.seen_by(&trust, &refused);
         let completeness = CompletenessChecking::new(all_actions.clone(), blobs.clone());
         let completeness = Arc::new(completeness.with_trees(objects.clone()));
-        let runs = match &results {
-            Results::Files(_) => None,
-            Results::Packed(blobs) => Some(SharedRuns::new(blobs, trust, &refused)),
-        };
+        let runs = results.runs(&trust, &refused);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
         let scope = trust.scope.clone();
         Self { blobs, actions, all_actions, runs, objects, completeness, refused, results, scope, used: None }

@@ -1,9 +1,12 @@
 //! What flags, environment and configuration file say together. This is the only place that reads the
 //! environment; flags win over environment over file over defaults.
 
+mod cluster_token;
+mod env;
 mod file;
 mod limits;
 mod otlp;
+mod policy;
 mod registries;
 mod secrets;
 mod shared_cache;
@@ -23,9 +26,12 @@ use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
 
+pub use cluster_token::ClusterToken;
+use env::Env;
 pub(crate) use limits::describe as describe_limits;
 pub use limits::{LimitKind, UsualLimits, parse_limit};
 pub use otlp::OtlpSettings;
+pub use policy::policy;
 pub use registries::{Registry, RegistrySettings};
 pub use secrets::{SecretSettings, environment};
 pub use shared_cache::{SharedCacheConfig, SharedCacheMode};
@@ -121,6 +127,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where spans go.
     pub otlp: OtlpSettings,
+    /// Who this is to a cluster.
+    pub cluster_token: Option<ClusterToken>,
     /// The blobs that machines share.
     pub store: StoreSettings,
     /// What environment and file say of the cache behind that of this machine.
@@ -207,6 +215,7 @@ impl Config {
             secrets: SecretSettings::of(&env, file.secrets.clone(), path.as_deref()),
             log_format: env.parsed("CULLET_LOG_FORMAT", choice)?.unwrap_or_default(),
             otlp: OtlpSettings::of(&env),
+            cluster_token: ClusterToken::of(&env)?,
             docker_host: env.text("DOCKER_HOST"),
             traceparent: env.text("TRACEPARENT"),
             run: RunDefaults {
@@ -302,31 +311,6 @@ impl Config {
     /// Where the keys of earlier runs are kept.
     pub fn keys_dir(&self) -> PathBuf {
         self.cache_dir.join("keys")
-    }
-}
-
-/// The environment.
-struct Env<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-}
-
-impl Env<'_> {
-    /// A variable that is set to nothing is not set: that is how a person takes one back for one command.
-    fn text(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        self.text(name).map(PathBuf::from)
-    }
-
-    fn parsed<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, CliError> {
-        let parse = |text: String| parse(&text).map_err(|why| CliError::usage(format!("{name}: {why}")));
-        self.text(name).map(parse).transpose()
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use cullet_bundle::Bundle;
 use cullet_cache::disk::OpenOptions;
 use cullet_cache::mirror::{self, Named};
-use cullet_cache::{LocalCache, Location, ObjectOptions, SharedCache, StoreError};
+use cullet_cache::{LocalCache, Location, ObjectOptions, Scope, SharedCache, StoreError};
 use cullet_image::Registries;
 
-use crate::config::{RegistrySettings, SharedCacheConfig};
+use crate::config::RegistrySettings;
 use crate::error::CliError;
 
 /// Opens the cache at a location. Neither a bucket nor a registry is asked before it is used.
@@ -71,16 +71,13 @@ pub(crate) fn check(location: &str) -> Result<Location, StoreError> {
     Ok(location)
 }
 
-/// Opens the cache of this machine, with the results of the scope that somebody belongs to who shares results.
+/// Opens the cache of this machine, with the results of a scope where those are not the usual ones.
 ///
 /// # Errors
 /// See [`cullet_cache::open`].
-pub(crate) fn local(
-    options: &OpenOptions,
-    shared: Option<&SharedCacheConfig>,
-) -> Result<LocalCache, StoreError> {
+pub(crate) fn local(options: &OpenOptions, scope: Option<&Scope>) -> Result<LocalCache, StoreError> {
     let cache = cullet_cache::open(options)?;
-    Ok(match shared.and_then(|shared| shared.trust.local_scope()) {
+    Ok(match scope {
         Some(scope) => cache.of(scope),
         None => cache,
     })

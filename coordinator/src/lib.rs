@@ -15,6 +15,7 @@ mod machines;
 pub mod metrics;
 mod notes;
 pub mod planted;
+pub mod policy;
 pub mod raft;
 pub mod request;
 pub mod resolve;

@@ -4,6 +4,7 @@ mod bad;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cullet_cache::Scope;
 use cullet_core::RunId;
 use cullet_core::spec::RunSpec;
 use cullet_digest::{Digest, DigestFunction, TreeRef};
@@ -49,6 +50,8 @@ pub struct Request {
     pub images: Images,
     /// The platform that these are for; none where the submitter does not say.
     pub platform: Option<Platform>,
+    /// Whose results it reads and writes.
+    pub scope: Scope,
 }
 
 /// The longest request id, tenant, and name of a file, in bytes.
@@ -113,6 +116,7 @@ impl Request {
             host_image: wire.host_image,
             images: Images::of(wire.images)?,
             platform: platform.transpose()?,
+            scope: or(wire.scope, RunSpec::SCOPE).parse()?,
         })
     }
 
@@ -140,6 +144,7 @@ impl Request {
             host_image: self.host_image.clone(),
             images: self.images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
             platform: self.platform.as_ref().map(Platform::to_string).unwrap_or_default(),
+            scope: self.scope.to_string(),
         }
     }
 
@@ -149,6 +154,8 @@ impl Request {
         hasher.update(&(self.tenant.len() as u64).to_le_bytes());
         hasher.update(self.tenant.as_bytes());
         hasher.update(self.request_id.as_bytes());
+        // Who may ask for one scope must not be able to take the names of requests for another.
+        hasher.update(&self.scope.id().unwrap_or_default());
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         RunId(u128::from_be_bytes(id))
@@ -273,6 +280,7 @@ impl Submitted {
         let mut divided = submission(plan, self.machine.clone(), self.request.images.clone(), options, tree)?;
         divided.spec.tenant = self.request.tenant.as_str().into();
         divided.spec.priority = self.request.priority;
+        divided.spec.scope = self.request.scope.to_string().into();
         divided.spec.journal = true;
         let mut requirements = crate::machines::Requirements::new(&self.machine);
         let Submission { spec, templates } = &mut divided;

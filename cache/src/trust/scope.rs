@@ -40,6 +40,15 @@ impl Scope {
         id.copy_from_slice(&digest.hash()[..8]);
         Some(id)
     }
+
+    /// What something that belongs to somebody is called in this scope: the protected one is called as its owner is, and no
+    /// other can be called like that, whatever people call their branches.
+    pub fn apart(&self, owner: &str) -> String {
+        match self.id() {
+            None => owner.to_owned(),
+            Some(id) => format!("{owner} ({self} {:016x})", u64::from_be_bytes(id)),
+        }
+    }
 }
 
 impl fmt::Display for Scope {
@@ -88,6 +97,17 @@ mod tests {
         }
         let ids: std::collections::BTreeSet<_> = scopes.iter().map(Scope::id).collect();
         assert_eq!((ids.len(), Scope::Protected.id()), (texts.len(), None));
+    }
+
+    #[test]
+    fn what_belongs_to_a_scope_is_called_apart_from_all_else() {
+        let scopes = [Scope::Protected, Scope::Branch("x".to_owned()), Scope::User("x".to_owned())];
+        let names: Vec<String> = scopes.iter().map(|scope| scope.apart("team/app")).collect();
+        assert_eq!(names[0], "team/app");
+        assert!(names[1].starts_with("team/app (branch/x ") && names[2].starts_with("team/app (user/x "));
+        // Not by a name that looks as if it were in another one.
+        let feigned = Scope::Branch("x) (branch/x".to_owned()).apart("team/app");
+        assert!(!names.contains(&feigned), "{feigned}");
     }
 
     #[test]

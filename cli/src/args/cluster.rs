@@ -37,6 +37,9 @@ pub struct CoordinatorArgs {
     /// [env: CULLET_STORE] [default: DIR/store, if it is alone]
     #[arg(long, value_name = "LOCATION")]
     pub store: Option<String>,
+    /// Let FILE say who may run what as whom, and which workers are believed (docs/cluster.md) [default: everybody]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
     /// How long a worker may be silent before what it runs is started elsewhere
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_lease)]
     pub lease: Duration,

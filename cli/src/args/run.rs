@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use cullet_cache::Scope;
 
 use super::values::{Format, parse_cpus, parse_param, parse_request_id, parse_tenant};
 use crate::config::{Executor, LimitKind, Progress, parse_limit};
@@ -75,6 +76,9 @@ pub struct RunArgs {
     /// [env: CULLET_SHARED_CACHE]
     #[arg(long, value_name = "LOCATION")]
     pub shared_cache: Option<String>,
+    /// Whose results to read and write: protected, branch/NAME or user/NAME [env: CULLET_SCOPE]
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Option<Scope>,
     /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,

@@ -58,6 +58,9 @@ pub struct WorkerArgs {
     /// Give steps the secrets in DIR, one file of its name for each [env: CULLET_SECRETS]
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
+    /// Sign results with the private key in FILE, in PEM, so that others can ask who made them (docs/cluster.md)
+    #[arg(long, value_name = "FILE")]
+    pub signing_key: Option<PathBuf>,
     /// How to write diagnostics to standard error [env: CULLET_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

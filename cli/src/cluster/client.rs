@@ -10,28 +10,19 @@ use cullet_proto::v1::runs_client::RunsClient;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::addresses::address;
 use super::outage::Outage;
+use super::server::{Failed, Server};
 use super::verdict::{Verdict, verdict, was_answered, why};
 use super::{Addresses, ClusterError};
+use crate::config::ClusterToken;
 use crate::diagnostics;
 use crate::ui::duration::human;
 
-/// Nobody waits longer for a machine that does not answer at all while another might.
-const CONNECT: Duration = Duration::from_secs(2);
-
-/// A connection that is silent for this long is asked whether it is there, and counts as broken if it does not say so
-/// within the same time.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-
 /// The largest answer that is taken: the names of a million steps, and no more than memory takes.
 const MESSAGE: usize = 256 << 20;
-
-/// Windows of HTTP/2 in bytes: one stream can fill a fast network, and a slow one holds up only itself.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// Coordinators that are remembered, those learned from others included. Larger clusters make raft slow, not safe.
 const MOST: usize = 16;
@@ -72,6 +63,8 @@ impl Patience {
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     servers: Arc<Mutex<Servers>>,
+    /// Who asks.
+    token: Option<ClusterToken>,
 }
 
 #[derive(Debug)]
@@ -80,21 +73,6 @@ struct Servers {
     current: usize,
     /// A person knows that it is tried in vain, until it is not any more.
     told: bool,
-}
-
-#[derive(Debug)]
-struct Server {
-    url: String,
-    channel: Channel,
-    /// Why its last answer was none.
-    failed: Option<Failed>,
-}
-
-#[derive(Debug)]
-struct Failed {
-    why: String,
-    /// It is there and said so itself.
-    answered: bool,
 }
 
 /// A call that failed.
@@ -108,7 +86,19 @@ impl Cluster {
     /// The cluster of these coordinators. Within a runtime only. Nothing is connected before it is used.
     pub(crate) fn connect(addresses: &Addresses) -> Result<Self, ClusterError> {
         let list: Result<Vec<_>, _> = addresses.urls().iter().map(|url| Server::new(url)).collect();
-        Ok(Self { servers: Arc::new(Mutex::new(Servers { list: list?, current: 0, told: false })) })
+        let servers = Servers { list: list?, current: 0, told: false };
+        Ok(Self { servers: Arc::new(Mutex::new(servers)), token: None })
+    }
+
+    /// The same, asked by whoever has this token.
+    #[must_use]
+    pub(crate) fn known_as(self, token: Option<&ClusterToken>) -> Self {
+        Self { token: token.cloned(), ..self }
+    }
+
+    /// A question that says who asks.
+    pub(crate) fn question<T>(&self, message: T) -> tonic::Request<T> {
+        ClusterToken::ask(self.token.as_ref(), message)
     }
 
     /// Where the coordinators are, as far as it is known.
@@ -331,20 +321,4 @@ pub(super) fn refused(status: &Status) -> ClusterError {
         message => message.to_owned(),
     };
     ClusterError::Refused { code: status.code(), message }
-}
-
-impl Server {
-    fn new(url: &str) -> Result<Self, ClusterError> {
-        let unusable = |_| ClusterError::Address { address: url.to_owned(), reason: "it is no URL" };
-        let channel = Endpoint::from_shared(url.to_owned())
-            .map_err(unusable)?
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .connect_lazy();
-        Ok(Self { url: url.to_owned(), channel, failed: None })
-    }
 }

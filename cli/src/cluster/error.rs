@@ -103,6 +103,12 @@ impl From<ClusterError> for CliError {
                 code: Code::InvalidArgument | Code::NotFound | Code::AlreadyExists,
                 ..
             } => Self::usage(message),
+            ClusterError::Refused { code: Code::Unauthenticated | Code::PermissionDenied, .. } => {
+                Self::usage(message).hint(
+                    "CULLET_CLUSTER_TOKEN says who asks, and --scope as whom a run is; the operator of the cluster says \
+                     who may (docs/cluster.md)",
+                )
+            }
             ClusterError::Refused { code: Code::Unimplemented, .. } => {
                 Self::infra(format!("the cluster does not know this request: {message}"))
                     .hint("is this the address of a coordinator, and is its version the same?")
@@ -132,6 +138,7 @@ mod tests {
             (refused(Code::InvalidArgument), ExitStatus::Usage),
             (refused(Code::NotFound), ExitStatus::Usage),
             (refused(Code::AlreadyExists), ExitStatus::Usage),
+            (refused(Code::PermissionDenied), ExitStatus::Usage),
             (refused(Code::FailedPrecondition), ExitStatus::Infra),
             (refused(Code::Unimplemented), ExitStatus::Infra),
             (ClusterError::Unreachable { tried }, ExitStatus::Infra),

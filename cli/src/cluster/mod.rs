@@ -8,6 +8,7 @@ pub(crate) mod follow;
 mod log;
 mod outage;
 mod runs;
+mod server;
 mod store;
 #[cfg(test)]
 mod testing;

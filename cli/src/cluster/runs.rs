@@ -118,7 +118,7 @@ impl Cluster {
         let request = v1::CancelRunRequest { run: run.to_owned() };
         let answer = self
             .call(Patience::ASKING, |mut client| {
-                let request = request.clone();
+                let request = self.question(request.clone());
                 async move { client.cancel_run(request).await }
             })
             .await?;

@@ -34,7 +34,7 @@ pub(super) fn attach(args: &AttachArgs, config: &Config) -> Result<ExitStatus, C
 }
 
 async fn follow(args: &AttachArgs, config: &Config, addresses: &Addresses) -> Result<ExitStatus, CliError> {
-    let cluster = Cluster::connect(addresses)?;
+    let cluster = Cluster::connect(addresses)?.known_as(config.cluster_token.as_ref());
     cluster.reach().await?;
     let run = cluster.find(Some(&args.run), None).await?;
     let now = cluster.run(&run).await?;

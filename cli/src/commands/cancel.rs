@@ -17,7 +17,10 @@ pub(super) fn cancel(
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
     if let Some(addresses) = on_cluster::named(&args.cluster, config)? {
-        let run = on_cluster::block_on(&addresses, async |cluster| in_cluster(&args.run, &cluster).await)?;
+        let ask = async |cluster: Cluster| {
+            in_cluster(&args.run, &cluster.known_as(config.cluster_token.as_ref())).await
+        };
+        let run = on_cluster::block_on(&addresses, ask)?;
         return say(&run, out);
     }
     let run = Store::open(config.runs_dir()).find(Some(&args.run))?;

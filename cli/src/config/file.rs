@@ -110,7 +110,7 @@ fn parse(path: &Path, text: &str) -> Result<File, CliError> {
 }
 
 /// Line and column from 1, in characters, of a byte.
-fn position(text: &str, byte: usize) -> (usize, usize) {
+pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

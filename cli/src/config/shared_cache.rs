@@ -86,7 +86,7 @@ impl Section {
 pub(super) struct Settings {
     location: Option<String>,
     mode: SharedCacheMode,
-    trust: SharedTrust,
+    pub(super) trust: SharedTrust,
 }
 
 impl Settings {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use cullet_cache::{PublicKey, Scope, SigningKey, TrustOptions};
 use toml::Spanned;
 
-use super::Env;
+use super::{Config, Env};
 use crate::error::CliError;
 
 /// Whose results of a shared cache are read and written, and who is believed.
@@ -15,6 +15,8 @@ use crate::error::CliError;
 pub struct SharedTrust {
     /// Written, and read before the protected scope.
     pub scope: Scope,
+    /// The same, where somebody says it for what is run now and not for this machine.
+    pub asked: Option<Scope>,
     /// Of this person; what the cache of this machine has belongs to it.
     usual: Scope,
     /// Whose signatures count; none where nobody asks for one.
@@ -59,8 +61,9 @@ impl SharedTrust {
         let FileTrust { scope, trusted, signing_key } = file.clone();
         let parse = |text: &str| text.parse::<Scope>().map_err(|error| error.to_string());
         let usual = Scope::User(login(env));
-        let scope = env.parsed("CULLET_SHARED_CACHE_SCOPE", parse)?.or(scope);
-        Ok(Self { scope: scope.unwrap_or_else(|| usual.clone()), usual, trusted, signing_key })
+        let asked = env.parsed("CULLET_SCOPE", parse)?;
+        let scope = asked.clone().or(scope).unwrap_or_else(|| usual.clone());
+        Ok(Self { scope, asked, usual, trusted, signing_key })
     }
 
     /// Whose the results of this machine's cache are, where they are not those of whoever sits there: somebody who builds
@@ -77,6 +80,17 @@ impl SharedTrust {
         let signing = self.signing_key.as_deref().map(SigningKey::read).transpose();
         let signing = signing.map_err(|error| CliError::usage("signing-key").because(error))?;
         Ok(TrustOptions { scope: self.scope.clone(), signing, trusted: self.trusted.clone() })
+    }
+}
+
+impl Config {
+    /// Whose results a run reads and writes, and who is believed. A flag wins.
+    pub fn trust(&self, flag: Option<&Scope>) -> SharedTrust {
+        let trust = self.shared_cache.trust.clone();
+        match flag.cloned() {
+            Some(scope) => SharedTrust { scope: scope.clone(), asked: Some(scope), ..trust },
+            None => trust,
+        }
     }
 }
 

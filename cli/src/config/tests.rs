@@ -148,15 +148,26 @@ fn whose_results_are_read_is_said_by_environment_or_file_and_otherwise_they_are_
     assert_eq!(said.trusted, Some(vec![key.parse().unwrap()]));
     assert_eq!(said.signing_key, Some(dir.path().join("k.pem")), "relative to the file");
     assert!(said.options().unwrap_err().to_string().contains("signing-key"));
-    let env = [("CULLET_SHARED_CACHE_SCOPE", "branch/x")];
+    let env = [("CULLET_SCOPE", "branch/x")];
     assert_eq!(of("scope = \"protected\"\n", &env).unwrap().scope.to_string(), "branch/x");
+    let trust = |env: &[(&str, &str)], flag: Option<&str>| {
+        let flag = flag.map(|text| text.parse().unwrap());
+        let config = load(&none, &[&[("HOME", "/h"), ("USER", "ada")], env].concat()).unwrap();
+        let trust = config.trust(flag.as_ref());
+        (trust.local_scope().map(ToString::to_string), trust.asked.map(|scope| scope.to_string()))
+    };
+    let both = |scope: &str| (Some(scope.to_owned()), Some(scope.to_owned()));
+    assert_eq!(trust(&[], None), (None, None), "a cluster is not asked for that of this person");
+    assert_eq!(trust(&env, None), both("branch/x"));
+    assert_eq!(trust(&env, Some("branch/y")), both("branch/y"));
+    assert_eq!(trust(&env, Some("user/ada")), (None, Some("user/ada".to_owned())));
     let refused = |more: &str, env: &[(&str, &str)]| of(more, env).unwrap_err().to_string();
     let at = refused("scope = \"everybody\"\n", &[]);
     assert!(at.contains("config.toml:3:9: 'everybody' is no scope"), "{at}");
     let at = refused("trusted-keys = [\"rsa:1\"]\n", &[]);
     assert!(at.contains("config.toml:3:17: 'rsa:1' is no public key"), "{at}");
-    let at = refused("", &[("CULLET_SHARED_CACHE_SCOPE", "x")]);
-    assert!(at.starts_with("CULLET_SHARED_CACHE_SCOPE: 'x' is no scope"), "{at}");
+    let at = refused("", &[("CULLET_SCOPE", "x")]);
+    assert!(at.starts_with("CULLET_SCOPE: 'x' is no scope"), "{at}");
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct WorkerSettings {
     pub store: Option<String>,
     /// Where the secrets are that its operator gives to steps.
     pub secrets: Option<PathBuf>,
+    /// Where the key is that it signs results with.
+    pub signing_key: Option<PathBuf>,
     /// How long steps may take to finish when it is told to end.
     pub drain: Duration,
 }
@@ -82,6 +84,7 @@ impl Config {
             labels: labels(&args.labels)?,
             store: args.store.clone().or_else(|| self.store.location.clone()),
             secrets: args.secrets.clone().or_else(|| self.run.secrets.clone()),
+            signing_key: args.signing_key.clone(),
             drain: Duration::from_secs(args.drain),
         })
     }

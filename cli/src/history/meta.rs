@@ -1,5 +1,6 @@
 //! What a run was started as.
 
+use cullet_cache::Scope;
 use serde::{Deserialize, Serialize};
 
 use super::process;
@@ -31,6 +32,9 @@ pub struct Meta {
     /// The cluster that executes it, as it was named; none for this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Whose results it made, where those are not the usual ones of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// The version of Cullet.
     pub version: String,
 }
@@ -46,5 +50,11 @@ impl Meta {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Self::default()
         }
+    }
+
+    /// The same as it is used. What is no scope is written by nobody, and nothing is found in it.
+    pub fn scope(&self) -> Option<Scope> {
+        let unknown = || Scope::Quarantine("unknown".to_owned());
+        self.scope.as_deref().map(|scope| scope.parse().unwrap_or_else(|_| unknown()))
     }
 }

@@ -29,6 +29,9 @@ pub struct RunSpec {
     pub journal: bool,
     /// Sets of labels that workers must have, each of which steps can name.
     pub requirements: Box<[Box<[Label]>]>,
+    /// Whose results it makes and believes: work is done once for all runs of one scope, and again for those of another.
+    /// Shared, as all work that is under way has it.
+    pub scope: Arc<str>,
 }
 
 /// A name and its value.
@@ -37,6 +40,8 @@ pub type Label = (Box<str>, Box<str>);
 impl RunSpec {
     /// The tenant of whoever names none.
     pub const TENANT: &str = "default";
+    /// The scope of whoever names none: what everybody believes.
+    pub const SCOPE: &str = "protected";
 
     /// The labels that a worker must have for a step.
     pub fn required(&self, step: &StepSpec) -> &[Label] {
@@ -57,6 +62,7 @@ impl Default for RunSpec {
             submission: None,
             journal: false,
             requirements: Box::default(),
+            scope: Self::SCOPE.into(),
         }
     }
 }

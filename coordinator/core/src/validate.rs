@@ -46,6 +46,9 @@ fn belonging_refusal(spec: &RunSpec) -> Option<String> {
     if spec.tenant.is_empty() || spec.tenant.len() > MAX_NAME {
         return Some(format!("the tenant's name is empty or longer than {MAX_NAME} bytes"));
     }
+    if spec.scope.is_empty() || spec.scope.len() > MAX_NAME {
+        return Some(format!("the scope's name is empty or longer than {MAX_NAME} bytes"));
+    }
     if !PRIORITIES.contains(&spec.priority) {
         return Some(format!("priority {} is not between -100 and 100", spec.priority));
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use cullet_cache::{BlobStore, StoreError};
+use cullet_cache::{BlobStore, Scope, StoreError};
 use cullet_core::{RunId, State};
 use cullet_digest::Digest;
 use cullet_proto::trace::TraceContext;
 use quick_cache::sync::Cache;
 
-use super::{EngineParts, FUNCTION};
+use super::{EngineParts, FUNCTION, ScopeResults};
 use crate::request::{BadRequest, Submitted};
 use crate::resolve::{Resolver, describe};
 use crate::submission::PlanTemplates;
@@ -20,6 +20,8 @@ use crate::submission::PlanTemplates;
 pub(super) struct Context {
     pub(super) templates: Arc<PlanTemplates>,
     pub(super) resolver: Resolver,
+    /// Whose results it reads and writes.
+    pub(super) scope: Scope,
     /// The trace that the submitter belongs to.
     pub(super) submitted: Option<TraceContext>,
     steps: usize,
@@ -140,15 +142,16 @@ fn context(
 impl Context {
     fn new(parts: &EngineParts, submitted: &Submitted, templates: PlanTemplates) -> Self {
         let templates = Arc::new(templates);
-        let incomplete = Arc::clone(&parts.completeness);
+        let scope = submitted.request.scope.clone();
+        let ScopeResults { actions, completeness } = parts.results.of(&scope);
         let resolver = Resolver::new(
             FUNCTION,
             Arc::clone(&parts.blobs),
-            Arc::clone(&parts.actions),
+            actions,
             templates.clone(),
-            Arc::new(move |action| incomplete.missing_of(action)),
+            Arc::new(move |action| completeness.missing_of(action)),
         );
         let submitted = TraceContext::parse(&submitted.request.traceparent);
-        Self { steps: templates.len(), templates, resolver, submitted }
+        Self { steps: templates.len(), templates, resolver, scope, submitted }
     }
 }

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use cullet_cache::{ActionResult, Blob};
-use cullet_core::{AttemptOutcome, Detail, LogCommand, StepPhase, Usage};
+use cullet_cache::{ActionResult, Blob, Scope};
+use cullet_core::{AttemptOutcome, Detail, LogCommand, StepId, StepPhase, Usage};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use prost::Message as _;
 
-use super::{FUNCTION, Leading, Lost};
+use super::{FUNCTION, Leading, Lost, ScopeResults, scope_of};
 use crate::attempts::{AttemptKey, outcome};
 use crate::notes::Said;
 use crate::planted::{self, Bug};
 use crate::resolve::describe;
+use crate::template::Templates as _;
 
 /// What the state says of an attempt that somebody reports on.
 struct Current {
     action: Digest,
     effects: bool,
+    /// Whose result it is.
+    scope: Scope,
 }
 
 impl Leading {
@@ -46,7 +49,10 @@ impl Leading {
         let mut said: Vec<Said> =
             report.notes.iter().map(|note| Said::warning(None, note.as_str())).collect();
         let duration_ms = report.duration_ms;
-        let outcome = outcome(report.outcome.clone());
+        let mut outcome = outcome(report.outcome.clone());
+        if let Err(reason) = self.believed(id, &current, &outcome, &report).await {
+            outcome = AttemptOutcome::Infra { reason: reason.into() };
+        }
         let recorded = self.record(&current, &outcome, &report, &mut said).await;
         let blob = self.keep_detail(recorded, &report, &mut said).await;
         let usage = report.usage.map(|usage| {
@@ -76,7 +82,7 @@ impl Leading {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let current = current || planted::is(Bug::IgnoreEpoch) && step.phase == StepPhase::Running;
             let effects = run.spec().steps.get(key.id.step as usize)?.effects;
-            current.then_some(Current { action: step.action?, effects })
+            current.then_some(Current { action: step.action?, effects, scope: scope_of(run) })
         })
     }
 
@@ -88,7 +94,30 @@ impl Leading {
         })
     }
 
-    /// Writes a success into the action cache, before anybody is told of it. Says whether it is there.
+    /// Whether a success is believed, where the cluster asks who says so. What the run goes on with has to be what is signed.
+    async fn believed(
+        &self,
+        id: StepId,
+        current: &Current,
+        outcome: &AttemptOutcome,
+        report: &v1::AttemptFinished,
+    ) -> Result<(), String> {
+        let AttemptOutcome::Succeeded { outputs } = outcome else { return Ok(()) };
+        let workers = &self.policy.workers;
+        if !workers.require_signatures {
+            return Ok(());
+        }
+        let result =
+            ActionResult::decode(FUNCTION, report.result.clone()).map_err(|error| error.to_string())?;
+        workers.check(&current.action, &result, &current.scope).map_err(|why| why.to_string())?;
+        let paths = self.context(id.run).await?.templates.outputs(id.step);
+        match result.trees_at(&paths).is_some_and(|signed| signed == *outputs) {
+            true => Ok(()),
+            false => Err("the outputs that the worker reports are not those that it signed".to_owned()),
+        }
+    }
+
+    /// Writes a success into the action cache, in the scope of its run and no other, before anybody is told of it. Says whether it is there.
     async fn record(
         &self,
         current: &Current,
@@ -103,7 +132,8 @@ impl Leading {
         }
         let stored = match ActionResult::decode(FUNCTION, report.result.clone()) {
             Ok(result) => {
-                self.parts.actions.put(&current.action, &result).await.map_err(|error| describe(&error))
+                let ScopeResults { actions, .. } = self.parts.results.of(&current.scope);
+                actions.put(&current.action, &result).await.map_err(|error| describe(&error))
             }
             Err(error) => Err(error.to_string()),
         };

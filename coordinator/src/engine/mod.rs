@@ -15,6 +15,7 @@ mod perform;
 mod proposals;
 mod reporting;
 mod resolving;
+mod results;
 mod start;
 mod submit;
 mod term;
@@ -25,7 +26,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_cache::{ActionCache, BlobStore, CompletenessChecking, EncodedAction};
+use cullet_cache::{BlobStore, CompletenessChecking, EncodedAction};
 use cullet_core::{LogCommand, Settings, TimeMs};
 use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::trace::Tracer;
@@ -36,10 +37,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use attendance::{Attendance, OUTBOX, Seated};
 pub use clock::{Clock, SystemClock};
 pub use proposals::{Lost, Outcome};
+pub(crate) use results::scope_of;
+pub use results::{Results, ScopeResults, StoredResults};
 pub(crate) use submit::SubmitError;
 
 use crate::cluster::Seat;
 use crate::metrics::Metrics;
+use crate::policy::Policy;
 use crate::raft::{EncodedCommand, Node};
 use backlog::Backlog;
 use clock::TermClock;
@@ -57,9 +61,9 @@ pub(crate) const FUNCTION: DigestFunction = DigestFunction::Blake3;
 pub struct EngineParts {
     /// The blobs of the cluster.
     pub blobs: Arc<dyn BlobStore>,
-    /// Its results; only complete ones are hits.
-    pub actions: Arc<dyn ActionCache>,
-    /// What tells complete results from others.
+    /// Its results.
+    pub results: Arc<dyn Results>,
+    /// What tells complete trees from others.
     pub completeness: Arc<CompletenessChecking>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
@@ -72,12 +76,14 @@ pub struct EngineConfig {
     pub lease: Duration,
     /// Limits and preferences of the cluster, if this coordinator is to bring its own.
     pub settings: Option<Settings>,
+    /// Who may do what, and who is believed.
+    pub policy: Arc<Policy>,
 }
 
 impl Default for EngineConfig {
     /// A worker may be silent for ten seconds.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), settings: None }
+        Self { lease: Duration::from_secs(10), settings: None, policy: Arc::default() }
     }
 }
 
@@ -118,6 +124,11 @@ impl Engine {
     /// What it reads and writes.
     pub(crate) const fn parts(&self) -> &EngineParts {
         &self.parts
+    }
+
+    /// Who may do what.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.config.policy
     }
 
     /// The term that this coordinator leads now.
@@ -162,6 +173,7 @@ pub(crate) struct Leading {
     node: Node,
     parts: EngineParts,
     lease: Duration,
+    policy: Arc<Policy>,
     pub(crate) metrics: Arc<Metrics>,
     tracer: Tracer,
     clock: TermClock,
@@ -211,6 +223,7 @@ impl Leading {
             node,
             parts: engine.parts.clone(),
             lease: engine.config.lease,
+            policy: Arc::clone(&engine.config.policy),
             metrics: Arc::clone(&engine.metrics),
             tracer: engine.tracer.clone(),
             queue,

@@ -69,10 +69,10 @@ impl Leading {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let question =
                 if current { Question::of(run, key.id.step, outputs, true)? } else { return None };
-            let scope = format!("{}/{}", run.spec().tenant, run.spec().pipeline);
-            Some((step_name(Some(run), key.id.step), question, step.rewinds, scope))
+            let owner = context.scope.apart(&format!("{}/{}", run.spec().tenant, run.spec().pipeline));
+            Some((step_name(Some(run), key.id.step), question, step.rewinds, owner))
         });
-        let (name, question, rewinds, scope) = read.ok_or(NoStart::Over)?;
+        let (name, question, rewinds, owner) = read.ok_or(NoStart::Over)?;
         let encoded = match self.actions.get(action) {
             Some(encoded) => encoded,
             None => Arc::new(make_again(&context, &question, action).await?),
@@ -98,10 +98,11 @@ impl Leading {
                 .templates
                 .caches(key.id.step)
                 .iter()
-                .map(|cache| start_cache(cache, &scope))
+                .map(|cache| start_cache(cache, &owner))
                 .collect(),
             services: context.templates.service_images(key.id.step).into_iter().map(service).collect(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
+            scope: context.scope.to_string(),
         })
     }
 }
@@ -111,10 +112,11 @@ const fn wire(limits: Limits) -> v1::StepLimits {
     v1::StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
 }
 
-/// Volumes of different tenants and of different pipelines are never the same.
-fn start_cache(cache: &CacheVolume, scope: &str) -> v1::StartCache {
+/// Volumes of different tenants, of different pipelines and of different scopes are never the same: what a branch leaves in one
+/// must not be found by what everybody believes.
+fn start_cache(cache: &CacheVolume, owner: &str) -> v1::StartCache {
     let CacheVolume { path, volume, locked } = cache.clone();
-    v1::StartCache { path, volume, scope: scope.to_owned(), locked }
+    v1::StartCache { path, volume, scope: owner.to_owned(), locked }
 }
 
 fn service((name, image_reference): (String, String)) -> v1::StartService {

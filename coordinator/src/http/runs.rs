@@ -2,17 +2,30 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::LOCATION;
+use axum::http::header::{AUTHORIZATION, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cullet_proto::v1;
 use cullet_proto::v1::runs_server::Runs as _;
 use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
 
 use super::Served;
 use super::error::ApiError;
 use super::extract::{Asked, Body};
 use super::types::{Cancelled, ListQuery, RunDetail, RunPage, Submission, Submitted};
+
+/// The same as gRPC has it, with what says who asks.
+fn asked<T>(headers: &HeaderMap, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let caller = headers.get(AUTHORIZATION);
+    let caller = caller.and_then(|value| MetadataValue::<Ascii>::try_from(value.as_bytes()).ok());
+    if let Some(mut caller) = caller {
+        caller.set_sensitive(true);
+        request.metadata_mut().insert("authorization", caller);
+    }
+    request
+}
 
 /// Submits a pipeline. Once it is answered, the run survives the loss of any minority of coordinators.
 #[utoipa::path(post, path = "/api/v1/runs", operation_id = "submitRun", tag = "runs", request_body = Submission, responses(
@@ -29,7 +42,8 @@ pub(super) async fn submit(
         let header = headers.get("traceparent").and_then(|value| value.to_str().ok());
         request.traceparent = header.unwrap_or_default().to_owned();
     }
-    let v1::SubmitResponse { run, existed } = served.runs.submit(Request::new(request)).await?.into_inner();
+    let answer = served.runs.submit(asked(&headers, request)).await?;
+    let v1::SubmitResponse { run, existed } = answer.into_inner();
     let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(LOCATION, format!("/api/v1/runs/{run}"))];
     Ok((status, location, Json(Submitted { run, existed })).into_response())
@@ -65,8 +79,9 @@ pub(super) async fn show(
 ), params(("run" = String, Path, description = "32 hexadecimal digits.")))]
 pub(super) async fn cancel(
     State(served): State<Served>,
+    headers: HeaderMap,
     Path(run): Path<String>,
 ) -> Result<Json<Cancelled>, ApiError> {
-    let answer = served.runs.cancel_run(Request::new(v1::CancelRunRequest { run })).await?.into_inner();
+    let answer = served.runs.cancel_run(asked(&headers, v1::CancelRunRequest { run })).await?.into_inner();
     Ok(Json(Cancelled { had_ended: answer.had_ended }))
 }

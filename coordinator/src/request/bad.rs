@@ -1,5 +1,6 @@
 //! What can be wrong with a submission.
 
+use cullet_cache::ScopeError;
 use cullet_digest::ParseDigestError;
 use cullet_pipeline::plan::{Platform, PlatformError};
 
@@ -59,6 +60,9 @@ pub enum BadRequest {
         /// What the submitter says.
         images: Platform,
     },
+    /// It is to belong to nothing that there is.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
     /// The pipeline is wrong; all its problems, for people.
     #[error("{0}")]
     Pipeline(String),

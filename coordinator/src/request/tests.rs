@@ -22,7 +22,8 @@ fn wire() -> v1::SubmitRequest {
 
 #[test]
 fn a_submission_survives_being_stored() {
-    let request = Request::from_wire(wire()).unwrap();
+    let request = Request::from_wire(v1::SubmitRequest { scope: "branch/x".to_owned(), ..wire() }).unwrap();
+    assert_eq!(request.scope, Scope::Branch("x".to_owned()));
     assert_eq!((&*request.tenant, &*request.file, request.priority), ("default", "cullet.yaml", -7));
     let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), Some("plain".to_owned()));
     let submitted = Submitted { request, machine };
@@ -39,6 +40,8 @@ fn a_repetition_is_the_same_run_and_nothing_else_is() {
     assert_eq!(run(|_| {}), run(|wire| wire.priority = 3));
     assert_ne!(run(|_| {}), run(|wire| wire.request_id = "2".to_owned()));
     assert_ne!(run(|_| {}), run(|wire| wire.tenant = "t".to_owned()));
+    assert_eq!(run(|_| {}), run(|wire| wire.scope = "protected".to_owned()));
+    assert_ne!(run(|_| {}), run(|wire| wire.scope = "branch/x".to_owned()));
 }
 
 #[test]
@@ -48,6 +51,8 @@ fn what_is_wrong_is_said() {
         change(&mut wire);
         Request::from_wire(wire).and_then(|request| request.plan()).unwrap_err().to_string()
     };
+    let no_scope = refused(|wire| wire.scope = "main".to_owned());
+    assert!(no_scope.starts_with("'main' is no scope: use protected, branch/NAME"), "{no_scope}");
     assert_eq!(refused(|wire| wire.priority = 101), "the priority 101 is not between -100 and 100");
     for tenant in ["a\nb", "\0", "a\u{9b}"] {
         let wire = v1::SubmitRequest { tenant: tenant.to_owned(), ..wire() };
@@ -116,6 +121,7 @@ fn steps_in_images_ask_for_workers_that_run_them_whatever_is_installed_there() {
     let has = |name: &str, value: &str| asked.iter().any(|(a, b)| (&**a, &**b) == (name, value));
     assert!(has("images", "oci") && has("executor", "sandbox"), "{asked:?}");
     assert!(!asked.iter().any(|(name, _)| &**name == "image"), "{asked:?}");
+    assert_eq!(&*divided.spec.scope, "protected", "unless it is said");
     // The key is that of any other sandbox.
     let template = crate::template::Templates::template(&divided.templates, 0);
     assert!(!template.platform.iter().any(|(name, _)| name == "executor"), "{:?}", template.platform);

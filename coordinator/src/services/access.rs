@@ -14,6 +14,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::attempts::parse_run;
 use crate::cluster::{FORWARDED, connect};
 use crate::engine::{Engine, Leading};
+use crate::policy::{Denied, Policy, Rights};
 use crate::raft::Node;
 
 /// How long a call waits for a leader that was elected a moment ago: it confirms itself first. Together with an election
@@ -69,16 +70,28 @@ pub(super) fn cut_off() -> Status {
     Status::unavailable("this coordinator does not hear of the others; ask another")
 }
 
-/// The same call to the leader.
+/// The header that says who calls.
+const AUTHORIZATION: &str = "authorization";
+
+/// What a call may do.
+pub(super) fn rights<'a, T>(policy: &'a Policy, request: &Request<T>) -> Result<Rights<'a>, Denied> {
+    policy.rights(request.metadata().get(AUTHORIZATION).map(MetadataValue::as_encoded_bytes))
+}
+
+/// The same call to the leader, by whoever called here.
 pub(super) async fn pass_on<Q, A, F>(
     channel: Channel,
-    message: Q,
+    called: Request<Q>,
     call: impl FnOnce(RunsClient<Channel>, Request<Q>) -> F,
 ) -> Result<Response<A>, Status>
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
-    let mut request = Request::new(message);
+    let caller = called.metadata().get(AUTHORIZATION).cloned();
+    let mut request = Request::new(called.into_inner());
+    if let Some(caller) = caller {
+        request.metadata_mut().insert(AUTHORIZATION, caller);
+    }
     request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
     // The leader's answer is passed on as it is.
     let answer = call(RunsClient::new(channel).max_decoding_message_size(MAX_ANSWER), request).await;
@@ -130,8 +143,8 @@ pub(super) async fn knowing<T>(engine: &Engine, run: RunId, request: &Request<T>
             if knows(&node) { Ok(node) } else { Err(unknown(run)) }
         }
         Who::There(channel) => {
-            let message = v1::GetRunRequest { run: run.to_string() };
-            pass_on(channel, message, |mut client, request| async move { client.get_run(request).await })
+            let asked = Request::new(v1::GetRunRequest { run: run.to_string() });
+            pass_on(channel, asked, |mut client, request| async move { client.get_run(request).await })
                 .await?;
             let mut applied = node.state().watch();
             let arrives = async { while !knows(&node) && applied.changed().await.is_ok() {} };

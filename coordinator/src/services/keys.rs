@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use cullet_cache::ActionCache;
+use cullet_cache::Scope;
 use cullet_cache::v1::digest_to_wire;
 use cullet_core::{Run, RunId, State, StepIndex, StepStatus, StepView, TimeMs};
 use cullet_digest::Digest;
@@ -11,6 +11,7 @@ use tonic::Status;
 
 use super::access::unknown;
 use super::summary::step_status;
+use crate::engine::{Results, scope_of};
 use crate::resolve::describe;
 
 /// Other keys of the step that are told, as many as somebody switches between. Its own comes on top.
@@ -22,6 +23,8 @@ pub(super) struct Known {
     answer: v1::ListStepKeysResponse,
     /// The key whose result the step was given by the action cache, where it was.
     answered: Option<Digest>,
+    /// Whose results the run reads.
+    scope: Scope,
 }
 
 /// Looks at every run that is kept, of which there are as many as the settings allow: as listing them does.
@@ -43,7 +46,11 @@ pub(super) fn known(state: &State, id: RunId, name: &str) -> Result<Known, Statu
     ends.sort_unstable_by_key(|(at, run, _)| (Reverse(*at), *run));
     let earlier = worth_telling(&ends, view.action);
     let answered = view.action.filter(|_| view.cached && succeeded(&view));
-    Ok(Known { answer: v1::ListStepKeysResponse { no_cache, earlier, execution: None }, answered })
+    Ok(Known {
+        answer: v1::ListStepKeysResponse { no_cache, earlier, execution: None },
+        answered,
+        scope: scope_of(run),
+    })
 }
 
 /// Of each key the last end, and of the step's `own` the last execution that succeeded: it tells where a cached result
@@ -107,9 +114,9 @@ fn told(run: RunId, at: TimeMs, step: &StepView<'_>) -> Option<v1::StepKey> {
 
 impl Known {
     /// With what the action cache knows. Without that the answer is worth almost as much.
-    pub(super) async fn complete(mut self, actions: &dyn ActionCache) -> v1::ListStepKeysResponse {
+    pub(super) async fn complete(mut self, results: &dyn Results) -> v1::ListStepKeysResponse {
         if let Some(key) = self.answered {
-            match actions.get(&key).await {
+            match results.of(&self.scope).actions.get(&key).await {
                 Ok(result) => {
                     self.answer.execution = result.map(|result| v1::Execution {
                         started_at_ms: result.started_at_ms,

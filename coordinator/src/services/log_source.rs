@@ -1,11 +1,13 @@
 //! Where the log of an attempt is.
 
+use cullet_cache::Scope;
 use cullet_core::{AttemptId, Run, RunEventKind, State, StepIndex, StepPhase, StepView};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use tonic::Status;
 
 use crate::attempts::AttemptKey;
+use crate::engine::scope_of;
 
 /// Which attempt is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +26,8 @@ pub(super) enum Place {
     NotYet,
     /// On a worker; none where that is not known any more.
     Worker { key: AttemptKey, address: Option<String> },
-    /// In the store: in what was kept of the attempt, or else in the result under this key.
-    Store { detail: Option<Digest>, action: Option<Digest> },
+    /// In the store: in what was kept of the attempt, or else in the result under this key, as runs of the scope find it.
+    Store { detail: Option<Digest>, action: Option<(Scope, Digest)> },
 }
 
 /// Which step of a run a request means.
@@ -53,7 +55,8 @@ pub(super) fn place(state: &State, run: &Run, wanted: Wanted) -> Result<Place, S
             Ok(Place::Worker { key, address: address.filter(|address| !address.is_empty()) })
         }
         StepPhase::Finished(_) if is_current && (step.attempt > 0 || step.cached || step.shared) => {
-            Ok(Place::Store { detail: step.detail, action: step.action })
+            let action = step.action.map(|action| (scope_of(run), action));
+            Ok(Place::Store { detail: step.detail, action })
         }
         StepPhase::Finished(_) if step.attempt > 0 => Err(never_was(&step, attempt)),
         StepPhase::Finished(status) => {

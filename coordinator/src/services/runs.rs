@@ -5,11 +5,11 @@ use cullet_proto::v1;
 use cullet_proto::v1::runs_server::{Runs, RunsServer};
 use tonic::{Request, Response, Status};
 
-use super::access::{MAX_ANSWER, Who, knowing, leader, pass_on, run_id, unknown, up_to_date};
+use super::access::{MAX_ANSWER, Who, knowing, leader, pass_on, rights, run_id, unknown, up_to_date};
 use super::log::{Chunks, chunks};
 use super::summary::{steps, summary};
 use super::watch::{Events, events};
-use crate::engine::{Engine, Leading};
+use crate::engine::{Engine, Leading, scope_of};
 use crate::planted::{self, Bug};
 use crate::request;
 
@@ -41,18 +41,24 @@ impl Runs for RunsApi {
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
+                let policy = self.engine.policy();
+                let rights = rights(policy, &request)?;
                 let mut wire = request.into_inner();
+                if wire.scope.is_empty() {
+                    wire.scope = policy.default_scope.to_string();
+                }
                 if wire.request_id.is_empty() || planted::is(Bug::ForgetRequests) {
                     wire.request_id = format!("{:032x}", fastrand::u128(..));
                 }
                 let request = request::Request::from_wire(wire);
                 let request = request.map_err(|error| Status::invalid_argument(error.to_string()))?;
+                rights.check(&request.tenant, &request.scope)?;
                 let (run, existed) = leading.submit(request).await?;
                 Ok(Response::new(v1::SubmitResponse { run: run.to_string(), existed }))
             }
             Who::There(channel) => {
                 let call = |mut client: Client, request| async move { client.submit(request).await };
-                pass_on(channel, request.into_inner(), call).await
+                pass_on(channel, request, call).await
             }
         }
     }
@@ -70,7 +76,7 @@ impl Runs for RunsApi {
             }
             Who::There(channel) => {
                 let call = |mut client: Client, request| async move { client.get_run(request).await };
-                pass_on(channel, request.into_inner(), call).await
+                pass_on(channel, request, call).await
             }
         }
     }
@@ -86,7 +92,7 @@ impl Runs for RunsApi {
             }
             Who::There(channel) => {
                 let call = |mut client: Client, request| async move { client.list_runs(request).await };
-                pass_on(channel, request.into_inner(), call).await
+                pass_on(channel, request, call).await
             }
         }
     }
@@ -98,6 +104,11 @@ impl Runs for RunsApi {
         let run = run_id(&request.get_ref().run)?;
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
+                let rights = rights(self.engine.policy(), &request)?;
+                let whose = |run: &cullet_core::Run| (run.spec().tenant.clone(), scope_of(run));
+                if let Some((tenant, scope)) = leading.read(|state| state.run(run).map(whose)) {
+                    rights.check(&tenant, &scope)?;
+                }
                 let ended = |run: &cullet_core::Run| run.status().is_some();
                 if leading.read(|state| state.run(run).is_some_and(ended)) {
                     return Ok(Response::new(v1::CancelRunResponse { had_ended: true }));
@@ -112,7 +123,7 @@ impl Runs for RunsApi {
             }
             Who::There(channel) => {
                 let call = |mut client: Client, request| async move { client.cancel_run(request).await };
-                pass_on(channel, request.into_inner(), call).await
+                pass_on(channel, request, call).await
             }
         }
     }
@@ -143,11 +154,11 @@ impl Runs for RunsApi {
             Who::Here(leading) => {
                 up_to_date(&leading).await?;
                 let known = leading.read(|state| super::keys::known(state, run, &request.get_ref().step))?;
-                Ok(Response::new(known.complete(&*self.engine.parts().actions).await))
+                Ok(Response::new(known.complete(&*self.engine.parts().results).await))
             }
             Who::There(channel) => {
                 let call = |mut client: Client, request| async move { client.list_step_keys(request).await };
-                pass_on(channel, request.into_inner(), call).await
+                pass_on(channel, request, call).await
             }
         }
     }

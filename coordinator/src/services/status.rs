@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::engine::{Lost, SubmitError};
+use crate::policy::Denied;
 
 /// Until others are done that submit.
 const BUSY: Duration = Duration::from_secs(2);
@@ -41,6 +42,16 @@ impl From<SubmitError> for Status {
 impl From<Lost> for Status {
     fn from(lost: Lost) -> Self {
         Self::unavailable(lost.to_string())
+    }
+}
+
+impl From<Denied> for Status {
+    fn from(denied: Denied) -> Self {
+        let text = denied.to_string();
+        match denied {
+            Denied::NoBearer | Denied::UnknownToken => Self::unauthenticated(text),
+            Denied::NotAllowed { .. } => Self::permission_denied(text),
+        }
     }
 }
 

@@ -19,9 +19,11 @@ mod metrics;
 mod pulling;
 mod roots;
 mod running;
+mod scopes;
 mod services;
 #[path = "../../../image/tests/images/stub.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod stub;
 mod traces;
+mod trust;
 mod worker;

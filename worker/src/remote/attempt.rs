@@ -57,7 +57,7 @@ async fn run(parts: DaemonParts, launch: Launch, trace: Trace) -> (v1::AttemptFi
     let conclusion = conclude(&parts, &start, &handle, tape, &trace).await;
     tracing::info!(outcome = ?conclusion.outcome, duration_ms = conclusion.duration_ms, "finished");
     let trees = held(&start, &conclusion);
-    (report(start.key, conclusion), trees)
+    (report(start.key, signed(&parts, &start, conclusion)), trees)
 }
 
 async fn conclude(
@@ -94,6 +94,17 @@ async fn conclude(
         () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
     };
     explain(conclusion, handle)
+}
+
+/// With a signature on a result that others may reuse: the last thing that is done with it.
+fn signed(parts: &DaemonParts, start: &Start, conclusion: Conclusion) -> Conclusion {
+    let Some(key) =
+        parts.signing.as_ref().filter(|_| matches!(conclusion.outcome, Outcome::Succeeded { .. }))
+    else {
+        return conclusion;
+    };
+    let result = conclusion.result.map(|result| result.signed(key, &start.scope, &start.digest));
+    Conclusion { result, ..conclusion }
 }
 
 /// Until everything is there or somebody asks for the end. What other workers have comes from them, the rest from the

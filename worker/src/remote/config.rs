@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_cache::BlobStore;
+use cullet_cache::{BlobStore, SigningKey};
 use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
@@ -71,6 +71,8 @@ pub struct DaemonParts {
     pub exchange: Arc<dyn Exchange>,
     /// Whether there is room for steps. While there is none, nothing is taken.
     pub room: Room,
+    /// Says of each result that it is this worker's, for those who ask.
+    pub signing: Option<SigningKey>,
 }
 
 /// Why a worker cannot take part.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cullet_cache::v1::{TreeError, tree_from_wire};
-use cullet_cache::{Action, ActionError};
+use cullet_cache::{Action, ActionError, Scope, ScopeError};
 use cullet_digest::{Digest, DigestFunction, ParseDigestError, TreeRef};
 use cullet_proto::trace::TraceContext;
 use cullet_proto::v1;
@@ -31,6 +31,8 @@ pub(super) struct Start {
     pub(super) service_images: BTreeMap<String, String>,
     pub(super) limits: StepLimits,
     pub(super) caches: Vec<VolumeUse>,
+    /// Whose result it is.
+    pub(super) scope: Scope,
     /// The step's span.
     pub(super) trace: Option<TraceContext>,
 }
@@ -63,6 +65,8 @@ pub(super) enum BadStart {
     #[error(transparent)]
     Digest(#[from] ParseDigestError),
     #[error(transparent)]
+    Scope(#[from] ScopeError),
+    #[error(transparent)]
     Action(#[from] ActionError),
 }
 
@@ -88,7 +92,8 @@ impl Start {
             inputs.push((path, tree));
         }
         let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
-        let v1::Start { caches, services, .. } = start;
+        let v1::Start { caches, services, scope, .. } = start;
+        let scope = if scope.is_empty() { Scope::Protected } else { scope.parse()? };
         let caches = caches.into_iter().map(volume).collect::<Result<_, _>>()?;
         let image = Some(image_reference).filter(|reference| !reference.is_empty());
         let limits = step_limits(limits.unwrap_or_default());
@@ -108,6 +113,7 @@ impl Start {
             service_images,
             limits,
             caches,
+            scope,
             trace,
         })
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cullet_cache::disk::{DiskActionCache, DiskStore, OpenOptions};
 use cullet_cache::object::ObjectOptions;
-use cullet_cache::{Action, ActionResult, BlobStore, NoPeers, OutputPath, SharedCache, Tiers, TiersOptions};
+use cullet_cache::{
+    Action, ActionResult, BlobStore, NoPeers, OutputPath, SharedCache, SigningKey, Tiers, TiersOptions,
+};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
 use cullet_proto::Dial;
 use cullet_proto::v1::{self, Attempt, Start};
@@ -67,6 +69,11 @@ pub(crate) struct Fixture {
     running: Option<JoinHandle<Drained>>,
 }
 
+/// What the worker signs with.
+pub(crate) fn key() -> SigningKey {
+    SigningKey::from_seed(&[7; 32]).unwrap()
+}
+
 pub(crate) fn limits() -> Limits {
     Limits { drain: Duration::from_secs(20), ..Limits::default() }
 }
@@ -100,8 +107,13 @@ impl Fixture {
         let (failures, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let shared = Arc::new(Shared { neighbours, blobs: shared.blobs, failures, tries });
         let room = Room::default();
-        let parts =
-            DaemonParts { worker, blobs: Arc::new(tiers), exchange: shared.clone(), room: room.clone() };
+        let parts = DaemonParts {
+            worker,
+            blobs: Arc::new(tiers),
+            exchange: shared.clone(),
+            room: room.clone(),
+            signing: Some(key()),
+        };
         let config = DaemonConfig {
             name: "w".to_owned(),
             incarnation: 7,
@@ -199,5 +211,6 @@ pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, 
         caches: vec![],
         services: Vec::new(),
         traceparent: String::new(),
+        scope: String::new(),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use cullet_cache::{ActionResult, LogStream};
+use cullet_cache::{ActionResult, LogStream, Scope};
 use cullet_digest::{Digest, Directory, DirectoryNode, FileNode, NodeName};
 use cullet_proto::v1::attempt_finished::Outcome;
-use cullet_proto::v1::{StartInput, Tree};
+use cullet_proto::v1::{Start, StartInput, Tree};
 
-use crate::fixture::{FUNCTION, Fixture, start, start_in};
+use crate::fixture::{FUNCTION, Fixture, key, start, start_in};
 use crate::peer::Peer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,6 +47,31 @@ async fn a_success_that_cannot_be_stored_is_none_and_a_failure_stays_one() {
     }
     // Bounded: a first try and five more for each.
     assert_eq!(fixture.shared.tries.load(Ordering::Relaxed), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_success_is_signed_for_the_scope_that_it_is_made_for_and_a_failure_is_not() {
+    let mut peer = Peer::start().await;
+    let _fixture = Fixture::new(&[&peer.address]);
+    let mut call = peer.welcome().await;
+    let branch = Scope::Branch("x".to_owned());
+    let scripts = [("", "echo x > out; echo said"), ("branch/x", "echo x > out"), ("branch/x", "exit 3")];
+    for (step, (scope, script)) in (0..).zip(scripts) {
+        let asked = Start { scope: scope.to_owned(), ..start(step, 1, script, &["out"]) };
+        let action = asked.action.clone().unwrap();
+        let action = Digest::from_wire(FUNCTION, &action.hash, action.size_bytes).unwrap();
+        call.start(&asked).await;
+        let finished = call.finished().await;
+        let result = ActionResult::decode(FUNCTION, finished.result.clone()).unwrap();
+        let signer = |scope: &Scope| result.signer(scope, &action).map(|key| key.to_string());
+        let ours = Some(key().public().to_string());
+        let expected = match step {
+            0 => (ours, None),
+            1 => (None, ours),
+            _ => (None, None),
+        };
+        assert_eq!((signer(&Scope::Protected), signer(&branch)), expected, "{script}");
+    }
 }
 
 fn input(path: &str, tree: &Tree) -> StartInput {

@@ -112,8 +112,7 @@ impl Making<'_> {
         if !args.no_images {
             self.images(&writer).await?;
         }
-        let shared = self.config.shared_cache(self.args.shared_cache.as_deref())?;
-        let cache = shared_store::local(&self.config.cache_options(), shared.as_ref())?;
+        let cache = shared_store::local(&self.config.cache_options(), self.config.trust(None).local_scope())?;
         let options = ObjectOptions::new(self.config.cache_dir.join("spool"));
         let kept = SharedCache::over(Arc::new(writer.clone()), &options)?;
         self.sources(&kept, &mut contents).await?;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use cullet_cache::collect::{self, UsedResults};
 use cullet_cache::objects::Collectable;
-use cullet_cache::{Location, ObjectOptions, SharedCache, StorageLimits, StorageServices};
+use cullet_cache::{Location, ObjectOptions, StorageLimits, StorageServices};
 use cullet_coordinator::cluster::{FormError, Formation, Seat};
-use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, SystemClock};
+use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, StoredResults, SystemClock};
+use cullet_coordinator::policy::Policy;
 use cullet_coordinator::raft::Timing;
 use cullet_coordinator::services::{keep_health, routes};
 use cullet_core::Settings;
@@ -24,7 +25,7 @@ use tonic::transport::server::TcpIncoming;
 
 use self::collector::{CollectMetrics, Counts, StoreCollector};
 use crate::args::CoordinatorArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::metrics::ProcessMetrics;
@@ -65,14 +66,14 @@ pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<Exi
         return Err(CliError::usage(format!("--expect {} without any --peer", args.expect)).hint(hint));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = settings(args)?;
+    let (settings, policy) = (settings(args)?, policy(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.max(LEAST_THREADS))
         .enable_all()
         .build()
         .map_err(|error| CliError::infra("cannot start").because(error))?;
     let store = location(args, config)?;
-    runtime.block_on(serve(args, config, &store, settings))
+    runtime.block_on(serve(args, config, &store, (settings, policy)))
 }
 
 /// Where the blobs of the cluster are.
@@ -96,6 +97,7 @@ async fn open_store(
     args: &CoordinatorArgs,
     config: &Config,
     location: &str,
+    policy: &Policy,
 ) -> Result<(EngineParts, StorageServices, Collected), CliError> {
     let spool = args.data.join("spool");
     let options = ObjectOptions { variables: config.store.variables.clone(), ..ObjectOptions::new(&spool) };
@@ -116,8 +118,14 @@ async fn open_store(
         Some((_, used)) => cache.noting(used),
         None => cache,
     };
-    let SharedCache { blobs, actions, completeness, .. } = cache;
-    Ok((EngineParts { blobs, actions, completeness, clock: Arc::new(SystemClock) }, services, collected))
+    let (blobs, completeness) = (cache.blobs.clone(), cache.completeness.clone());
+    let results = Arc::new(StoredResults { cache, trusted: policy.workers.asked() });
+    Ok((EngineParts { blobs, results, completeness, clock: Arc::new(SystemClock) }, services, collected))
+}
+
+/// Who may do what, and who is believed.
+fn policy(args: &CoordinatorArgs) -> Result<Policy, CliError> {
+    args.trust.as_deref().map_or_else(|| Ok(Policy::default()), config::policy)
 }
 
 /// What a cluster asks for that one machine does not. A step that no worker can run waits a little, because one may be
@@ -136,12 +144,12 @@ async fn serve(
     args: &CoordinatorArgs,
     config: &Config,
     store: &str,
-    settings: Settings,
+    (settings, policy): (Settings, Policy),
 ) -> Result<ExitStatus, CliError> {
     std::fs::create_dir_all(&args.data).map_err(|error| {
         CliError::infra(format!("cannot make the directory {}", args.data.display())).because(error)
     })?;
-    let (parts, storage, collected) = open_store(args, config, store).await?;
+    let (parts, storage, collected) = open_store(args, config, store, &policy).await?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", args.listen))
             .because(error)
@@ -153,7 +161,7 @@ async fn serve(
     let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
-    let leads = EngineConfig { lease: args.lease, settings: Some(settings) };
+    let leads = EngineConfig { lease: args.lease, settings: Some(settings), policy: Arc::new(policy) };
     let telemetry = Telemetry::start(config, "coordinator")?;
     let engine = Engine::new(Arc::clone(&seat), parts, leads).tracing(Telemetry::tracer(telemetry.as_ref()));
     engine.metrics().add(Box::new(ProcessMetrics));

@@ -43,7 +43,7 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
         diagnostics::report(&format!("no step of run {name} failed; name one: cullet logs {name} STEP\n"));
         return Ok(ExitStatus::Success);
     }
-    let cache = shared_store::local(&config.cache_options(), config.shared_cache(None)?.as_ref())?;
+    let cache = shared_store::local(&config.cache_options(), run.meta().scope().as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

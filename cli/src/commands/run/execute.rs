@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cullet_cache::{Backing, BlobStore, LocalCache, StoreError};
+use cullet_cache::{Backing, BlobStore, LocalCache, Scope, StoreError};
 use cullet_coordinator::driver::DirectDriver;
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::resolve::{Incompleteness, Resolver, describe};
@@ -69,6 +69,8 @@ pub(super) struct Execution<'a> {
     pub(super) has_secrets: bool,
     /// What steps find as others left it.
     pub(super) volumes: Volumes,
+    /// Whose results these are, where they are not the usual ones of this machine.
+    pub(super) scope: Option<&'a Scope>,
 }
 
 impl Execution<'_> {
@@ -185,7 +187,9 @@ impl Execution<'_> {
             })
         };
         let extras = (self.visits.clone(), self.verifying.clone(), backed);
-        LocalWorkers::new(make, blobs, (WORKER, &self.submission.spec.pipeline), extras)
+        let pipeline = &*self.submission.spec.pipeline;
+        let owner = self.scope.map_or_else(|| pipeline.to_owned(), |scope| scope.apart(pipeline));
+        LocalWorkers::new(make, blobs, (WORKER, &owner), extras)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct LocalWorkers {
     verifying: Option<Verifying>,
     /// Where inputs come from that are elsewhere.
     backed: Option<Arc<BackedInputs>>,
-    /// Whose the volumes of steps are: the pipeline's.
+    /// Whose the volumes of steps are: the pipeline's, in a scope.
     scope: Arc<str>,
 }
 

@@ -201,7 +201,9 @@ fn execute_plan(
     // A bundle stands for a shared cache.
     let shared =
         if extras.bundle.is_some() { None } else { config.shared_cache(args.shared_cache.as_deref())? };
-    let cache = shared_store::local(&config.run_cache_options(), shared.as_ref())?;
+    let trust = config.trust(args.scope.as_ref());
+    let shared = shared.map(|shared| SharedCacheConfig { trust: trust.clone(), ..shared });
+    let cache = shared_store::local(&config.run_cache_options(), trust.local_scope())?;
     let shared = behind(shared, config, extras.bundle.as_ref())?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
@@ -256,6 +258,7 @@ fn execute_plan(
         secrets: Arc::new(secrets),
         has_secrets,
         volumes: volumes.clone(),
+        scope: trust.local_scope(),
     };
     let end = execution.execute(written.clone(), watchers.clone());
     seat.inspect(|seat| seat.clear());

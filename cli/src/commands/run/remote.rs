@@ -104,7 +104,7 @@ pub(super) fn run(
             run_config,
             written,
             prepared: &prepared,
-            cluster: Cluster::connect(addresses)?,
+            cluster: Cluster::connect(addresses)?.known_as(config.cluster_token.as_ref()),
             watchers: Watchers::idle(),
             cancel: CancellationToken::new(),
         };

@@ -92,6 +92,8 @@ pub(super) fn request(
         images: images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
         // Without images, whatever the pipeline says.
         platform: images.iter().next().map(|_| platform.to_string()).unwrap_or_default(),
+        // That of this machine says nothing about a cluster.
+        scope: config.trust(args.scope.as_ref()).asked.map(|scope| scope.to_string()).unwrap_or_default(),
     }
 }
 
@@ -121,7 +123,7 @@ pub(super) async fn submit(
     stop: &CancellationToken,
 ) -> Result<v1::SubmitResponse, ClusterError> {
     let call = |mut client: v1::runs_client::RunsClient<tonic::transport::Channel>| {
-        let request = request.clone();
+        let request = cluster.question(request.clone());
         async move { client.submit(request).await }
     };
     cluster.call_until(stop, SUBMITTING, call).await

@@ -89,7 +89,8 @@ pub(super) fn start(
     if audience.shown {
         list.push(Box::new(Gate::of(renderer(config, run_config.progress))));
     }
-    let meta = meta(args, &run.to_string(), pipeline);
+    let scope = config.trust(args.scope.as_ref()).local_scope().map(ToString::to_string);
+    let meta = Meta { scope, ..meta(args, &run.to_string(), pipeline) };
     let file = PathBuf::from(&meta.file);
     if let Some(recorder) = recorder(config, &meta) {
         list.push(recorder);

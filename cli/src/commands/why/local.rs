@@ -26,8 +26,8 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
         return Err(elsewhere.hint(format!("add --cluster {}", clean::line(cluster))));
     }
     let facts = Facts::read(step, |each| run.events(each))?;
+    let cache = shared_store::local(&config.cache_options(), meta.scope().as_ref())?;
     let shared = config.shared_cache(None)?;
-    let cache = shared_store::local(&config.cache_options(), shared.as_ref())?;
     let shared =
         shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
     let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cullet_cache::action::PLAIN;
 use cullet_cache::{
-    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, Tiers, TiersOptions,
+    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, SigningKey, Tiers, TiersOptions,
 };
 use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
@@ -136,11 +136,17 @@ impl Machine {
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));
         let worker = Worker::new(config, executor, stores)
             .map_err(|error| CliError::infra("steps cannot run here").because(error))?;
+        let signing = settings.signing_key.as_deref().map(SigningKey::read).transpose();
+        let signing = signing.map_err(|error| CliError::usage("--signing-key").because(error))?;
+        if let Some(key) = &signing {
+            tracing::info!(key = %key.public(), "signs results");
+        }
         let parts = DaemonParts {
             worker: Arc::new(worker),
             blobs: Arc::new(tiers.clone()),
             exchange: Arc::new(Neighbours::new(tiers.clone(), address, spool)),
             room,
+            signing,
         };
         Ok((parts, tiers))
     }

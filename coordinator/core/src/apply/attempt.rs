@@ -115,12 +115,12 @@ impl Transition<'_> {
     /// leader did goes on trying, and who has other limits tries for itself.
     fn share(&mut self, id: StepId, result: &Ending) {
         let Some(step) = self.step(id) else { return };
-        let Some(action) = step.action else { return };
         let failures = step.failures;
-        if !self.state.flights.is_led_by(&action, id) {
+        let Some(work) = self.work(id) else { return };
+        if !self.state.flights.is_led_by(&work, id) {
             return;
         }
-        let mut followers = self.state.flights.disband(&action);
+        let mut followers = self.state.flights.disband(&work);
         followers.retain(|follower| {
             let tries_on = result.status.is_failure()
                 && (self.has_other_limits(id, follower.id) || self.tries_on(follower.id, failures));
@@ -129,14 +129,14 @@ impl Transition<'_> {
             }
             tries_on
         });
-        self.promote(action, followers);
+        self.promote(work, followers);
     }
 
     /// Ends those that wait for a leader that must not be started again.
     pub(super) fn share_with_all(&mut self, id: StepId, result: &Ending) {
-        let Some(action) = self.step(id).and_then(|step| step.action) else { return };
-        if self.state.flights.is_led_by(&action, id) {
-            for follower in self.state.flights.disband(&action) {
+        let Some(work) = self.work(id) else { return };
+        if self.state.flights.is_led_by(&work, id) {
+            for follower in self.state.flights.disband(&work) {
                 self.endings.push_back((follower.id, result.for_follower()));
             }
         }

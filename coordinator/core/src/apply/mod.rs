@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 
 use self::attempt::Report;
 use crate::ending::Ending;
+use crate::flights::Work;
 use crate::schedule::News;
 use crate::step::Step;
 use crate::{Effect, LogCommand, State, StepId, TimeMs, WorkerId};
@@ -118,5 +119,10 @@ impl<'s> Transition<'s> {
 
     fn step(&mut self, id: StepId) -> Option<&mut Step> {
         self.state.step_mut(id)
+    }
+
+    /// The work of a step whose action is known.
+    fn work(&self, id: StepId) -> Option<Work> {
+        self.state.runs.get(&id.run)?.work(id.step)
     }
 }

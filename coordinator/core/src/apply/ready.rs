@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cullet_digest::Digest;
-
 use super::Transition;
 use crate::ending::Ending;
+use crate::flights::Work;
 use crate::place::Place;
 use crate::planted::{self, Bug};
 use crate::{Effect, State, StepId, StepPhase};
@@ -39,16 +38,16 @@ impl Transition<'_> {
     pub(super) fn make_ready(&mut self, id: StepId) {
         let Some(run) = self.state.runs.get_mut(&id.run) else { return };
         let step = &run.steps[id.step as usize];
-        let Some(action) = step.action else { return };
+        let Some(work) = run.work(id.step) else { return };
         if step.stale {
             self.lead_on(id);
             return self.await_inputs(id);
         }
-        if run.step_spec(id.step).runs_alone() || self.state.flights.board(action, run.place(id.step)) {
+        if run.step_spec(id.step).runs_alone() || self.state.flights.board(work.clone(), run.place(id.step)) {
             self.line_up(id);
         } else {
             run.steps[id.step as usize].phase = StepPhase::WaitingForIdentical;
-            self.overtake(id, action);
+            self.overtake(id, &work);
         }
     }
 
@@ -73,9 +72,9 @@ impl Transition<'_> {
     /// it counts for all.
     ///
     /// Among equals, and between tenants, nobody knows whose place is better: that depends on what else they have.
-    fn overtake(&mut self, id: StepId, action: Digest) {
+    fn overtake(&mut self, id: StepId, work: &Work) {
         let State { runs, flights, .. } = &mut *self.state;
-        let Some(leader) = flights.leader(&action) else { return };
+        let Some(leader) = flights.leader(work) else { return };
         let (Some(run), Some(other)) = (runs.get(&id.run), runs.get(&leader.run)) else { return };
         let ahead = &other.steps[leader.step as usize];
         let failed = ahead.failures > 0 || ahead.infra_failures > 0 || other.tolls.contains_key(&leader.step);
@@ -86,7 +85,7 @@ impl Transition<'_> {
         {
             return;
         }
-        flights.hand_over(&action, other.place(leader.step), &run.place(id.step));
+        flights.hand_over(work, other.place(leader.step), &run.place(id.step));
         // The one before the other, so that what is known of a group is not forgotten if that is the same.
         self.line_up(id);
         self.vacate(leader);
@@ -97,22 +96,22 @@ impl Transition<'_> {
 
     /// If the step led identical ones without a result for them, the first of those takes over.
     pub(super) fn lead_on(&mut self, id: StepId) {
-        let Some(action) = self.step(id).and_then(|step| step.action) else { return };
-        if self.state.flights.is_led_by(&action, id) {
-            let followers = self.state.flights.disband(&action);
-            self.promote(action, followers);
+        let Some(work) = self.work(id) else { return };
+        if self.state.flights.is_led_by(&work, id) {
+            let followers = self.state.flights.disband(&work);
+            self.promote(work, followers);
         }
     }
 
     /// Makes the first follower ready and puts the others behind it.
-    pub(super) fn promote(&mut self, action: Digest, mut followers: BTreeSet<Place>) {
+    pub(super) fn promote(&mut self, work: Work, mut followers: BTreeSet<Place>) {
         while let Some(next) = followers.pop_first() {
             // `make_ready` would find out too, and come back here: once for each follower on the stack.
             if self.step(next.id).is_some_and(|step| step.stale) {
                 self.await_inputs(next.id);
                 continue;
             }
-            self.state.flights.form(action, next.id, followers);
+            self.state.flights.form(work, next.id, followers);
             return self.make_ready(next.id);
         }
     }
@@ -124,7 +123,7 @@ impl Transition<'_> {
         }
         let Some(run) = self.state.runs.get(&id.run) else { return };
         let (step, Some(group)) = (&run.steps[id.step as usize], run.group(id.step)) else { return };
-        match (step.phase, step.action) {
+        match (step.phase, run.work(id.step)) {
             (StepPhase::Ready, _) => self.state.ready.remove(group, &run.priority(id.step)),
             (StepPhase::Running, _) => {
                 let worker = step.worker;
@@ -133,8 +132,8 @@ impl Transition<'_> {
                     self.give_back(id.run, group.demand.cpu_millis, counted);
                 }
             }
-            (StepPhase::WaitingForIdentical, Some(action)) => {
-                self.state.flights.leave(&action, &run.place(id.step));
+            (StepPhase::WaitingForIdentical, Some(work)) => {
+                self.state.flights.leave(&work, &run.place(id.step));
             }
             _ => {}
         }

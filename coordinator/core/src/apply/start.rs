@@ -122,13 +122,13 @@ impl Transition<'_> {
     /// Ends a step and those that wait for it and ask for the same. One after the other they would have a grace each.
     fn end_alike(&mut self, id: StepId, demand: Demand, ending: &Ending) {
         self.endings.push_back((id, ending.clone()));
-        let Some(action) = self.step(id).and_then(|step| step.action) else { return };
+        let Some(work) = self.work(id) else { return };
         let State { flights, runs, .. } = &*self.state;
         let alike = |id: &StepId| {
             let run = runs.get(&id.run).filter(|run| !run.steps[id.step as usize].stale);
             run.is_some_and(|run| Demand { shuns: demand.shuns, ..run.demand(id.step) } == demand)
         };
-        let followers = flights.followers(&action, id).filter(alike);
+        let followers = flights.followers(&work, id).filter(alike);
         self.endings.extend(followers.map(|id| (id, ending.clone())));
     }
 }

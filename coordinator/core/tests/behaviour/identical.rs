@@ -50,6 +50,27 @@ fn the_later_ones_wait_and_take_the_result() {
 }
 
 #[test]
+fn what_runs_of_another_scope_execute_is_not_taken_and_nobody_waits_for_it() {
+    let of = |scope: &str| RunSpec { scope: scope.into(), ..keep_going([step("a"), step("b")]) };
+    let mut core = Core::with_cpus(4);
+    for (number, scope) in [(1, "branch/x"), (2, RunSpec::SCOPE), (3, "branch/y"), (4, "branch/x")] {
+        core.submit(number, of(scope));
+    }
+    let started = |core: &mut Core, name| core.miss_as(name, "same");
+    assert_eq!(started(&mut core, "a"), ["start a#1@1 on 1"]);
+    assert_eq!(started(&mut core, "2.a"), ["start 2.a#1@2 on 1"]);
+    assert_eq!(started(&mut core, "3.a"), ["start 3.a#1@3 on 1"]);
+    for follower in ["b", "2.b", "3.b", "4.a"] {
+        assert!(started(&mut core, follower).is_empty(), "{follower}");
+    }
+    let effects = core.succeed("a");
+    assert_eq!(effects, ["a Succeeded", "b Succeeded shared", "run 1 Succeeded", "4.a Succeeded shared"]);
+    assert_eq!(core.fail("2.a"), ["2.a Failed", "2.b Failed shared", "run 2 Failed"]);
+    // Its leader is gone with the machine, and none of the others takes over.
+    assert_eq!(core.infra("3.a"), ["3.a InfraFailed", "start 3.b#1@4 on 1"]);
+}
+
+#[test]
 fn they_fail_together() {
     let mut core = in_flight(&two());
     let effects = core.fail("a");

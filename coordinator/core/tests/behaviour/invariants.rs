@@ -215,9 +215,13 @@ impl Watch {
                 };
                 alive && shell.owed.iter().any(current)
             }
-            StepPhase::WaitingForIdentical => state.runs().flat_map(|(_, run)| run.steps()).any(|other| {
-                other.action == step.action && matches!(other.phase, StepPhase::Ready | StepPhase::Running)
-            }),
+            StepPhase::WaitingForIdentical => {
+                let alike = state.runs().filter(|(_, other)| other.spec().scope == run.spec().scope);
+                alike.flat_map(|(_, run)| run.steps()).any(|other| {
+                    other.action == step.action
+                        && matches!(other.phase, StepPhase::Ready | StepPhase::Running)
+                })
+            }
         }
     }
 }
@@ -308,13 +312,14 @@ fn ends_are_kept(before: Option<&Run>, run: &Run, id: RunId, effects: &[Effect])
     }
 }
 
+/// By whoever may have the result.
 fn identical_work_is_done_once(state: &State) {
     let mut actions = BTreeSet::new();
     for (_, run) in state.runs() {
         for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
             let alone = spec.effects || spec.bypass_cache;
             if matches!(step.phase, StepPhase::Ready | StepPhase::Running) && !alone {
-                assert!(actions.insert(step.action), "the same work twice");
+                assert!(actions.insert((&run.spec().scope, step.action)), "the same work twice");
             }
             let others = step.shared || step.cached || step.phase == StepPhase::WaitingForIdentical;
             assert!(!alone || !others, "not executed");

@@ -59,6 +59,7 @@ prop_compose! {
         let steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
         let tenant = if deliver { "one" } else { "two" };
         let deliver = (0..steps.len() as u32).filter(|step| deliver && step % 3 == 0).collect();
+        let on_branch = steps.len() % 4 == 3;
         let requirements = ["", "1", "2"].map(|x| labels(x).into_iter().collect()).into();
         RunSpec {
             pipeline: "random".into(),
@@ -69,6 +70,7 @@ prop_compose! {
             deliver,
             tenant: tenant.into(),
             requirements,
+            scope: if on_branch { "branch/x" } else { RunSpec::SCOPE }.into(),
             ..RunSpec::default()
         }
     }

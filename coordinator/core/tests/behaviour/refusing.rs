@@ -27,6 +27,7 @@ fn a_specification_that_is_not_valid_fails_with_the_reason() {
             "step 1, which is to be delivered, does not exist",
         ),
         (RunSpec { tenant: "".into(), ..run([]) }, "the tenant's name is empty or longer than 255 bytes"),
+        (RunSpec { scope: "".into(), ..run([]) }, "the scope's name is empty or longer than 255 bytes"),
         (RunSpec { priority: 101, ..run([]) }, "priority 101 is not between -100 and 100"),
         (
             RunSpec { requirements: (0..257).map(|_| Box::default()).collect(), ..run([]) },

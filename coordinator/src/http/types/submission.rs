@@ -55,6 +55,9 @@ pub(in crate::http) struct Submission {
     /// pipeline says, or any.
     #[serde(default)]
     platform: String,
+    /// Whose results the run reads and writes: `protected`, `branch/NAME` or `user/NAME`. By default what the cluster says.
+    #[serde(default)]
+    scope: String,
 }
 
 /// Which run it is.
@@ -88,6 +91,7 @@ impl Submission {
             host_image: self.host_image,
             images: self.images.into_iter().collect(),
             platform: self.platform,
+            scope: self.scope,
         })
     }
 }
@@ -114,7 +118,7 @@ mod tests {
         let text = r#"{"pipeline": "p", "file": "f", "request_id": "i", "tenant": "t", "priority": -3,
             "params": {"a": "b"}, "targets": ["x"], "sources": {"src": "00ff/7"}, "keep_going": true,
             "no_cache": true, "traceparent": "tp", "host_image": "h", "images": {"a/b": "c"},
-            "platform": "linux/arm64"}"#;
+            "platform": "linux/arm64", "scope": "branch/x"}"#;
         let wire = serde_json::from_str::<Submission>(text).unwrap().into_wire().unwrap();
         let digest = v1::Digest { hash: "00ff".to_owned(), size_bytes: 7 };
         let expected = v1::SubmitRequest {
@@ -132,6 +136,7 @@ mod tests {
             host_image: "h".to_owned(),
             images: [("a/b".to_owned(), "c".to_owned())].into(),
             platform: "linux/arm64".to_owned(),
+            scope: "branch/x".to_owned(),
         };
         assert_eq!(wire, expected);
         let wrong = r#"{"pipeline": "p", "sources": {"src": "00ff"}}"#;

@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use cullet_cache::{ActionResult, Blob, KnownLog, LogCursor, LogStream, NextBytes, StoreError, Stream};
+use cullet_cache::{
+    ActionResult, Blob, KnownLog, LogCursor, LogStream, NextBytes, Scope, StoreError, Stream,
+};
 use cullet_digest::Digest;
 use cullet_proto::v1;
 use tonic::Status;
@@ -30,11 +32,11 @@ struct OneStream {
     read: u64,
 }
 
-/// Opens the log that was kept of an attempt, or the one in the result under a key.
+/// Opens the log that was kept of an attempt, or the one in the result under a key, as runs of a scope find it.
 pub(super) async fn stored(
     parts: &EngineParts,
     detail: Option<Digest>,
-    action: Option<Digest>,
+    action: Option<(Scope, Digest)>,
 ) -> Result<StoredLog, Status> {
     let result = match detail {
         Some(detail) => {
@@ -45,8 +47,8 @@ pub(super) async fn stored(
     };
     let result = match (result, action) {
         (Some(decoded), _) => decoded.map_err(|error| Status::data_loss(error.to_string()))?,
-        (None, Some(action)) => {
-            let found = parts.actions.get(&action).await.map_err(|error| lost(&error))?;
+        (None, Some((scope, action))) => {
+            let found = parts.results.of(&scope).actions.get(&action).await.map_err(|error| lost(&error))?;
             found.ok_or_else(|| Status::not_found("the log is not in the store any more"))?
         }
         (None, None) => return Err(Status::not_found("the attempt left no log")),

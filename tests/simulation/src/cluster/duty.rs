@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cullet_cache::Scope;
 use cullet_coordinator::cluster::{Seat, control_service, raft_service};
-use cullet_coordinator::engine::{Clock, Engine, EngineConfig, EngineParts};
+use cullet_coordinator::engine::{Clock, Engine, EngineConfig, EngineParts, Results as _};
 use cullet_coordinator::raft::Node;
 use cullet_coordinator::services::{runs_service, workers_service};
 use tonic::service::Routes;
@@ -54,11 +55,11 @@ impl Duty for Coordinating {
         seat.take(node.clone());
         let parts = EngineParts {
             blobs: self.store.blobs.clone(),
-            actions: self.store.actions.clone(),
-            completeness: self.store.actions.clone(),
+            results: Arc::new(self.store.clone()),
+            completeness: self.store.of(&Scope::Protected).completeness,
             clock: Arc::new(WrongClock { off_ms: self.off_ms }),
         };
-        let config = EngineConfig { lease: LEASE, settings: None };
+        let config = EngineConfig { lease: LEASE, ..EngineConfig::default() };
         let engine = Engine::new(Arc::clone(&seat), parts, config);
         *self.engine.borrow_mut() = Some(engine.clone());
         Routes::new(raft_service(Arc::clone(&seat)))

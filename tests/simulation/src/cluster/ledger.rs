@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cullet_cache::{CompletenessChecking, MemoryActionCache, MemoryStore};
+use cullet_cache::{CompletenessChecking, MemoryActionCache, MemoryStore, Scope, ScopedActions};
+use cullet_coordinator::engine::{Results, ScopeResults};
 use cullet_tests::calls::Call;
 
 /// Everything that an onlooker wrote down.
@@ -46,14 +47,25 @@ pub(crate) fn now() -> u64 {
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pub(crate) blobs: Arc<MemoryStore>,
-    pub(crate) actions: Arc<CompletenessChecking>,
+    actions: Arc<Mutex<BTreeMap<Scope, Arc<MemoryActionCache>>>>,
 }
 
 impl Default for Store {
     fn default() -> Self {
         let blobs = Arc::new(MemoryStore::new(1 << 28));
-        let results = Arc::new(MemoryActionCache::new(1 << 16));
-        let actions = Arc::new(CompletenessChecking::new(results, blobs.clone()));
-        Self { blobs, actions }
+        Self { blobs, actions: Arc::default() }
+    }
+}
+
+impl Results for Store {
+    fn of(&self, scope: &Scope) -> ScopeResults {
+        let mut scopes = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = |scope: Scope| {
+            let empty = || Arc::new(MemoryActionCache::new(1 << 16));
+            Arc::clone(scopes.entry(scope).or_insert_with(empty))
+        };
+        let seen = ScopedActions::new(of(scope.clone()), vec![of(Scope::Protected)]);
+        let completeness = Arc::new(CompletenessChecking::new(Arc::new(seen), self.blobs.clone()));
+        ScopeResults { actions: completeness.clone(), completeness }
     }
 }

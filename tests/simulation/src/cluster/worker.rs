@@ -54,6 +54,7 @@ pub(crate) async fn work(
         blobs: store.blobs,
         exchange: Arc::new(Nothing),
         room: cullet_worker::Room::default(),
+        signing: None,
     };
     match Daemon::new(config, parts) {
         Ok(daemon) => drop(daemon.run(CancellationToken::new()).await),

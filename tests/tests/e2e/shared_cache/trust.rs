@@ -19,7 +19,7 @@ fn read_as(user: &User, checkout: &Checkout, shared: &Path, scope: &str) -> Outc
 
 fn run_as(user: &User, checkout: &Checkout, shared: &Path, scope: &str, mode: &str) -> Outcome {
     let mut command = command(user, checkout, text(shared), &[]);
-    command.env("CULLET_SHARED_CACHE_SCOPE", scope).env("CULLET_SHARED_CACHE_MODE", mode);
+    command.env("CULLET_SCOPE", scope).env("CULLET_SHARED_CACHE_MODE", mode);
     outcome(&command.output().unwrap())
 }
 

@@ -39,6 +39,7 @@ fn start(step: u32, epoch: u64) -> Start {
         service_images: Default::default(),
         limits: StepLimits::default(),
         caches: vec![],
+        scope: cullet_cache::Scope::Protected,
         trace: None,
     }
 }
