@@ -2,14 +2,25 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use cullet_cache::{ActionCache, CompletenessChecking, PublicKey, Scope, SharedCache, TrustOptions};
+use async_trait::async_trait;
+use cullet_cache::{
+    ActionCache, CompletenessChecking, PublicKey, Scope, SharedCache, StoreError, TrustOptions,
+};
 use cullet_core::Run;
+use cullet_digest::Digest;
 
 /// The results of a cluster.
+#[async_trait]
 pub trait Results: Debug + Send + Sync {
     /// As runs of a scope see them: they read their own and then the protected ones, and write their own.
     fn of(&self, scope: &Scope) -> ScopeResults;
+
+    /// When the result of an action was removed by garbage collection last, as far as the store remembers that.
+    async fn evicted(&self, _scope: &Scope, _action: &Digest) -> Result<Option<SystemTime>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// What runs of a scope see.
@@ -30,11 +41,25 @@ pub struct StoredResults {
     pub trusted: Option<Vec<PublicKey>>,
 }
 
+impl StoredResults {
+    fn seen_by(&self, scope: &Scope) -> SharedCache {
+        self.cache.trusting(&TrustOptions {
+            scope: scope.clone(),
+            signing: None,
+            trusted: self.trusted.clone(),
+        })
+    }
+}
+
+#[async_trait]
 impl Results for StoredResults {
     fn of(&self, scope: &Scope) -> ScopeResults {
-        let trust = TrustOptions { scope: scope.clone(), signing: None, trusted: self.trusted.clone() };
-        let SharedCache { actions, completeness, .. } = self.cache.trusting(&trust);
+        let SharedCache { actions, completeness, .. } = self.seen_by(scope);
         ScopeResults { actions, completeness }
+    }
+
+    async fn evicted(&self, scope: &Scope, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
+        self.seen_by(scope).evicted(action).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The keys that a step had in earlier runs.
 
 use std::cmp::Reverse;
+use std::time::UNIX_EPOCH;
 
 use cullet_cache::Scope;
 use cullet_cache::v1::digest_to_wire;
@@ -23,6 +24,8 @@ pub(super) struct Known {
     answer: v1::ListStepKeysResponse,
     /// The key whose result the step was given by the action cache, where it was.
     answered: Option<Digest>,
+    /// The key that the step was executed with, where it was.
+    executed: Option<Digest>,
     /// Whose results the run reads.
     scope: Scope,
 }
@@ -46,9 +49,11 @@ pub(super) fn known(state: &State, id: RunId, name: &str) -> Result<Known, Statu
     ends.sort_unstable_by_key(|(at, run, _)| (Reverse(*at), *run));
     let earlier = worth_telling(&ends, view.action);
     let answered = view.action.filter(|_| view.cached && succeeded(&view));
+    let executed = view.action.filter(|_| !view.cached && !view.shared);
     Ok(Known {
-        answer: v1::ListStepKeysResponse { no_cache, earlier, execution: None },
+        answer: v1::ListStepKeysResponse { no_cache, earlier, execution: None, evicted_at_ms: 0 },
         answered,
+        executed,
         scope: scope_of(run),
     })
 }
@@ -125,6 +130,17 @@ impl Known {
                 }
                 Err(error) => {
                     tracing::warn!(error = describe(&error), "the result of a step cannot be read");
+                }
+            }
+        }
+        if let Some(key) = self.executed {
+            match results.evicted(&self.scope, &key).await {
+                Ok(at) => {
+                    let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                    self.answer.evicted_at_ms = since.map_or(0, |since| since.as_secs().saturating_mul(1000));
+                }
+                Err(error) => {
+                    tracing::warn!(error = describe(&error), "what the store has evicted cannot be read");
                 }
             }
         }

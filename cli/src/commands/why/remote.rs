@@ -37,6 +37,7 @@ pub(super) async fn known(
     let execution = keys
         .execution
         .map(|made| Execution { started_ms: made.started_at_ms, duration_ms: made.duration_ms });
+    let evicted_ms = (keys.evicted_at_ms > 0).then_some(keys.evicted_at_ms);
     let known = Known {
         run: run.run,
         started_ms: run.submitted_at_ms,
@@ -45,7 +46,7 @@ pub(super) async fn known(
         // All runs of a cluster know of each other.
         until_ms: None,
         blobs: Arc::new(cluster.store(&config.cache_dir)?),
-        results: Box::new(Told { key: last, execution }),
+        results: Box::new(Told { key: last, execution, evicted_ms }),
         shared: None,
     };
     Ok((known, facts))
@@ -57,10 +58,11 @@ fn record(key: v1::StepKey) -> KeyRecord {
     KeyRecord { digest, status, cached, at_ms: finished_at_ms, run }
 }
 
-/// What the cluster says of the result of one key. A shared store evicts nothing that it would remember.
+/// What the cluster says of the result of one key.
 struct Told {
     key: Option<String>,
     execution: Option<Execution>,
+    evicted_ms: Option<u64>,
 }
 
 impl Results for Told {
@@ -68,7 +70,7 @@ impl Results for Told {
         self.execution.filter(|_| self.key.as_deref() == Some(&*key.to_string()))
     }
 
-    fn evicted_ms(&self, _: &Digest) -> Option<u64> {
-        None
+    fn evicted_ms(&self, key: &Digest) -> Option<u64> {
+        self.evicted_ms.filter(|_| self.key.as_deref() == Some(&*key.to_string()))
     }
 }

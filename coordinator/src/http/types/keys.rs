@@ -16,6 +16,8 @@ pub(in crate::http) struct StepKeys {
     earlier: Vec<StepKey>,
     /// What made the result that the step was given; null where the cache did not answer, or has it no more.
     execution: Option<Execution>,
+    /// When the result of the step's key was evicted from the store last, where it was executed and that is known.
+    evicted_at: Option<String>,
 }
 
 /// A key that a step had.
@@ -49,7 +51,8 @@ impl From<v1::ListStepKeysResponse> for StepKeys {
             duration_ms: execution.duration_ms,
         });
         let earlier = keys.earlier.into_iter().map(StepKey::from).collect();
-        Self { no_cache: keys.no_cache, earlier, execution }
+        let evicted_at = time(keys.evicted_at_ms);
+        Self { no_cache: keys.no_cache, earlier, execution, evicted_at }
     }
 }
 
