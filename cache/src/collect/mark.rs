@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 
+use super::state::MOST_DOOMED;
 use crate::disk::record;
 use crate::objects::{Collectable, NameId, ObjectName};
 use crate::offload::offload;
@@ -49,6 +50,8 @@ pub(super) struct Mark<'a> {
     sizes: HashMap<NameId, u64>,
     all_sizes: bool,
     memory: Semaphore,
+    /// What was reached since [`Mark::remember`], up to as many as are on a list.
+    new: Option<Vec<NameId>>,
     /// The bytes of all that is live.
     pub(super) bytes: u64,
     /// Records that are of no use.
@@ -69,11 +72,30 @@ impl<'a> Mark<'a> {
     pub(super) fn new(store: &'a dyn Collectable, all_sizes: bool) -> Self {
         let (live, below, sizes) = Default::default();
         let memory = Semaphore::new(MOST_KIB as usize);
-        Self { store, live, below, sizes, all_sizes, memory, bytes: 0, damaged: 0 }
+        Self { store, live, below, sizes, all_sizes, memory, new: None, bytes: 0, damaged: 0 }
     }
 
     pub(super) fn has(&self, id: &NameId) -> bool {
         self.live.contains(id)
+    }
+
+    /// What is reached from now on, and was not before, is remembered.
+    pub(super) fn remember(&mut self) {
+        self.new = Some(Vec::new());
+    }
+
+    /// What was.
+    pub(super) fn take_remembered(&mut self) -> Vec<NameId> {
+        self.new.take().unwrap_or_default()
+    }
+
+    /// Marks this, and says whether it was not yet.
+    fn insert(&mut self, id: NameId) -> bool {
+        let is_new = self.live.insert(id);
+        if let Some(new) = self.new.as_mut().filter(|new| is_new && new.len() < MOST_DOOMED) {
+            new.push(id);
+        }
+        is_new
     }
 
     /// Says how long a record is.
@@ -145,7 +167,7 @@ impl<'a> Mark<'a> {
     /// Marks a name, if it is not.
     fn live(&mut self, name: ObjectName) -> Result<bool, StoreError> {
         let id = name.id();
-        let is_new = self.live.insert(id);
+        let is_new = self.insert(id);
         if is_new {
             self.bytes += match name {
                 ObjectName::Data(data) => data.size(),
@@ -164,7 +186,7 @@ impl<'a> Mark<'a> {
         self.damaged += found.damaged;
         for name in found.names {
             let name = ObjectName::Record(name);
-            if self.live.insert(name.id()) {
+            if self.insert(name.id()) {
                 self.bytes += self.sizes.get(&name.id()).copied().unwrap_or(0);
             }
         }

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 
 use super::lock::{Lock, store_now};
 use super::mark::{Mark, Want, too_many};
-use super::state::{self, Doomed, MOST_DOOMED, Phase, State, list_name, rescued_by, state_name};
+use super::state::{self, Doomed, MOST_DOOMED, Phase, State, left_name, list_name, rescued_by, state_name};
 use super::used::{Uses, age};
 use super::{Policy, Report, seconds, tombstones};
 use crate::objects::{Collectable, Kind, Listed, NameId, ObjectName, Seen};
@@ -84,33 +84,62 @@ impl Round<'_> {
         }
         self.report.kept_bytes = mark.bytes;
         // What they need stays as long as they are there, and a while longer: somebody may have found them just now.
+        mark.remember();
         for chunk in all[kept..].chunks(ROOTS) {
             mark.reach(wants(chunk)).await?;
         }
+        let left = mark.take_remembered();
         let mut doomed: Vec<NameId> = all[kept..].iter().map(|listed| listed.name.id()).collect();
         let old = used.iter().filter(|listed| age(now, seconds(listed.modified)) >= self.policy.keep);
         doomed.extend(old.map(|listed| listed.name.id()));
-        let grace = self.policy.grace;
-        for kind in PARTS {
-            let add = |listed: &Listed| {
-                let id = listed.name.id();
-                // What is younger is most likely being stored, and its record is still to come.
-                let is_old = age(now, seconds(listed.modified)) >= grace;
-                if doomed.len() < MOST_DOOMED && is_old && !mark.has(&id) {
-                    doomed.push(id);
-                }
-                Ok(())
-            };
-            self.each(kind, add).await?;
-        }
+        self.parts(epoch, now, &mut mark, &mut doomed).await?;
         self.report.damaged = mark.damaged;
         self.report.announced = doomed.len().min(MOST_DOOMED);
         if doomed.is_empty() {
             return Ok(());
         }
-        let list = state::close(&Doomed::new(doomed)).ok_or_else(|| self.unwritable())?;
-        self.lock.put(&list_name(epoch), list).await?;
-        self.write(State { epoch, phase: Phase::Announced }).await
+        for (name, names) in [(left_name(epoch), left), (list_name(epoch), doomed)] {
+            let list = state::close(&Doomed::new(names)).ok_or_else(|| self.unwritable())?;
+            self.lock.put(&name, list).await?;
+        }
+        self.write(State { epoch, phase: Phase::Announced }).await?;
+        self.lock.remove(&[ObjectName::Record(left_name(epoch - 1))]).await
+    }
+
+    /// Trees, blobs and data that nothing points to any more. Data goes after a grace, and so do records that only
+    /// results had which went in the epoch before. What no result ever had stays like one: what clusters know of their runs, such
+    /// as submissions and Actions, inputs, and logs of steps that failed. What is younger than a grace is most likely being stored, and
+    /// what points to it is still to come.
+    async fn parts(
+        &mut self,
+        epoch: u64,
+        now: u64,
+        mark: &mut Mark<'_>,
+        doomed: &mut Vec<NameId>,
+    ) -> Result<(), StoreError> {
+        let Policy { keep, grace, .. } = *self.policy;
+        let left = state::names(self.store, &left_name(epoch - 1)).await?.unwrap_or_default();
+        let store = self.store;
+        for kind in PARTS {
+            let mut staying = Vec::new();
+            let add = |listed: &Listed| {
+                let id = listed.name.id();
+                if mark.has(&id) {
+                    return Ok(());
+                }
+                let stays_for = if kind == Kind::Data || left.has(&id) { grace } else { keep.max(grace) };
+                if age(now, seconds(listed.modified)) < stays_for {
+                    staying.extend(want(&listed.name).filter(|_| points_further(&listed.name)));
+                    too_many(store, staying.len())?;
+                } else if doomed.len() < MOST_DOOMED {
+                    doomed.push(id);
+                }
+                Ok(())
+            };
+            self.each(kind, add).await?;
+            mark.reach(staying).await?;
+        }
+        Ok(())
     }
 
     /// Removes what was announced and is still not needed. The state says so already: who needs something of it from now on

@@ -74,6 +74,11 @@ pub(crate) fn list_name(epoch: u64) -> RecordName {
     record_of(Area::Gc, &format!("doomed {epoch}"))
 }
 
+/// What only those results need that are on the list of an epoch.
+pub(crate) fn left_name(epoch: u64) -> RecordName {
+    record_of(Area::Gc, &format!("left by {epoch}"))
+}
+
 /// The record that says that a writer needs this, in this epoch and no other.
 pub(crate) fn rescue_name(epoch: u64, name: &ObjectName) -> RecordName {
     let about = DigestFunction::Blake3.digest(name.to_string().as_bytes());
@@ -101,7 +106,15 @@ pub(crate) async fn read(objects: &dyn Objects) -> Result<State, StoreError> {
 /// # Errors
 /// As for [`read`].
 pub(crate) async fn read_list(objects: &dyn Objects, epoch: u64) -> Result<Option<Doomed>, StoreError> {
-    let Some(bytes) = objects.record(&list_name(epoch)).await? else { return Ok(None) };
+    names(objects, &list_name(epoch)).await
+}
+
+/// The names in one of these records, if it is there.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) async fn names(objects: &dyn Objects, list: &RecordName) -> Result<Option<Doomed>, StoreError> {
+    let Some(bytes) = objects.record(list).await? else { return Ok(None) };
     open(&bytes).map(Some).ok_or_else(|| damaged(objects, "the list of what it removes"))
 }
 

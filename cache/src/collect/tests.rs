@@ -93,6 +93,21 @@ impl Source {
         self.machine(Arc::new(Rescuing::with_clock(store.clone(), Arc::new(Ticks))))
     }
 
+    /// Everything that a result names, and what is below.
+    pub(crate) async fn below(&self, result: &ActionResult) -> Vec<Digest> {
+        let mut waiting: Vec<Digest> = result.directories().collect();
+        let mut all: Vec<Digest> = result.digests().collect();
+        while let Some(directory) = waiting.pop() {
+            let bytes = self.blobs.get(&directory).await.unwrap().into_bytes().unwrap();
+            let directory = Directory::decode(DigestFunction::Blake3, &bytes).unwrap();
+            all.extend(directory.files().iter().map(|file| file.digest));
+            all.extend(directory.directories().iter().map(|child| child.digest));
+            waiting.extend(directory.directories().iter().map(|child| child.digest));
+        }
+        all.reverse();
+        all
+    }
+
     /// Stores everything that a result names.
     pub(crate) async fn upload(&self, machine: &Machine, result: &ActionResult) -> Result<(), StoreError> {
         for root in result.directories() {

@@ -11,7 +11,7 @@ use super::{PackedBlobs, points};
 use crate::collect;
 use crate::disk::record;
 use crate::trees::Trees as _;
-use crate::{ActionCache, ActionResult, Area, ObjectName, Objects, RecordName, Scope, StoreError};
+use crate::{ActionCache, ActionResult, Area, ObjectName, Objects, RecordName, Scope, StoreError, Verifying};
 
 /// Results as records beside [`PackedBlobs`]. Clones share everything.
 #[derive(Debug, Clone)]
@@ -53,18 +53,42 @@ impl PackedActions {
         };
         let names: Vec<ObjectName> = result.digests().filter(|digest| !digest.is_empty()).map(name).collect();
         let gone = self.objects.gone(&names).await?;
-        let lacks = |name: &ObjectName| matches!(name, ObjectName::Record(of) if of.area == Area::Tree);
-        if gone.iter().any(|name| lacks(name) || roots.is_empty()) {
+        let removed = || {
             let why = "what the result points to was removed by garbage collection meanwhile";
-            return Err(StoreError::remote("record a result in", self.objects.place(), why));
+            StoreError::remote("record a result in", self.objects.place(), why)
+        };
+        if roots.is_empty() && !gone.is_empty() {
+            return Err(removed());
         }
         for gone in gone {
-            if let ObjectName::Record(RecordName { area: Area::Blob, about, .. }) = gone {
+            let ObjectName::Record(RecordName { area, about, .. }) = gone else { continue };
+            if area == Area::Blob {
                 // A tree may have it, but that may go: it is none that the result names.
                 self.blobs.set_apart(&about).await?;
+                continue;
+            }
+            match self.keep_together(&about).await {
+                Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => return Err(removed()),
+                kept => kept?,
+            }
+        }
+        for root in roots {
+            if self.blobs.tree(&root).await?.is_none() {
+                match self.keep_together(&root).await {
+                    // Nobody collects anything here, so it is for whoever looks the result up to see that it is not whole.
+                    Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => {}
+                    kept => kept?,
+                }
             }
         }
         Ok(())
+    }
+
+    /// Makes a tree of a directory whose blobs came one by one, as they do from whoever reaches the store through somebody
+    /// else: whoever finds the result asks once whether all of it is there, and fetches it in few requests.
+    async fn keep_together(&self, root: &Digest) -> Result<(), StoreError> {
+        let blobs = Arc::new(self.blobs.clone());
+        self.blobs.store_tree(root, &Verifying::new(blobs.clone(), blobs)).await.map(drop)
     }
 
     /// All data that a result stands on, as far as that can be told: for the garbage collector of a store that has one.

@@ -24,5 +24,6 @@ mod readers;
 mod replays;
 mod support;
 mod upgrades;
+mod vanishing;
 mod workers;
 mod zombies;

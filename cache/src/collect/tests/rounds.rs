@@ -175,3 +175,54 @@ async fn fresh_bytes(store: &Arc<Store>, name: &ObjectName) -> Box<[u8]> {
     let ObjectName::Record(name) = name else { return Box::default() };
     store.record(name).await.unwrap().unwrap().to_vec().into()
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_no_result_ever_had_stays_as_long_as_a_result_would() {
+    let (store, source) = (store(), Source::new());
+    let writer = source.writer(&store);
+    // As a cluster stores what its runs need: a submission, and a log of megabytes of a step that failed.
+    let blobs =
+        [random(1, 2000), random(2, 6 << 20)].map(|bytes| (DigestFunction::Blake3.digest(&bytes), bytes));
+    for (digest, bytes) in &blobs {
+        writer.blobs.put(digest, bytes.clone().into()).await.unwrap();
+    }
+    // A step with effects leaves outputs that no result names.
+    let unrecorded = source.result(&[1, 2, 3]).await;
+    source.upload(&writer, &unrecorded).await.unwrap();
+    // One whose directory came blob by blob is recorded all the same, unless some of it is gone.
+    let (root, lacking) = (source.result(&[50, 51]).await, source.result(&[60, 61]).await);
+    for (number, result, missing) in [(2, &root, 0), (3, &lacking, 1)] {
+        let all = source.below(result).await;
+        for digest in all.iter().skip(missing) {
+            writer.blobs.put(digest, source.blobs.get(digest).await.unwrap()).await.unwrap();
+        }
+        let recorded = source.writer(&store).actions.put(&action(number), result).await;
+        assert_eq!(recorded.is_ok(), missing == 0, "{recorded:?}");
+    }
+    assert!(source.reader(&store).hit(2).await.unwrap().is_some());
+    // Of a result that goes for want of room, nothing stays.
+    let result = source.result(&[7, 8]).await;
+    source.publish(&writer, 1, &result).await.unwrap();
+    // As many are followed at once.
+    for number in 1000..1256 {
+        pass(Duration::from_secs(1)).await;
+        source.publish(&writer, number, &conformance::result("")).await.unwrap();
+    }
+    let tight = Policy { max_bytes: Some(1), ..POLICY };
+    pass(2 * HOUR).await;
+    rounds(&store, &tight, 3).await;
+    let reader = source.reader(&store);
+    assert!(reader.hit(1).await.unwrap().is_none());
+    assert!(source.reader(&store).fetch(&result).await.is_err());
+    for _ in 0..4 {
+        rounds(&store, &POLICY, 1).await;
+        let reader = source.reader(&store);
+        for (digest, _) in &blobs {
+            reader.blobs.get(digest).await.unwrap().into_bytes().unwrap();
+        }
+        reader.fetch(&unrecorded).await.unwrap();
+    }
+    pass(5 * HOUR).await;
+    rounds(&store, &POLICY, 3).await;
+    assert_eq!(store.counts(), [0; 4]);
+}

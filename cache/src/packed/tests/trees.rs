@@ -166,3 +166,31 @@ async fn what_the_source_lacks_is_an_error_and_no_record() {
     assert!(matches!(put, Err(StoreError::NotFound { digest }) if digest == all[17]));
     assert!(storage.names(Area::Tree).is_empty());
 }
+
+#[tokio::test]
+async fn a_directory_that_came_blob_by_blob_is_kept_together_once_a_result_names_it() {
+    let action = FUNCTION.digest(b"action");
+    let (root, from, all) = many().await;
+    for lacking in [None, Some(all[17])] {
+        let storage = Storage::new();
+        let writer = open(&storage).0;
+        for digest in all.iter().filter(|digest| !digest.is_empty() && Some(**digest) != lacking) {
+            writer.put(digest, from.get(digest).await.unwrap()).await.unwrap();
+        }
+        // Whoever records the result is another one.
+        let recorder = open(&storage);
+        let actions = PackedActions::new(&recorder.0, &crate::Scope::Protected);
+        actions.put(&action, &result(root)).await.unwrap();
+        assert_eq!(storage.names(Area::Tree).len(), usize::from(lacking.is_none()));
+        if lacking.is_none() {
+            let reader = open(&storage).0;
+            storage.take_counts();
+            assert_eq!(reader.holds_tree(&root).await.unwrap(), Some(true));
+            let tree = reader.tree(&root).await.unwrap().unwrap();
+            for index in 0..tree.packs() {
+                reader.pack(&tree, index).await.unwrap();
+            }
+            assert!(storage.take_counts().0 < 15);
+        }
+    }
+}

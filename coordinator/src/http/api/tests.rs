@@ -181,12 +181,10 @@ fn answers_are_as_described() {
     check("Cancelled", Cancelled { had_ended: true });
     check("StepKeys", StepKeys::from(v1::ListStepKeysResponse::default()));
     let (earlier, execution) = (vec![v1::StepKey::default()], Some(v1::Execution::default()));
-    check("StepKeys", StepKeys::from(v1::ListStepKeysResponse {
-        no_cache: true,
-        earlier,
-        execution,
-        evicted_at_ms: 5,
-    }));
+    check(
+        "StepKeys",
+        StepKeys::from(v1::ListStepKeysResponse { no_cache: true, earlier, execution, evicted_at_ms: 5 }),
+    );
     check("ClusterStatus", ClusterStatus::from(v1::StatusResponse::default()));
     check("ClusterStatus", ClusterStatus::from(status()));
     check("Error", super::super::ApiError::route("/x").body());
