@@ -1,6 +1,7 @@
 //! A cache that machines share, behind the one that each of them has.
 
 mod away;
+mod promote;
 mod publishing;
 mod trust;
 
