@@ -150,6 +150,11 @@ impl SharedCache {
         Ok(own.max(protected))
     }
 
+    /// Results of one scope and no other, complete or not, whoever made them: for whoever compares them with something.
+    pub fn only(&self, scope: &Scope) -> Arc<dyn ActionCache> {
+        self.results.of(scope)
+    }
+
     /// Only what is believed is asked whether it is complete, and trouble is forgiven last of all.
     fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, results: Results) -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));

@@ -8,6 +8,7 @@ mod dev_cluster;
 mod image;
 mod limits;
 mod lock;
+mod promote;
 mod run;
 mod values;
 mod worker;
@@ -25,6 +26,7 @@ pub use collect::{CollectArgs, StoreKeepArgs};
 pub use dev_cluster::DevClusterArgs;
 pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
 pub use lock::LockArgs;
+pub use promote::PromoteArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
 pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_tenant, parse_url};
 pub use worker::WorkerArgs;
@@ -283,6 +285,8 @@ pub enum CacheCommand {
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: Format,
     },
+    /// Execute steps again, and where that gives what one scope has, make it a result of another one
+    Promote(Box<PromoteArgs>),
     /// Remove everything
     Clear {
         /// Even while other runs use it; they then execute again what they no longer find

@@ -25,9 +25,12 @@ impl ClusterToken {
     }
 
     fn new(token: &str) -> Result<Self, &'static str> {
-        let mut value = MetadataValue::try_from(format!("Bearer {token}")).map_err(
-            |_| "it has characters that no token has: write it in ASCII, without control characters",
-        )?;
+        const WRONG: &str =
+            "it has characters that no token has: write it in ASCII, without spaces and control characters";
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(WRONG);
+        }
+        let mut value = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| WRONG)?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
@@ -53,6 +56,8 @@ mod tests {
         assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer canary-token");
         assert!(!format!("{token:?} {request:?}").contains("canary"));
         assert!(ClusterToken::ask(None, ()).metadata().is_empty());
-        assert!(ClusterToken::new("a\nb").is_err() && ClusterToken::new("\u{e4}").is_err());
+        for wrong in ["a\nb", "a b", "\u{e4}"] {
+            assert!(ClusterToken::new(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -109,12 +109,9 @@ impl Leading {
         }
         let result =
             ActionResult::decode(FUNCTION, report.result.clone()).map_err(|error| error.to_string())?;
-        workers.check(&current.action, &result, &current.scope).map_err(|why| why.to_string())?;
         let paths = self.context(id.run).await?.templates.outputs(id.step);
-        match result.trees_at(&paths).is_some_and(|signed| signed == *outputs) {
-            true => Ok(()),
-            false => Err("the outputs that the worker reports are not those that it signed".to_owned()),
-        }
+        let checked = workers.check(&current.action, &current.scope, &result, (&paths, outputs));
+        checked.map_err(|why| why.to_string())
     }
 
     /// Writes a success into the action cache, in the scope of its run and no other, before anybody is told of it. Says whether it is there.

@@ -1,5 +1,5 @@
-use cullet_cache::{ActionResult, LogStream, SigningKey, Usage};
-use cullet_digest::DigestFunction;
+use cullet_cache::{ActionResult, LogStream, Output, OutputKind, SigningKey, Usage};
+use cullet_digest::{DigestFunction, TreeRef};
 
 use super::*;
 
@@ -78,9 +78,10 @@ fn a_worker_is_believed_if_it_signed_this_result_of_this_action_in_this_scope() 
     let key = |seed| SigningKey::from_seed(&[seed; 32]).unwrap();
     let action = |text: &str| DigestFunction::Blake3.digest(text.as_bytes());
     let branch = Scope::Branch("x".to_owned());
+    let tree = TreeRef::Directory(action("tree"));
     let result = ActionResult {
         exit_code: 0,
-        outputs: Vec::new(),
+        outputs: vec![Output { path: "out".to_owned(), kind: OutputKind::Tree(tree) }],
         stdout: LogStream::default(),
         stderr: LogStream::default(),
         interleaving: Vec::new(),
@@ -91,7 +92,8 @@ fn a_worker_is_believed_if_it_signed_this_result_of_this_action_in_this_scope() 
         signature: None,
     };
     let workers = WorkerTrust { keys: vec![key(1).public()], require_signatures: true };
-    let check = |result: &ActionResult| workers.check(&action("a"), result, &branch);
+    let paths = ["out".to_owned()];
+    let check = |result: &ActionResult| workers.check(&action("a"), &branch, result, (&paths, &[tree]));
     let signed = |seed, scope: &Scope, of: &str| result.clone().signed(&key(seed), scope, &action(of));
     let good = signed(1, &branch, "a");
     assert_eq!(check(&good), Ok(()));
@@ -100,8 +102,13 @@ fn a_worker_is_believed_if_it_signed_this_result_of_this_action_in_this_scope() 
     let bad = Err(NotBelieved::Bad { key: key(1).public() });
     assert_eq!(check(&signed(1, &Scope::Protected, "a")), bad, "of another scope");
     assert_eq!(check(&signed(1, &branch, "b")), bad, "of another action");
-    assert_eq!(check(&ActionResult { exit_code: 1, ..good }), bad, "changed");
+    assert_eq!(check(&ActionResult { exit_code: 1, ..good.clone() }), bad, "changed");
+    let other = TreeRef::Directory(action("other"));
+    for outputs in [&[other][..], &[], &[tree, tree]] {
+        let checked = workers.check(&action("a"), &branch, &good, (&paths, outputs));
+        assert_eq!(checked, Err(NotBelieved::OtherOutputs), "the run goes on with something else");
+    }
     let anybody = WorkerTrust { require_signatures: false, ..workers.clone() };
-    assert_eq!(anybody.check(&action("a"), &result, &branch), Ok(()));
+    assert_eq!(anybody.check(&action("a"), &branch, &result, (&[], &[])), Ok(()));
     assert_eq!((workers.asked(), anybody.asked()), (Some(vec![key(1).public()]), None));
 }

@@ -1,7 +1,7 @@
 //! Which workers' results are believed.
 
 use cullet_cache::{ActionResult, PublicKey, Scope};
-use cullet_digest::Digest;
+use cullet_digest::{Digest, TreeRef};
 
 /// Which workers' results are believed. By default everybody's are.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,9 @@ pub enum NotBelieved {
         /// Who signed.
         key: PublicKey,
     },
+    /// The run is to go on with something else.
+    #[error("the outputs that the worker reports are not those that it signed")]
+    OtherOutputs,
 }
 
 impl WorkerTrust {
@@ -38,16 +41,28 @@ impl WorkerTrust {
         self.require_signatures.then(|| self.keys.clone())
     }
 
-    /// Whether what a worker says came of an action is to be recorded in a scope.
+    /// Whether what a worker says came of an action is to be recorded in a scope, and the run goes on with `outputs`, which are
+    /// to be those at `paths`.
     ///
     /// # Errors
     /// It is not.
-    pub fn check(&self, action: &Digest, result: &ActionResult, scope: &Scope) -> Result<(), NotBelieved> {
+    pub fn check(
+        &self,
+        action: &Digest,
+        scope: &Scope,
+        result: &ActionResult,
+        (paths, outputs): (&[String], &[TreeRef]),
+    ) -> Result<(), NotBelieved> {
         if !self.require_signatures {
             return Ok(());
         }
         let signature = result.signature.as_ref().ok_or(NotBelieved::Unsigned)?;
         let key = result.signer(scope, action).ok_or(NotBelieved::Bad { key: signature.key })?;
-        if self.keys.contains(&key) { Ok(()) } else { Err(NotBelieved::Stranger { key }) }
+        if !self.keys.contains(&key) {
+            return Err(NotBelieved::Stranger { key });
+        }
+        // The signature says nothing of what is reported beside the result.
+        let is_signed = result.trees_at(paths).is_some_and(|signed| *signed == *outputs);
+        if is_signed { Ok(()) } else { Err(NotBelieved::OtherOutputs) }
     }
 }

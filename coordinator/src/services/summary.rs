@@ -31,6 +31,7 @@ pub(super) fn summary(id: RunId, run: &Run) -> v1::RunSummary {
         failed: counts.failed,
         skipped: counts.skipped + counts.cancelled,
         reason: run.reason().unwrap_or_default().to_owned(),
+        scope: spec.scope.to_string(),
     }
 }
 

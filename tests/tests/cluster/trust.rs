@@ -29,12 +29,14 @@ fn sha256(text: &str) -> String {
 }
 
 /// A cluster with this policy and no workers.
-fn cluster(policy: &str) -> Cluster {
-    let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 2);
+fn cluster(policy: &str, coordinators: usize) -> Cluster {
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), coordinators, 2);
     let file = cluster.dir().join("trust.toml");
     let policy = policy.replace("CI", &sha256("ci-token")).replace("BRANCH", &sha256("branch-token"));
     fs::write(&file, policy).unwrap();
-    cluster.run_coordinator_with(0, &["--trust", file.to_str().unwrap()]);
+    for position in 0..coordinators {
+        cluster.run_coordinator_with(position, &["--trust", file.to_str().unwrap()]);
+    }
     cluster
 }
 
@@ -54,7 +56,7 @@ fn run(cluster: &Cluster, dir: &Path, token: &str, scope: &str) -> Outcome {
 
 #[test]
 fn a_token_says_who_may_run_as_whom_and_nothing_of_a_branch_is_protected() {
-    let mut cluster = cluster(POLICY);
+    let mut cluster = cluster(POLICY, 1);
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
     let dir = cluster.pipeline("app", PIPELINE);
@@ -89,7 +91,7 @@ fn a_token_says_who_may_run_as_whom_and_nothing_of_a_branch_is_protected() {
 
 #[test]
 fn who_may_not_use_a_scope_cannot_cancel_its_runs_and_http_is_no_other_way() {
-    let mut cluster = cluster(POLICY);
+    let mut cluster = cluster(POLICY, 3);
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
     let dir = cluster.pipeline("long", "cullet: 1\nsteps:\n  long: { run: sleep 600 }\n");
@@ -102,16 +104,17 @@ fn who_may_not_use_a_scope_cannot_cancel_its_runs_and_http_is_no_other_way() {
     let refused = cancel("branch-token");
     assert_eq!(refused.exit_code, 2, "{}", refused.stderr);
     assert!(refused.stderr.contains("branches may not run anything as protected"), "{}", refused.stderr);
-    assert_eq!(
-        asked(&cluster, &dir, "", &["status", "--cluster", &urls, run]).exit_code,
-        0,
-        "looking is free"
+    let looked = asked(&cluster, &dir, "", &["status", "--cluster", &urls, run]);
+    assert!(
+        looked.exit_code == 0 && looked.stdout.contains("protected"),
+        "looking is free: {}",
+        looked.stdout
     );
-    let http = |token: &str, path: &str, body: &str| {
+    let http = |coordinator: usize, token: &str, path: &str, body: &str| {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "-m", "30", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST"]);
         curl.args(["-H", &format!("Authorization: Bearer {token}"), "-H", "Content-Type: application/json"]);
-        let url = format!("{}/api/v1/runs{path}", cluster.url(0));
+        let url = format!("{}/api/v1/runs{path}", cluster.url(coordinator));
         String::from_utf8(curl.args(["-d", body, &url]).output().unwrap().stdout).unwrap()
     };
     let submission = |scope: &str| {
@@ -119,12 +122,19 @@ fn who_may_not_use_a_scope_cannot_cancel_its_runs_and_http_is_no_other_way() {
             "{{\"pipeline\": \"cullet: 1\\nsteps: {{ s: {{ run: 'true' }} }}\\n\", \"scope\": \"{scope}\"}}"
         )
     };
-    assert_eq!(http("branch-token", "", &submission("protected")), "403");
-    assert_eq!(http("other", "", &submission("protected")), "401");
-    assert_eq!(http("branch-token", "", &submission("main")), "400");
-    assert_eq!(http("branch-token", "", &submission("branch/x")), "201");
     let path = format!("/{run}/cancel");
-    assert_eq!(http("branch-token", &path, ""), "403");
+    // Two of them pass it on to the third.
+    for coordinator in 0..3 {
+        for (token, path, body, status) in [
+            ("branch-token", "", &*submission("protected"), "403"),
+            ("other", "", &submission("protected"), "401"),
+            ("branch-token", "", &submission("main"), "400"),
+            ("branch-token", "", &submission("branch/x"), "201"),
+            ("branch-token", &path, "", "403"),
+        ] {
+            assert_eq!(http(coordinator, token, path, body), status, "{coordinator} {token} {path} {body}");
+        }
+    }
     assert_eq!(cancel("ci-token").exit_code, 0);
 }
 
@@ -144,15 +154,18 @@ fn what_a_worker_without_a_key_says_is_nothing_and_a_laptop_believes_what_anothe
     let keys = tempfile::tempdir().unwrap();
     let (signing, public) = key(keys.path(), "worker.pem");
     let (stranger, _) = key(keys.path(), "stranger.pem");
-    let mut cluster = cluster(&format!("[workers]\nkeys = [\"{public}\"]\nrequire-signatures = true\n"));
+    let mut cluster = cluster(&format!("[workers]\nkeys = [\"{public}\"]\nrequire-signatures = true\n"), 1);
     let dir = cluster.pipeline("app", PIPELINE);
     cluster.run_worker(0, &["--signing-key", stranger.to_str().unwrap()]);
     cluster.with_workers(1);
-    let mut running = cluster.begin_run(&dir, &[]);
-    running.until("which is not among the keys of workers");
-    // Nothing is recorded, and another worker is tried.
+    let refused = cluster.run(&dir, &[]);
+    assert_eq!(refused.exit_code, 3, "{}", refused.stderr);
+    let said = format!("{:?}", refused.events);
+    assert!(said.contains("which is not among the keys of workers"), "{said}");
+    // Whichever of the two is tried first, it ends with the other one.
     cluster.run_worker(1, &["--signing-key", signing.to_str().unwrap()]);
-    let good = running.outcome();
+    cluster.with_workers(2);
+    let good = cluster.run(&dir, &[]);
     good.assert_success();
     assert_eq!(good.executed(), ["make"]);
     assert_eq!(cluster.run(&dir, &[]).cached(), ["make"]);

@@ -3,6 +3,7 @@
 mod away;
 mod collected;
 mod mirrored;
+mod promote;
 mod publishing;
 mod trust;
 

@@ -12,7 +12,7 @@ use cullet_image::{Evicted, OwnerHelper, Store, StoreStats, Verified};
 use serde_json::json;
 
 use crate::args::{CacheArgs, CacheCommand, Format};
-use crate::commands::{engine_images, volumes};
+use crate::commands::{engine_images, run, volumes};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Traffic;
@@ -69,6 +69,7 @@ pub(super) fn cache(args: &CacheArgs, config: &Config, out: &mut dyn Write) -> R
             volumes::list(&volumes::of(config), *format)?
         }
         CacheCommand::Volumes { remove, .. } => volumes::remove(&volumes::of(config), remove.as_deref())?,
+        CacheCommand::Promote(args) => return run::promote::promote(args, config, out),
         CacheCommand::Clear { force } => {
             cache.clear(*force)?;
             clean(config)?;

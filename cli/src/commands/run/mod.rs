@@ -12,6 +12,7 @@ pub(crate) mod look;
 mod outputs;
 mod platform;
 pub(crate) mod prepare;
+pub(crate) mod promote;
 mod push;
 mod remote;
 mod run_id;
@@ -39,7 +40,7 @@ use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
-use crate::config::{Config, Executor, RunConfig, SharedCacheConfig};
+use crate::config::{Config, Executor, RunConfig, SharedCacheConfig, SharedTrust};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Traffic;
@@ -50,6 +51,7 @@ use crate::ui::Closing;
 pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
 use look::Looking;
+use promote::Promoting;
 use push::Pushes;
 use shell::Visiting;
 use verify::Verifying;
@@ -87,6 +89,8 @@ struct Extras {
     verifying: Option<Verifying>,
     /// Nothing is executed.
     looking: Option<Looking>,
+    /// What is executed is compared with what others have.
+    promoting: Option<Promoting>,
     /// What was brought along in place of a shared cache.
     bundle: Option<Arc<Bundle>>,
     /// Where outputs go.
@@ -104,6 +108,7 @@ impl Extras {
             visiting.arrange(plan, file)?;
         }
         self.looking.iter().for_each(|looking| looking.arrange(plan));
+        self.promoting.iter().for_each(|promoting| promoting.arrange(plan));
         self.verifying.as_mut().map_or(Ok(()), |verifying| verifying.arrange(plan, file))
     }
 
@@ -198,13 +203,9 @@ fn execute_plan(
     let base = base_directory(&args.pipeline.file);
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let has_secrets = !secrets.is_empty();
-    // A bundle stands for a shared cache.
-    let shared =
-        if extras.bundle.is_some() { None } else { config.shared_cache(args.shared_cache.as_deref())? };
     let trust = config.trust(args.scope.as_ref());
-    let shared = shared.map(|shared| SharedCacheConfig { trust: trust.clone(), ..shared });
     let cache = shared_store::local(&config.run_cache_options(), trust.local_scope())?;
-    let shared = behind(shared, config, extras.bundle.as_ref())?;
+    let shared = behind(args, config, &trust, extras.bundle.as_ref())?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
@@ -224,7 +225,8 @@ fn execute_plan(
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
     let run = run_id::fresh();
-    let audience = Audience { shown: !extras.silent, kept: extras.has_usual_keys() };
+    let (shown, kept) = (!extras.silent, extras.has_usual_keys());
+    let audience = Audience { shown, kept, promoting: extras.promoting.clone() };
     let mut watchers = match &extras.looking {
         Some(looking) => watchers::only(looking.clone()),
         None => watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience),
@@ -270,15 +272,18 @@ fn execute_plan(
     Ok(exit_status(&end))
 }
 
-/// What is behind the cache of the machine.
+/// What is behind the cache of the machine. A bundle stands for a shared cache.
 fn behind(
-    shared: Option<SharedCacheConfig>,
+    args: &RunArgs,
     config: &Config,
+    trust: &SharedTrust,
     bundle: Option<&Arc<Bundle>>,
 ) -> Result<Option<behind::Opened>, CliError> {
     if let Some(bundle) = bundle {
         return Ok(Some(behind::of_bundle(bundle, &config.cache_dir)));
     }
+    let shared = config.shared_cache(args.shared_cache.as_deref())?;
+    let shared = shared.map(|shared| SharedCacheConfig { trust: trust.clone(), ..shared });
     shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()
 }
 

@@ -7,6 +7,7 @@ use cullet_coordinator::resolve::describe;
 use cullet_coordinator::{Event, EventSink};
 use cullet_core::RunId;
 
+use super::promote::Promoting;
 use crate::args::RunArgs;
 use crate::config::{Config, Progress, RunConfig};
 use crate::diagnostics;
@@ -68,12 +69,14 @@ impl EventSink for Watchers {
 }
 
 /// Who watches a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Audience {
     /// It is shown.
     pub(super) shown: bool,
     /// It is written down, with its keys.
     pub(super) kept: bool,
+    /// Somebody compares what is made.
+    pub(super) promoting: Option<Promoting>,
 }
 
 /// Starts watching.
@@ -97,6 +100,9 @@ pub(super) fn start(
         if audience.kept {
             list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
         }
+    }
+    if let Some(promoting) = audience.promoting {
+        list.push(Box::new(promoting));
     }
     let watchers = Watchers::idle();
     watchers.begin(list, meta.started_at_ms);

@@ -64,6 +64,7 @@ fn heading(run: &v1::RunSummary, style: Style, now_ms: u64) -> String {
         ("run", clean::line(&run.run)),
         ("pipeline", clean::line(&run.pipeline)),
         ("tenant", clean::line(&run.tenant)),
+        ("scope", clean::line(&run.scope)),
         ("priority", run.priority.to_string()),
         ("started", format!("{started} ({ago})")),
         ("status", style.paint(tone(&status), &status).to_string()),

@@ -45,6 +45,8 @@ struct RunSummary {
     pipeline: String,
     /// Who pays for it.
     tenant: String,
+    /// Whose results it reads and writes.
+    scope: String,
     /// From -100 to 100.
     priority: i32,
     /// `running`, or how it ended: `succeeded`, `failed`, `cancelled` or `infra_failed`.
@@ -136,6 +138,7 @@ impl From<v1::RunSummary> for RunSummary {
             run: run.run,
             pipeline: run.pipeline,
             tenant: run.tenant,
+            scope: run.scope,
             priority: run.priority,
             status: run.status,
             submitted_at: time(run.submitted_at_ms),

@@ -54,7 +54,7 @@ fn a_machine_that_builds_branches_does_not_take_their_results_for_what_everybody
 }
 
 /// A key in a file, and how its public half is written.
-fn key(dir: &Path, name: &str) -> (PathBuf, String) {
+pub(super) fn key(dir: &Path, name: &str) -> (PathBuf, String) {
     let path = dir.join(name);
     let made = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&path).status();
     assert!(made.unwrap().success());
@@ -66,7 +66,7 @@ fn key(dir: &Path, name: &str) -> (PathBuf, String) {
 }
 
 /// With a configuration of its own.
-fn configured(user: &User, checkout: &Checkout, shared: &Path, mode: &str, more: &str) -> Outcome {
+pub(super) fn configured(user: &User, checkout: &Checkout, shared: &Path, mode: &str, more: &str) -> Outcome {
     let config = tempfile::NamedTempFile::new().unwrap();
     fs::write(config.path(), format!("[cache]\nshared = {shared:?}\nmode = \"{mode}\"\n{more}\n")).unwrap();
     let mut command = user.command(checkout.path(), ["run", "--progress", "json"]);
