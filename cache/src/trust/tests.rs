@@ -43,7 +43,7 @@ fn text(result: Option<ActionResult>) -> Option<String> {
 }
 
 fn trust(scope: Scope, signing: Option<SigningKey>, trusted: Option<Vec<PublicKey>>) -> TrustOptions {
-    TrustOptions { scope, signing, trusted }
+    TrustOptions { scope, signing, trusted, usual: None }
 }
 
 /// A directory and a bucket.

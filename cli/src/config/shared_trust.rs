@@ -69,6 +69,14 @@ impl SharedTrust {
         (self.scope != self.usual).then_some(&self.scope)
     }
 
+    /// The scope of what is made while nobody can check who makes it.
+    pub(super) fn quarantine(&self) -> Scope {
+        match &self.usual {
+            Scope::User(name) => Scope::Quarantine(name.clone()),
+            usual => usual.clone(),
+        }
+    }
+
     /// With the key.
     ///
     /// # Errors
@@ -76,7 +84,7 @@ impl SharedTrust {
     pub(crate) fn options(&self) -> Result<TrustOptions, CliError> {
         let signing = self.signing_key.as_deref().map(SigningKey::read).transpose();
         let signing = signing.map_err(|error| CliError::usage("signing-key").because(error))?;
-        Ok(TrustOptions { scope: self.scope.clone(), signing, trusted: self.trusted.clone() })
+        Ok(TrustOptions { scope: self.scope.clone(), signing, trusted: self.trusted.clone(), usual: None })
     }
 }
 
