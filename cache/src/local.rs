@@ -25,7 +25,7 @@ pub struct LocalCache {
     pub seen: Arc<dyn ActionCache>,
     completeness: Arc<CompletenessChecking>,
     /// The same of scopes that are only read.
-    behind: Option<Arc<CompletenessChecking>>,
+    behind: Vec<Arc<CompletenessChecking>>,
 }
 
 /// Opens the cache in a directory.
@@ -38,7 +38,7 @@ pub fn open(options: &OpenOptions) -> Result<LocalCache, StoreError> {
     let all_actions = Arc::new(DiskActionCache::new(&disk));
     let completeness = Arc::new(CompletenessChecking::new(all_actions.clone(), blobs.clone()));
     let (actions, seen) = (completeness.clone(), all_actions.clone());
-    Ok(LocalCache { blobs, actions, disk, all_actions, seen, completeness, behind: None })
+    Ok(LocalCache { blobs, actions, disk, all_actions, seen, completeness, behind: Vec::new() })
 }
 
 impl LocalCache {
@@ -48,7 +48,7 @@ impl LocalCache {
         let all_actions = Arc::new(self.all_actions.of(scope));
         let completeness = Arc::new(CompletenessChecking::new(all_actions.clone(), self.blobs.clone()));
         let (actions, seen) = (completeness.clone(), all_actions.clone());
-        Self { actions, all_actions, seen, completeness, behind: None, ..self.clone() }
+        Self { actions, all_actions, seen, completeness, behind: Vec::new(), ..self.clone() }
     }
 
     /// The same blobs with the results of a scope, and behind them the results of this one, which are only read.
@@ -57,7 +57,7 @@ impl LocalCache {
         let own = self.of(scope);
         let actions = ScopedActions::new(own.actions.clone(), vec![self.actions.clone()]);
         let seen = ScopedActions::new(own.seen.clone(), vec![self.seen.clone()]);
-        let behind = Some(self.completeness.clone());
+        let behind = self.behind.iter().chain([&self.completeness]).cloned().collect();
         Self { actions: Arc::new(actions), seen: Arc::new(seen), behind, ..own }
     }
 

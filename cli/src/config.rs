@@ -2,8 +2,10 @@
 //! environment; flags win over environment over file over defaults.
 
 mod file;
+mod glass;
 mod limits;
 mod otlp;
+mod places;
 mod registries;
 mod secrets;
 mod shared_cache;
@@ -23,6 +25,7 @@ use crate::error::CliError;
 use crate::paths;
 use crate::ui::{Terminal, size};
 
+pub use glass::{Approver, GlassSettings};
 pub(crate) use limits::describe as describe_limits;
 pub use limits::{LimitKind, UsualLimits, parse_limit};
 pub use otlp::OtlpSettings;
@@ -125,6 +128,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// What environment and file say of the cache behind that of this machine.
     shared_cache: shared_cache::Settings,
+    /// What breaking the glass takes.
+    pub glass: GlassSettings,
     /// Where images come from.
     pub registries: RegistrySettings,
     /// Where secrets come from.
@@ -187,8 +192,10 @@ impl Config {
             Some(dir) => dir,
             None => file.cache_dir.clone().map_or_else(|| paths::default_cache_dir(variable), Ok)?,
         };
+        let cache_dir = paths::absolute(cache_dir)?;
         Ok(Self {
-            cache_dir: paths::absolute(cache_dir)?,
+            glass: GlassSettings::of(&env, &file, &cache_dir),
+            cache_dir,
             cache_size: first(
                 flags.cache_size,
                 env.parsed("CULLET_CACHE_SIZE", size::parse)?,
@@ -268,11 +275,6 @@ impl Config {
         self.run.executor
     }
 
-    /// Where the images are that steps run in.
-    pub fn images_dir(&self) -> PathBuf {
-        self.cache_dir.join("images")
-    }
-
     /// How to open the cache for looking at it; whoever runs steps names an owner as well.
     pub fn cache_options(&self) -> cullet_cache::OpenOptions {
         let usual = cullet_cache::OpenOptions::new(&self.cache_dir);
@@ -292,16 +294,6 @@ impl Config {
     /// The tools of this machine that steps may use.
     pub fn host_tools(&self) -> cullet_worker::host::HostTools {
         cullet_worker::host::HostTools::discover(&self.path, self.home.as_deref())
-    }
-
-    /// Where runs are kept.
-    pub fn runs_dir(&self) -> PathBuf {
-        self.cache_dir.join("runs")
-    }
-
-    /// Where the keys of earlier runs are kept.
-    pub fn keys_dir(&self) -> PathBuf {
-        self.cache_dir.join("keys")
     }
 }
 

@@ -4,6 +4,7 @@
 mod bundle;
 mod cluster;
 mod dev_cluster;
+mod glass;
 mod image;
 mod limits;
 mod lock;
@@ -21,6 +22,7 @@ pub use bundle::{
 };
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use dev_cluster::DevClusterArgs;
+pub use glass::{ApproveArgs, JournalArgs, JournalCommand};
 pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
 pub use lock::LockArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
@@ -120,6 +122,10 @@ pub enum Command {
     DevCluster(DevClusterArgs),
     /// Carry a pipeline with all it needs over an air gap
     Bundle(BundleArgs),
+    /// Look at the journal of break-glass runs
+    Journal(JournalArgs),
+    /// Approve a break-glass run of somebody else
+    Approve(ApproveArgs),
 }
 
 /// `cullet validate`.
@@ -278,6 +284,9 @@ pub enum CacheCommand {
 /// `cullet doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Say of this pipeline whether it could break the glass today [default: cullet.yaml, if it is there]
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// How to report
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,

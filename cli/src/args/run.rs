@@ -75,6 +75,18 @@ pub struct RunArgs {
     /// [env: CULLET_SHARED_CACHE]
     #[arg(long, value_name = "LOCATION")]
     pub shared_cache: Option<String>,
+    /// Break the glass: run here what the cluster cannot, on record in a journal (docs/break-glass.md)
+    #[arg(long, conflicts_with = "cluster")]
+    pub break_glass: bool,
+    /// With --break-glass: why [env: CULLET_BREAK_GLASS_REASON] [default: a person is asked]
+    #[arg(long, value_name = "TEXT", requires = "break_glass")]
+    pub reason: Option<String>,
+    /// With --break-glass: what somebody else's `cullet approve` gave; may be repeated
+    #[arg(long, value_name = "TOKEN", requires = "break_glass")]
+    pub approval: Vec<String>,
+    /// Find out whether --break-glass would work, with the network cut off and nothing recorded
+    #[arg(long, conflicts_with_all = ["break_glass", "cluster", "push", "shell_on_failure"])]
+    pub rehearse_break_glass: bool,
     /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,

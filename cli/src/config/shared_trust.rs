@@ -17,6 +17,8 @@ pub struct SharedTrust {
     pub scope: Scope,
     /// Of this person; what the cache of this machine has belongs to it.
     usual: Scope,
+    /// Written in place of `scope`, and read after all others.
+    quarantine: Option<Scope>,
     /// Whose signatures count; none where nobody asks for one.
     pub trusted: Option<Vec<PublicKey>>,
     /// What signs results.
@@ -60,7 +62,8 @@ impl SharedTrust {
         let parse = |text: &str| text.parse::<Scope>().map_err(|error| error.to_string());
         let usual = Scope::User(login(env));
         let scope = env.parsed("CULLET_SHARED_CACHE_SCOPE", parse)?.or(scope);
-        Ok(Self { scope: scope.unwrap_or_else(|| usual.clone()), usual, trusted, signing_key })
+        let scope = scope.unwrap_or_else(|| usual.clone());
+        Ok(Self { scope, usual, quarantine: None, trusted, signing_key })
     }
 
     /// Whose the results of this machine's cache are, where they are not those of whoever sits there: somebody who builds
@@ -69,12 +72,9 @@ impl SharedTrust {
         (self.scope != self.usual).then_some(&self.scope)
     }
 
-    /// The scope of what is made while nobody can check who makes it.
-    pub(super) fn quarantine(&self) -> Scope {
-        match &self.usual {
-            Scope::User(name) => Scope::Quarantine(name.clone()),
-            usual => usual.clone(),
-        }
+    /// For somebody who writes to this scope only, and reads it besides the usual ones.
+    pub(crate) fn quarantined(self, scope: &Scope) -> Self {
+        Self { quarantine: Some(scope.clone()), ..self }
     }
 
     /// With the key.
@@ -84,12 +84,16 @@ impl SharedTrust {
     pub(crate) fn options(&self) -> Result<TrustOptions, CliError> {
         let signing = self.signing_key.as_deref().map(SigningKey::read).transpose();
         let signing = signing.map_err(|error| CliError::usage("signing-key").because(error))?;
-        Ok(TrustOptions { scope: self.scope.clone(), signing, trusted: self.trusted.clone(), usual: None })
+        let (scope, usual) = match &self.quarantine {
+            Some(quarantine) => (quarantine.clone(), Some(self.scope.clone())),
+            None => (self.scope.clone(), None),
+        };
+        Ok(TrustOptions { scope, usual, signing, trusted: self.trusted.clone() })
     }
 }
 
 /// The name of whoever is logged in, or the number where there is none that would do.
-fn login(env: &Env<'_>) -> String {
+pub(super) fn login(env: &Env<'_>) -> String {
     let name = env.text("USER").or_else(|| env.text("LOGNAME"));
     name.filter(|name| format!("user/{name}").parse::<Scope>().is_ok())
         .unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())

@@ -31,6 +31,9 @@ pub struct Meta {
     /// The cluster that executes it, as it was named; none for this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Its results belong to the quarantine scope.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// The version of Cullet.
     pub version: String,
 }

@@ -63,6 +63,8 @@ pub(super) struct Execution<'a> {
     pub(super) verifying: Option<Verifying>,
     /// Whether nothing is executed.
     pub(super) looks: bool,
+    /// Whether cache volumes are to be as they were.
+    pub(super) leaves_nothing: bool,
     /// What steps get that nobody else may see.
     pub(super) secrets: Arc<dyn SecretValues>,
     /// Whether there are any.
@@ -185,7 +187,8 @@ impl Execution<'_> {
             })
         };
         let extras = (self.visits.clone(), self.verifying.clone(), backed);
-        LocalWorkers::new(make, blobs, (WORKER, &self.submission.spec.pipeline), extras)
+        let workers = LocalWorkers::new(make, blobs, (WORKER, &self.submission.spec.pipeline), extras);
+        if self.leaves_nothing { workers.with_empty_volumes() } else { workers }
     }
 }
 

@@ -140,7 +140,7 @@ impl Verifying {
 }
 
 /// Whether each step is one of these, or needs one of them.
-fn with_what_needs_them(plan: &Plan, is_one: impl Fn(&Step) -> bool) -> Vec<bool> {
+pub(super) fn with_what_needs_them(plan: &Plan, is_one: impl Fn(&Step) -> bool) -> Vec<bool> {
     let mut found: Vec<bool> = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let is_found = |other: u32| found.get(other as usize).copied().unwrap_or_default();
