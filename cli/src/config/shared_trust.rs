@@ -44,7 +44,8 @@ impl FileTrust {
         signing_key: Option<&Path>,
         base: Option<&Path>,
     ) -> Result<Self, Wrong> {
-        let scope = scope.map(parsed).transpose()?;
+        let scope = scope.map(|text| usual_scope(text.get_ref()).map_err(|why| (text.span().start, why)));
+        let scope = scope.transpose()?;
         let trusted = trusted.map(|keys| keys.iter().map(parsed).collect()).transpose()?;
         let signing_key =
             signing_key.map(|path| base.map_or_else(|| path.to_owned(), |base| base.join(path)));
@@ -56,12 +57,19 @@ fn parsed<T: FromStr<Err: Display>>(text: &Spanned<String>) -> Result<T, Wrong> 
     text.get_ref().parse().map_err(|error: T::Err| (text.span().start, error.to_string()))
 }
 
+/// A scope of usual runs. What is in quarantine is for those that break the glass, and for nobody else.
+fn usual_scope(text: &str) -> Result<Scope, String> {
+    match text.parse::<Scope>() {
+        Ok(Scope::Quarantine(_)) => Err(format!("'{text}' is only for runs with --break-glass")),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
 impl SharedTrust {
     pub(super) fn of(env: &Env<'_>, file: &FileTrust) -> Result<Self, CliError> {
         let FileTrust { scope, trusted, signing_key } = file.clone();
-        let parse = |text: &str| text.parse::<Scope>().map_err(|error| error.to_string());
         let usual = Scope::User(login(env));
-        let scope = env.parsed("CULLET_SHARED_CACHE_SCOPE", parse)?.or(scope);
+        let scope = env.parsed("CULLET_SHARED_CACHE_SCOPE", usual_scope)?.or(scope);
         let scope = scope.unwrap_or_else(|| usual.clone());
         Ok(Self { scope, usual, quarantine: None, trusted, signing_key })
     }

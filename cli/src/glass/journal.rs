@@ -163,10 +163,13 @@ impl Journal {
             let _ = file.set_len(whole as u64);
             return Err(failed(error));
         }
-        let head = Head { seq, hash: hash(line.as_bytes()) };
+        let head = serde_json::to_vec(&Head { seq, hash: hash(line.as_bytes()) })?;
         let place = head_in(&self.dir);
-        files::replace(&place, &serde_json::to_vec(&head)?)
-            .map_err(|error| JournalError::io("write", &place, error))?;
+        if let Err(error) = files::replace(&place, &head) {
+            // An entry that is taken for missing must not be there.
+            let _ = file.set_len(whole as u64).and_then(|()| file.sync_all());
+            return Err(JournalError::io("write", &place, error));
+        }
         Ok(Appended { seq, notes })
     }
 

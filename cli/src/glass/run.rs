@@ -72,7 +72,7 @@ impl Glass {
             Some((place, true)) => warn(&format!(
                 "the cluster {place} answers: `cullet run` without --break-glass has it run there"
             )),
-            Some((place, false)) => away.push(format!("the cluster {place} does not answer")),
+            Some((place, false)) => away.push(format!("the cluster {place}, which does not answer")),
             None => {}
         }
         let (config, tokens, digest) = (config.clone(), args.approval.clone(), String::new());
@@ -202,7 +202,7 @@ impl Broken {
         let Appended { seq, notes } = self.journal.append(&self.who, &self.run, finished)?;
         notes.iter().for_each(|note| warn(note));
         for away in self.away.iter().chain(&self.record.troubles()) {
-            diagnostics::report(&format!("could not be reached: {}\n", clean::line(away)));
+            diagnostics::report(&format!("not there for this run: {}\n", clean::line(away)));
         }
         let (path, scope) = (self.journal.path(), clean::line(&self.scope));
         diagnostics::report(&format!(

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use cullet_tests::{Checkout, Outcome, User};
+use cullet_tests::{Checkout, Outcome, User, within};
 use serde_json::Value;
+
+use super::shell::person::Person;
 
 const PIPELINE: &str = r#"
 cullet: 1
@@ -68,10 +70,17 @@ fn file(user: &User) -> PathBuf {
 fn a_run_is_on_record_with_who_why_and_what() {
     let (user, checkout) = (User::new(), checkout());
     let mut command = breaking(&user, &checkout, &["--reason", "it is down"]);
-    let run = Outcome::of(&command.env("CULLET_CLUSTER", AWAY).env("USER", "ada").output().unwrap());
+    command.env("CULLET_CLUSTER", AWAY).env("USER", "ada").env("CULLET_SHARED_CACHE", "/nowhere/at/all");
+    let run = Outcome::of(&command.output().unwrap());
     run.assert_success();
     assert_eq!(run.executed(), ALL);
-    assert!(run.stderr.contains(&format!("could not be reached: the cluster {AWAY}")), "{}", run.stderr);
+    for away in [AWAY, "/nowhere/at/all"] {
+        let said = run
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("not there for this run: ") && line.contains(away));
+        assert!(said.is_some(), "{away}: {}", run.stderr);
+    }
     assert!(run.stderr.contains("results belong to quarantine/ada"), "{}", run.stderr);
     let [begun, finished] = &entries(&user)[..] else { panic!("not two entries") };
     assert_eq!(
@@ -122,6 +131,8 @@ fn what_it_makes_is_not_taken_by_usual_runs_of_the_machine_and_theirs_is_by_it()
     let (user, checkout) = (User::new(), checkout());
     broken(&user, &checkout, &[]).assert_success();
     assert_eq!(user.run(&checkout).executed(), ALL);
+    let why = text(&user.cullet(&checkout, ["why", "make"]).stdout);
+    assert!(why.contains("this is the first time"), "{why}");
     let other = User::new();
     other.run(&checkout).assert_success();
     let run = broken(&other, &checkout, &["--output", "out"]);
@@ -149,6 +160,32 @@ fn nobody_breaks_the_glass_without_a_reason_or_a_journal() {
     fs::write(user.cache().join("break-glass"), "").unwrap();
     let (code, why) = refused(&["--reason", "x"]);
     assert!(code == 3 && why.contains("journal"), "{why}");
+}
+
+#[test]
+fn on_a_full_disk_nothing_begins() {
+    let (user, checkout) = (User::new(), checkout());
+    let dir = user.cache().join("break-glass");
+    fs::create_dir(&dir).unwrap();
+    let full =
+        "mount -t tmpfs -o size=16k none \"$0\" && (cat /dev/zero > \"$0/fill\" 2> /dev/null; exec \"$@\")";
+    let arguments = ["-m", "sh", "-c", full, dir.to_str().unwrap()];
+    let refused =
+        within("unshare", arguments, &breaking(&user, &checkout, &["--reason", "x"])).output().unwrap();
+    let why = text(&refused.stderr);
+    assert!(refused.status.code() == Some(3) && why.contains("journal"), "{why}");
+    assert_eq!(text(&refused.stdout), "");
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_why() {
+    let (user, checkout) = (User::new(), checkout());
+    let mut person = Person::starts(&user, &checkout, &["run", "--break-glass"]);
+    person.sees("Why? ");
+    person.types("the cluster burns\n");
+    let (code, screen) = person.ends();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(entries(&user)[0]["reason"], "the cluster burns");
 }
 
 /// Waits until it is on record that a run began.

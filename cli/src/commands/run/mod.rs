@@ -138,11 +138,12 @@ impl Extras {
         Audience { shown: !self.silent, remembered, kept: self.has_usual_keys() }
     }
 
-    /// Whether keys of the run are remembered: not where steps are not what they are in every run.
+    /// Whether keys of the run are remembered: not where steps are not what they are in every run, and not where no other run
+    /// finds their results.
     fn has_usual_keys(&self) -> bool {
         self.verifying.is_none()
             && self.looking.is_none()
-            && self.rehearsing.is_none()
+            && !self.quarantined
             && self.visiting.as_ref().is_none_or(|visiting| visiting.step.is_none())
     }
 }
