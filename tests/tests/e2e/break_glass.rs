@@ -102,6 +102,9 @@ fn a_run_is_on_record_with_who_why_and_what() {
     // What it printed can be read afterwards.
     let mut logs = user.command(checkout.path(), ["logs", "make"]);
     assert_eq!(text(&logs.env("USER", "ada").output().unwrap().stdout), "making\n");
+    // An empty cache is no empty journal.
+    assert!(user.cullet(&checkout, ["cache", "clear"]).status.success());
+    assert_eq!(entries(&user).len(), 2);
 }
 
 #[test]
@@ -160,6 +163,23 @@ fn nobody_breaks_the_glass_without_a_reason_or_a_journal() {
     fs::write(user.cache().join("break-glass"), "").unwrap();
     let (code, why) = refused(&["--reason", "x"]);
     assert!(code == 3 && why.contains("journal"), "{why}");
+}
+
+#[test]
+fn secrets_are_named_in_the_journal_and_nothing_more() {
+    let text_of =
+        "cullet: 1\nname: s\nsteps:\n  s: { run: 'test -s /run/secrets/TOKEN', secrets: { TOKEN: env } }\n";
+    let (user, checkout) = (User::new(), Checkout::of_pipeline(text_of));
+    let doctor = |token: &str| {
+        let mut command = user.command(checkout.path(), ["doctor"]);
+        text(&command.env("TOKEN", token).output().unwrap().stdout)
+    };
+    assert!(doctor("").contains("the secret `TOKEN` cannot be had"), "{}", doctor(""));
+    assert!(doctor("hunter2-and-more").contains("0 of 1 steps have results"));
+    let mut command = breaking(&user, &checkout, &["--reason", "x"]);
+    Outcome::of(&command.env("TOKEN", "hunter2-and-more").output().unwrap()).assert_success();
+    assert_eq!(entries(&user)[0]["secrets"], serde_json::json!(["TOKEN"]));
+    assert!(!fs::read_to_string(file(&user)).unwrap().contains("hunter2"));
 }
 
 #[test]

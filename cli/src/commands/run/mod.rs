@@ -18,6 +18,7 @@ mod remote;
 mod run_id;
 pub(crate) mod shell;
 pub(crate) mod sources;
+mod stores;
 mod submit;
 mod trace;
 mod unusable;
@@ -29,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_bundle::Bundle;
-use cullet_cache::{LiveRun, LocalCache, StoreError};
+use cullet_cache::LocalCache;
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
@@ -40,14 +41,13 @@ use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
-use crate::config::{Config, RunConfig, SharedCacheConfig};
+use crate::config::{Config, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::glass::Glass;
 use crate::history::Traffic;
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
-use crate::shared_store;
 use crate::ui::Closing;
 pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
@@ -55,6 +55,7 @@ use look::Looking;
 use push::Pushes;
 use rehearse::Rehearsing;
 use shell::Visiting;
+use stores::{live_run, stores};
 use unusable::refuse_images;
 use verify::Verifying;
 use watchers::{Audience, Watchers};
@@ -275,40 +276,6 @@ fn warn(watchers: &mut Watchers, texts: impl Iterator<Item = String>) {
     }
 }
 
-/// The cache of the machine, and what is behind it.
-fn stores(
-    args: &RunArgs,
-    config: &Config,
-    extras: &Extras,
-) -> Result<(LocalCache, Option<behind::Opened>), CliError> {
-    // A bundle stands for a shared cache.
-    let mut shared =
-        if extras.bundle.is_some() { None } else { config.shared_cache(args.shared_cache.as_deref())? };
-    let mut cache = shared_store::local(&config.run_cache_options(), shared.as_ref())?;
-    if extras.quarantined {
-        let scope = config.quarantine();
-        cache = cache.over(&scope);
-        shared = shared.map(|shared| shared.quarantined(&scope));
-    }
-    if let Some(rehearsing) = &extras.rehearsing {
-        cache = cache.over(&rehearsing.scope);
-        shared = rehearsing.reachable(shared);
-    }
-    Ok((cache, behind(shared, config, extras.bundle.as_ref())?))
-}
-
-/// What is behind the cache of the machine.
-fn behind(
-    shared: Option<SharedCacheConfig>,
-    config: &Config,
-    bundle: Option<&Arc<Bundle>>,
-) -> Result<Option<behind::Opened>, CliError> {
-    if let Some(bundle) = bundle {
-        return Ok(Some(behind::of_bundle(bundle, &config.cache_dir)));
-    }
-    shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()
-}
-
 /// Over its bound, the cache is brought back below it now that nobody waits, and what steps left for others is written to
 /// the disk. The run is over: what fails here cannot change how it ended.
 fn settle(cache: &LocalCache, roots: &LocalImages, volumes: &Volumes) {
@@ -329,16 +296,6 @@ fn settle(cache: &LocalCache, roots: &LocalImages, volumes: &Volumes) {
 fn count(config: &Config, end: &RunEnd) {
     if let Err(error) = Traffic::add(&config.cache_dir, end) {
         tracing::debug!(%error, "what the cache did is not counted");
-    }
-}
-
-/// Protects what the run uses from being evicted. On a full disk that cannot be written down; the cache may still
-/// have all the answers, and an entry that disappears meanwhile is made again.
-fn live_run(cache: &LocalCache) -> Result<Option<LiveRun>, CliError> {
-    match cache.live_run() {
-        Ok(live) => Ok(Some(live)),
-        Err(StoreError::NoSpace { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 
