@@ -146,6 +146,11 @@ pub(crate) enum Standing {
     Impossible(usize, usize),
 }
 
+/// So many others, in words.
+pub(crate) fn others(count: usize) -> String {
+    if count == 1 { "1 other".to_owned() } else { format!("{count} others") }
+}
+
 /// See [`Standing`]: who asks does not count among those who may.
 pub(crate) fn standing(settings: &GlassSettings) -> Standing {
     let others = settings.approvers.iter().filter(|approver| approver.name != settings.user);

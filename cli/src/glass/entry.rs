@@ -56,7 +56,7 @@ pub(crate) struct Begun {
     pub(crate) params: BTreeMap<String, String>,
     /// The names of secrets that steps get. Never values.
     pub(crate) secrets: Vec<String>,
-    /// Steps that act on the outside world.
+    /// What acts on the outside world: steps, and pushes of images.
     pub(crate) effects: Vec<String>,
     pub(crate) approvals: Vec<Approved>,
     /// Whose the results are.

@@ -18,7 +18,7 @@ mod repository;
 mod request;
 mod run;
 
-pub(crate) use approval::{Standing, Token, standing};
+pub(crate) use approval::{Standing, Token, others, standing};
 pub(crate) use check::{Checked, check};
 pub(crate) use cut_off::{
     ARGUMENT as CUT_OFF_ARGUMENT, again as cut_off_again, is_cut_off, main as cut_off_main,

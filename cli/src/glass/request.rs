@@ -100,7 +100,7 @@ impl Request {
             ),
             "on their own machine, past the cluster,".to_owned(),
             format!("because: {}", line(&self.reason)),
-            format!("Steps that act on the outside world: {}", list(&self.effects)),
+            format!("What acts on the outside world: {}", list(&self.effects)),
         ];
         if !self.targets.is_empty() {
             words.push(format!("Only these steps and what they need: {}", list(&self.targets)));

@@ -8,7 +8,7 @@ use cullet_cache::{LocalCache, PublicKey};
 use cullet_coordinator::images::Images;
 use cullet_pipeline::Plan;
 
-use super::approval::{Approving, Standing, standing};
+use super::approval::{Approving, Standing, others, standing};
 use super::check::check;
 use super::entry::{Approved, Begun, Event, Pipeline, Who};
 use super::files::{hex, sha256};
@@ -114,7 +114,6 @@ impl Glass {
         let steps = || plan.steps.iter().filter(|step| step.skip.is_none());
         let secrets: BTreeSet<&str> =
             steps().flat_map(|step| &step.settings.secrets).map(|secret| &*secret.name).collect();
-        let effects = steps().filter(|step| step.settings.effects).map(|step| step.name.to_string());
         Begun {
             reason: self.reason.clone(),
             pipeline: Pipeline {
@@ -132,7 +131,7 @@ impl Glass {
             targets: args.targets.clone(),
             params: args.pipeline.params.iter().cloned().collect(),
             secrets: secrets.into_iter().map(str::to_owned).collect(),
-            effects: effects.collect(),
+            effects: acting(plan, &args.push),
             approvals: Vec::new(),
             scope: self.config.quarantine().to_string(),
         }
@@ -150,9 +149,12 @@ impl Glass {
             Standing::Possible(needed, _) => needed,
             Standing::Impossible(needed, there) => {
                 return Err(CliError::usage(format!(
-                    "steps act on the outside world ({steps}), which {needed} others must approve, and {there} may"
+                    "this acts on the outside world ({steps}), which {} must approve, and {there} may",
+                    others(needed)
                 ))
-                .hint("say who may in the configuration file: [break-glass] approvers = [\"ed25519:… grace\"]")
+                .hint(
+                    "say who may in the configuration file: [break-glass] approvers = [\"ed25519:… grace\"]",
+                )
                 .hint("or that nobody has to: [break-glass] approvals = 0"));
             }
         };
@@ -170,8 +172,8 @@ impl Glass {
         let problem = match why {
             Some(refused) => format!("an approval does not count: {refused}"),
             None => format!(
-                "steps act on the outside world ({steps}), which {needed} {} must approve, and {have} did; nothing was started",
-                if needed == 1 { "other" } else { "others" }
+                "this acts on the outside world ({steps}), which {} must approve, and {have} did; nothing was started",
+                others(needed)
             ),
         };
         Err(CliError::usage(problem)
@@ -226,6 +228,13 @@ impl Drop for Broken {
     }
 }
 
+/// What acts on the outside world: steps, and images that are pushed once these have succeeded.
+fn acting(plan: &Plan, pushes: &[String]) -> Vec<String> {
+    let steps = plan.steps.iter().filter(|step| step.skip.is_none() && step.settings.effects);
+    let pushes = pushes.iter().map(|push| format!("push {push}"));
+    steps.map(|step| step.name.to_string()).chain(pushes).collect()
+}
+
 /// Whoever runs this.
 fn who(config: &Config) -> Who {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -261,4 +270,19 @@ fn cluster(config: &Config) -> Option<(String, bool)> {
     });
     runtime.shutdown_background();
     Some((named, answers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_acts_on_the_outside_world_as_steps_with_effects_do() {
+        let text = "cullet: 1\nsteps:\n  a: { run: x }\n  ship: { effects: true, run: x }\n";
+        let plan = |targets: &[String]| cullet_pipeline::load("f", text).unwrap().plan(&[], targets).unwrap();
+        let push = ["app=registry.example/app:1".to_owned()];
+        assert_eq!(acting(&plan(&[]), &[]), ["ship"]);
+        assert_eq!(acting(&plan(&["a".to_owned()]), &[]), [""; 0]);
+        assert_eq!(acting(&plan(&["a".to_owned()]), &push), ["push app=registry.example/app:1"]);
+    }
 }

@@ -325,7 +325,7 @@ fn doctor_says_beforehand_what_such_a_run_would_find() {
     assert_eq!(after("journal").0, "good");
     checkout.edit("cullet.yaml", "outputs: { used: use.used }", "  ship: { effects: true, run: 'true' }\n");
     let (verdict, finding) = findings()("approval");
-    assert!(verdict == "limited" && finding.contains("ship: 1 others must approve, and 0 may"), "{finding}");
+    assert!(verdict == "limited" && finding.contains("ship: 1 other must approve, and 0 may"), "{finding}");
     change(&file(&user), &file(&user), |lines| lines[0] = lines[0].replace("it is down", "it was up!"));
     let (verdict, finding) = findings()("journal");
     assert!(verdict == "limited" && finding.contains("entry 1 was changed"), "{finding}");

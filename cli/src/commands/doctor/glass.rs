@@ -12,7 +12,7 @@ use crate::commands::pipeline_file::base_directory;
 use crate::commands::run::look::{Seen, look_through_glass};
 use crate::config::Config;
 use crate::error::CliError;
-use crate::glass::{Standing, check, head, is_running, known_keys, path_in, standing};
+use crate::glass::{Standing, check, head, is_running, known_keys, others, path_in, standing};
 use crate::images::Outbound;
 
 /// Names that are listed.
@@ -167,12 +167,12 @@ fn approvals(seen: &Seen, config: &Config) -> Option<Check> {
     Some(match standing(&config.glass) {
         Standing::Waived => Check::good(NAME, format!("{steps}: nobody has to approve")),
         Standing::Possible(needed, there) => {
-            Check::good(NAME, format!("{steps}: {needed} of {there} others must approve"))
+            Check::good(NAME, format!("{steps}: {needed} of {} must approve", others(there)))
         }
         Standing::Impossible(needed, there) => {
             let remedy = "[break-glass] approvers = [\"ed25519:… grace\"] in the configuration file says who may, approvals \
                           = 0 that nobody has to";
-            let finding = format!("{steps}: {needed} others must approve, and {there} may");
+            let finding = format!("{steps}: {} must approve, and {there} may", others(needed));
             Check::not(NAME, Verdict::Limited, finding, Some(remedy.to_owned()))
         }
     })

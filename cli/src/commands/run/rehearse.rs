@@ -8,10 +8,10 @@ use cullet_pipeline::Plan;
 use super::verify::with_what_needs_them;
 use super::{Extras, run_with};
 use crate::args::RunArgs;
-use crate::config::{Config, SharedCacheConfig, SharedCacheMode};
+use crate::config::{Config, Executor, SharedCacheConfig, SharedCacheMode};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
-use crate::glass::{Journal, Record, Standing, cut_off_again, is_cut_off, standing};
+use crate::glass::{Journal, Record, Standing, cut_off_again, is_cut_off, others, standing};
 use crate::ui::{Observer, clean};
 
 /// A rehearsal. Clones share what it finds.
@@ -94,6 +94,9 @@ pub(super) fn rehearse(args: &RunArgs, config: &Config) -> Result<ExitStatus, Cl
     if let Some(away) = &found.away {
         said.push(format!("from the local cache alone: {} takes a network", clean::line(away)));
     }
+    if config.run(&args).executor == Executor::Docker {
+        said.push("containers have the network of the Docker engine, which is not cut off".to_owned());
+    }
     said.extend(rehearsing.record.troubles().iter().map(|trouble| clean::line(trouble)));
     if !found.acting.is_empty() {
         let acting = clean::line(&found.acting.join(", "));
@@ -104,7 +107,7 @@ pub(super) fn rehearse(args: &RunArgs, config: &Config) -> Result<ExitStatus, Cl
     }
     let mut status = ended;
     if let (Standing::Impossible(needed, there), false) = (standing(&config.glass), found.acting.is_empty()) {
-        said.push(format!("{needed} others must approve that, and {there} may ([break-glass] approvers)"));
+        said.push(format!("{} must approve that, and {there} may ([break-glass] approvers)", others(needed)));
         status = if ended == ExitStatus::Success { ExitStatus::Usage } else { ended };
     }
     let verdict = match status {

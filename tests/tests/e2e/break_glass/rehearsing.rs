@@ -49,7 +49,7 @@ fn what_would_work_is_said_and_leaves_nothing() {
     assert_eq!(user.run_with(&checkout, ["use"]).executed(), ["use"]);
     // Nobody may approve: what would be refused is refused.
     let refused = rehearse(&user, &checkout, &[]);
-    assert!(refused.exit_code == 2 && refused.stderr.contains("1 others must approve"), "{}", refused.stderr);
+    assert!(refused.exit_code == 2 && refused.stderr.contains("1 other must approve"), "{}", refused.stderr);
 }
 
 #[test]
