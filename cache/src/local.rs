@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use cullet_digest::Digest;
 
 use crate::disk::{DiskActionCache, DiskStore, GcReport, LiveRun, OpenOptions, Stats, VerifyReport};
-use crate::{ActionCache, BlobStore, CompletenessChecking, Incomplete, Scope, StoreError, Verifying};
+use crate::{
+    ActionCache, BlobStore, CompletenessChecking, Incomplete, Scope, ScopedActions, StoreError, Verifying,
+};
 
 /// The cache in a directory, ready for use. Clones share everything.
 #[derive(Debug, Clone)]
@@ -19,7 +21,11 @@ pub struct LocalCache {
     pub disk: Arc<DiskStore>,
     /// Every result there is, complete or not: to explain, not to reuse.
     pub all_actions: Arc<DiskActionCache>,
+    /// The same, and behind them those of scopes that are only read.
+    pub seen: Arc<dyn ActionCache>,
     completeness: Arc<CompletenessChecking>,
+    /// The same of scopes that are only read.
+    behind: Vec<Arc<CompletenessChecking>>,
 }
 
 /// Opens the cache in a directory.
@@ -31,7 +37,8 @@ pub fn open(options: &OpenOptions) -> Result<LocalCache, StoreError> {
     let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(disk.clone(), disk.clone()));
     let all_actions = Arc::new(DiskActionCache::new(&disk));
     let completeness = Arc::new(CompletenessChecking::new(all_actions.clone(), blobs.clone()));
-    Ok(LocalCache { blobs, actions: completeness.clone(), disk, all_actions, completeness })
+    let (actions, seen) = (completeness.clone(), all_actions.clone());
+    Ok(LocalCache { blobs, actions, disk, all_actions, seen, completeness, behind: Vec::new() })
 }
 
 impl LocalCache {
@@ -40,7 +47,18 @@ impl LocalCache {
     pub fn of(&self, scope: &Scope) -> Self {
         let all_actions = Arc::new(self.all_actions.of(scope));
         let completeness = Arc::new(self.completeness.over(all_actions.clone()));
-        Self { actions: completeness.clone(), all_actions, completeness, ..self.clone() }
+        let (actions, seen) = (completeness.clone(), all_actions.clone());
+        Self { actions, all_actions, seen, completeness, behind: Vec::new(), ..self.clone() }
+    }
+
+    /// The same blobs with the results of a scope, and behind them the results of this one, which are only read.
+    #[must_use]
+    pub fn over(&self, scope: &Scope) -> Self {
+        let own = self.of(scope);
+        let actions = ScopedActions::new(own.actions.clone(), vec![self.actions.clone()]);
+        let seen = ScopedActions::new(own.seen.clone(), vec![self.seen.clone()]);
+        let behind = self.behind.iter().chain([&self.completeness]).cloned().collect();
+        Self { actions: Arc::new(actions), seen: Arc::new(seen), behind, ..own }
     }
 
     /// Announces a run: what it uses from now on is not evicted while the guard lives.
@@ -50,7 +68,9 @@ impl LocalCache {
 
     /// Results found incomplete since this was last asked.
     pub fn take_incomplete(&self) -> Vec<Incomplete> {
-        self.completeness.take_incomplete()
+        let mut all = self.completeness.take_incomplete();
+        all.extend(self.behind.iter().flat_map(|behind| behind.take_incomplete()));
+        all
     }
 
     /// What the cache holds; looks at every entry.
@@ -102,6 +122,14 @@ mod tests {
         plain.all_actions.put(&action, &conformance::result("plain")).await.unwrap();
         let found = branch.all_actions.get(&action).await.unwrap();
         assert_eq!(found, Some(conformance::result("branch")));
+        let over = plain.over(&Scope::Quarantine("x".to_owned()));
+        for actions in [&over.actions, &over.seen] {
+            assert_eq!(actions.get(&action).await.unwrap(), Some(conformance::result("plain")));
+        }
+        let made = DigestFunction::Blake3.digest(b"made");
+        over.actions.put(&made, &conformance::result("over")).await.unwrap();
+        assert!(over.actions.get(&made).await.unwrap().is_some());
+        assert_eq!(plain.seen.get(&made).await.unwrap(), None);
         let other = plain.of(&Scope::User("x".to_owned()));
         assert_eq!(other.all_actions.get(&action).await.unwrap(), None);
         branch.all_actions.remove(&action).await.unwrap();

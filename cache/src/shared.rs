@@ -67,10 +67,13 @@ impl Results {
                 None => all,
             }
         };
-        if trust.scope == Scope::Protected {
-            return believed(&Scope::Protected);
+        let own = believed(&trust.scope);
+        let others = trust.read().into_iter().filter(|scope| **scope != trust.scope).map(believed).collect();
+        match &trust.usual {
+            Some(_) => Arc::new(ScopedActions::behind(others, own)),
+            None if others.is_empty() => own,
+            None => Arc::new(ScopedActions::new(own, others)),
         }
-        Arc::new(ScopedActions::new(believed(&trust.scope), vec![believed(&Scope::Protected)]))
     }
 
     /// Lists of what pipelines found, where reading one is faster than looking each of them up.

@@ -4,27 +4,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cullet_digest::Digest;
-use futures_util::future::join;
+use futures_util::future::join_all;
 
 use crate::trust::Refusals;
 use crate::{ActionResult, PackedActions, PackedBlobs, Recalled, Scope, StoreError, TrustOptions};
 
-/// Lists of results: those of the own scope, then the protected ones; nothing is in them that a lookup would refuse. Clones
-/// share everything.
+/// Lists of results, in the order in which scopes are read; nothing is in them that a lookup would refuse. Clones share
+/// everything.
 #[derive(Debug, Clone)]
 pub struct SharedRuns {
     own: PackedActions,
-    protected: Option<PackedActions>,
+    read: Vec<PackedActions>,
     trust: TrustOptions,
     refused: Arc<Refusals>,
 }
 
 impl SharedRuns {
     pub(crate) fn new(blobs: &PackedBlobs, trust: &TrustOptions, refused: &Arc<Refusals>) -> Self {
-        let is_protected = trust.scope == Scope::Protected;
-        let protected = (!is_protected).then(|| PackedActions::new(blobs, &Scope::Protected));
+        let read = trust.read().into_iter().map(|scope| PackedActions::new(blobs, scope)).collect();
         let (own, refused) = (PackedActions::new(blobs, &trust.scope), Arc::clone(refused));
-        Self { own, protected, trust: trust.clone(), refused }
+        Self { own, read, trust: trust.clone(), refused }
     }
 
     /// The results that runs of this pipeline found, the latest first. What is damaged or not believed is left out.
@@ -32,16 +31,12 @@ impl SharedRuns {
     /// # Errors
     /// Where the storage cannot be asked.
     pub async fn recall(&self, pipeline: &str) -> Result<Vec<Recalled>, StoreError> {
-        let protected = async {
-            match &self.protected {
-                Some(runs) => runs.recall(pipeline).await,
-                None => Ok(Vec::new()),
-            }
-        };
-        let (own, protected) = join(self.own.recall(pipeline), protected).await;
+        let lists = join_all(self.read.iter().map(|runs| runs.recall(pipeline))).await;
+        let lists = lists.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut seen = HashSet::new();
-        let found = own?.into_iter().chain(protected?);
-        Ok(found
+        Ok(lists
+            .into_iter()
+            .flatten()
             .filter(|line| self.is_believed(&line.action, &line.result) && seen.insert(line.action))
             .collect())
     }

@@ -4,8 +4,10 @@
 mod cluster_token;
 mod env;
 mod file;
+mod glass;
 mod limits;
 mod otlp;
+mod places;
 mod policy;
 mod registries;
 mod secrets;
@@ -28,6 +30,7 @@ use crate::ui::{Terminal, size};
 
 pub use cluster_token::ClusterToken;
 use env::Env;
+pub use glass::{Approver, GlassSettings};
 pub(crate) use limits::describe as describe_limits;
 pub use limits::{LimitKind, UsualLimits, parse_limit};
 pub use otlp::OtlpSettings;
@@ -133,6 +136,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// What environment and file say of the cache behind that of this machine.
     shared_cache: shared_cache::Settings,
+    /// What breaking the glass takes.
+    pub glass: GlassSettings,
     /// Where images come from.
     pub registries: RegistrySettings,
     /// Where secrets come from.
@@ -195,8 +200,10 @@ impl Config {
             Some(dir) => dir,
             None => file.cache_dir.clone().map_or_else(|| paths::default_cache_dir(variable), Ok)?,
         };
+        let cache_dir = paths::absolute(cache_dir)?;
         Ok(Self {
-            cache_dir: paths::absolute(cache_dir)?,
+            glass: GlassSettings::of(&env, &file, &cache_dir),
+            cache_dir,
             cache_size: first(
                 flags.cache_size,
                 env.parsed("CULLET_CACHE_SIZE", size::parse)?,
@@ -277,11 +284,6 @@ impl Config {
         self.run.executor
     }
 
-    /// Where the images are that steps run in.
-    pub fn images_dir(&self) -> PathBuf {
-        self.cache_dir.join("images")
-    }
-
     /// How to open the cache for looking at it; whoever runs steps names an owner as well.
     pub fn cache_options(&self) -> cullet_cache::OpenOptions {
         let usual = cullet_cache::OpenOptions::new(&self.cache_dir);
@@ -301,16 +303,6 @@ impl Config {
     /// The tools of this machine that steps may use.
     pub fn host_tools(&self) -> cullet_worker::host::HostTools {
         cullet_worker::host::HostTools::discover(&self.path, self.home.as_deref())
-    }
-
-    /// Where runs are kept.
-    pub fn runs_dir(&self) -> PathBuf {
-        self.cache_dir.join("runs")
-    }
-
-    /// Where the keys of earlier runs are kept.
-    pub fn keys_dir(&self) -> PathBuf {
-        self.cache_dir.join("keys")
     }
 }
 

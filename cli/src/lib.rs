@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 pub mod diagnostics;
 pub mod error;
+mod glass;
 pub mod history;
 mod images;
 mod metrics;
@@ -36,6 +37,10 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == images::OWNERS_ARGUMENT) {
         images::owners_main();
         return ExitCode::SUCCESS;
+    }
+    // Where a user has to make a namespace for that, only a process without threads may.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == glass::CUT_OFF_ARGUMENT) {
+        return ExitCode::from(glass::cut_off_main().code());
     }
     // The parent is gone, and nobody waits for an answer.
     let Ok(line) = commands::dev_cluster::bind(std::env::args_os().collect()) else {

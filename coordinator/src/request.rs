@@ -116,7 +116,10 @@ impl Request {
             host_image: wire.host_image,
             images: Images::of(wire.images)?,
             platform: platform.transpose()?,
-            scope: or(wire.scope, RunSpec::SCOPE).parse()?,
+            scope: match or(wire.scope, RunSpec::SCOPE).parse()? {
+                scope @ Scope::Quarantine(_) => return Err(BadRequest::Quarantined(scope)),
+                scope => scope,
+            },
         })
     }
 

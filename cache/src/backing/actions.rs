@@ -22,7 +22,7 @@ const QUESTIONS: usize = 32;
 #[derive(Debug)]
 pub(super) struct BackedActions {
     pub(super) disk: Arc<DiskActionCache>,
-    /// The same, as far as they are whole here.
+    /// The same and those that are only read, as far as they are whole here.
     pub(super) local: CompletenessChecking,
     /// The same, as far as they are whole in both together.
     pub(super) both: Arc<CompletenessChecking>,
@@ -58,6 +58,11 @@ impl BackedActions {
             None => HashSet::new(),
         };
         let asked = hits.into_iter().filter(|action| !listed.contains(action)).map(|action| async move {
+            // Not those of scopes that are only read here.
+            let is_ours = matches!(self.disk.get(&action).await, Ok(Some(_)));
+            if !is_ours {
+                return None;
+            }
             let is_there = matches!(self.shared.inner().get(&action).await, Ok(Some(_)));
             (!is_there).then_some(action)
         });

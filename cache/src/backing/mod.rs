@@ -122,8 +122,10 @@ impl Backing {
             Publisher::start(Queue::of(dir, &place, scope), tiers.clone(), disk.clone(), to, runtime.clone())
         });
         let actions = BackedActions {
-            local: CompletenessChecking::new(disk.clone(), local.blobs.clone()),
-            both: Arc::new(CompletenessChecking::new(disk.clone(), both.clone()).with_trees(trees.clone())),
+            local: CompletenessChecking::new(local.seen.clone(), local.blobs.clone()),
+            both: Arc::new(
+                CompletenessChecking::new(local.seen.clone(), both.clone()).with_trees(trees.clone()),
+            ),
             shared: CompletenessChecking::new(Arc::new(guarded_results()), both).with_trees(trees),
             disk,
             gave: Mutex::default(),

@@ -43,7 +43,37 @@ fn text(result: Option<ActionResult>) -> Option<String> {
 }
 
 fn trust(scope: Scope, signing: Option<SigningKey>, trusted: Option<Vec<PublicKey>>) -> TrustOptions {
-    TrustOptions { scope, signing, trusted }
+    TrustOptions { scope, signing, trusted, usual: None }
+}
+
+#[tokio::test]
+async fn who_writes_to_quarantine_reads_what_is_usual_before_it_and_nobody_else_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = || Scope::User("ada".to_owned());
+    let quarantine = Scope::Quarantine("ada".to_owned());
+    for store in stores(dir.path()) {
+        let usual = store.trusting(&trust(user(), None, None));
+        let protected = store.trusting(&trust(Scope::Protected, None, None));
+        let options = TrustOptions { usual: Some(user()), ..trust(quarantine.clone(), None, None) };
+        let quarantined = store.trusting(&options);
+        quarantined.all_actions.put(&action("a"), &result("quarantined")).await.unwrap();
+        let get = async |cache: &SharedCache| text(cache.all_actions.get(&action("a")).await.unwrap());
+        assert_eq!((get(&usual).await, get(&protected).await), (None, None));
+        assert_eq!(get(&quarantined).await.as_deref(), Some("quarantined"));
+        for (cache, said) in [(&protected, "protected"), (&usual, "usual")] {
+            cache.all_actions.put(&action("a"), &result(said)).await.unwrap();
+            assert_eq!(get(&quarantined).await.as_deref(), Some(said));
+        }
+        if let Some(runs) = &quarantined.runs {
+            let line = |said: &str| Recalled::now(action("a"), result(said));
+            runs.keep("p", vec![line("quarantined")], &[]).await.unwrap();
+            let recalled =
+                async || runs.recall("p").await.unwrap().pop().and_then(|line| text(Some(line.result)));
+            assert_eq!(recalled().await.as_deref(), Some("quarantined"));
+            protected.runs.as_ref().unwrap().keep("p", vec![line("protected")], &[]).await.unwrap();
+            assert_eq!(recalled().await.as_deref(), Some("protected"));
+        }
+    }
 }
 
 /// A directory and a bucket.

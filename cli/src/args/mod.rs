@@ -5,6 +5,7 @@ mod bundle;
 mod cluster;
 mod collect;
 mod dev_cluster;
+mod glass;
 mod image;
 mod limits;
 mod lock;
@@ -24,11 +25,14 @@ pub use bundle::{
 pub use cluster::{ClusterArgs, ClusterCommand, CoordinatorArgs};
 pub use collect::{CollectArgs, StoreKeepArgs};
 pub use dev_cluster::DevClusterArgs;
+pub use glass::{ApproveArgs, JournalArgs, JournalCommand};
 pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
 pub use lock::LockArgs;
 pub use promote::PromoteArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
-pub use values::{Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_tenant, parse_url};
+pub use values::{
+    Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_scope, parse_tenant, parse_url,
+};
 pub use worker::WorkerArgs;
 
 use cullet_cache::Scope;
@@ -126,6 +130,10 @@ pub enum Command {
     DevCluster(DevClusterArgs),
     /// Carry a pipeline with all it needs over an air gap
     Bundle(BundleArgs),
+    /// Look at the journal of break-glass runs
+    Journal(JournalArgs),
+    /// Approve a break-glass run of somebody else
+    Approve(ApproveArgs),
 }
 
 /// `cullet validate`.
@@ -322,6 +330,9 @@ pub struct CacheMirrorArgs {
 /// `cullet doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Say of this pipeline whether it could break the glass today [default: cullet.yaml, if it is there]
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// How to report
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cullet_cache::Scope;
 
-use super::values::{Format, parse_cpus, parse_param, parse_request_id, parse_tenant};
+use super::values::{Format, parse_cpus, parse_param, parse_request_id, parse_scope, parse_tenant};
 use crate::config::{Executor, LimitKind, Progress, parse_limit};
 use crate::ui::size;
 
@@ -77,8 +77,20 @@ pub struct RunArgs {
     #[arg(long, value_name = "LOCATION")]
     pub shared_cache: Option<String>,
     /// Whose results to read and write: protected, branch/NAME or user/NAME [env: CULLET_SCOPE]
-    #[arg(long, value_name = "SCOPE")]
+    #[arg(long, value_name = "SCOPE", value_parser = parse_scope)]
     pub scope: Option<Scope>,
+    /// Break the glass: run here what the cluster cannot, on record in a journal (docs/break-glass.md)
+    #[arg(long, conflicts_with = "cluster")]
+    pub break_glass: bool,
+    /// With --break-glass: why [env: CULLET_BREAK_GLASS_REASON] [default: a person is asked]
+    #[arg(long, value_name = "TEXT", requires = "break_glass")]
+    pub reason: Option<String>,
+    /// With --break-glass: what somebody else's `cullet approve` gave; may be repeated
+    #[arg(long, value_name = "TOKEN", requires = "break_glass")]
+    pub approval: Vec<String>,
+    /// Find out whether --break-glass would work, with the network cut off and nothing recorded
+    #[arg(long, conflicts_with_all = ["break_glass", "cluster", "push", "shell_on_failure"])]
+    pub rehearse_break_glass: bool,
     /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,

@@ -1,6 +1,7 @@
 //! Values of flags.
 
 use clap::ValueEnum;
+use cullet_cache::Scope;
 use tonic::transport::Uri;
 
 /// For people or for programs.
@@ -35,6 +36,14 @@ pub enum LogStreams {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+/// A scope of usual runs. What is in quarantine is for those that break the glass, and for nobody else.
+pub fn parse_scope(text: &str) -> Result<Scope, String> {
+    match text.parse::<Scope>() {
+        Ok(Scope::Quarantine(_)) => Err(format!("'{text}' is only for runs with --break-glass")),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
 }
 
 /// `NAME=VALUE`; the value may be empty and may hold further `=`.

@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+mod approve;
 mod attach;
 mod bundle;
 mod cache;
@@ -12,6 +13,7 @@ mod doctor;
 mod engine_images;
 mod graph;
 mod image;
+mod journal;
 mod lock;
 mod logs;
 mod machine;
@@ -83,6 +85,8 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Cluster(args) => cluster::cluster(&args, config, out),
         Command::DevCluster(args) => dev_cluster::dev_cluster(&args, config, out),
         Command::Bundle(args) => bundle::bundle(&args, config, out),
+        Command::Journal(args) => journal::journal(&args, config, out),
+        Command::Approve(args) => approve::approve(&args, out),
         Command::Coordinator(_) | Command::Worker(_) => Err(CliError::later("this")),
     }
 }

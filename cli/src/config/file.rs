@@ -37,6 +37,8 @@ pub(super) struct File {
     pub(super) registries: BTreeMap<String, Registry>,
     pub(super) secrets: super::secrets::Section,
     pub(super) cache: super::shared_cache::Section,
+    #[serde(rename = "break-glass")]
+    pub(super) glass: super::glass::Section,
 }
 
 /// A number, or a text that [`size::parse`] and [`parse_cpus`] take.
@@ -100,6 +102,7 @@ fn parse(path: &Path, text: &str) -> Result<File, CliError> {
     // Relative to the file, wherever the command is started.
     if let Some(base) = path.parent() {
         let paths = file.cache_dir.iter_mut().chain(&mut file.registry_ca).chain(file.secrets.paths());
+        let paths = paths.chain(file.glass.paths());
         paths.for_each(|path| *path = base.join(&*path));
     }
     file.cache.settle(path.parent()).map_err(|(byte, error)| {

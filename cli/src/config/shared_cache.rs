@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use cullet_cache::{Access, Location};
+use cullet_cache::{Access, Location, Scope};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -45,6 +45,13 @@ pub struct SharedCacheConfig {
     pub variables: BTreeMap<String, String>,
     /// Whose results are read and written, and who is believed.
     pub trust: SharedTrust,
+}
+
+impl SharedCacheConfig {
+    /// For somebody who publishes in this scope only, and reads it besides the usual ones.
+    pub(crate) fn quarantined(self, scope: &Scope) -> Self {
+        Self { trust: self.trust.quarantined(scope), ..self }
+    }
 }
 
 /// `[cache]` in the file.
@@ -98,6 +105,11 @@ impl Settings {
         };
         let mode = env.parsed("CULLET_SHARED_CACHE_MODE", choice)?.or(*mode).unwrap_or_default();
         Ok(Self { location, mode, trust: SharedTrust::of(env, trust)? })
+    }
+
+    /// What signs results of this machine.
+    pub(super) fn signing_key(&self) -> Option<&Path> {
+        self.trust.signing_key.as_deref()
     }
 
     fn with(&self, flag: Option<&str>, store: &StoreSettings) -> Result<Option<SharedCacheConfig>, CliError> {

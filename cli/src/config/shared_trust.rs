@@ -8,6 +8,7 @@ use cullet_cache::{PublicKey, Scope, SigningKey, TrustOptions};
 use toml::Spanned;
 
 use super::{Config, Env};
+use crate::args::parse_scope;
 use crate::error::CliError;
 
 /// Whose results of a shared cache are read and written, and who is believed.
@@ -19,6 +20,8 @@ pub struct SharedTrust {
     pub asked: Option<Scope>,
     /// Of this person; what the cache of this machine has belongs to it.
     usual: Scope,
+    /// Written in place of `scope`, and read after all others.
+    quarantine: Option<Scope>,
     /// Whose signatures count; none where nobody asks for one.
     pub trusted: Option<Vec<PublicKey>>,
     /// What signs results.
@@ -44,7 +47,8 @@ impl FileTrust {
         signing_key: Option<&Path>,
         base: Option<&Path>,
     ) -> Result<Self, Wrong> {
-        let scope = scope.map(parsed).transpose()?;
+        let scope = scope.map(|text| parse_scope(text.get_ref()).map_err(|why| (text.span().start, why)));
+        let scope = scope.transpose()?;
         let trusted = trusted.map(|keys| keys.iter().map(parsed).collect()).transpose()?;
         let signing_key =
             signing_key.map(|path| base.map_or_else(|| path.to_owned(), |base| base.join(path)));
@@ -59,17 +63,21 @@ fn parsed<T: FromStr<Err: Display>>(text: &Spanned<String>) -> Result<T, Wrong> 
 impl SharedTrust {
     pub(super) fn of(env: &Env<'_>, file: &FileTrust) -> Result<Self, CliError> {
         let FileTrust { scope, trusted, signing_key } = file.clone();
-        let parse = |text: &str| text.parse::<Scope>().map_err(|error| error.to_string());
         let usual = Scope::User(login(env));
-        let asked = env.parsed("CULLET_SCOPE", parse)?;
+        let asked = env.parsed("CULLET_SCOPE", parse_scope)?;
         let scope = asked.clone().or(scope).unwrap_or_else(|| usual.clone());
-        Ok(Self { scope, asked, usual, trusted, signing_key })
+        Ok(Self { scope, asked, usual, quarantine: None, trusted, signing_key })
     }
 
     /// Whose the results of this machine's cache are, where they are not those of whoever sits there: somebody who builds
     /// branches and what everybody uses on one machine must not take the one for the other.
     pub(crate) fn local_scope(&self) -> Option<&Scope> {
         (self.scope != self.usual).then_some(&self.scope)
+    }
+
+    /// For somebody who writes to this scope only, and reads it besides the usual ones.
+    pub(crate) fn quarantined(self, scope: &Scope) -> Self {
+        Self { quarantine: Some(scope.clone()), ..self }
     }
 
     /// With the key.
@@ -79,7 +87,11 @@ impl SharedTrust {
     pub(crate) fn options(&self) -> Result<TrustOptions, CliError> {
         let signing = self.signing_key.as_deref().map(SigningKey::read).transpose();
         let signing = signing.map_err(|error| CliError::usage("signing-key").because(error))?;
-        Ok(TrustOptions { scope: self.scope.clone(), signing, trusted: self.trusted.clone() })
+        let (scope, usual) = match &self.quarantine {
+            Some(quarantine) => (quarantine.clone(), Some(self.scope.clone())),
+            None => (self.scope.clone(), None),
+        };
+        Ok(TrustOptions { scope, usual, signing, trusted: self.trusted.clone() })
     }
 }
 
@@ -95,7 +107,7 @@ impl Config {
 }
 
 /// The name of whoever is logged in, or the number where there is none that would do.
-fn login(env: &Env<'_>) -> String {
+pub(super) fn login(env: &Env<'_>) -> String {
     let name = env.text("USER").or_else(|| env.text("LOGNAME"));
     name.filter(|name| format!("user/{name}").parse::<Scope>().is_ok())
         .unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())

@@ -168,6 +168,38 @@ fn whose_results_are_read_is_said_by_environment_or_file_and_otherwise_they_are_
     assert!(at.contains("config.toml:3:17: 'rsa:1' is no public key"), "{at}");
     let at = refused("", &[("CULLET_SCOPE", "x")]);
     assert!(at.starts_with("CULLET_SCOPE: 'x' is no scope"), "{at}");
+    let at = refused("", &[("CULLET_SCOPE", "quarantine/ada")]);
+    assert!(at.contains("only for runs with --break-glass"), "{at}");
+    let at = refused("scope = \"quarantine/ada\"\n", &[]);
+    assert!(at.contains("config.toml:3:9: 'quarantine/ada' is only for"), "{at}");
+    // Who breaks the glass reads what is usual, and writes elsewhere; here as well, that is what is usual.
+    let broken = usual.clone().quarantined(&"quarantine/ada".parse().unwrap());
+    let options = broken.options().unwrap();
+    assert_eq!((options.scope.to_string().as_str(), options.usual), ("quarantine/ada", Some(usual.scope)));
+    assert_eq!(broken.local_scope(), None);
+}
+
+#[test]
+fn what_breaking_the_glass_takes_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let of = |text: &str| {
+        std::fs::write(&path, format!("[break-glass]\n{text}")).unwrap();
+        let env = [("CULLET_CONFIG", path.to_str().unwrap()), ("HOME", "/h"), ("USER", "ada")];
+        load(&GlobalArgs::default(), &[&env[..], &[("CULLET_BREAK_GLASS_REASON", "down")]].concat())
+    };
+    let usual = of("").unwrap();
+    assert_eq!(usual.glass.dir, usual.cache_dir.join("break-glass"));
+    assert_eq!((usual.glass.approvals, usual.glass.reason.as_deref()), (1, Some("down")));
+    assert_eq!(usual.quarantine().to_string(), "quarantine/ada");
+    let key = format!("ed25519:{}", "3d".repeat(32));
+    let said =
+        of(&format!("dir = \"j\"\nsigning-key = \"k\"\napprovals = 0\napprovers = [\"{key} grace\"]\n"));
+    let said = said.unwrap().glass;
+    assert_eq!((said.dir, said.signing_key), (dir.path().join("j"), Some(dir.path().join("k"))));
+    assert_eq!((said.approvals, said.approvers[0].name.as_str()), (0, "grace"));
+    let error = of("approvers = [\"grace\"]\n").unwrap_err().to_string();
+    assert!(error.contains("config.toml:2:") && error.contains("whose it is"), "{error}");
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub struct Meta {
     /// Whose results it made, where those are not the usual ones of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// Its results belong to the quarantine scope.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// The version of Cullet.
     pub version: String,
 }

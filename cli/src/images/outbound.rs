@@ -54,6 +54,24 @@ impl Outbound {
         Ok((image, layers))
     }
 
+    /// Whether an image is on this machine; otherwise it is where it comes from, or that is the error.
+    ///
+    /// # Errors
+    /// It is not here, and cannot be had.
+    pub(crate) async fn is_here(&self, name: &str, digest: Digest) -> Result<bool, CliError> {
+        let failed = || CliError::infra(format!("the image {} cannot be had", clean::line(name)));
+        let store = self.fetcher.store().await.map_err(|fault| failed().because(fault.source))?;
+        let held = store.held(&digest, &Platform::host()).await;
+        if held.map_err(|error| failed().because(error))?.is_some() {
+            return Ok(true);
+        }
+        let reference: Reference = name.parse().map_err(|error| failed().because(error))?;
+        let reference = pinned_reference(reference.relative_to(&self.base), digest);
+        let registries = self.fetcher.registries()?;
+        let found = resolve(&reference, &Platform::host(), &registries).await;
+        found.map(|_| false).map_err(|error| failed().because(error))
+    }
+
     /// Takes an image that was brought along (see [`crate::config::RegistrySettings::bring`]) into the images of this machine.
     ///
     /// # Errors

@@ -94,6 +94,11 @@ impl Observers {
         self.tell(event, then);
     }
 
+    /// One more watches from now on.
+    pub fn add(&self, observer: Box<dyn Observer>) {
+        self.shared.lock().list.push(observer);
+    }
+
     fn tell(&self, event: &Event, at: Moment) {
         for observer in &mut self.shared.lock().list {
             observer.event(event, at);

@@ -31,6 +31,10 @@ pub(super) struct Context {
 /// they go on.
 const MOST_STEPS: u64 = 1 << 20;
 
+/// The same of runs that have ended, and how many there may be.
+const MOST_ENDED_STEPS: u64 = 1 << 16;
+const MOST_ENDED: usize = 1 << 10;
+
 /// How often a submission is read again that cannot be, for about ten seconds in all.
 const RETRIES: usize = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -39,6 +43,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Contexts {
     parts: EngineParts,
     known: Cache<RunId, Arc<Context>, BySteps>,
+    /// Those of some runs that have ended: whoever follows one asks right then what it hands out.
+    ended: Cache<RunId, Arc<Context>, BySteps>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +75,8 @@ pub(crate) enum SubmissionTrouble {
 
 impl Contexts {
     pub(super) fn new(parts: EngineParts) -> Self {
-        Self { parts, known: Cache::with_weighter(1 << 10, MOST_STEPS, BySteps) }
+        let known = Cache::with_weighter(1 << 10, MOST_STEPS, BySteps);
+        Self { parts, known, ended: Cache::with_weighter(MOST_ENDED, MOST_ENDED_STEPS, BySteps) }
     }
 
     /// The context of a run. Everyone who asks for the same waits for one making.
@@ -78,6 +85,9 @@ impl Contexts {
         run: RunId,
         state: impl Fn() -> Option<(Digest, Vec<Digest>)>,
     ) -> Result<Arc<Context>, SubmissionTrouble> {
+        if let Some(context) = self.ended.get(&run) {
+            return Ok(context);
+        }
         let make = async {
             let (submission, commands) = state().ok_or(SubmissionTrouble::None)?;
             let submitted = submission_of(&*self.parts.blobs, &submission).await?;
@@ -98,8 +108,16 @@ impl Contexts {
         self.known.insert(run, Arc::new(Context::new(&self.parts, submitted, templates)));
     }
 
+    /// The run has ended.
+    pub(super) fn end(&self, run: RunId) {
+        if let Some((_, context)) = self.known.remove(&run) {
+            self.ended.insert(run, context);
+        }
+    }
+
     pub(super) fn forget(&self, run: RunId) {
         self.known.remove(&run);
+        self.ended.remove(&run);
     }
 }
 

@@ -32,7 +32,8 @@ impl Leading {
                 }
                 Effect::StepFinished { id } => self.trace_step(id),
                 Effect::RunFinished { run } if self.tracer.is_on() => self.trace_run(run),
-                Effect::RunFinished { run } | Effect::RunForgotten { run } => self.contexts.forget(run),
+                Effect::RunFinished { run } => self.contexts.end(run),
+                Effect::RunForgotten { run } => self.contexts.forget(run),
                 // Read from the state, or answered where it was asked.
                 Effect::StepRewound { .. } | Effect::SubmitAccepted { .. } | Effect::SubmitRefused { .. } => {
                 }

@@ -46,6 +46,7 @@ impl StoredResults {
         self.cache.trusting(&TrustOptions {
             scope: scope.clone(),
             signing: None,
+            usual: None,
             trusted: self.trusted.clone(),
         })
     }

@@ -73,7 +73,7 @@ impl Leading {
             {
                 this.tracer.tell(span);
             }
-            this.contexts.forget(run);
+            this.contexts.end(run);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with a submission.
 
-use cullet_cache::ScopeError;
+use cullet_cache::{Scope, ScopeError};
 use cullet_digest::ParseDigestError;
 use cullet_pipeline::plan::{Platform, PlatformError};
 
@@ -63,6 +63,9 @@ pub enum BadRequest {
     /// It is to belong to nothing that there is.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// A scope for those that run without the cluster.
+    #[error("'{0}' is for runs that were made without the cluster")]
+    Quarantined(Scope),
     /// The pipeline is wrong; all its problems, for people.
     #[error("{0}")]
     Pipeline(String),

@@ -52,6 +52,7 @@ fn what_is_wrong_is_said() {
         Request::from_wire(wire).and_then(|request| request.plan()).unwrap_err().to_string()
     };
     let no_scope = refused(|wire| wire.scope = "main".to_owned());
+    assert!(refused(|wire| wire.scope = "quarantine/ada".to_owned()).contains("without the cluster"));
     assert!(no_scope.starts_with("'main' is no scope: use protected, branch/NAME"), "{no_scope}");
     assert_eq!(refused(|wire| wire.priority = 101), "the priority 101 is not between -100 and 100");
     for tenant in ["a\nb", "\0", "a\u{9b}"] {

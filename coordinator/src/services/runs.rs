@@ -170,12 +170,15 @@ type Client = v1::runs_client::RunsClient<tonic::transport::Channel>;
 async fn describe(leading: &Leading, id: RunId) -> Result<v1::Run, Status> {
     let described = leading.read(|state| {
         let run = state.run(id)?;
-        Some(v1::Run { summary: Some(summary(id, run)), steps: steps(state, run), outputs: Vec::new() })
+        Some(v1::Run { summary: Some(summary(id, run)), steps: steps(state, run), ..v1::Run::default() })
     });
     let mut described = described.ok_or_else(|| unknown(id))?;
-    described.outputs = leading.outputs(id).await.unwrap_or_else(|reason| {
-        tracing::warn!(run = %id, reason, "what a run hands out is not known");
-        Vec::new()
-    });
+    match leading.outputs(id).await {
+        Ok(outputs) => described.outputs = outputs,
+        Err(reason) => {
+            tracing::warn!(run = %id, reason, "what a run hands out is not known");
+            described.outputs_trouble = reason;
+        }
+    }
     Ok(described)
 }

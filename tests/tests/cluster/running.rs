@@ -165,3 +165,26 @@ fn workers_that_only_say_that_they_are_there_move_nothing() {
     let after = cluster.agreed();
     assert_eq!(after["last_log_index"], before["last_log_index"]);
 }
+
+#[test]
+fn who_breaks_the_glass_of_a_cluster_that_is_up_is_told_so() {
+    let mut cluster = Cluster::start(1, 1);
+    let dir = cluster.pipeline("p", "cullet: 1\nname: p\nsteps: { a: { run: 'echo done' } }\n");
+    let broken = |cluster: &Cluster| {
+        let mut command = cluster.command();
+        command.env("CULLET_CLUSTER", cluster.url(0)).current_dir(&dir);
+        command.args(["run", "--progress", "json", "--break-glass", "--reason", "x"]);
+        cullet_tests::Outcome::of(&command.output().unwrap())
+    };
+    let up = broken(&cluster);
+    up.assert_success();
+    assert!(up.stderr.contains("warning: the cluster") && up.stderr.contains("answers"), "{}", up.stderr);
+    // There is no worker: it ran here.
+    assert_eq!(up.executed(), ["a"]);
+    cluster.kill_coordinator(0);
+    let down = broken(&cluster);
+    down.assert_success();
+    let url = cluster.url(0);
+    let said = format!("not there for this run: the cluster {url}, which does not answer");
+    assert!(down.stderr.contains(&said), "{}", down.stderr);
+}

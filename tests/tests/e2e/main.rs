@@ -7,6 +7,7 @@
 
 mod afterwards;
 mod bad_input;
+mod break_glass;
 mod bundle;
 mod caches;
 mod click;

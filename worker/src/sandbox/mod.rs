@@ -3,6 +3,7 @@
 
 mod config;
 mod connection;
+mod cut_off;
 mod descriptors;
 mod disk;
 mod executor;
@@ -20,8 +21,10 @@ mod supervise;
 mod tier;
 
 pub use config::{IMAGE_BLOCK, INSIDE_UID, LauncherCommand, SANDBOX_UID, SandboxConfig, ViewConfig};
+pub use cut_off::cut_off;
 pub use executor::Sandbox;
 pub use launcher::launcher_main;
+use launcher::loopback_up;
 pub(crate) use launcher::{Account, ETC_FILES, Wanted};
 pub use owner::sandbox_owner;
 pub use probe::{Fact, SandboxReport, probe};

@@ -43,11 +43,11 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn good(name: &'static str, finding: String) -> Self {
+    pub(super) fn good(name: &'static str, finding: String) -> Self {
         Self { name, verdict: Verdict::Good, finding, remedy: None }
     }
 
-    fn not(name: &'static str, verdict: Verdict, finding: String, remedy: Option<String>) -> Self {
+    pub(super) fn not(name: &'static str, verdict: Verdict, finding: String, remedy: Option<String>) -> Self {
         Self { name, verdict, finding, remedy }
     }
 }

@@ -1,6 +1,7 @@
 //! `cullet doctor`.
 
 mod checks;
+mod glass;
 
 use std::io::Write;
 
@@ -19,9 +20,18 @@ pub(super) fn doctor(
     config: &Config,
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
-    let checks = checks::all(config);
+    let mut checks = checks::all(config);
+    let usual = checks.len();
+    checks.extend(glass::all(args, config));
     let text = match args.format {
-        Format::Human => describe(&checks, config),
+        Format::Human => {
+            let (usual, glass) = checks.split_at(usual);
+            format!(
+                "{}\nto break the glass (cullet run --break-glass):\n{}",
+                describe(usual, config),
+                describe(glass, config)
+            )
+        }
         Format::Json => object(&checks),
     };
     out.write_all(text.as_bytes()).map_err(CliError::output)?;

@@ -44,6 +44,7 @@ pub(super) fn logs(args: &LogsArgs, config: &Config, out: &mut dyn Write) -> Res
         return Ok(ExitStatus::Success);
     }
     let cache = shared_store::local(&config.cache_options(), run.meta().scope().as_ref())?;
+    let cache = if run.meta().break_glass { cache.over(&config.quarantine()) } else { cache };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -85,7 +86,8 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     async fn show(&self, step: &StepEnd, out: &mut dyn Write) -> Result<(), CliError> {
-        let result = result(self.cache, step, self.results).map_err(|error| elsewhere(error, self.run))?;
+        let result = result(self.cache, step, self.results).await;
+        let result = result.map_err(|error| elsewhere(error, self.run))?;
         if step.cached && result.started_at_ms < self.run.meta().started_at_ms {
             let (name, when) = (clean::line(&step.step), duration::rfc3339(result.started_at_ms));
             let ago = duration::ago(result.started_at_ms, duration::now_ms());
@@ -123,7 +125,7 @@ fn titled(
 }
 
 /// The result of the execution that made this end: as the run wrote it down, or else from the action cache.
-fn result(cache: &LocalCache, step: &StepEnd, results: &Results) -> Result<ActionResult, CliError> {
+async fn result(cache: &LocalCache, step: &StepEnd, results: &Results) -> Result<ActionResult, CliError> {
     let name = clean::line(&step.step);
     if let Some(encoded) = results.of(step) {
         let damaged = || CliError::infra(format!("the result of {name} is damaged in the history"));
@@ -137,7 +139,7 @@ fn result(cache: &LocalCache, step: &StepEnd, results: &Results) -> Result<Actio
     };
     let action = Digest::parse(DigestFunction::Blake3, action)
         .map_err(|error| CliError::infra(format!("the key of {name} is damaged")).because(error))?;
-    if let Some(result) = cache.all_actions.get_blocking(&action)? {
+    if let Some(result) = cache.seen.get(&action).await? {
         return Ok(result);
     }
     let gone = match cache.tombstone(&action)? {

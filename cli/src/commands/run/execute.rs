@@ -63,6 +63,8 @@ pub(super) struct Execution<'a> {
     pub(super) verifying: Option<Verifying>,
     /// Whether nothing is executed.
     pub(super) looks: bool,
+    /// Whether cache volumes are to be as they were.
+    pub(super) leaves_nothing: bool,
     /// What steps get that nobody else may see.
     pub(super) secrets: Arc<dyn SecretValues>,
     /// Whether there are any.
@@ -189,7 +191,8 @@ impl Execution<'_> {
         let extras = (self.visits.clone(), self.verifying.clone(), backed);
         let pipeline = &*self.submission.spec.pipeline;
         let owner = self.scope.map_or_else(|| pipeline.to_owned(), |scope| scope.apart(pipeline));
-        LocalWorkers::new(make, blobs, (WORKER, &owner), extras)
+        let workers = LocalWorkers::new(make, blobs, (WORKER, &owner), extras);
+        if self.leaves_nothing { workers.with_empty_volumes() } else { workers }
     }
 }
 

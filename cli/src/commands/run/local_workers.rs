@@ -34,6 +34,8 @@ pub(super) struct LocalWorkers {
     backed: Option<Arc<BackedInputs>>,
     /// Whose the volumes of steps are: the pipeline's, in a scope.
     scope: Arc<str>,
+    /// Whether steps find their volumes empty, and nothing of these is kept.
+    has_empty_volumes: bool,
 }
 
 type Made = Result<Arc<Worker>, String>;
@@ -51,7 +53,13 @@ impl LocalWorkers {
     ) -> Self {
         let worker = LazyLock::new(Box::new(|| make().map(Arc::new)) as Make);
         let (running, scope) = (Running::default(), scope.into());
-        Self { worker, blobs, running, name, visits, verifying, backed, scope }
+        let has_empty_volumes = false;
+        Self { worker, blobs, running, name, visits, verifying, backed, scope, has_empty_volumes }
+    }
+
+    /// For steps that are to leave nothing to others.
+    pub(super) fn with_empty_volumes(self) -> Self {
+        Self { has_empty_volumes: true, ..self }
     }
 }
 
@@ -66,13 +74,15 @@ impl Workers for LocalWorkers {
         let visit = self.visits.as_ref().and_then(|visits| visits.to(&start.name));
         let extras = (visit, self.verifying.clone());
         let (scope, backed) = (Arc::clone(&self.scope), self.backed.clone());
+        let has_empty_volumes = self.has_empty_volumes;
         tokio::spawn(async move {
             let finished = match worker {
                 Ok(worker) => {
                     if let Some(backed) = backed {
                         backed.bring(&start.inputs, &cancel).await;
                     }
-                    execute(&worker, &*blobs, (start, &scope), extras, sender.clone(), cancel).await
+                    let volumes = (&*scope, has_empty_volumes);
+                    execute(&worker, &*blobs, (start, volumes), extras, sender.clone(), cancel).await
                 }
                 Err(reason) => refused(&start, reason),
             };
@@ -117,7 +127,7 @@ fn refused(start: &StartAttempt, reason: String) -> Finished {
 async fn execute(
     worker: &Arc<Worker>,
     blobs: &dyn BlobStore,
-    (start, scope): (StartAttempt, &str),
+    (start, (scope, has_empty_volumes)): (StartAttempt, (&str, bool)),
     (visit, verifying): (Option<(Visit, Arc<Guest>)>, Option<Verifying>),
     sender: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -130,7 +140,7 @@ async fn execute(
         image: None,
         service_images: Default::default(),
         limits: step_limits(start.limits),
-        caches: start.caches.iter().map(|cache| volume(cache, scope)).collect(),
+        caches: start.caches.iter().map(|cache| volume(cache, scope, has_empty_volumes)).collect(),
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
         visit,
@@ -159,9 +169,9 @@ async fn execute(
     Finished { recorded, ..finished(&start, conclusion) }
 }
 
-fn volume(cache: &CacheVolume, scope: &str) -> VolumeUse {
+fn volume(cache: &CacheVolume, scope: &str, empty: bool) -> VolumeUse {
     let CacheVolume { path, volume, locked } = cache.clone();
-    VolumeUse { scope: scope.to_owned(), volume, path, locked, empty: false }
+    VolumeUse { scope: scope.to_owned(), volume, path, locked, empty }
 }
 
 pub(super) const fn step_limits(limits: Limits) -> StepLimits {

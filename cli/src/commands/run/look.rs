@@ -55,10 +55,22 @@ pub(crate) struct Seen {
 /// # Errors
 /// As for a run.
 pub(crate) fn look(args: &RunArgs, config: &Config) -> Result<Option<Seen>, CliError> {
+    look_with(args, config, false)
+}
+
+/// The same for a run that breaks the glass.
+///
+/// # Errors
+/// As for a run.
+pub(crate) fn look_through_glass(args: &RunArgs, config: &Config) -> Result<Option<Seen>, CliError> {
+    look_with(args, config, true)
+}
+
+fn look_with(args: &RunArgs, config: &Config, quarantined: bool) -> Result<Option<Seen>, CliError> {
     // Whatever the environment says: it is looked at from here. What one step lacks says nothing of others.
     let args = RunArgs { cluster: Some(String::new()), keep_going: true, ..args.clone() };
     let looking = Looking::default();
-    let extras = Extras { silent: true, looking: Some(looking.clone()), ..Extras::default() };
+    let extras = Extras { silent: true, quarantined, looking: Some(looking.clone()), ..Extras::default() };
     if super::run_with(&args, config, extras)? == ExitStatus::Usage {
         return Ok(None);
     }

@@ -14,12 +14,15 @@ mod platform;
 pub(crate) mod prepare;
 pub(crate) mod promote;
 mod push;
+mod rehearse;
 mod remote;
 mod run_id;
 pub(crate) mod shell;
 pub(crate) mod sources;
+mod stores;
 mod submit;
 mod trace;
+mod unusable;
 pub(crate) mod verify;
 mod visits;
 pub(crate) mod watchers;
@@ -28,34 +31,36 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cullet_bundle::Bundle;
-use cullet_cache::{LiveRun, LocalCache, StoreError};
+use cullet_cache::LocalCache;
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
-use cullet_coordinator::images::first_local;
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
-use cullet_pipeline::plan::{Image, Limits};
+use cullet_pipeline::plan::Limits;
 use cullet_worker::Volumes;
 
 use super::pipeline_file::base_directory;
 use super::{machine, pipeline_file};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, ClusterError};
-use crate::config::{Config, Executor, RunConfig, SharedCacheConfig, SharedTrust};
+use crate::config::{Config, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::glass::Glass;
 use crate::history::Traffic;
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
-use crate::shared_store;
 use crate::ui::Closing;
 pub(crate) use deliver::Written;
 use execute::{CacheNotes, Execution};
 use look::Looking;
 use promote::Promoting;
 use push::Pushes;
+use rehearse::Rehearsing;
 use shell::Visiting;
+use stores::{live_run, stores};
+use unusable::refuse_images;
 use verify::Verifying;
-use watchers::Audience;
+use watchers::{Audience, Watchers};
 
 /// What is to be run, and what is known of its images.
 struct Planned {
@@ -65,9 +70,23 @@ struct Planned {
 
 /// Runs a pipeline.
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliError> {
+    if args.rehearse_break_glass {
+        return rehearse::rehearse(args, config);
+    }
+    let glass = args.break_glass.then(|| Glass::open(args, config)).transpose()?;
     let visiting = shell::after_failures(args)?;
     let (pushes, written) = (Pushes::of(&args.push)?, args.output.clone().map(Written::to));
-    let extras = Extras { visiting, pushes: pushes.clone(), written: written.clone(), ..Extras::default() };
+    // A person says once that the cluster is not meant.
+    let here = RunArgs { cluster: Some(String::new()), ..args.clone() };
+    let args = if glass.is_some() { &here } else { args };
+    let extras = Extras {
+        visiting,
+        pushes: pushes.clone(),
+        written: written.clone(),
+        quarantined: glass.is_some(),
+        glass,
+        ..Extras::default()
+    };
     match run_with(args, config, extras)? {
         ExitStatus::Success => pushes.push(written.as_ref(), config),
         other => Ok(other),
@@ -91,6 +110,12 @@ struct Extras {
     looking: Option<Looking>,
     /// What is executed is compared with what others have.
     promoting: Option<Promoting>,
+    /// It is on record before it begins.
+    glass: Option<Glass>,
+    /// What it makes belongs to the quarantine scope, which is read as well.
+    quarantined: bool,
+    /// It is tried out without a network, and leaves nothing.
+    rehearsing: Option<Rehearsing>,
     /// What was brought along in place of a shared cache.
     bundle: Option<Arc<Bundle>>,
     /// Where outputs go.
@@ -109,13 +134,23 @@ impl Extras {
         }
         self.looking.iter().for_each(|looking| looking.arrange(plan));
         self.promoting.iter().for_each(|promoting| promoting.arrange(plan));
+        self.rehearsing.iter().for_each(|rehearsing| rehearsing.arrange(plan));
         self.verifying.as_mut().map_or(Ok(()), |verifying| verifying.arrange(plan, file))
     }
 
-    /// Whether keys of the run are remembered: not where steps are not what they are in every run.
+    /// Who hears of the run.
+    fn audience(&self) -> Audience {
+        let remembered = self.rehearsing.is_none();
+        let promoting = self.promoting.clone();
+        Audience { shown: !self.silent, remembered, kept: self.has_usual_keys(), promoting }
+    }
+
+    /// Whether keys of the run are remembered: not where steps are not what they are in every run, and not where no other run
+    /// finds their results.
     fn has_usual_keys(&self) -> bool {
         self.verifying.is_none()
             && self.looking.is_none()
+            && !self.quarantined
             && self.visiting.as_ref().is_none_or(|visiting| visiting.step.is_none())
     }
 }
@@ -131,6 +166,7 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     remote::refuse_flags(args, addresses.is_some())?;
     let color = config.terminal.stderr_style(config.color).color;
     let text = pipeline_file::read(&args.pipeline.file)?;
+    extras.glass.iter_mut().for_each(|glass| glass.read(&text));
     if addresses.is_some() {
         submit::check_pipeline(&args.pipeline.file, &text)?;
     }
@@ -158,54 +194,22 @@ fn run_with(args: &RunArgs, config: &Config, mut extras: Extras) -> Result<ExitS
     execute_plan(args, config, &run_config, planned, extras)
 }
 
-/// Steps with images are refused where nobody can execute them, and nothing is asked about their images there.
-fn refuse_images(plan: &Plan, file: &Path, on_cluster: bool, executor: Executor) -> Result<(), CliError> {
-    let first = || plan.step_images().into_iter().min_by_key(|(_, step)| step.line);
-    let (found, problem, hint) = match executor {
-        _ if on_cluster => (
-            first_local(plan),
-            "is on this machine, where no worker of a cluster can have it from",
-            "push it to a registry that the workers reach, or leave out --cluster and CULLET_CLUSTER to run on this \
-             machine",
-        ),
-        Executor::Plain => (
-            first(),
-            "cannot be used by the plain executor: its steps have the machine's files and no services",
-            "images and services need the sandbox: leave out --executor, CULLET_EXECUTOR and `executor` in the \
-             configuration file",
-        ),
-        Executor::Docker => return refuse_host(plan, file),
-        Executor::Auto | Executor::Sandbox => return Ok(()),
-    };
-    let Some((reference, step)) = found else { return Ok(()) };
-    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
-    Err(CliError::usage(format!("{place}: the image '{reference}' {problem}")).hint(hint))
-}
-
-/// Containers have no machine's software.
-fn refuse_host(plan: &Plan, file: &Path) -> Result<(), CliError> {
-    let host = plan.steps.iter().filter(|step| step.settings.image == Image::Host);
-    let Some(step) = host.min_by_key(|step| step.line) else { return Ok(()) };
-    let place = format!("{}:{}: step '{}'", file.display(), step.line, step.name);
-    let problem = "has no image, and Docker cannot run it: it would have the machine's own software";
-    let hint = "give it an `image:` that has what it needs, or run it in the sandbox (--executor sandbox)";
-    Err(CliError::usage(format!("{place} {problem}")).hint(hint))
-}
-
 fn execute_plan(
     args: &RunArgs,
     config: &Config,
     run_config: &RunConfig,
     planned: Planned,
-    extras: Extras,
+    mut extras: Extras,
 ) -> Result<ExitStatus, CliError> {
     let Planned { mut plan, images } = planned;
     let base = base_directory(&args.pipeline.file);
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
     let has_secrets = !secrets.is_empty();
-    let trust = config.trust(args.scope.as_ref());
-    let cache = shared_store::local(&config.run_cache_options(), trust.local_scope())?;
-    let shared = behind(args, config, &trust, extras.bundle.as_ref())?;
+    let scope = match extras.quarantined {
+        true => Some(config.quarantine()),
+        false => config.trust(args.scope.as_ref()).local_scope().cloned(),
+    };
+    let (cache, shared) = stores(args, config, &extras)?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
@@ -220,24 +224,24 @@ fn execute_plan(
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
     extras.looking.iter().for_each(|looking| looking.prepared(&prepared.sources, &images));
+    let run = run_id::fresh();
+    let begin = |glass: Glass| glass.begin(run.to_string(), args, &plan, &prepared.sources, &images);
+    let broken = extras.glass.take().map(begin).transpose()?;
     let roots = LocalImages::of(&images, config, &base);
     let plain_caches = machine::without_caches(run_config.executor, &plan);
     let submission =
         submission(plan, prepared.machine.clone(), images, options, subtree).map_err(prepare::unreadable)?;
-    let run = run_id::fresh();
-    let (shown, kept) = (!extras.silent, extras.has_usual_keys());
-    let audience = Audience { shown, kept, promoting: extras.promoting.clone() };
+    let audience = extras.audience();
     let mut watchers = match &extras.looking {
         Some(looking) => watchers::only(looking.clone()),
         None => watchers::start(config, run_config, args, run, &submission.spec.pipeline, audience),
     };
-    let Extras { visiting, verifying, looking, written, .. } = extras;
+    broken.iter().for_each(|broken| watchers.add(broken.watcher()));
+    extras.rehearsing.iter().for_each(|rehearsing| watchers.add(rehearsing.watcher()));
+    let Extras { visiting, verifying, looking, rehearsing, written, .. } = extras;
     let visits = visiting.map(|visiting| visiting.to_visits(config, &watchers));
     let seat = visits.as_ref().map(|visits| Arc::clone(&visits.seat));
-    for text in prepared.sources.warnings().chain(plain_caches) {
-        let level = "warning".to_owned();
-        watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
-    }
+    warn(&mut watchers, prepared.sources.warnings().chain(plain_caches));
     let roots = Arc::new(roots.watched_by(watchers.clone()));
     let images = Arc::clone(&roots);
     let volumes = config.volumes(Arc::new(CacheNotes(watchers.clone())));
@@ -257,34 +261,30 @@ fn execute_plan(
         visits,
         verifying,
         looks: looking.is_some(),
+        leaves_nothing: rehearsing.is_some(),
         secrets: Arc::new(secrets),
         has_secrets,
         volumes: volumes.clone(),
-        scope: trust.local_scope(),
+        scope: scope.as_ref(),
     };
     let end = execution.execute(written.clone(), watchers.clone());
     seat.inspect(|seat| seat.clear());
     let end = end?;
-    count(config, &end);
+    if rehearsing.is_none() {
+        count(config, &end);
+    }
     let succeeded = end.status == "succeeded";
     watchers.close(&Closing { outputs: written.filter(|_| succeeded).as_ref().map(Written::closing) });
     settle(&cache, &roots, &volumes);
+    broken.map_or(Ok(()), |broken| broken.finish(&cache))?;
     Ok(exit_status(&end))
 }
 
-/// What is behind the cache of the machine. A bundle stands for a shared cache.
-fn behind(
-    args: &RunArgs,
-    config: &Config,
-    trust: &SharedTrust,
-    bundle: Option<&Arc<Bundle>>,
-) -> Result<Option<behind::Opened>, CliError> {
-    if let Some(bundle) = bundle {
-        return Ok(Some(behind::of_bundle(bundle, &config.cache_dir)));
+fn warn(watchers: &mut Watchers, texts: impl Iterator<Item = String>) {
+    for text in texts {
+        let level = "warning".to_owned();
+        watchers.event(&Event::Note(Note { level, kind: None, step: None, text }));
     }
-    let shared = config.shared_cache(args.shared_cache.as_deref())?;
-    let shared = shared.map(|shared| SharedCacheConfig { trust: trust.clone(), ..shared });
-    shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()
 }
 
 /// Over its bound, the cache is brought back below it now that nobody waits, and what steps left for others is written to
@@ -307,16 +307,6 @@ fn settle(cache: &LocalCache, roots: &LocalImages, volumes: &Volumes) {
 fn count(config: &Config, end: &RunEnd) {
     if let Err(error) = Traffic::add(&config.cache_dir, end) {
         tracing::debug!(%error, "what the cache did is not counted");
-    }
-}
-
-/// Protects what the run uses from being evicted. On a full disk that cannot be written down; the cache may still
-/// have all the answers, and an entry that disappears meanwhile is made again.
-fn live_run(cache: &LocalCache) -> Result<Option<LiveRun>, CliError> {
-    match cache.live_run() {
-        Ok(live) => Ok(Some(live)),
-        Err(StoreError::NoSpace { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -34,7 +34,11 @@ pub(super) async fn bring(
     written: &Written,
     watchers: &Watchers,
 ) -> Result<(), String> {
-    let outputs = cluster.run(run).await.map_err(|error| error.to_string())?.outputs;
+    let v1::Run { outputs, outputs_trouble, .. } =
+        cluster.run(run).await.map_err(|error| error.to_string())?;
+    if !outputs_trouble.is_empty() {
+        return Err(format!("the cluster does not know what the run hands out: {outputs_trouble}"));
+    }
     let outputs: Vec<Deliverable<TreeRef>> = outputs.into_iter().map(parse).collect::<Result<_, _>>()?;
     let fetched =
         |error: &dyn std::error::Error| format!("the outputs cannot be fetched: {}", describe(error));

@@ -176,7 +176,7 @@ impl<'a> Moving<'a> {
         let options = ObjectOptions { variables: shared.variables.clone(), ..spool };
         let cache = shared_store::open(&shared.location, &options, &config.registries)?;
         let made = shared_store::local(&config.cache_options(), Some(&apart()))?;
-        let to = TrustOptions { scope: args.to.clone(), signing, trusted: None };
+        let to = TrustOptions { scope: args.to.clone(), signing, usual: None, trusted: None };
         let SharedCache { objects, .. } = &cache;
         let (peers, tiering) = (Arc::new(NoPeers), TiersOptions::default());
         let tiers = Tiers::new(made.disk.clone(), peers, objects.clone(), &tiering, Handle::current())?;

@@ -31,6 +31,13 @@ impl Watchers {
         *self.lock() = Some(Observers::start_at(list, started_ms));
     }
 
+    /// One more watches from now on.
+    pub(super) fn add(&self, observer: Box<dyn Observer>) {
+        if let Some(observers) = &*self.lock() {
+            observers.add(observer);
+        }
+    }
+
     /// Tells what happened elsewhere, where it is known when.
     pub(crate) fn event_at(&self, event: &Event, wall_ms: Option<u64>) {
         if let Some(observers) = &mut *self.lock() {
@@ -73,7 +80,9 @@ impl EventSink for Watchers {
 pub(super) struct Audience {
     /// It is shown.
     pub(super) shown: bool,
-    /// It is written down, with its keys.
+    /// It is remembered.
+    pub(super) remembered: bool,
+    /// So are its keys.
     pub(super) kept: bool,
     /// Somebody compares what is made.
     pub(super) promoting: Option<Promoting>,
@@ -95,7 +104,9 @@ pub(super) fn start(
     let scope = config.trust(args.scope.as_ref()).local_scope().map(ToString::to_string);
     let meta = Meta { scope, ..meta(args, &run.to_string(), pipeline) };
     let file = PathBuf::from(&meta.file);
-    if let Some(recorder) = recorder(config, &meta) {
+    if audience.remembered
+        && let Some(recorder) = recorder(config, &meta)
+    {
         list.push(recorder);
         if audience.kept {
             list.push(Box::new(KeyRecorder::new(config.keys_dir(), file)));
@@ -131,6 +142,7 @@ pub(super) fn meta(args: &RunArgs, run: &str, pipeline: &str) -> Meta {
         started_at_ms: now_ms(),
         targets: args.targets.clone(),
         params: args.pipeline.params.clone(),
+        break_glass: args.break_glass,
         ..Meta::of_this_process()
     }
 }

@@ -6,11 +6,12 @@ use std::time::UNIX_EPOCH;
 
 use cullet_cache::LocalCache;
 use cullet_digest::Digest;
+use futures_util::FutureExt as _;
 
 use super::facts::Facts;
 use super::known::{Execution, Known, Results};
 use crate::commands::run::behind;
-use crate::config::Config;
+use crate::config::{Config, SharedCacheConfig};
 use crate::error::CliError;
 use crate::history::{Store, keys};
 use crate::shared_store;
@@ -27,7 +28,9 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
     }
     let facts = Facts::read(step, |each| run.events(each))?;
     let cache = shared_store::local(&config.cache_options(), meta.scope().as_ref())?;
-    let shared = config.shared_cache(None)?;
+    let cache = if meta.break_glass { cache.over(&config.quarantine()) } else { cache };
+    let trust = config.trust(meta.scope().as_ref());
+    let shared = config.shared_cache(None)?.map(|shared| SharedCacheConfig { trust, ..shared });
     let shared =
         shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
     let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));
@@ -47,7 +50,8 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
 
 impl Results for LocalCache {
     fn execution(&self, key: &Digest) -> Option<Execution> {
-        let result = self.all_actions.get_blocking(key).ok().flatten()?;
+        // On a disk, every answer is there at once.
+        let result = self.seen.get(key).now_or_never()?.ok().flatten()?;
         Some(Execution { started_ms: result.started_at_ms, duration_ms: result.duration_ms })
     }
 

@@ -168,6 +168,7 @@ fn answers_are_as_described() {
         summary: Some(v1::RunSummary { finished_at_ms: 1, ..v1::RunSummary::default() }),
         steps: vec![v1::StepState { has_exit_code: true, ..v1::StepState::default() }, Default::default()],
         outputs: vec![v1::RunOutput::default()],
+        outputs_trouble: "gone".to_owned(),
     };
     let status = || v1::StatusResponse {
         members: vec![v1::Member::default()],

@@ -78,6 +78,8 @@ pub(in crate::http) struct RunDetail {
     steps: Vec<Step>,
     /// What the run hands out, as far as it is there.
     outputs: Vec<Output>,
+    /// Why that is not known, where it is not.
+    outputs_trouble: Option<String>,
 }
 
 /// How far a step is.
@@ -159,6 +161,7 @@ impl From<v1::Run> for RunDetail {
             summary: run.summary.unwrap_or_default().into(),
             steps: run.steps.into_iter().map(Step::from).collect(),
             outputs: run.outputs.into_iter().map(Output::from).collect(),
+            outputs_trouble: some(run.outputs_trouble),
         }
     }
 }

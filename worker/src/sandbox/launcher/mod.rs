@@ -44,7 +44,7 @@ use self::footing::Standing;
 pub(crate) use self::image::{Account, Wanted};
 use self::init::StepFds;
 use self::proc::Masks;
-pub(super) use self::sys::{Cloned, clone_process, exit_now};
+pub(super) use self::sys::{Cloned, clone_process, exit_now, loopback_up};
 use self::view::View;
 use super::config::ViewConfig;
 use super::fault::{During, Fault};

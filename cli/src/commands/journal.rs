@@ -1,0 +1,144 @@
+//! `cullet journal`: what is on record of break-glass runs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use cullet_cache::PublicKey;
+
+use crate::args::{Format, JournalArgs, JournalCommand};
+use crate::config::Config;
+use crate::error::{CliError, ExitStatus};
+use crate::glass::{Begun, Checked, Entry, Event, Finished, check, head, is_running, known_keys, path_in};
+use crate::ui::clean;
+
+/// Looks at the journal.
+pub(super) fn journal(
+    args: &JournalArgs,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<ExitStatus, CliError> {
+    let dir = &config.glass.dir;
+    match &args.command {
+        JournalCommand::Export => {
+            let bytes = own(dir)?;
+            out.write_all(&bytes).map_err(CliError::output)?;
+            Ok(ExitStatus::Success)
+        }
+        JournalCommand::List { format } => {
+            let checked = check(&own(dir)?, None, None);
+            list(&checked, dir, *format, out).map_err(CliError::output)?;
+            Ok(ExitStatus::Success)
+        }
+        JournalCommand::Verify { file, keys } => {
+            let keys: Result<BTreeSet<PublicKey>, _> = keys.iter().map(|key| key.parse()).collect();
+            let keys = keys.map_err(|error| CliError::usage("--key").because(error))?;
+            let bytes = match file {
+                Some(file) => fs::read(file).map_err(|error| unreadable(file, error))?,
+                None => own(dir)?,
+            };
+            let keys = match file {
+                _ if !keys.is_empty() => Some(keys),
+                None => Some(known_keys(&config.glass)?),
+                Some(_) => None,
+            };
+            let head = if file.is_none() { head(dir) } else { None };
+            let checked = check(&bytes, keys.as_ref(), head.as_ref());
+            verify(&checked, dir, out).map_err(CliError::output)?;
+            Ok(if checked.problems.is_empty() { ExitStatus::Success } else { ExitStatus::StepFailed })
+        }
+    }
+}
+
+/// The bytes of the journal of this machine; none where nobody ever broke the glass.
+fn own(dir: &Path) -> Result<Vec<u8>, CliError> {
+    let path = path_in(dir);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(|error| unreadable(&path, error)),
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> CliError {
+    CliError::infra(format!("cannot read {}", path.display())).because(error)
+}
+
+fn verify(checked: &Checked, dir: &Path, out: &mut dyn Write) -> io::Result<()> {
+    for problem in &checked.problems {
+        writeln!(out, "{problem}")?;
+    }
+    if checked.torn {
+        writeln!(out, "it ends with half an entry, as after a power cut; the next run keeps that aside")?;
+    }
+    // Where entries are missing, nobody knows that.
+    let unfinished = if checked.problems.is_empty() { checked.unfinished() } else { Vec::new() };
+    for entry in unfinished {
+        let state = if is_running(dir, &entry.run) { "is still going on" } else { "never came to its end" };
+        writeln!(out, "the run of entry {} {state}", entry.seq)?;
+    }
+    if !checked.problems.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<String> = checked.keys.iter().map(ToString::to_string).collect();
+    match checked.entries.len() {
+        0 => writeln!(out, "no break-glass run is on record"),
+        1 => writeln!(out, "1 entry, unchanged, signed by {}", keys.join(", ")),
+        count => writeln!(out, "{count} entries, unchanged and in order, signed by {}", keys.join(", ")),
+    }
+}
+
+fn list(checked: &Checked, dir: &Path, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    if format == Format::Json {
+        for entry in &checked.entries {
+            writeln!(out, "{}", serde_json::to_string(entry)?)?;
+        }
+        return Ok(());
+    }
+    for entry in &checked.entries {
+        let Event::Begun(begun) = &entry.event else { continue };
+        let end = checked.entries.iter().find_map(|other| match &other.event {
+            Event::Finished(end) if other.run == entry.run => Some(end),
+            _ => None,
+        });
+        line(entry, begun, end, dir, out)?;
+    }
+    if checked.entries.is_empty() {
+        writeln!(out, "no break-glass run is on record")?;
+    }
+    if !checked.problems.is_empty() || checked.torn {
+        writeln!(out, "this journal is not whole: cullet journal verify says where")?;
+    }
+    Ok(())
+}
+
+fn line(
+    entry: &Entry,
+    begun: &Begun,
+    end: Option<&Finished>,
+    dir: &Path,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let text = |text: &str| clean::line(text);
+    let ended = match end {
+        Some(Finished { outcome, executed, cached, failed, .. }) => {
+            format!("{}, {executed} executed, {cached} cached, {failed} failed", text(outcome))
+        }
+        None if is_running(dir, &entry.run) => "running".to_owned(),
+        None => "NEVER FINISHED".to_owned(),
+    };
+    let who = format!("{}@{}", text(&entry.who.user), text(&entry.who.host));
+    let (seq, time, run) = (entry.seq, text(&entry.time), text(&entry.run));
+    writeln!(out, "{seq}  {time}  {who}  {}  {run}  {ended}", text(&begun.pipeline.name))?;
+    writeln!(out, "    because: {}", text(&begun.reason))?;
+    if !begun.effects.is_empty() {
+        let names: Vec<String> = begun.approvals.iter().map(|approved| text(&approved.name)).collect();
+        let by = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+        writeln!(
+            out,
+            "    acted on the outside world ({}), approved by {by}",
+            text(&begun.effects.join(", "))
+        )?;
+    }
+    Ok(())
+}

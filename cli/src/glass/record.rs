@@ -1,0 +1,141 @@
+//! What became of a run, for the end of its entry in the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cullet_cache::{ActionResult, LocalCache};
+use cullet_coordinator::event::{Event, Note, RunEnd, StepEnd};
+use cullet_digest::{Digest, DigestFunction};
+
+use super::entry::{Finished, StepRecord};
+use crate::ui::{Closing, Moment, Observer};
+
+/// The function of keys and results.
+const FUNCTION: DigestFunction = DigestFunction::Blake3;
+
+/// What is said of the shared cache at the end again: the first few tell it.
+const MOST_TROUBLES: usize = 3;
+
+/// Watches a run and remembers how its steps ended. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The last end of each.
+    steps: BTreeMap<String, StepEnd>,
+    troubles: Vec<String>,
+    end: Option<RunEnd>,
+}
+
+impl Record {
+    /// What goes into the journal. Results are looked up in the cache, as far as they are still there.
+    pub(crate) fn finished(&self, cache: Option<&LocalCache>) -> Finished {
+        let kept = self.kept();
+        let steps = kept.steps.values().map(|end| step(end, cache)).collect();
+        match &kept.end {
+            Some(RunEnd { status, executed, cached, failed, .. }) => Finished {
+                outcome: status.clone(),
+                executed: *executed,
+                cached: *cached,
+                failed: *failed,
+                steps,
+            },
+            None => Finished { outcome: "infra_failed".to_owned(), steps, ..Finished::default() },
+        }
+    }
+
+    /// What was wrong with the shared cache, in sentences.
+    pub(crate) fn troubles(&self) -> BTreeSet<String> {
+        self.kept().troubles.iter().take(MOST_TROUBLES).cloned().collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Every change is whole by itself.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Record {
+    fn event(&mut self, event: &Event, _: Moment) {
+        let mut kept = self.kept();
+        match event {
+            Event::StepFinished(end) => drop(kept.steps.insert(end.step.clone(), end.clone())),
+            Event::Note(note) if note.level == "warning" && note.kind.as_deref() == Some(Note::SHARED) => {
+                kept.troubles.push(note.text.clone());
+            }
+            Event::RunFinished(end) => kept.end = Some(end.clone()),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, _: Moment) {}
+
+    fn close(&mut self, _: &Closing, _: Moment) {}
+}
+
+fn step(end: &StepEnd, cache: Option<&LocalCache>) -> StepRecord {
+    let cached = || end.from.clone().unwrap_or_else(|| StepEnd::LOCAL.to_owned());
+    StepRecord {
+        step: end.step.clone(),
+        status: end.status.clone(),
+        action_digest: end.action_digest.clone(),
+        result_digest: result(end, cache).map(|result| FUNCTION.digest(&result.encode()).to_string()),
+        cached_from: end.cached.then(cached),
+    }
+}
+
+/// The result of a step, without what somebody signed it with for a scope.
+fn result(end: &StepEnd, cache: Option<&LocalCache>) -> Option<ActionResult> {
+    let found = match &end.result {
+        Some(encoded) => ActionResult::decode(FUNCTION, STANDARD.decode(encoded).ok()?.into()).ok()?,
+        None if end.status == "succeeded" => {
+            let action = Digest::parse(FUNCTION, end.action_digest.as_deref()?).ok()?;
+            let looked_up = tokio::runtime::Builder::new_current_thread().build().ok()?;
+            looked_up.block_on(cache?.seen.get(&action)).ok()??
+        }
+        None => return None,
+    };
+    Some(ActionResult { signature: None, ..found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_steps_is_remembered_and_trouble_said_once() {
+        let mut record = Record::default();
+        assert_eq!(record.finished(None).outcome, "infra_failed", "no end is no good end");
+        let end = |status: &str, cached| StepEnd {
+            step: "build".to_owned(),
+            status: status.to_owned(),
+            cached,
+            action_digest: Some("aa/1".to_owned()),
+            ..StepEnd::default()
+        };
+        let trouble = Event::Note(Note {
+            level: "warning".to_owned(),
+            kind: Some(Note::SHARED.to_owned()),
+            step: None,
+            text: "away".to_owned(),
+        });
+        let run = RunEnd { status: "succeeded".to_owned(), cached: 1, ..RunEnd::default() };
+        for event in [
+            Event::StepFinished(end("failed", false)),
+            Event::StepFinished(end("succeeded", true)),
+            trouble.clone(),
+            trouble,
+            Event::RunFinished(run),
+        ] {
+            record.event(&event, Moment::default());
+        }
+        let finished = record.finished(None);
+        assert_eq!((finished.outcome.as_str(), finished.cached, finished.steps.len()), ("succeeded", 1, 1));
+        assert_eq!(finished.steps[0].status, "succeeded");
+        assert_eq!(finished.steps[0].cached_from.as_deref(), Some("local"));
+        assert_eq!(record.troubles().len(), 1);
+    }
+}
