@@ -57,14 +57,13 @@ impl PackedActions {
             let why = "what the result points to was removed by garbage collection meanwhile";
             StoreError::remote("record a result in", self.objects.place(), why)
         };
-        if roots.is_empty() && !gone.is_empty() {
-            return Err(removed());
-        }
         for gone in gone {
             let ObjectName::Record(RecordName { area, about, .. }) = gone else { continue };
             if area == Area::Blob {
                 // A tree may have it, but that may go: it is none that the result names.
-                self.blobs.set_apart(&about).await?;
+                if !self.blobs.set_apart(&about).await? && roots.is_empty() {
+                    return Err(removed());
+                }
                 continue;
             }
             match self.keep_together(&about).await {

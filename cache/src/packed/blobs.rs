@@ -164,12 +164,10 @@ impl PackedBlobs {
         Ok(trees::slice(&bytes, offset, digest.size()))
     }
 
-    /// Gives a blob that a tree has a record of its own.
-    pub(super) async fn set_apart(&self, digest: &Digest) -> Result<(), StoreError> {
-        match self.in_a_tree(digest).await? {
-            Some(bytes) => self.send_small(digest, bytes).await,
-            None => Ok(()),
-        }
+    /// Gives a blob that a tree has a record of its own; false where no tree is known that has it.
+    pub(super) async fn set_apart(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let Some(bytes) = self.in_a_tree(digest).await? else { return Ok(false) };
+        self.send_small(digest, bytes).await.map(|()| true)
     }
 
     /// The pieces of a blob without its first `offset` bytes.

@@ -20,6 +20,7 @@ const STATES: u64 = 12;
 /// So little that what a laptop has is evicted all the time.
 const CACHE_SIZE: &str = "4MiB";
 
+const PREFIX: &str = "cache";
 const PLACE: &str = "s3://bucket/cache";
 
 const PIPELINE: &str = r#"
@@ -88,12 +89,8 @@ fn runs_are_right_whatever_vanishes() {
     let runs = std::env::var("CULLET_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(150);
     let (bucket, checkout) = (Bucket::start(), Checkout::of_pipeline(PIPELINE));
     let cluster = || {
-        let bare = Cluster::prepare(cullet_tests::cullet_binary().clone(), 1, 1).storing(Path::new(PLACE));
-        let known = bucket
-            .variables()
-            .into_iter()
-            .fold(bare, |cluster, (name, value)| cluster.with_variable(name, &value));
-        let mut cluster = known;
+        let binary = cullet_tests::cullet_binary().clone();
+        let mut cluster = Cluster::prepare(binary, 1, 1).storing_in(&bucket, PREFIX);
         cluster.run_coordinator(0);
         cluster.run_worker(0, &["--cache-size", CACHE_SIZE]);
         cluster.with_workers(1);
