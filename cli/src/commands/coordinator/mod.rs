@@ -165,9 +165,9 @@ async fn serve(
     let telemetry = Telemetry::start(config, "coordinator")?;
     let engine = Engine::new(Arc::clone(&seat), parts, leads).tracing(Telemetry::tracer(telemetry.as_ref()));
     engine.metrics().add(Box::new(ProcessMetrics));
+    let counts = Arc::<Counts>::default();
+    engine.metrics().add(Box::new(CollectMetrics(Arc::clone(&counts))));
     if let Some((store, used)) = collected {
-        let counts = Arc::<Counts>::default();
-        engine.metrics().add(Box::new(CollectMetrics(Arc::clone(&counts))));
         let (policy, seat) = (args.keeps.policy(), Arc::clone(&seat));
         tokio::spawn(StoreCollector { store, policy, used, seat, counts }.run());
     }
