@@ -1,6 +1,7 @@
 //! Clusters of real processes, on loopback.
 
 mod asking;
+mod bucketed;
 mod network;
 mod process;
 mod running;
@@ -17,7 +18,6 @@ pub use process::Process;
 pub use running::Running;
 pub use waiting::until;
 
-use crate::bucket::{self, Bucket};
 use crate::{Outcome, cullet_binary};
 
 /// How long a worker may be silent, in seconds: short, as tests wait for it.
@@ -137,13 +137,6 @@ impl Cluster {
     pub fn storing(mut self, store: &Path) -> Self {
         self.store = store.to_owned();
         self
-    }
-
-    /// Keeps blobs and results in a bucket, below a prefix.
-    #[must_use]
-    pub fn storing_in(self, bucket: &Bucket, prefix: &str) -> Self {
-        let this = self.storing(Path::new(&format!("s3://{}/{prefix}", bucket::NAME)));
-        bucket.variables().into_iter().fold(this, |this, (name, value)| this.with_variable(name, &value))
     }
 
     /// Lets this program be what is started from now on.

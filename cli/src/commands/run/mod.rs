@@ -204,12 +204,7 @@ fn execute_plan(
     let Planned { mut plan, images } = planned;
     let base = base_directory(&args.pipeline.file);
     let secrets = secrets::resolve(&mut plan, &args.pipeline.file, &base, config)?;
-    let has_secrets = !secrets.is_empty();
-    let scope = match extras.quarantined {
-        true => Some(config.quarantine()),
-        false => config.trust(args.scope.as_ref()).local_scope().cloned(),
-    };
-    let (cache, shared) = stores(args, config, &extras)?;
+    let (cache, shared, scope) = stores(args, config, &extras)?;
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
@@ -262,8 +257,8 @@ fn execute_plan(
         verifying,
         looks: looking.is_some(),
         leaves_nothing: rehearsing.is_some(),
+        has_secrets: !secrets.is_empty(),
         secrets: Arc::new(secrets),
-        has_secrets,
         volumes: volumes.clone(),
         scope: scope.as_ref(),
     };
@@ -273,8 +268,8 @@ fn execute_plan(
     if rehearsing.is_none() {
         count(config, &end);
     }
-    let succeeded = end.status == "succeeded";
-    watchers.close(&Closing { outputs: written.filter(|_| succeeded).as_ref().map(Written::closing) });
+    let written = written.filter(|_| end.status == "succeeded");
+    watchers.close(&Closing { outputs: written.as_ref().map(Written::closing) });
     settle(&cache, &roots, &volumes);
     broken.map_or(Ok(()), |broken| broken.finish(&cache))?;
     Ok(exit_status(&end))

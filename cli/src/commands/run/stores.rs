@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cullet_bundle::Bundle;
-use cullet_cache::{LiveRun, LocalCache, StoreError};
+use cullet_cache::{LiveRun, LocalCache, Scope, StoreError};
 
 use super::{Extras, behind};
 use crate::args::RunArgs;
@@ -11,14 +11,15 @@ use crate::config::{Config, SharedCacheConfig};
 use crate::error::CliError;
 use crate::shared_store;
 
-/// The cache of the machine, and what is behind it.
+/// The cache of the machine, what is behind it, and whose cache volumes steps have, where those are not the usual ones.
 pub(super) fn stores(
     args: &RunArgs,
     config: &Config,
     extras: &Extras,
-) -> Result<(LocalCache, Option<behind::Opened>), CliError> {
+) -> Result<(LocalCache, Option<behind::Opened>, Option<Scope>), CliError> {
     let trust = config.trust(args.scope.as_ref());
-    let mut cache = shared_store::local(&config.run_cache_options(), trust.local_scope())?;
+    let mut volumes = trust.local_scope().cloned();
+    let mut cache = shared_store::local(&config.run_cache_options(), volumes.as_ref())?;
     // A bundle stands for a shared cache.
     let shared =
         if extras.bundle.is_some() { None } else { config.shared_cache(args.shared_cache.as_deref())? };
@@ -27,12 +28,13 @@ pub(super) fn stores(
         let scope = config.quarantine();
         cache = cache.over(&scope);
         shared = shared.map(|shared| shared.quarantined(&scope));
+        volumes = Some(scope);
     }
     if let Some(rehearsing) = &extras.rehearsing {
         cache = cache.over(&rehearsing.scope);
         shared = rehearsing.reachable(shared);
     }
-    Ok((cache, behind(shared, config, extras.bundle.as_ref())?))
+    Ok((cache, behind(shared, config, extras.bundle.as_ref())?, volumes))
 }
 
 /// What is behind the cache of the machine.
