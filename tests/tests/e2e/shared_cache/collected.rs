@@ -39,6 +39,8 @@ fn what_nobody_uses_is_announced_and_goes_and_runs_make_it_again() {
     let laptop = User::new();
     assert_eq!(hits(&laptop).cached().len(), 3);
 
+    // The store's clock has whole seconds: what is stored in the second of the announcement may have come after it, and stays.
+    bucket.age(Duration::from_secs(10));
     let announced = round(&ci, &checkout, &bucket);
     assert_eq!((announced["removed"].as_u64(), announced["announced"].as_u64() > Some(2)), (Some(0), true));
     let waits = round(&ci, &checkout, &bucket);
