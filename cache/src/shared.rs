@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
+use futures_util::future::try_join_all;
 
 use crate::collect::{Noting, Rescuing, UsedResults};
 use crate::object::{Location, ObjectActions, ObjectOptions, ObjectRecords, Place};
@@ -34,7 +35,8 @@ pub struct SharedCache {
     /// Results that were there and not believed.
     pub refused: Arc<Refusals>,
     results: Results,
-    scope: Scope,
+    /// The scopes that are read.
+    read: Vec<Scope>,
     used: Option<Arc<UsedResults>>,
 }
 
@@ -124,8 +126,8 @@ impl SharedCache {
         let completeness = Arc::new(self.completeness.over(all_actions.clone()));
         let runs = self.results.runs(trust, &refused);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        let scope = trust.scope.clone();
-        let seen = Self { actions, all_actions, runs, completeness, refused, scope, ..self.clone() };
+        let read = trust.read().into_iter().cloned().collect();
+        let seen = Self { actions, all_actions, runs, completeness, refused, read, ..self.clone() };
         match &self.used {
             Some(used) => seen.noting(used),
             None => seen,
@@ -140,17 +142,17 @@ impl SharedCache {
         self
     }
 
-    /// When a result of the own scope or the protected one was removed by garbage collection, as far as the store remembers
-    /// it; the later of both.
+    /// When a result of one of the scopes that are read was removed by garbage collection last, as far as the store remembers it.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn evicted(&self, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
         let Results::Packed(blobs) = &self.results else { return Ok(None) };
-        let of = |scope: &Scope| PackedActions::new(blobs, scope);
-        let (own, protected) = (of(&self.scope), of(&Scope::Protected));
-        let (own, protected) = tokio::try_join!(own.evicted(action), protected.evicted(action))?;
-        Ok(own.max(protected))
+        let asked = self
+            .read
+            .iter()
+            .map(|scope| async move { PackedActions::new(blobs, scope).evicted(action).await });
+        Ok(try_join_all(asked).await?.into_iter().max().flatten())
     }
 
     /// Results of one scope and no other, complete or not, whoever made them: for whoever compares them with something.
@@ -167,8 +169,8 @@ impl SharedCache {
         let completeness = Arc::new(completeness.with_trees(objects.clone()));
         let runs = results.runs(&trust, &refused);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
-        let scope = trust.scope.clone();
-        Self { blobs, actions, all_actions, runs, objects, completeness, refused, results, scope, used: None }
+        let read = trust.read().into_iter().cloned().collect();
+        Self { blobs, actions, all_actions, runs, objects, completeness, refused, results, read, used: None }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

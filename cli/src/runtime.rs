@@ -9,6 +9,17 @@ use crate::error::CliError;
 /// # Errors
 /// The operating system has no more of what it takes.
 pub(crate) fn of_one_thread() -> Result<Runtime, CliError> {
-    let made = Builder::new_current_thread().enable_all().build();
-    made.map_err(|error| CliError::infra("cannot start").because(error))
+    started(&mut Builder::new_current_thread())
+}
+
+/// On so many threads of its own.
+///
+/// # Errors
+/// As for [`of_one_thread`].
+pub(crate) fn of_threads(count: usize) -> Result<Runtime, CliError> {
+    started(Builder::new_multi_thread().worker_threads(count))
+}
+
+fn started(builder: &mut Builder) -> Result<Runtime, CliError> {
+    builder.enable_all().build().map_err(|error| CliError::infra("cannot start").because(error))
 }

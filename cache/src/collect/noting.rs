@@ -57,6 +57,7 @@ impl Noting {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ActionCache for Noting {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
         let found = self.inner.get(action).await?;

@@ -95,11 +95,7 @@ fn name(path: &str) -> Option<ObjectName> {
     let name = if kind == "data" {
         ObjectName::Data(about(DigestFunction::Sha256, rest)?)
     } else {
-        let (area, scope) = match kind.split_once('@') {
-            None => (kind, None),
-            Some((area, scope)) => (area, Some(u64::from_str_radix(scope, 16).ok()?.to_be_bytes())),
-        };
-        let area = Area::ALL.into_iter().find(|known| known.name() == area)?;
+        let (area, scope) = Area::and_scope(kind, '@')?;
         let (function, rest) = rest.split_once('/')?;
         ObjectName::Record(RecordName { area, scope, about: about(function.parse().ok()?, rest)? })
     };

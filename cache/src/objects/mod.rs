@@ -68,6 +68,17 @@ impl Area {
     }
 }
 
+impl Area {
+    /// What kind of records a text means, and of which scope, as it is written behind `mark`.
+    pub(crate) fn and_scope(text: &str, mark: char) -> Option<(Self, Option<[u8; 8]>)> {
+        let (area, scope) = match text.split_once(mark) {
+            None => (text, None),
+            Some((area, scope)) => (area, Some(u64::from_str_radix(scope, 16).ok()?.to_be_bytes())),
+        };
+        Some((Self::ALL.into_iter().find(|known| known.name() == area)?, scope))
+    }
+}
+
 /// What a record is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordName {
@@ -94,13 +105,7 @@ impl FromStr for RecordName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = text.split('.').collect();
         let [kind, function, hash, size] = parts[..] else { return Err(()) };
-        let (area, scope) = match kind.split_once('-') {
-            None => (kind, None),
-            Some((area, scope)) => {
-                (area, Some(u64::from_str_radix(scope, 16).map_err(|_| ())?.to_be_bytes()))
-            }
-        };
-        let area = Area::ALL.into_iter().find(|known| known.name() == area).ok_or(())?;
+        let (area, scope) = Area::and_scope(kind, '-').ok_or(())?;
         let function = function.parse().map_err(|_| ())?;
         let about = Digest::parse(function, &format!("{hash}/{size}")).map_err(|_| ())?;
         let name = Self { area, scope, about };

@@ -57,27 +57,24 @@ impl PackedActions {
             let why = "what the result points to was removed by garbage collection meanwhile";
             StoreError::remote("record a result in", self.objects.place(), why)
         };
-        for gone in gone {
-            let ObjectName::Record(RecordName { area, about, .. }) = gone else { continue };
-            if area == Area::Blob {
+        for gone in &gone {
+            if let ObjectName::Record(RecordName { area: Area::Blob, about, .. }) = gone {
                 // A tree may have it, but that may go: it is none that the result names.
-                if !self.blobs.set_apart(&about).await? && roots.is_empty() {
+                if !self.blobs.set_apart(about).await? && roots.is_empty() {
                     return Err(removed());
                 }
-                continue;
-            }
-            match self.keep_together(&about).await {
-                Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => return Err(removed()),
-                kept => kept?,
             }
         }
         for root in roots {
-            if self.blobs.tree(&root).await?.is_none() {
-                match self.keep_together(&root).await {
-                    // Nobody collects anything here, so it is for whoever looks the result up to see that it is not whole.
-                    Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => {}
-                    kept => kept?,
-                }
+            let is_gone = gone.contains(&ObjectName::Record(RecordName::new(Area::Tree, root)));
+            if !is_gone && self.blobs.tree(&root).await?.is_some() {
+                continue;
+            }
+            match self.keep_together(&root).await {
+                // Where nobody collects anything, it is for whoever looks the result up to see that it is not whole.
+                Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) if !is_gone => {}
+                Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => return Err(removed()),
+                kept => kept?,
             }
         }
         Ok(())

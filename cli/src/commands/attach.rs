@@ -13,6 +13,7 @@ use crate::cluster::{Addresses, Cluster};
 use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::runtime;
 use crate::ui::{self, short};
 
 /// What is said of a terminal that goes away.
@@ -22,11 +23,7 @@ const HUNG_UP: &str = "the terminal went away (SIGHUP): the run goes on";
 pub(super) fn attach(args: &AttachArgs, config: &Config) -> Result<ExitStatus, CliError> {
     let addresses = on_cluster::required(&args.cluster, config)?;
     // One thread tells what happens, one receives it.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_threads(2)?;
     let ended = runtime.block_on(follow(args, config, &addresses));
     // A blocked thread that nobody waits for must not hold up the end.
     runtime.shutdown_background();

@@ -15,6 +15,7 @@ use crate::args::{ClusterArgs, ClusterCommand, Format};
 use crate::cluster::{Addresses, address};
 use crate::config::Config;
 use crate::error::{CliError, ErrorKind, ExitStatus};
+use crate::runtime;
 use crate::ui::{clean, duration};
 
 /// What does not change anything is answered at once or not at all.
@@ -41,10 +42,7 @@ pub(super) fn cluster(
         let hint = "name one of its coordinators with --cluster URL or CULLET_CLUSTER";
         return Err(CliError::usage("no cluster is named").hint(hint));
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_one_thread()?;
     let addresses: Addresses = url.parse()?;
     let text = runtime.block_on(ask_any(&addresses, &args.command))?;
     out.write_all(text.as_bytes()).map_err(CliError::output)?;

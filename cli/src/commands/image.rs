@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::images::{push_failed, unreadable_source, unusable_registries};
+use crate::runtime;
 use crate::ui::{clean, size};
 
 /// Does what is wanted with an image.
@@ -39,10 +40,7 @@ pub(super) fn push_to(
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
     let registries = Registries::new(config.registries.options()?).map_err(unusable_registries)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_one_thread()?;
     let done = runtime.block_on(async {
         tokio::select! {
             pushed = push_all(source, targets, mount_from, &registries, out) => pushed.map(Some),

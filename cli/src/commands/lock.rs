@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::images::{Finder, Lock, LockFile, Wanted};
+use crate::runtime;
 use crate::ui::clean;
 
 /// Writes `cullet.lock`, or says what is wrong with it.
@@ -114,10 +115,7 @@ fn lookups(args: &LockArgs, file: &LockFile, old: &Lock, wanted: &[Wanted]) -> R
 
 /// None where somebody changed their mind.
 fn find(finder: &Finder, lookups: &[Wanted]) -> Result<Option<Vec<Digest>>, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_one_thread()?;
     let found = runtime.block_on(async {
         tokio::select! {
             found = finder.find(lookups) => found.map(Some),

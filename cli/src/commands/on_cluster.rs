@@ -4,6 +4,7 @@ use crate::args::ClusterFlag;
 use crate::cluster::{Addresses, Cluster};
 use crate::config::Config;
 use crate::error::CliError;
+use crate::runtime;
 
 /// The cluster that a command is about; none for this machine.
 pub(super) fn named(flag: &ClusterFlag, config: &Config) -> Result<Option<Addresses>, CliError> {
@@ -24,10 +25,7 @@ pub(super) fn block_on<T>(
     addresses: &Addresses,
     work: impl AsyncFnOnce(Cluster) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_one_thread()?;
     runtime.block_on(async {
         let cluster = Cluster::connect(addresses)?;
         let learning = cluster.clone();

@@ -7,13 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cullet_cache::{ActionResult, LocalCache};
 use cullet_coordinator::event::{Event, Note, RunEnd, StepEnd};
-use cullet_digest::{Digest, DigestFunction};
+use cullet_digest::Digest;
+use tokio::runtime::Runtime;
 
 use super::entry::{Finished, StepRecord};
+use crate::commands::run::prepare::FUNCTION;
+use crate::runtime;
 use crate::ui::{Closing, Moment, Observer};
-
-/// The function of keys and results.
-const FUNCTION: DigestFunction = DigestFunction::Blake3;
 
 /// What is said of the shared cache at the end again: the first few tell it.
 const MOST_TROUBLES: usize = 3;
@@ -34,7 +34,8 @@ impl Record {
     /// What goes into the journal. Results are looked up in the cache, as far as they are still there.
     pub(crate) fn finished(&self, cache: Option<&LocalCache>) -> Finished {
         let kept = self.kept();
-        let steps = kept.steps.values().map(|end| step(end, cache)).collect();
+        let results = cache.zip(runtime::of_one_thread().ok());
+        let steps = kept.steps.values().map(|end| step(end, results.as_ref())).collect();
         match &kept.end {
             Some(RunEnd { status, executed, cached, failed, .. }) => Finished {
                 outcome: status.clone(),
@@ -76,25 +77,28 @@ impl Observer for Record {
     fn close(&mut self, _: &Closing, _: Moment) {}
 }
 
-fn step(end: &StepEnd, cache: Option<&LocalCache>) -> StepRecord {
+/// Results, and what waits for them.
+type Results<'a> = (&'a LocalCache, Runtime);
+
+fn step(end: &StepEnd, results: Option<&Results<'_>>) -> StepRecord {
     let cached = || end.from.clone().unwrap_or_else(|| StepEnd::LOCAL.to_owned());
     StepRecord {
         step: end.step.clone(),
         status: end.status.clone(),
         action_digest: end.action_digest.clone(),
-        result_digest: result(end, cache).map(|result| FUNCTION.digest(&result.encode()).to_string()),
+        result_digest: result(end, results).map(|result| FUNCTION.digest(&result.encode()).to_string()),
         cached_from: end.cached.then(cached),
     }
 }
 
 /// The result of a step, without what somebody signed it with for a scope.
-fn result(end: &StepEnd, cache: Option<&LocalCache>) -> Option<ActionResult> {
+fn result(end: &StepEnd, results: Option<&Results<'_>>) -> Option<ActionResult> {
     let found = match &end.result {
         Some(encoded) => ActionResult::decode(FUNCTION, STANDARD.decode(encoded).ok()?.into()).ok()?,
         None if end.status == "succeeded" => {
             let action = Digest::parse(FUNCTION, end.action_digest.as_deref()?).ok()?;
-            let looked_up = tokio::runtime::Builder::new_current_thread().build().ok()?;
-            looked_up.block_on(cache?.seen.get(&action)).ok()??
+            let (cache, runtime) = results?;
+            runtime.block_on(cache.seen.get(&action)).ok()??
         }
         None => return None,
     };

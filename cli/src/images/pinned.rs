@@ -12,6 +12,7 @@ use crate::commands::pipeline_file::base_directory;
 use crate::config::Config;
 use crate::diagnostics;
 use crate::error::CliError;
+use crate::runtime;
 use crate::ui::clean;
 
 /// The images that the steps of a plan have, as far as nobody has to be asked.
@@ -64,10 +65,7 @@ impl Pinned {
         let Self { mut known, missing, base, platform: _ } = self;
         if !missing.is_empty() {
             let finder = Finder::new(config, &base)?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| CliError::infra("cannot start").because(error))?;
+            let runtime = runtime::of_one_thread()?;
             let found = runtime.block_on(finder.find(&missing));
             // A helper or a disk that does not answer must not hold up the end.
             runtime.shutdown_background();

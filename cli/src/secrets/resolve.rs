@@ -14,6 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::{RunSecrets, conceal, place};
 use crate::config::{Config, environment};
 use crate::error::CliError;
+use crate::runtime;
 
 /// Asked of providers at the same time.
 const AT_ONCE: usize = 8;
@@ -101,10 +102,7 @@ fn find(wanted: &BTreeMap<SecretSource, Secret>, base: &Path, config: &Config) -
         found.insert(source.clone(), value);
     }
     if !asked.is_empty() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::infra("cannot start").because(error))?;
+        let runtime = runtime::of_one_thread()?;
         let answers = asked.into_iter().map(|(source, provider, key)| async move {
             let value = provider.get(&key).await;
             (source, value)

@@ -17,7 +17,7 @@ use cullet_source::SourceTree;
 use tokio::runtime::Handle;
 
 use super::project::{self, Places};
-use super::{base, import, unusable};
+use super::{base, unusable};
 use crate::args::{BundleCreateArgs, RunArgs};
 use crate::commands::pipeline_file;
 use crate::commands::run::behind;
@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::images::{Lock, Outbound};
+use crate::runtime;
 use crate::shared_store;
 use crate::ui::duration::{now_ms, rfc3339};
 use crate::ui::{clean, size};
@@ -61,7 +62,7 @@ pub(super) fn create(
         ));
     }
     let making = Making { args, config, seen: &seen, places: &places };
-    let runtime = import::runtime()?;
+    let runtime = runtime::of_threads(3)?;
     let made = runtime.block_on(async {
         tokio::select! {
             made = making.make(base, &keys) => made.map(Some),

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use cullet_bundle::Bundle;
 use cullet_cache::{ActionCache as _, NoPeers, StoreError, Tiers, TiersOptions};
 use cullet_coordinator::resolve::describe;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 
 use super::{open, project};
 use crate::args::BundleImportArgs;
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
 use crate::images::Outbound;
+use crate::runtime;
 use crate::shared_store;
 use crate::ui::{clean, size};
 
@@ -27,7 +28,7 @@ pub(super) fn import(
         refuse_occupied(dir)?;
         project::unpack(&bundle, config, dir)?;
     }
-    let runtime = runtime()?;
+    let runtime = runtime::of_threads(3)?;
     let taken = runtime.block_on(async {
         tokio::select! {
             taken = take(&bundle, config) => taken.map(Some),
@@ -44,12 +45,6 @@ pub(super) fn import(
     );
     out.write_all(text.as_bytes()).map_err(CliError::output)?;
     Ok(ExitStatus::Success)
-}
-
-/// For a command that waits for disks and networks.
-pub(super) fn runtime() -> Result<Runtime, CliError> {
-    let made = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build();
-    made.map_err(|error| CliError::infra("cannot start").because(error))
 }
 
 fn refuse_occupied(dir: &Path) -> Result<(), CliError> {

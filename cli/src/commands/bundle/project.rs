@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::unusable;
 use crate::config::Config;
 use crate::error::CliError;
+use crate::runtime;
 use crate::shared_store;
 use crate::ui::clean;
 
@@ -96,7 +97,7 @@ pub(super) fn unpack(bundle: &Arc<Bundle>, config: &Config, dir: &Path) -> Resul
     }
     fs::create_dir_all(dir).map_err(|error| failed(&error))?;
     let cache = cullet_cache::open(&config.cache_options())?;
-    let runtime = super::import::runtime()?;
+    let runtime = runtime::of_threads(3)?;
     let written: Result<(), CliError> = runtime.block_on(async {
         let unpacking = Unpacking::of(bundle, config, &cache).map_err(|error| failed(&error))?;
         // While files are copied from the cache, nobody evicts them.

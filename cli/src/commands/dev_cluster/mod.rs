@@ -19,6 +19,7 @@ use crate::args::DevClusterArgs;
 use crate::config::Config;
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
+use crate::runtime;
 use child::Child;
 use home::Home;
 use members::Plan;
@@ -36,10 +37,7 @@ pub(super) fn dev_cluster(
     out: &mut dyn Write,
 ) -> Result<ExitStatus, CliError> {
     // One thread: the processes are bound to the one that starts them, which has to be there until the end.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_one_thread()?;
     let home = Home::make(args.dir.as_deref())?;
     let plan = Plan::new(args, config, home.dir(), home.ports().as_deref())?;
     let ended = runtime.block_on(run(&plan, &home, out));

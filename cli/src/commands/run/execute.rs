@@ -37,6 +37,7 @@ use crate::commands::machine;
 use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
 use crate::images::{LocalImages, SubIdHelper};
+use crate::runtime;
 
 /// A run, ready to go.
 pub(super) struct Execution<'a> {
@@ -79,11 +80,7 @@ impl Execution<'_> {
     /// Executes the run to its end.
     pub(super) fn execute(self, output: Option<Written>, watchers: Watchers) -> Result<RunEnd, CliError> {
         // One thread for the session and two for lookups; what blocks has threads of its own.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(3)
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::infra("cannot start").because(error))?;
+        let runtime = runtime::of_threads(3)?;
         let end = runtime.block_on(async {
             let cancel = CancellationToken::new();
             interrupt::listen(cancel.clone(), watchers.clone());

@@ -22,6 +22,7 @@ use super::verify::with_what_needs_them;
 use crate::args::{PromoteArgs, RunArgs};
 use crate::config::{Config, SharedCacheConfig, SharedCacheMode};
 use crate::error::{CliError, ExitStatus};
+use crate::runtime;
 use crate::shared_store;
 use crate::ui::{Closing, Moment, Observer, clean};
 
@@ -73,8 +74,7 @@ pub(crate) fn promote(
         return Ok(ended);
     }
     let seen = std::mem::take(&mut *promoting.seen());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build();
-    let runtime = runtime.map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_threads(3)?;
     let (text, differs) =
         runtime.block_on(async { Moving::open(args, config, &shared)?.move_all(&seen).await })?;
     runtime.shutdown_background();

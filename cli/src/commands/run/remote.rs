@@ -27,6 +27,7 @@ use crate::config::{Config, Executor, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::history::Meta;
+use crate::runtime;
 use crate::telemetry::Telemetry;
 use crate::ui::{Mode, Output, duration, short};
 
@@ -92,11 +93,7 @@ pub(super) fn run(
     let mut request = submit::request(args, config, run_config, &prepared, (&images, &platform), text);
     submit::check_size(&request)?;
     // One thread tells what happens, one receives it.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::infra("cannot start").because(error))?;
+    let runtime = runtime::of_threads(2)?;
     let ended = runtime.block_on(async {
         let remote = Remote {
             args,

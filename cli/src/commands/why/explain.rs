@@ -103,7 +103,7 @@ impl Explainer<'_> {
             text.push_str("because: its outputs could no longer be read from the cache\n");
             return;
         }
-        let evicted = self.known.evicted(key).await;
+        let evicted = self.known.evicted(key, self.config).await;
         match reason(&self.asked(ended, key, evicted.as_ref()), &self.known.keys) {
             Reason::Changed(nearest) => self.changed(key, nearest, text).await,
             reason => {

@@ -6,8 +6,9 @@ use std::time::UNIX_EPOCH;
 use cullet_cache::BlobStore;
 use cullet_digest::Digest;
 
-use crate::commands::run::behind::Opened;
+use crate::commands::run::behind;
 use crate::commands::run::prepare::FUNCTION;
+use crate::config::{Config, SharedCacheConfig};
 use crate::history::keys::KeyRecord;
 use crate::ui::clean;
 
@@ -27,7 +28,7 @@ pub(super) struct Known {
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) results: Box<dyn Results>,
     /// The cache that is shared with others, where a run of this machine would ask it.
-    pub(super) shared: Option<Opened>,
+    pub(super) shared: Option<SharedCacheConfig>,
 }
 
 /// What is known of results by their keys.
@@ -59,12 +60,12 @@ pub(super) struct Evicted {
 impl Known {
     /// When and where the result of a key was evicted last, of the places that a run asks. The shared cache is asked only
     /// where this machine does not know: that takes longer.
-    pub(super) async fn evicted(&self, key: &str) -> Option<Evicted> {
+    pub(super) async fn evicted(&self, key: &str, config: &Config) -> Option<Evicted> {
         let key = parse(key)?;
         if let Some(at_ms) = self.results.evicted_ms(&key) {
             return Some(Evicted { at_ms, place: "the cache".to_owned() });
         }
-        let shared = self.shared.as_ref()?;
+        let shared = behind::open(self.shared.as_ref()?, &config.cache_dir, &config.registries).ok()?;
         let at_ms =
             shared.evicted(&key).await?.duration_since(UNIX_EPOCH).ok()?.as_secs().saturating_mul(1000);
         Some(Evicted { at_ms, place: clean::line(shared.place()) })

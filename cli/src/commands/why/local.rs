@@ -10,7 +10,6 @@ use futures_util::FutureExt as _;
 
 use super::facts::Facts;
 use super::known::{Execution, Known, Results};
-use crate::commands::run::behind;
 use crate::config::{Config, SharedCacheConfig};
 use crate::error::CliError;
 use crate::history::{Store, keys};
@@ -31,8 +30,6 @@ pub(super) fn known(config: &Config, run: Option<&str>, step: &str) -> Result<(K
     let cache = if meta.break_glass { cache.over(&config.quarantine()) } else { cache };
     let trust = config.trust(meta.scope().as_ref());
     let shared = config.shared_cache(None)?.map(|shared| SharedCacheConfig { trust, ..shared });
-    let shared =
-        shared.map(|shared| behind::open(&shared, &config.cache_dir, &config.registries)).transpose()?;
     let scope = keys::scope(&meta.pipeline, Path::new(&meta.file));
     let known = Known {
         run: meta.run.clone(),
