@@ -20,10 +20,15 @@ packages=ca-certificates,gcc,libc6-dev,make,zlib1g-dev,python3,rustc,cargo,rustf
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "$mirror" > "$work/log" 2>&1 || {
+attempt=1
+# Mirrors fail for a moment, and a few hundred packages are fetched.
+until debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "$mirror" > "$work/log" 2>&1; do
     tail -20 "$work/log" >&2
-    exit 1
-}
+    [ $attempt -lt 3 ] || exit 1
+    attempt=$((attempt + 1))
+    rm -rf --one-file-system "$work/root"
+    sleep 10
+done
 # What differs each time, and what no step looks at.
 rm -rf "$work"/root/var/lib/apt/lists/* "$work"/root/var/cache/apt/* "$work"/root/var/log/* \
     "$work"/root/var/cache/ldconfig/* "$work"/root/usr/share/doc/* "$work"/root/usr/share/man/*

@@ -90,7 +90,7 @@ mod tests {
         .boxed()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn those_at_the_same_time_share_and_later_ones_do_not() {
         let (flights, count) = (SingleFlight::default(), Arc::new(AtomicU32::new(0)));
         let [one, other] = [b"one", b"two"].map(|text| DigestFunction::Blake3.digest(text));
@@ -101,7 +101,7 @@ mod tests {
         assert!(flights.lock().is_empty());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_who_goes_away_takes_nothing_from_the_others() {
         let (flights, count) = (SingleFlight::default(), Arc::new(AtomicU32::new(0)));
         let digest = DigestFunction::Blake3.digest(b"one");
