@@ -68,7 +68,7 @@ pub use local::{LocalCache, open};
 pub use log_order::{KnownLog, LogCursor, NextBytes, Stream};
 pub use memory::MemoryStore;
 pub use memory_actions::MemoryActionCache;
-pub use object::{Location, ObjectActions, ObjectBlobs, ObjectOptions};
+pub use object::{Location, ObjectActions, ObjectBlobs, ObjectOptions, Service};
 pub use objects::{Area, Collectable, ObjectName, Objects, RecordName};
 pub use origin::{Origin, Pieces};
 pub use packed::{KeptTree, PackedActions, PackedBlobs, Recalled};

@@ -37,7 +37,7 @@ impl Refusal {
             status => status.is_server_error(),
         };
         // Otherwise a bucket that is not there would be one in which nothing is.
-        let no_bucket = status == StatusCode::NOT_FOUND && named(&["NoSuchBucket"]);
+        let no_bucket = status == StatusCode::NOT_FOUND && named(&["NoSuchBucket", "ContainerNotFound"]);
         let special = may_pass || no_bucket || status == StatusCode::NOT_IMPLEMENTED;
         special.then_some(Self { status, code, after, may_pass })
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::Service;
 use crate::StoreError;
 
 /// A place for objects.
@@ -12,9 +13,11 @@ pub enum Location {
     Directory(PathBuf),
     /// `oci://HOST/REPOSITORY`, as it was written: whoever knows registries reads it.
     Registry(String),
-    /// `s3://BUCKET/PREFIX`; the prefix may be empty.
-    S3 {
-        /// The bucket.
+    /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`; the prefix may be empty.
+    Bucket {
+        /// Who keeps it.
+        service: Service,
+        /// The bucket or container.
         bucket: String,
         /// What comes before every key, without a `/` at either end.
         prefix: String,
@@ -35,13 +38,14 @@ impl FromStr for Location {
                 Ok(Self::Directory(text.into()))
             };
         };
-        match scheme {
-            "file" => directory(text, rest),
-            "s3" => bucket(rest),
-            "oci" => Ok(Self::Registry(text.to_owned())),
-            _ => Err(refuse(
+        match (scheme, Service::of_scheme(scheme)) {
+            ("file", _) => directory(text, rest),
+            ("oci", _) => Ok(Self::Registry(text.to_owned())),
+            (_, Some(service)) => bucket(service, rest),
+            (_, None) => Err(refuse(
                 &format!("{scheme}://"),
-                "use a directory, file:///DIR, s3://BUCKET/PREFIX or oci://HOST/REPOSITORY",
+                "use a directory, file:///DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
+                 oci://HOST/REPOSITORY",
             )),
         }
     }
@@ -57,21 +61,23 @@ fn directory(text: &str, path: &str) -> Result<Location, StoreError> {
     Ok(Location::Directory(path.into()))
 }
 
-fn bucket(rest: &str) -> Result<Location, StoreError> {
+fn bucket(service: Service, rest: &str) -> Result<Location, StoreError> {
+    let scheme = service.scheme();
     // Never repeated in a message: somebody may have written a secret there.
     if rest.contains('@') {
+        let instead = service.credentials();
         return Err(refuse(
-            "s3://…@…",
-            "credentials do not belong into it: set AWS_ACCESS_KEY_ID and its like",
+            &format!("{scheme}://…@…"),
+            &format!("credentials do not belong into it: set {instead} and its like"),
         ));
     }
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let shown = format!("s3://{rest}");
+    let shown = format!("{scheme}://{rest}");
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if bucket.is_empty() || !bucket.bytes().all(allowed) {
         return Err(refuse(
             &shown,
-            "it has no bucket of letters, digits, '.', '-' and '_': s3://BUCKET/PREFIX",
+            &format!("it has no bucket of letters, digits, '.', '-' and '_': {scheme}://BUCKET/PREFIX"),
         ));
     }
     let prefix = prefix.trim_end_matches('/');
@@ -79,7 +85,7 @@ fn bucket(rest: &str) -> Result<Location, StoreError> {
     if !prefix.is_empty() && prefix.split('/').any(unusable) {
         return Err(refuse(&shown, "its prefix has an empty part, '.', '..' or one with '?', '#' or '%'"));
     }
-    Ok(Location::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    Ok(Location::Bucket { service, bucket: bucket.to_owned(), prefix: prefix.to_owned() })
 }
 
 fn refuse(location: &str, reason: &str) -> StoreError {
@@ -93,7 +99,12 @@ mod tests {
     #[test]
     fn locations_are_read_as_they_are_written() {
         let directory = |path: &str| Location::Directory(path.into());
-        let s3 = |bucket: &str, prefix: &str| Location::S3 { bucket: bucket.into(), prefix: prefix.into() };
+        let kept = |service, bucket: &str, prefix: &str| Location::Bucket {
+            service,
+            bucket: bucket.into(),
+            prefix: prefix.into(),
+        };
+        let s3 = |bucket, prefix| kept(Service::S3, bucket, prefix);
         for (text, expected) in [
             ("/srv/cullet", directory("/srv/cullet")),
             ("shared", directory("shared")),
@@ -102,6 +113,8 @@ mod tests {
             ("s3://bucket", s3("bucket", "")),
             ("s3://bucket/", s3("bucket", "")),
             ("s3://my-bucket.eu/team/cullet/", s3("my-bucket.eu", "team/cullet")),
+            ("gs://bucket/team", kept(Service::Google, "bucket", "team")),
+            ("az://container", kept(Service::Azure, "container", "")),
         ] {
             assert_eq!(text.parse::<Location>().unwrap(), expected, "{text}");
         }
@@ -118,12 +131,20 @@ mod tests {
             "s3://b/a//b",
             "s3://b/../c",
             "s3://b/c?d",
-            "gs://bucket",
+            "gs://",
+            "az:///prefix",
+            "abfs://bucket",
             "http://host/",
         ] {
             assert!(matches!(text.parse::<Location>(), Err(StoreError::Location { .. })), "{text}");
         }
-        let error = "s3://key:secret@bucket/".parse::<Location>().unwrap_err().to_string();
-        assert!(error.contains("AWS_ACCESS_KEY_ID") && !error.contains("secret"), "{error}");
+        for (scheme, instead) in [
+            ("s3", "AWS_ACCESS_KEY_ID"),
+            ("gs", "GOOGLE_APPLICATION_CREDENTIALS"),
+            ("az", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ] {
+            let error = format!("{scheme}://key:secret@bucket/").parse::<Location>().unwrap_err().to_string();
+            assert!(error.contains(instead) && !error.contains("secret"), "{error}");
+        }
     }
 }

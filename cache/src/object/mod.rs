@@ -37,6 +37,7 @@ mod options;
 mod place;
 mod put;
 mod records;
+mod service;
 mod threads;
 
 #[cfg(test)]
@@ -48,3 +49,4 @@ pub use location::Location;
 pub use options::ObjectOptions;
 pub(crate) use place::Place;
 pub(crate) use records::ObjectRecords;
+pub use service::Service;

@@ -8,7 +8,9 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct ObjectOptions {
     /// The variables `AWS_*` as the AWS tools know them: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-    /// `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` and so on. Others are ignored.
+    /// `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` and so on. For Google's buckets
+    /// `GOOGLE_APPLICATION_CREDENTIALS` and its like, for Azure's containers `AZURE_STORAGE_ACCOUNT_NAME`,
+    /// `AZURE_STORAGE_ACCOUNT_KEY` and so on. Others are ignored.
     pub variables: BTreeMap<String, String>,
     /// A directory for large blobs that are put together from their pieces.
     pub spool: PathBuf,

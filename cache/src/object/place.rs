@@ -56,10 +56,11 @@ impl Place {
                 let reason = "a registry is no place for objects".to_owned();
                 return Err(StoreError::Location { location: location.clone(), reason });
             }
-            Location::S3 { bucket, prefix } => {
-                let name = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
+            Location::Bucket { service, bucket, prefix } => {
+                let scheme = service.scheme();
+                let name = format!("{scheme}://{bucket}/{prefix}").trim_end_matches('/').to_owned();
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                (bucket::open(bucket, &name, options)?, None, name, prefix)
+                (bucket::open(*service, bucket, &name, options)?, None, name, prefix)
             }
         };
         Ok(Arc::new(Self {

@@ -3,7 +3,7 @@
 mod bucket;
 mod collectable;
 mod faults;
-mod moto;
+mod others;
 mod server;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -32,8 +32,8 @@ pub struct CoordinatorArgs {
     /// Where another coordinator is, or will be; may be repeated, and may name this one as well
     #[arg(long = "peer", value_name = "URL", value_delimiter = ',')]
     pub peers: Vec<String>,
-    /// Keep blobs and results in a directory that all coordinators share, in s3://BUCKET/PREFIX, or in the
-    /// repository of a registry, oci://HOST/REPOSITORY
+    /// Keep blobs and results in a directory that all coordinators share, in a bucket (s3://BUCKET/PREFIX,
+    /// gs://BUCKET/PREFIX, az://CONTAINER/PREFIX), or in the repository of a registry, oci://HOST/REPOSITORY
     /// [env: CULLET_STORE] [default: DIR/store, if it is alone]
     #[arg(long, value_name = "LOCATION")]
     pub store: Option<String>,

@@ -310,10 +310,10 @@ Examples:
   cullet cache mirror s3://ci-cache/main oci://registry.lan/team/cache
   cullet cache mirror app.bundle s3://site-cache/main --scope protected")]
 pub struct CacheMirrorArgs {
-    /// What to copy: s3://BUCKET/PREFIX, oci://HOST/REPOSITORY, or the file of a bundle
+    /// What to copy: a bucket (s3://BUCKET/PREFIX, gs://, az://), oci://HOST/REPOSITORY, or the file of a bundle
     #[arg(value_name = "FROM")]
     pub from: String,
-    /// Where to: s3://BUCKET/PREFIX or oci://HOST/REPOSITORY
+    /// Where to: a bucket (s3://BUCKET/PREFIX, gs://, az://) or oci://HOST/REPOSITORY
     #[arg(value_name = "TO")]
     pub to: String,
     /// Copy results of SCOPE only; may be repeated [default: of all scopes]

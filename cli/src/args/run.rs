@@ -71,8 +71,8 @@ pub struct RunArgs {
     /// How to execute steps [env: CULLET_EXECUTOR] [default: auto]
     #[arg(long, value_name = "HOW")]
     pub executor: Option<Executor>,
-    /// Look results up in the cache at LOCATION too: s3://BUCKET/PREFIX, oci://HOST/REPOSITORY
-    /// or a directory; nothing for none
+    /// Look results up in the cache at LOCATION too: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+    /// az://CONTAINER/PREFIX, oci://HOST/REPOSITORY or a directory; nothing for none
     /// [env: CULLET_SHARED_CACHE]
     #[arg(long, value_name = "LOCATION")]
     pub shared_cache: Option<String>,

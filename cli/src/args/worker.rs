@@ -51,8 +51,8 @@ pub struct WorkerArgs {
     /// Say what the worker is, so that steps can ask for it; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = parse_param)]
     pub labels: Vec<(String, String)>,
-    /// Fetch and store blobs at LOCATION, the coordinators' own, instead of through them: a directory or
-    /// s3://BUCKET/PREFIX or oci://HOST/REPOSITORY [env: CULLET_STORE]
+    /// Fetch and store blobs at LOCATION, the coordinators' own, instead of through them: a directory,
+    /// a bucket (s3://, gs://, az://) or oci://HOST/REPOSITORY [env: CULLET_STORE]
     #[arg(long, value_name = "LOCATION")]
     pub store: Option<String>,
     /// Give steps the secrets in DIR, one file of its name for each [env: CULLET_SECRETS]

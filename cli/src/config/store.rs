@@ -7,9 +7,9 @@ use super::Env;
 /// What the environment says of the shared store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// `CULLET_STORE`: a directory or `s3://BUCKET/PREFIX`.
+    /// `CULLET_STORE`: a directory, a bucket or a registry.
     pub location: Option<String>,
-    /// How to reach a bucket: the variables of [`AWS`] that are set.
+    /// How to reach a bucket: the variables of [`AWS`], [`GOOGLE`] and [`AZURE`] that are set.
     pub variables: BTreeMap<String, String>,
 }
 
@@ -36,9 +36,41 @@ const AWS: [&str; 18] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 
+/// Those for Google's buckets.
+const GOOGLE: [&str; 7] = [
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_BASE_URL",
+    "GOOGLE_BEARER_TOKEN",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SKIP_SIGNATURE",
+];
+
+/// Those for Azure's containers.
+const AZURE: [&str; 16] = [
+    "AZURE_ALLOW_HTTP",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_MSI_ENDPOINT",
+    "AZURE_MSI_RESOURCE_ID",
+    "AZURE_OBJECT_ID",
+    "AZURE_SKIP_SIGNATURE",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_TENANT_ID",
+    "AZURE_USE_AZURE_CLI",
+];
+
 impl StoreSettings {
     pub(super) fn of(env: &Env<'_>) -> Self {
-        let set = AWS.iter().filter_map(|name| Some(((*name).to_owned(), env.text(name)?)));
+        let names = AWS.iter().chain(&GOOGLE).chain(&AZURE);
+        let set = names.filter_map(|name| Some(((*name).to_owned(), env.text(name)?)));
         Self { location: env.text("CULLET_STORE"), variables: set.collect() }
     }
 }

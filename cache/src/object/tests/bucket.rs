@@ -1,4 +1,4 @@
-//! The shared cache in buckets of real servers: [`super::server`], which keeps them in files, and moto.
+//! The shared cache in buckets of real servers: [`super::server`], which keeps them in files, and those of others.
 
 use cullet_digest::{Directory, FileNode, NodeName, TreeRef};
 use futures_util::{StreamExt as _, stream};
@@ -6,7 +6,7 @@ use object_store::path::Path as Name;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use tokio::runtime::Handle;
 
-use super::moto::Moto;
+use super::others::Other;
 use super::server::Server;
 use super::*;
 use crate::objects::Created;
@@ -18,29 +18,46 @@ use crate::{
 /// A server of either kind.
 pub(super) enum Real {
     Files(Server),
-    Moto(Moto),
+    Other(Other),
 }
 
 impl Real {
     pub(super) async fn all() -> Vec<Self> {
         let mut all = vec![Self::Files(Server::start().await)];
-        all.extend(Moto::start().await.map(Self::Moto));
+        all.extend(Other::all().await.into_iter().map(Self::Other));
         all
     }
 
     fn options(&self) -> ObjectOptions {
         match self {
             Self::Files(server) => server.options(),
-            Self::Moto(moto) => moto.options(),
+            Self::Other(other) => other.options(),
         }
     }
 
+    fn service(&self) -> Service {
+        match self {
+            Self::Files(_) => Service::S3,
+            Self::Other(other) => other.service,
+        }
+    }
+
+    fn location(&self, prefix: &str) -> String {
+        format!("{}://bucket/{prefix}", self.service().scheme())
+    }
+
+    /// Whether it lists what comes after a name. Azurite begins anew each time, unlike the service it stands for, and is
+    /// then taken for one without an order.
+    pub(super) fn lists_more_than_a_page(&self) -> bool {
+        self.service() != Service::Azure
+    }
+
     fn cache(&self, prefix: &str) -> SharedCache {
-        SharedCache::open(&format!("s3://bucket/{prefix}"), &self.options()).unwrap()
+        SharedCache::open(&self.location(prefix), &self.options()).unwrap()
     }
 
     pub(super) fn place(&self, prefix: &str) -> Arc<Place> {
-        Place::open(&format!("s3://bucket/{prefix}").parse().unwrap(), &self.options()).unwrap()
+        Place::open(&self.location(prefix).parse().unwrap(), &self.options()).unwrap()
     }
 
     /// A cache that nobody has written to.
@@ -62,7 +79,7 @@ impl Real {
     fn take_asked(&self) -> Option<server::Asked> {
         match self {
             Self::Files(server) => Some(server.take_asked()),
-            Self::Moto(_) => None,
+            Self::Other(_) => None,
         }
     }
 

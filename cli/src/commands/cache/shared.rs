@@ -21,8 +21,9 @@ pub(super) fn collect(
 ) -> Result<String, CliError> {
     let variables = config.store.variables.clone();
     let options = ObjectOptions { variables, ..ObjectOptions::new(config.cache_dir.join("spool")) };
-    let store = collect::open(location, &options)
-        .map_err(|error| CliError::usage(error.to_string()).hint("AWS_* variables reach a bucket"))?;
+    let store = collect::open(location, &options).map_err(|error| {
+        CliError::usage(error.to_string()).hint("variables AWS_*, GOOGLE_* or AZURE_* reach a bucket")
+    })?;
     let report = runtime::of_one_thread()?.block_on(collect::collect(store, policy)).map_err(|error| {
         CliError::infra("the garbage of the shared cache was not collected, or not all of it").because(error)
     })?;

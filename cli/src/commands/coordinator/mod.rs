@@ -84,8 +84,8 @@ fn location(args: &CoordinatorArgs, config: &Config) -> Result<String, CliError>
     if args.peers.is_empty() {
         return Ok(args.data.join("store").to_string_lossy().into_owned());
     }
-    let hint = "name a directory that all coordinators share, s3://BUCKET/PREFIX or oci://HOST/REPOSITORY, with --store or \
-         CULLET_STORE";
+    let hint = "name a directory that all coordinators share, a bucket (s3://BUCKET/PREFIX, gs://, az://) or \
+         oci://HOST/REPOSITORY, with --store or CULLET_STORE";
     Err(CliError::usage("coordinators that work together need a store that all of them can reach").hint(hint))
 }
 
@@ -105,7 +105,7 @@ async fn open_store(
     let unusable = |error: cullet_cache::StoreError| {
         CliError::infra(format!("the store {location} cannot be used"))
             .because(error)
-            .hint("look at its name, its permissions and the AWS_* variables")
+            .hint("look at its name, its permissions and the variables AWS_*, GOOGLE_* or AZURE_*")
     };
     cache.probe().await.map_err(unusable)?;
     let limits = StorageLimits::default();

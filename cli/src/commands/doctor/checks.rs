@@ -69,8 +69,8 @@ pub(super) fn all(config: &Config) -> Vec<Check> {
 fn shared_cache(config: &Config) -> Option<Check> {
     const NAME: &str = "shared";
     let failed = |why: String| {
-        let remedy = "runs go on without it; CULLET_SHARED_CACHE or [cache] in the configuration file names it, and AWS_* \
-                      variables reach a bucket";
+        let remedy = "runs go on without it; CULLET_SHARED_CACHE or [cache] in the configuration file names it, and \
+                      variables AWS_*, GOOGLE_* or AZURE_* reach a bucket";
         Check::not(NAME, Verdict::Limited, why, Some(remedy.to_owned()))
     };
     let shared = match config.shared_cache(None) {

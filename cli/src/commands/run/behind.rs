@@ -75,7 +75,8 @@ pub(crate) fn open(
     };
     match opened.recv_timeout(OPENING).unwrap_or_else(late) {
         Err(error @ StoreError::Location { .. }) => {
-            Err(CliError::usage(error.to_string()).hint("AWS_* variables reach a bucket"))
+            Err(CliError::usage(error.to_string())
+                .hint("variables AWS_*, GOOGLE_* or AZURE_* reach a bucket"))
         }
         shared => Ok(Opened { place, access, scope, shared: shared.map(|shared| shared.trusting(&trust)) }),
     }

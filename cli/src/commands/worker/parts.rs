@@ -198,7 +198,7 @@ async fn shared(
     let options = ObjectOptions { variables, ..ObjectOptions::new(spool) };
     let unusable = |error: cullet_cache::StoreError| {
         CliError::infra(format!("the shared store {location} cannot be used")).because(error).hint(
-            "--store (or CULLET_STORE) has to be the one of the coordinators; AWS_* variables reach a bucket",
+            "--store (or CULLET_STORE) has to be the one of the coordinators; variables AWS_*, GOOGLE_* or AZURE_* reach a bucket",
         )
     };
     let shared =
