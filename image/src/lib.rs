@@ -30,8 +30,8 @@ pub use outgoing::Outgoing;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Pick, Reference, ReferenceError, RegistryReference};
 pub use registry::{
-    Artifacts, BlobPushed, Credentials, MOST_MOUNTS, Pushed, Registries, RegistryError, RegistryOptions,
-    RegistryProblem,
+    Artifacts, BlobPushed, Credentials, LoginError, LoginPlace, MOST_MOUNTS, Pushed, Registries,
+    RegistryError, RegistryOptions, RegistryProblem, forget_login, keep_login,
 };
 pub use resolve::{Layer, Resolved, resolve, resolve_manifest};
 pub use source::{FilePart, LocalBlobs};

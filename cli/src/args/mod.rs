@@ -9,6 +9,8 @@ mod glass;
 mod image;
 mod limits;
 mod lock;
+mod login;
+mod mirror;
 mod promote;
 mod run;
 mod values;
@@ -28,14 +30,14 @@ pub use dev_cluster::DevClusterArgs;
 pub use glass::{ApproveArgs, JournalArgs, JournalCommand};
 pub use image::{ImageArgs, ImageCommand, ImagePushArgs};
 pub use lock::LockArgs;
+pub use login::{LoginArgs, LogoutArgs};
+pub use mirror::CacheMirrorArgs;
 pub use promote::PromoteArgs;
 pub use run::{AttachArgs, ClusterFlag, PipelineArgs, RunArgs, ShellArgs, VerifyArgs};
 pub use values::{
     Format, GraphFormat, LogStreams, parse_cpus, parse_param, parse_scope, parse_tenant, parse_url,
 };
 pub use worker::WorkerArgs;
-
-use cullet_cache::Scope;
 
 use crate::config::Color;
 use crate::ui::size;
@@ -134,6 +136,10 @@ pub enum Command {
     Journal(JournalArgs),
     /// Approve a break-glass run of somebody else
     Approve(ApproveArgs),
+    /// Log in to a registry
+    Login(LoginArgs),
+    /// Forget the login to a registry
+    Logout(LogoutArgs),
 }
 
 /// `cullet validate`.
@@ -301,30 +307,6 @@ pub enum CacheCommand {
         #[arg(long)]
         force: bool,
     },
-}
-
-/// `cullet cache mirror`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  cullet cache mirror s3://ci-cache/main oci://registry.lan/team/cache
-  cullet cache mirror app.bundle s3://site-cache/main --scope protected")]
-pub struct CacheMirrorArgs {
-    /// What to copy: a bucket (s3://BUCKET/PREFIX, gs://, az://), oci://HOST/REPOSITORY, or the file of a bundle
-    #[arg(value_name = "FROM")]
-    pub from: String,
-    /// Where to: a bucket (s3://BUCKET/PREFIX, gs://, az://) or oci://HOST/REPOSITORY
-    #[arg(value_name = "TO")]
-    pub to: String,
-    /// Copy results of SCOPE only; may be repeated [default: of all scopes]
-    #[arg(long = "scope", value_name = "SCOPE")]
-    pub scopes: Vec<Scope>,
-    /// Read also what is there already, all of it, and copy again what is damaged
-    #[arg(long)]
-    pub verify: bool,
-    /// How to say what was done
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub format: Format,
 }
 
 /// `cullet doctor`.

@@ -15,6 +15,7 @@ mod graph;
 mod image;
 mod journal;
 mod lock;
+mod login;
 mod logs;
 mod machine;
 mod on_cluster;
@@ -87,6 +88,8 @@ fn with_config(command: Command, config: &Config, out: &mut dyn Write) -> Result
         Command::Bundle(args) => bundle::bundle(&args, config, out),
         Command::Journal(args) => journal::journal(&args, config, out),
         Command::Approve(args) => approve::approve(&args, out),
+        Command::Login(args) => login::login(&args, config, out),
+        Command::Logout(args) => login::logout(&args, config, out),
         Command::Coordinator(_) | Command::Worker(_) => Err(CliError::later("this")),
     }
 }

@@ -6,6 +6,7 @@ mod exit_codes;
 mod help;
 mod live;
 mod lock;
+mod login;
 mod logs;
 mod past_runs;
 mod why;

@@ -50,7 +50,7 @@ impl fmt::Debug for Credential {
 /// The name under which Docker keeps the login of Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// The most bytes of a configuration file. With hundreds of logins it has a tenth of that.
-const LONGEST: u64 = 1 << 20;
+pub(super) const LONGEST: u64 = 1 << 20;
 /// Helpers ask a keychain or a cloud; one that asks a person is not waited for.
 const HELPER: Duration = Duration::from_secs(30);
 
@@ -68,7 +68,7 @@ impl Credentials {
             }
             Self::DockerConfig(file) => file.clone(),
         };
-        let name = if registry == "docker.io" { DOCKER_HUB } else { registry }.to_owned();
+        let name = name_in_file(registry).to_owned();
         // A helper is a process; docker_credential waits for it in the call.
         let lookup = tokio::task::spawn_blocking(move || in_file(&file, &name));
         match tokio::time::timeout(HELPER, lookup).await {
@@ -77,6 +77,11 @@ impl Credentials {
             Err(_) => Err(format!("its credential helper did not answer in {} seconds", HELPER.as_secs())),
         }
     }
+}
+
+/// What a registry is called in the file.
+pub(super) fn name_in_file(registry: &str) -> &str {
+    if registry == "docker.io" { DOCKER_HUB } else { registry }
 }
 
 fn in_file(file: &std::path::Path, name: &str) -> Result<Option<Credential>, String> {

@@ -128,7 +128,7 @@ pub enum RegistryProblem {
 fn login(who: Option<&str>) -> String {
     match who {
         Some(who) => format!("it does not accept the login of `{who}` (401): log in again"),
-        None => "it wants a login (401): use `docker login`, or check the name, for some registries say this of what is not there".to_owned(),
+        None => "it wants a login (401): use `cullet login`, or check the name, for some registries say this of what is not there".to_owned(),
     }
 }
 

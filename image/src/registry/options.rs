@@ -64,10 +64,10 @@ impl Default for RegistryOptions {
 /// A client for all registries. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Registries {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     /// The same without redirects.
-    tokens: reqwest::Client,
-    options: Arc<RegistryOptions>,
+    pub(super) tokens: reqwest::Client,
+    pub(super) options: Arc<RegistryOptions>,
 }
 
 /// How often a blob may be moved: registries send clients to a storage, which may send them to its next copy.
@@ -111,9 +111,20 @@ impl Registries {
         let mirrors = self.options.mirrors.get(registry).into_iter().flatten();
         let mirrors = mirrors.filter_map(|base| Some(Endpoint::new(host(base).ok()?, base.clone())));
         let mut endpoints: Vec<Endpoint> = mirrors.collect();
-        endpoints.push(Endpoint::new(registry, format!("{}://{}", self.scheme(registry), place(registry))));
+        endpoints.push(self.endpoint(registry));
         let clients = (self.http.clone(), self.tokens.clone());
         Repository::new(clients, Arc::clone(&self.options), endpoints, reference.repository.clone())
+    }
+
+    /// No repository: what a registry says of itself.
+    pub(super) fn whole(&self, registry: &str) -> Repository {
+        let clients = (self.http.clone(), self.tokens.clone());
+        let endpoints = vec![self.endpoint(registry)];
+        Repository::new(clients, Arc::clone(&self.options), endpoints, String::new())
+    }
+
+    fn endpoint(&self, registry: &str) -> Endpoint {
+        Endpoint::new(registry, format!("{}://{}", self.scheme(registry), place(registry)))
     }
 
     /// A client for long uploads: its requests wait for an answer as long as whoever sends them does.

@@ -13,6 +13,10 @@ use super::repository::{Access, Endpoint, Repository};
 impl Repository {
     /// What a token has to allow: also to read where blobs of a push may be taken from.
     fn scopes(&self, access: Access) -> Vec<String> {
+        // Who asks for no repository has to be somebody, and that is all.
+        if self.name.is_empty() {
+            return Vec::new();
+        }
         let own = format!("repository:{}:{}", self.name, access.actions());
         let others = self.mounts.iter().filter(|_| access == Access::Push);
         std::iter::once(own).chain(others.map(|other| format!("repository:{other}:pull"))).collect()

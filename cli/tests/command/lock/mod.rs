@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cullet_image::Platform;
-use project::{Project, Registry, beginning, lock_of};
+pub(crate) use project::Registry;
+use project::{Project, beginning, lock_of};
 
 use crate::{cullet, stderr, stdout};
 

@@ -94,9 +94,9 @@ fn config() -> ImageConfig {
 }
 
 /// Debian's `docker-registry`, gone with the value.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     process: Child,
-    pub(super) address: String,
+    pub(crate) address: String,
     _dir: TempDir,
 }
 
@@ -113,7 +113,7 @@ impl Registry {
     }
 
     /// One that only `user` with the password `secret` may ask.
-    pub(super) fn private() -> Option<Self> {
+    pub(crate) fn private() -> Option<Self> {
         Self::configured("auth:\n  htpasswd:\n    realm: test\n    path: DIR/users\n")
     }
 
