@@ -18,7 +18,7 @@ fn a_wrong_command_line_is_2() {
         &["worker", "--join", "nowhere"],
         &["worker", "--join", "h:1", "--listen", "here"],
         &["worker", "--join", "h:1", "--drain", "soon"],
-        &["worker", "--join", "h:1", "--store", "gs://bucket", "--executor", "plain"],
+        &["worker", "--join", "h:1", "--store", "ftp://bucket", "--executor", "plain"],
         &[],
     ] {
         let output = run(home.path(), args);
