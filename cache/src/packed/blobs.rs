@@ -22,7 +22,7 @@ const CHECKS: usize = 32;
 const PUTS: usize = 32;
 
 /// Pieces of one blob that are fetched at the same time.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// A blob, and how much of it there is at once.
 enum Found {

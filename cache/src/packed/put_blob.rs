@@ -15,14 +15,14 @@ use crate::offload::offload;
 use crate::whole::{HASHED_HERE, check, compare, read_whole};
 use crate::{Area, Blob, ObjectName, RecordName, StoreError};
 
-/// Pieces of large blobs: 1 MiB in the mean, so that a gigabyte has about a thousand, and one byte that changes in it moves a
-/// thousandth.
-const LEAST_PIECE: usize = 256 << 10;
-const MEAN_PIECE: usize = 1 << 20;
-const MOST_PIECE: usize = 4 << 20;
+/// Pieces of large blobs: 512 KiB in the mean, so that a gigabyte has about two thousand. A change in one place moves three
+/// of them besides what changed: those in which it begins and ends, and one until cuts are where they were.
+const LEAST_PIECE: usize = 128 << 10;
+const MEAN_PIECE: usize = 512 << 10;
+const MOST_PIECE: usize = 2 << 20;
 
 /// Pieces of one blob that are compressed and sent at the same time.
-const PIECES: usize = 6;
+const PIECES: usize = 12;
 
 /// Pieces that are cut and wait.
 const CUT: usize = 2;
