@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use prost::Message as _;
 use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "cullet/v1/runs.proto",
     "cullet/v1/workers.proto",
     "cullet/v1/cluster.proto",
+    "cullet/v1/journals.proto",
     "cullet/v1/stored.proto",
     "cullet/raft/v1/raft.proto",
 ];

@@ -13,8 +13,8 @@ use crate::objects::ReadOnlyObjects;
 use crate::packed::{PackedActions, PackedBlobs};
 use crate::trust::Refusals;
 use crate::{
-    ActionCache, BlobStore, CompletenessChecking, Forgiving, Objects, Scope, ScopedActions, SharedBlobs,
-    SharedRuns, Signed, StoreError, TrustOptions, Trusted, Verifying,
+    ActionCache, BlobStore, CompletenessChecking, Forgiving, KeptRecords, Objects, Scope, ScopedActions,
+    SharedBlobs, SharedRuns, Signed, StoreError, TrustOptions, Trusted, Verifying,
 };
 
 /// The cache at a location, ready for use. Clones share everything.
@@ -34,6 +34,8 @@ pub struct SharedCache {
     pub completeness: Arc<CompletenessChecking>,
     /// Results that were there and not believed.
     pub refused: Arc<Refusals>,
+    /// What no garbage collection takes.
+    pub kept: KeptRecords,
     results: Results,
     /// The scopes that are read.
     read: Vec<Scope>,
@@ -99,7 +101,8 @@ impl SharedCache {
         let place = Place::open(&location, options)?;
         if let Some((blobs, results)) = place.as_files() {
             // A file for each blob: opening one is no request that takes long.
-            return Ok(Self::stacked(Arc::new(blobs), Results::Files(results)));
+            let kept = KeptRecords::new(Arc::new(ObjectRecords::new(&place)));
+            return Ok(Self::stacked(Arc::new(blobs), Results::Files(results), kept));
         }
         let objects: Arc<dyn Objects> = Arc::new(ObjectRecords::new(&place));
         // Who writes sees to it that nothing is collected on which it relies.
@@ -114,8 +117,9 @@ impl SharedCache {
     pub fn over(objects: Arc<dyn Objects>, options: &ObjectOptions) -> Result<Self, StoreError> {
         let objects: Arc<dyn Objects> =
             if options.read_only { Arc::new(ReadOnlyObjects::new(objects)) } else { objects };
+        let kept = KeptRecords::new(Arc::clone(&objects));
         let blobs = PackedBlobs::new(objects, &options.spool)?;
-        Ok(Self::stacked(Arc::new(blobs.clone()), Results::Packed(blobs)))
+        Ok(Self::stacked(Arc::new(blobs.clone()), Results::Packed(blobs), kept))
     }
 
     /// The same storage, for somebody who belongs to a scope and may ask for signatures.
@@ -161,7 +165,7 @@ impl SharedCache {
     }
 
     /// Only what is believed is asked whether it is complete, and trouble is forgiven last of all.
-    fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, results: Results) -> Self {
+    fn stacked<S: SharedBlobs + 'static>(objects: Arc<S>, results: Results, kept: KeptRecords) -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(Verifying::new(objects.clone(), objects.clone()));
         let (trust, refused) = (TrustOptions::default(), Arc::default());
         let all_actions = results.seen_by(&trust, &refused);
@@ -170,7 +174,19 @@ impl SharedCache {
         let runs = results.runs(&trust, &refused);
         let actions = Arc::new(Forgiving::new(completeness.clone()));
         let read = trust.read().into_iter().cloned().collect();
-        Self { blobs, actions, all_actions, runs, objects, completeness, refused, results, read, used: None }
+        Self {
+            blobs,
+            actions,
+            all_actions,
+            runs,
+            objects,
+            completeness,
+            refused,
+            kept,
+            results,
+            read,
+            used: None,
+        }
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

@@ -9,6 +9,7 @@ pub mod deliverable;
 pub mod driver;
 pub mod engine;
 pub mod event;
+pub mod glass;
 mod http;
 pub mod images;
 mod machines;

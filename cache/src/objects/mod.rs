@@ -46,12 +46,23 @@ pub enum Area {
     Rescue,
     /// Who collects garbage.
     Lock,
+    /// What stays until a person removes it.
+    Kept,
 }
 
 impl Area {
     /// All there are.
-    pub const ALL: [Self; 8] =
-        [Self::Result, Self::Tree, Self::Blob, Self::Run, Self::Used, Self::Gc, Self::Rescue, Self::Lock];
+    pub const ALL: [Self; 9] = [
+        Self::Result,
+        Self::Tree,
+        Self::Blob,
+        Self::Run,
+        Self::Used,
+        Self::Gc,
+        Self::Rescue,
+        Self::Lock,
+        Self::Kept,
+    ];
 
     /// Its name in paths and tags.
     pub const fn name(self) -> &'static str {
@@ -64,6 +75,7 @@ impl Area {
             Self::Gc => "gc",
             Self::Rescue => "rescue",
             Self::Lock => "lock",
+            Self::Kept => "kept",
         }
     }
 }

@@ -37,7 +37,8 @@ pub struct CoordinatorArgs {
     /// [env: CULLET_STORE] [default: DIR/store, if it is alone]
     #[arg(long, value_name = "LOCATION")]
     pub store: Option<String>,
-    /// Let FILE say who may run what as whom, and which workers are believed (docs/cluster.md) [default: everybody]
+    /// Let FILE say who may run what as whom, and which workers and journals are believed (docs/cluster.md)
+    /// [default: everybody]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// How long a worker may be silent before what it runs is started elsewhere

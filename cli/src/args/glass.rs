@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ClusterFlag;
 use super::values::Format;
 
 /// `cullet approve`.
@@ -31,8 +32,11 @@ pub struct JournalArgs {
 /// The subcommands of `cullet journal`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum JournalCommand {
-    /// List break-glass runs, the newest last
+    /// List break-glass runs, the newest last: of this machine, or all that a cluster has taken in
     List {
+        /// List what the cluster of the coordinator at URL has taken in, and what it knows of the results
+        #[arg(long, value_name = "URL")]
+        cluster: Option<String>,
         /// How to list; `json` is one entry a line
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: Format,
@@ -48,4 +52,13 @@ pub enum JournalCommand {
     },
     /// Print the journal as it is, to be kept and verified elsewhere
     Export,
+    /// Send a cluster the entries that it does not have; it checks each of them once more
+    Send {
+        /// Another journal, such as an exported one [default: that of this machine]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The cluster that it is sent to.
+        #[command(flatten)]
+        cluster: ClusterFlag,
+    },
 }

@@ -22,7 +22,7 @@ use crate::diagnostics;
 use crate::ui::duration::human;
 
 /// The largest answer that is taken: the names of a million steps, and no more than memory takes.
-const MESSAGE: usize = 256 << 20;
+pub(super) const MESSAGE: usize = 256 << 20;
 
 /// Coordinators that are remembered, those learned from others included. Larger clusters make raft slow, not safe.
 const MOST: usize = 16;
@@ -166,7 +166,12 @@ impl Cluster {
         self.retried_until(stop, patience, |channel| call(client(channel))).await
     }
 
-    async fn retried<T, F>(&self, patience: Patience, call: impl Fn(Channel) -> F) -> Result<T, ClusterError>
+    /// The answer to a call of any service.
+    pub(super) async fn retried<T, F>(
+        &self,
+        patience: Patience,
+        call: impl Fn(Channel) -> F,
+    ) -> Result<T, ClusterError>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {

@@ -5,6 +5,7 @@ mod addresses;
 mod client;
 mod error;
 pub(crate) mod follow;
+mod journals;
 mod log;
 mod outage;
 mod runs;

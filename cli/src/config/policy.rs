@@ -1,4 +1,4 @@
-//! Who may run pipelines on a cluster as whom, and whose results are believed there: the file that `--trust` names.
+//! Who may run pipelines on a cluster as whom, and whose results and journals are believed there: the file that `--trust` names.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -6,10 +6,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use cullet_cache::Scope;
-use cullet_coordinator::policy::{Pattern, Policy, Submitter, WorkerTrust};
+use cullet_coordinator::policy::{JournalKey, JournalTrust, Pattern, Policy, Submitter, WorkerTrust};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Approver;
 use super::file::position;
 use crate::error::CliError;
 
@@ -20,6 +21,7 @@ struct File {
     default_scope: Option<Spanned<String>>,
     submitters: Vec<Entry>,
     workers: Workers,
+    journals: Journals,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +38,13 @@ struct Entry {
 struct Workers {
     keys: Vec<Spanned<String>>,
     require_signatures: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Journals {
+    keys: Vec<Spanned<String>>,
+    senders: Option<Vec<Spanned<String>>>,
 }
 
 /// Where it stands in the file, and what is wrong with it.
@@ -65,7 +74,8 @@ fn parse(text: &str) -> Result<Policy, Wrong> {
         }
     }
     let submitters = file.submitters.iter().map(submitter).collect::<Result<_, _>>()?;
-    Ok(Policy { default_scope, submitters, workers: workers(&file.workers)? })
+    let journals = journals(&file.journals, &names)?;
+    Ok(Policy { default_scope, submitters, workers: workers(&file.workers)?, journals })
 }
 
 fn submitter(entry: &Entry) -> Result<Submitter, Wrong> {
@@ -98,6 +108,20 @@ fn workers(section: &Workers) -> Result<WorkerTrust, Wrong> {
     }
 }
 
+fn journals(section: &Journals, submitters: &BTreeSet<&str>) -> Result<JournalTrust, Wrong> {
+    let key = |text: &Spanned<String>| {
+        let Approver { key, name } = parsed(text)?;
+        Ok(JournalKey { key, owner: name })
+    };
+    let keys = section.keys.iter().map(key).collect::<Result<_, _>>()?;
+    let sender = |name: &Spanned<String>| match submitters.contains(name.get_ref().as_str()) {
+        true => Ok(name.get_ref().clone()),
+        false => Err((name.span().start, format!("there is no submitter '{}'", name.get_ref()))),
+    };
+    let senders = section.senders.as_ref().map(|names| names.iter().map(sender).collect());
+    Ok(JournalTrust { keys, senders: senders.transpose()? })
+}
+
 fn parsed<T: FromStr<Err: Display>>(text: &Spanned<String>) -> Result<T, Wrong> {
     text.get_ref().parse().map_err(|error: T::Err| (text.span().start, error.to_string()))
 }
@@ -128,6 +152,15 @@ mod tests {
         assert!(may(None, "docs", "branch/unnamed") && may(None, "docs", "user/ada"));
         assert!(!may(None, "web", "protected"));
         assert!(policy.workers.require_signatures && policy.workers.keys.len() == 1);
+        let journals = &policy.journals;
+        assert_eq!(journals.owner(&KEY.parse().unwrap()), Some("ada"));
+        let sends = |authorization: Option<&[u8]>| policy.rights(authorization).unwrap().sends_journals();
+        assert_eq!(sends(Some(b"Bearer abc")).unwrap(), "ci");
+        let refused = sends(None).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "a call without a token (CULLET_CLUSTER_TOKEN) may not send journals of break-glass runs; ci may"
+        );
     }
 
     #[test]
@@ -150,6 +183,8 @@ mod tests {
             ("[workers]\nkeys = [\"rsa:1\"]\n".to_owned(), "2:9: 'rsa:1' is no public key"),
             ("[workers]\nrequire-signatures = true\n".to_owned(), "2:22: without `keys`"),
             (format!("[workers]\nkeys = [\"{KEY}\"]\nsigning = 1\n"), "3:1: unknown field `signing`"),
+            (format!("[journals]\nkeys = [\"{KEY}\"]\n"), "2:9: write a public key and whose it is"),
+            ("[journals]\nsenders = [\"ops\"]\n".to_owned(), "2:12: there is no submitter 'ops'"),
         ] {
             let refusal = refused(&text);
             assert!(refusal.starts_with(said), "{text}: {refusal}");

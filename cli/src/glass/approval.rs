@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cullet_cache::{PublicKey, SigningKey};
+use cullet_coordinator::glass::Approved;
 
-use super::entry::Approved;
 use super::request::{Request, VALID};
 use crate::config::{Approver, GlassSettings};
 use crate::ui::duration::rfc3339;
@@ -164,7 +164,8 @@ pub(crate) fn standing(settings: &GlassSettings) -> Standing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{Begun, Who};
+    use cullet_coordinator::glass::{Begun, Who};
+
     use super::*;
 
     const NOW: u64 = 1_800_000_000;

@@ -7,17 +7,12 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use cullet_cache::{KeyError, PublicKey, SigningKey};
-use serde::{Deserialize, Serialize};
+use cullet_coordinator::glass::{Entry, Event, Head, Line, NOTHING, Who, hash, lines, seal};
 
-use super::entry::{Entry, Event, Who};
-use super::line::{Line, hash, seal};
 use super::{files, key};
 use crate::config::GlassSettings;
 use crate::error::CliError;
 use crate::ui::duration::{now_ms, rfc3339};
-
-/// What the first entry names as the one before it.
-pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Why there is no journal.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +50,6 @@ impl From<JournalError> for CliError {
                 .hint("`dir` in [break-glass] of the configuration file names another directory for it"),
         }
     }
-}
-
-/// How far the journal has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    pub(crate) seq: u64,
-    /// Of the line of that entry.
-    pub(crate) hash: String,
 }
 
 /// The journal of this machine, with what signs it.
@@ -242,11 +229,6 @@ pub(crate) fn head(dir: &Path) -> Option<Head> {
 /// Whether a process of this machine executes the run.
 pub(crate) fn is_running(dir: &Path, run: &str) -> bool {
     File::open(running_in(dir, run)).is_ok_and(|file| file.try_lock_shared().is_err())
-}
-
-/// The whole lines of a journal, without their ends.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
 }
 
 /// One at a time writes; held for milliseconds.

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::super::check::{Checked, check};
-use super::super::entry::{Begun, Finished};
+use cullet_coordinator::glass::{Begun, Checked, Finished, check};
+
 use super::*;
 
 fn settings(dir: &Path) -> GlassSettings {

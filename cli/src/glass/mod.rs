@@ -5,25 +5,21 @@
 //! somebody else.
 
 mod approval;
-mod check;
 mod cut_off;
-mod entry;
 mod files;
 mod journal;
 mod key;
-mod line;
 mod reason;
 mod record;
 mod repository;
 mod request;
 mod run;
+pub(crate) mod sent;
 
 pub(crate) use approval::{Standing, Token, others, standing};
-pub(crate) use check::{Checked, check};
 pub(crate) use cut_off::{
     ARGUMENT as CUT_OFF_ARGUMENT, again as cut_off_again, is_cut_off, main as cut_off_main,
 };
-pub(crate) use entry::{Begun, Entry, Event, Finished};
 pub(crate) use journal::{Journal, head, is_running, path_in};
 pub(crate) use key::known as known_keys;
 pub(crate) use record::Record;

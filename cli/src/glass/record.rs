@@ -7,11 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cullet_cache::{ActionResult, LocalCache};
 use cullet_coordinator::event::{Event, Note, RunEnd, StepEnd};
+use cullet_coordinator::glass::{Finished, StepRecord, digest_of, outputs_of};
 use cullet_digest::Digest;
+use cullet_pipeline::Plan;
 use tokio::runtime::Runtime;
 
-use super::entry::{Finished, StepRecord};
 use crate::commands::run::prepare::FUNCTION;
+use crate::commands::run::promote::besides;
 use crate::runtime;
 use crate::ui::{Closing, Moment, Observer};
 
@@ -24,6 +26,8 @@ pub(crate) struct Record(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// Reports of steps that are no outputs of them: they say how long tests took.
+    besides: BTreeMap<String, BTreeSet<String>>,
     /// The last end of each.
     steps: BTreeMap<String, StepEnd>,
     troubles: Vec<String>,
@@ -31,11 +35,18 @@ struct Kept {
 }
 
 impl Record {
+    /// Of a run of this plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let besides = plan.steps.iter().map(|step| (step.name.to_string(), besides(step))).collect();
+        Self(Arc::new(Mutex::new(Kept { besides, ..Kept::default() })))
+    }
+
     /// What goes into the journal. Results are looked up in the cache, as far as they are still there.
     pub(crate) fn finished(&self, cache: Option<&LocalCache>) -> Finished {
         let kept = self.kept();
         let results = cache.zip(runtime::of_one_thread().ok());
-        let steps = kept.steps.values().map(|end| step(end, results.as_ref())).collect();
+        let besides = |end: &StepEnd| kept.besides.get(&end.step);
+        let steps = kept.steps.values().map(|end| step(end, besides(end), results.as_ref())).collect();
         match &kept.end {
             Some(RunEnd { status, executed, cached, failed, .. }) => Finished {
                 outcome: status.clone(),
@@ -80,29 +91,35 @@ impl Observer for Record {
 /// Results, and what waits for them.
 type Results<'a> = (&'a LocalCache, Runtime);
 
-fn step(end: &StepEnd, results: Option<&Results<'_>>) -> StepRecord {
+fn step(end: &StepEnd, besides: Option<&BTreeSet<String>>, results: Option<&Results<'_>>) -> StepRecord {
     let cached = || end.from.clone().unwrap_or_else(|| StepEnd::LOCAL.to_owned());
+    let result = result(end, results);
+    let outputs = |result| {
+        let mut outputs = outputs_of(result);
+        outputs.retain(|path, _| besides.is_none_or(|besides| !besides.contains(path)));
+        outputs
+    };
     StepRecord {
         step: end.step.clone(),
         status: end.status.clone(),
         action_digest: end.action_digest.clone(),
-        result_digest: result(end, results).map(|result| FUNCTION.digest(&result.encode()).to_string()),
+        result_digest: result.as_ref().map(|result| digest_of(result).to_string()),
+        outputs: result.as_ref().map(outputs),
         cached_from: end.cached.then(cached),
     }
 }
 
-/// The result of a step, without what somebody signed it with for a scope.
+/// The result of a step.
 fn result(end: &StepEnd, results: Option<&Results<'_>>) -> Option<ActionResult> {
-    let found = match &end.result {
-        Some(encoded) => ActionResult::decode(FUNCTION, STANDARD.decode(encoded).ok()?.into()).ok()?,
+    match &end.result {
+        Some(encoded) => ActionResult::decode(FUNCTION, STANDARD.decode(encoded).ok()?.into()).ok(),
         None if end.status == "succeeded" => {
             let action = Digest::parse(FUNCTION, end.action_digest.as_deref()?).ok()?;
             let (cache, runtime) = results?;
-            runtime.block_on(cache.seen.get(&action)).ok()??
+            runtime.block_on(cache.seen.get(&action)).ok()?
         }
-        None => return None,
-    };
-    Some(ActionResult { signature: None, ..found })
+        None => None,
+    }
 }
 
 #[cfg(test)]

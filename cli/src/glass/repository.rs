@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::entry::Git;
+use cullet_coordinator::glass::Git;
 
 /// The commit, and whether files differ from it; none outside of a repository, and where there is no `git`.
 pub(super) fn of(dir: &Path) -> Option<Git> {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cullet_coordinator::glass::{Begun, Git, Who, sha256};
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Begun, Git, Who};
-use super::files::sha256;
 use crate::ui::clean;
 use crate::ui::duration::rfc3339;
 

@@ -5,13 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use cullet_cache::{LocalCache, PublicKey};
+use cullet_coordinator::glass::{Approved, Begun, Event, Pipeline, Who, check, hex, sha256};
 use cullet_coordinator::images::Images;
 use cullet_pipeline::Plan;
 
 use super::approval::{Approving, Standing, others, standing};
-use super::check::check;
-use super::entry::{Approved, Begun, Event, Pipeline, Who};
-use super::files::{hex, sha256};
 use super::journal::{Appended, Journal, Running, head, is_running};
 use super::record::Record;
 use super::request::{Request, VALID};
@@ -103,7 +101,7 @@ impl Glass {
         let scope = begun.scope.clone();
         let Appended { seq, notes } = journal.append(&who, &run, Event::Begun(Box::new(begun)))?;
         notes.iter().for_each(|note| warn(note));
-        let record = Record::default();
+        let record = Record::of(plan);
         Ok(Broken { journal, who, run, scope, seq, record, away, is_finished: false, _running: running })
     }
 

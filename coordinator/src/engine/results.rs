@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use cullet_cache::{
-    ActionCache, CompletenessChecking, PublicKey, Scope, SharedCache, StoreError, TrustOptions,
+    ActionCache, CompletenessChecking, KeptRecords, PublicKey, Scope, SharedCache, StoreError, TrustOptions,
 };
 use cullet_core::Run;
 use cullet_digest::Digest;
@@ -20,6 +20,16 @@ pub trait Results: Debug + Send + Sync {
     /// When the result of an action was removed by garbage collection last, as far as the store remembers that.
     async fn evicted(&self, _scope: &Scope, _action: &Digest) -> Result<Option<SystemTime>, StoreError> {
         Ok(None)
+    }
+
+    /// Results of one scope and no other, complete or not, whoever made them, where they can be looked at so.
+    fn only(&self, _scope: &Scope) -> Option<Arc<dyn ActionCache>> {
+        None
+    }
+
+    /// Where is kept what no garbage collection takes, if there is such a place.
+    fn kept(&self) -> Option<KeptRecords> {
+        None
     }
 }
 
@@ -61,6 +71,14 @@ impl Results for StoredResults {
 
     async fn evicted(&self, scope: &Scope, action: &Digest) -> Result<Option<SystemTime>, StoreError> {
         self.seen_by(scope).evicted(action).await
+    }
+
+    fn only(&self, scope: &Scope) -> Option<Arc<dyn ActionCache>> {
+        Some(self.cache.only(scope))
+    }
+
+    fn kept(&self) -> Option<KeptRecords> {
+        Some(self.cache.kept.clone())
     }
 }
 

@@ -1,5 +1,6 @@
-//! Who may run pipelines as whom, and whose results are believed: what the operator of a cluster says.
+//! Who may run pipelines as whom, and whose results and journals are believed: what the operator of a cluster says.
 
+mod journals;
 mod pattern;
 mod rights;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod workers;
 
 use cullet_cache::Scope;
 
+pub use journals::{JournalKey, JournalTrust};
 pub use pattern::Pattern;
 pub use rights::{Denied, Rights};
 pub use token::TokenHash;
@@ -23,6 +25,8 @@ pub struct Policy {
     pub submitters: Vec<Submitter>,
     /// Whose results are believed.
     pub workers: WorkerTrust,
+    /// Whose journals of break-glass runs are taken in.
+    pub journals: JournalTrust,
 }
 
 /// Somebody who may submit runs.

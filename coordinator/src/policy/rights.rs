@@ -27,6 +27,14 @@ pub enum Denied {
         /// Who may.
         who: String,
     },
+    /// Others may hand in journals.
+    #[error("{caller} may not send journals of break-glass runs; {who}")]
+    NoSender {
+        /// Who calls.
+        caller: String,
+        /// Who may.
+        who: String,
+    },
 }
 
 /// What a call may do, of all that a policy allows to somebody.
@@ -56,13 +64,50 @@ impl<'a> Rights<'a> {
         if callers.iter().any(|caller| caller.may_use(tenant, &written)) {
             return Ok(());
         }
-        let caller = match callers.iter().find(|caller| caller.token.is_some()) {
-            Some(caller) => caller.name.clone(),
-            None => "a call without a token (CULLET_CLUSTER_TOKEN)".to_owned(),
-        };
         let may = self.policy.submitters.iter().filter(|other| other.may_use(tenant, &written));
-        let may: Vec<&str> = may.map(|other| other.name.as_str()).collect();
-        let who = if may.is_empty() { "nobody may".to_owned() } else { format!("{} may", may.join(", ")) };
-        Err(Denied::NotAllowed { caller, scope: scope.clone(), tenant: tenant.to_owned(), who })
+        let who = those(may.map(|other| other.name.as_str()));
+        let (caller, scope) = (self.caller(), scope.clone());
+        Err(Denied::NotAllowed { caller, scope, tenant: tenant.to_owned(), who })
     }
+
+    /// Whether it may send journals of break-glass runs; as whom.
+    ///
+    /// # Errors
+    /// It may not; who may.
+    pub fn sends_journals(&self) -> Result<String, Denied> {
+        let Some(callers) = &self.callers else { return Ok("somebody".to_owned()) };
+        let senders = self.policy.journals.senders.as_deref();
+        let may = |caller: &&&Submitter| senders.is_none_or(|senders| senders.contains(&caller.name));
+        // Who has a token is named by it.
+        let mut callers: Vec<&&Submitter> = callers.iter().filter(may).collect();
+        callers.sort_by_key(|caller| caller.token.is_none());
+        match callers.first() {
+            Some(caller) => Ok(caller.name.clone()),
+            None => {
+                let all = self.policy.submitters.iter().map(|known| &known.name);
+                let who = those(
+                    senders
+                        .map_or_else(|| all.collect(), |some| some.iter().collect::<Vec<_>>())
+                        .into_iter()
+                        .map(String::as_str),
+                );
+                Err(Denied::NoSender { caller: self.caller(), who })
+            }
+        }
+    }
+
+    /// Who calls, for people.
+    fn caller(&self) -> String {
+        let named = self.callers.iter().flatten().find(|caller| caller.token.is_some());
+        named.map_or_else(
+            || "a call without a token (CULLET_CLUSTER_TOKEN)".to_owned(),
+            |caller| caller.name.clone(),
+        )
+    }
+}
+
+/// Who may, in words.
+fn those<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "nobody may".to_owned() } else { format!("{} may", names.join(", ")) }
 }

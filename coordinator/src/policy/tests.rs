@@ -74,6 +74,32 @@ fn without_submitters_everybody_may_do_everything_and_tokens_mean_nothing() {
 }
 
 #[test]
+fn journals_are_sent_by_whoever_is_named_and_taken_of_whom_the_policy_knows() {
+    let sends = |senders: Option<&[&str]>, authorization: Option<&[u8]>| {
+        let senders = senders.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let journals = JournalTrust { senders, ..JournalTrust::default() };
+        let policy = Policy { journals, ..policy() };
+        policy.rights(authorization).unwrap().sends_journals().map_err(|denied| denied.to_string())
+    };
+    let ci = Some(&b"Bearer main"[..]);
+    assert_eq!(sends(None, ci), Ok("ci".to_owned()), "who has a token is named by it");
+    assert_eq!(sends(None, None), Ok("anybody".to_owned()));
+    assert_eq!(sends(Some(&["ci", "branches"]), ci), Ok("ci".to_owned()));
+    assert_eq!(sends(Some(&["anybody"]), ci), Ok("anybody".to_owned()), "everybody is that as well");
+    let refused = "ci may not send journals of break-glass runs; branches may";
+    assert_eq!(sends(Some(&["branches"]), ci), Err(refused.to_owned()));
+    assert!(sends(Some(&["ci"]), None).unwrap_err().starts_with("a call without a token"));
+    assert!(sends(Some(&[]), ci).unwrap_err().ends_with("nobody may"));
+    assert!(Policy::default().rights(None).unwrap().sends_journals().is_ok());
+    let key = |seed| SigningKey::from_seed(&[seed; 32]).unwrap().public();
+    let nobody = JournalTrust::default();
+    assert!(nobody.takes(&key(1)) && nobody.is_unverified() && nobody.owner(&key(1)).is_none());
+    let ada = JournalTrust { keys: vec![JournalKey { key: key(1), owner: "ada".to_owned() }], ..nobody };
+    assert!(ada.takes(&key(1)) && !ada.takes(&key(2)) && !ada.is_unverified());
+    assert_eq!(ada.owner(&key(1)), Some("ada"));
+}
+
+#[test]
 fn a_worker_is_believed_if_it_signed_this_result_of_this_action_in_this_scope() {
     let key = |seed| SigningKey::from_seed(&[seed; 32]).unwrap();
     let action = |text: &str| DigestFunction::Blake3.digest(text.as_bytes());

@@ -87,19 +87,25 @@ pub(super) async fn pass_on<Q, A, F>(
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
+    // The leader's answer is passed on as it is.
+    let answer =
+        call(RunsClient::new(channel).max_decoding_message_size(MAX_ANSWER), forwarded(called)).await;
+    answer.map_err(of_the_leader)
+}
+
+/// The same request for the leader, by whoever called here.
+pub(super) fn forwarded<Q>(called: Request<Q>) -> Request<Q> {
     let caller = called.metadata().get(AUTHORIZATION).cloned();
     let mut request = Request::new(called.into_inner());
     if let Some(caller) = caller {
         request.metadata_mut().insert(AUTHORIZATION, caller);
     }
     request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
-    // The leader's answer is passed on as it is.
-    let answer = call(RunsClient::new(channel).max_decoding_message_size(MAX_ANSWER), request).await;
-    answer.map_err(of_the_leader)
+    request
 }
 
 /// Where nothing was decided, who says so: what another coordinator says of itself is not true of this one.
-fn of_the_leader(status: Status) -> Status {
+pub(super) fn of_the_leader(status: Status) -> Status {
     if status.code() != Code::Unavailable {
         return status;
     }

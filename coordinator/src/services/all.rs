@@ -10,7 +10,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::deadline::keep_deadline;
-use super::{runs_service, workers_service};
+use super::{journals_service, runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
 use crate::engine::Engine;
 use crate::http;
@@ -29,6 +29,7 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .add_service(raft_service(Arc::clone(engine.seat())))
         .add_service(control_service(Arc::clone(engine.seat())))
         .add_service(runs_service(engine.clone()))
+        .add_service(journals_service(engine.clone()))
         .add_service(workers_service(engine.clone()))
         .add_service(blobs.storage())
         .add_service(blobs.byte_stream())
@@ -51,7 +52,7 @@ pub async fn keep_health(seat: Arc<Seat>, reporter: HealthReporter) {
         };
         // Whoever watches is told whatever is said here, news or not.
         if said.replace(status) != Some(status) {
-            for service in ["", "cullet.v1.Runs", "cullet.v1.Workers"] {
+            for service in ["", "cullet.v1.Runs", "cullet.v1.Workers", "cullet.v1.Journals"] {
                 reporter.set_service_status(service, status).await;
             }
         }

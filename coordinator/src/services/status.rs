@@ -50,7 +50,7 @@ impl From<Denied> for Status {
         let text = denied.to_string();
         match denied {
             Denied::NoBearer | Denied::UnknownToken => Self::unauthenticated(text),
-            Denied::NotAllowed { .. } => Self::permission_denied(text),
+            Denied::NotAllowed { .. } | Denied::NoSender { .. } => Self::permission_denied(text),
         }
     }
 }

@@ -10,6 +10,7 @@ mod gate;
 mod grpc;
 mod http;
 mod images;
+mod journals;
 mod limits;
 mod losing;
 #[path = "../e2e/images/made.rs"]

@@ -65,6 +65,19 @@ async fn a_result_goes_when_it_is_old_and_what_it_needs_a_grace_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_kept_stays_however_old_it_is() {
+    let (store, source) = (store(), Source::new());
+    let kept = crate::KeptRecords::new(store.clone());
+    kept.put("journal", Bytes::from_static(b"line")).await.unwrap();
+    source.publish(&source.writer(&store), 1, &source.result(&[1, 2]).await).await.unwrap();
+    pass(1000 * HOUR).await;
+    let report = rounds(&store, &Policy { max_bytes: Some(0), ..POLICY }, 5).await;
+    assert_eq!((report.results, store.counts()), (1, [0; 4]), "all else is gone");
+    assert_eq!(kept.get("journal").await.unwrap().unwrap(), "line");
+    assert!(kept.get("other").await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_used_stays() {
     let (store, source) = (store(), Source::new());
     let writer = source.writer(&store);

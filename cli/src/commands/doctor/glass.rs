@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cullet_coordinator::glass::check;
 use cullet_coordinator::resolve::describe;
 
 use super::checks::{Check, Verdict};
@@ -12,7 +13,7 @@ use crate::commands::pipeline_file::base_directory;
 use crate::commands::run::look::{Seen, look_through_glass};
 use crate::config::Config;
 use crate::error::CliError;
-use crate::glass::{Standing, check, head, is_running, known_keys, others, path_in, standing};
+use crate::glass::{Standing, head, is_running, known_keys, others, path_in, standing};
 use crate::images::Outbound;
 
 /// Names that are listed.

@@ -45,7 +45,7 @@ use crate::cluster::{Addresses, ClusterError};
 use crate::config::{Config, RunConfig};
 use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
-use crate::glass::Glass;
+use crate::glass::{Glass, sent};
 use crate::history::Traffic;
 use crate::images::{LocalImages, Pinned};
 use crate::secrets;
@@ -73,6 +73,9 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     if args.rehearse_break_glass {
         return rehearse::rehearse(args, config);
     }
+    if !args.break_glass && config.cluster(args.cluster.as_deref()).is_some() {
+        tell_unsent(config);
+    }
     let glass = args.break_glass.then(|| Glass::open(args, config)).transpose()?;
     let visiting = shell::after_failures(args)?;
     let (pushes, written) = (Pushes::of(&args.push)?, args.output.clone().map(Written::to));
@@ -90,6 +93,18 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<ExitStatus, CliErro
     match run_with(args, config, extras)? {
         ExitStatus::Success => pushes.push(written.as_ref(), config),
         other => Ok(other),
+    }
+}
+
+/// Says that the cluster was not told yet what was done while it was down. It is not told behind anybody's back: a run goes on
+/// whatever is wrong with the journal, and may be somebody's who may not send one.
+fn tell_unsent(config: &Config) {
+    let unsent = sent::unsent(&config.glass.dir);
+    if unsent > 0 {
+        let (entries, have) = if unsent == 1 { ("entry", "was") } else { ("entries", "were") };
+        diagnostics::report(&format!(
+            "note: {unsent} {entries} of the journal of break-glass runs {have} not sent to the cluster yet: cullet journal send\n"
+        ));
     }
 }
 

@@ -127,7 +127,7 @@ impl Promoting {
 }
 
 /// Reports of a step that are no outputs of it.
-fn besides(step: &Step) -> BTreeSet<String> {
+pub(crate) fn besides(step: &Step) -> BTreeSet<String> {
     let is_output = |path: &String| {
         step.outputs.iter().any(|output| matches!(&output.pattern, OutputPattern::Path(of) if of == path))
     };

@@ -4,26 +4,39 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cullet_cache::PublicKey;
 
+use serde::{Deserialize, Serialize};
+
 use super::entry::{Entry, Event};
-use super::journal::{Head, NOTHING, lines};
-use super::line::{Line, hash};
+use super::line::{Line, hash, lines};
+
+/// What the first entry names as the one before it.
+pub const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// How far a journal has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its last entry.
+    pub seq: u64,
+    /// Of the line of that entry.
+    pub hash: String,
+}
 
 /// What a look at a journal finds.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Checked {
+pub struct Checked {
     /// What could be read, in the order of the file.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
     /// What is wrong, each a sentence that names the entry.
-    pub(crate) problems: Vec<String>,
+    pub problems: Vec<String>,
     /// Keys that signed.
-    pub(crate) keys: BTreeSet<PublicKey>,
+    pub keys: BTreeSet<PublicKey>,
     /// It ends in half a line.
-    pub(crate) torn: bool,
+    pub torn: bool,
 }
 
 /// Reads a journal and compares each entry with its signature and with the one before. `keys` are those that may sign; none
 /// where every key may. `head` is how far it is known to have come.
-pub(crate) fn check(bytes: &[u8], keys: Option<&BTreeSet<PublicKey>>, head: Option<&Head>) -> Checked {
+pub fn check(bytes: &[u8], keys: Option<&BTreeSet<PublicKey>>, head: Option<&Head>) -> Checked {
     let all: Vec<(&[u8], Option<Line<'_>>)> = lines(bytes).map(|line| (line, Line::parse(line))).collect();
     let present: BTreeSet<u64> = all.iter().filter_map(|(_, line)| Some(line.as_ref()?.entry.seq)).collect();
     let mut checked = Checked { torn: bytes.last().is_some_and(|byte| *byte != b'\n'), ..Checked::default() };
@@ -85,7 +98,7 @@ fn missing(first: u64, last: u64) -> String {
 
 impl Checked {
     /// Runs that began and never finished, with the entries that say so.
-    pub(crate) fn unfinished(&self) -> Vec<&Entry> {
+    pub fn unfinished(&self) -> Vec<&Entry> {
         let mut open: BTreeMap<&str, &Entry> = BTreeMap::new();
         for entry in &self.entries {
             match entry.event {
@@ -99,7 +112,7 @@ impl Checked {
     }
 
     /// Those of them that nothing came behind: who begins now has not heard of them yet.
-    pub(crate) fn newly_unfinished(&self) -> Vec<&Entry> {
+    pub fn newly_unfinished(&self) -> Vec<&Entry> {
         let finished = |entry: &&Entry| matches!(entry.event, Event::Finished(_));
         let last = self.entries.iter().rfind(finished).map_or(0, |entry| entry.seq);
         self.unfinished().into_iter().filter(|entry| entry.seq > last).collect()

@@ -2,8 +2,8 @@
 
 use cullet_cache::{PublicKey, SigningKey};
 
+use super::bytes::{from_hex, hex, sha256};
 use super::entry::Entry;
-use super::files::{from_hex, hex, sha256};
 
 /// What comes before every signed entry, so that no other text with a signature of the same key is one.
 const CONTEXT: &[u8] = b"cullet break-glass entry 1\0";
@@ -19,22 +19,27 @@ const SIGNATURE_LEN: usize = 128;
 
 /// A line that has the form of one; nobody has looked at its signature yet.
 #[derive(Debug, Clone)]
-pub(crate) struct Line<'a> {
+pub struct Line<'a> {
     body: &'a str,
-    pub(crate) key: PublicKey,
+    /// Who is to have signed it.
+    pub key: PublicKey,
     signature: [u8; 64],
-    pub(crate) entry: Entry,
+    /// What it says.
+    pub entry: Entry,
 }
 
 /// The line of an entry, without its end.
-pub(crate) fn seal(entry: &Entry, key: &SigningKey) -> Result<String, serde_json::Error> {
+///
+/// # Errors
+/// None that is known: serialising says that it could fail.
+pub fn seal(entry: &Entry, key: &SigningKey) -> Result<String, serde_json::Error> {
     let body = serde_json::to_string(entry)?;
     let signature = hex(&key.sign(&signed(&body)));
     Ok(format!("{HEAD}{body}{KEY}{}{SIGNATURE}{signature}{END}", key.public()))
 }
 
 /// What the line behind this one calls it.
-pub(crate) fn hash(line: &[u8]) -> String {
+pub fn hash(line: &[u8]) -> String {
     hex(&sha256(line))
 }
 
@@ -44,7 +49,7 @@ fn signed(body: &str) -> Vec<u8> {
 
 impl<'a> Line<'a> {
     /// Reads a line without its end; none where it is not one.
-    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
+    pub fn parse(line: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?.strip_prefix(HEAD)?.strip_suffix(END)?;
         let tail = KEY.len() + KEY_LEN + SIGNATURE.len() + SIGNATURE_LEN;
         let (body, tail) = text.split_at_checked(text.len().checked_sub(tail)?)?;
@@ -55,7 +60,12 @@ impl<'a> Line<'a> {
     }
 
     /// Whether the owner of the key that it names signed it.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.key.signed(&signed(self.body), &self.signature)
     }
+}
+
+/// The whole lines of a journal, without their ends.
+pub fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
 }

@@ -1,16 +1,21 @@
 //! `cullet journal`: what is on record of break-glass runs.
 
+mod outcomes;
+mod send;
+mod taken;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use cullet_cache::PublicKey;
+use cullet_coordinator::glass::{Begun, Checked, Entry, Event, Finished, check};
 
 use crate::args::{Format, JournalArgs, JournalCommand};
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
-use crate::glass::{Begun, Checked, Entry, Event, Finished, check, head, is_running, known_keys, path_in};
+use crate::glass::{head, is_running, known_keys, path_in};
 use crate::ui::clean;
 
 /// Looks at the journal.
@@ -26,7 +31,9 @@ pub(super) fn journal(
             out.write_all(&bytes).map_err(CliError::output)?;
             Ok(ExitStatus::Success)
         }
-        JournalCommand::List { format } => {
+        JournalCommand::List { cluster: Some(cluster), format } => taken::list(cluster, config, *format, out),
+        JournalCommand::Send { file, cluster } => send::send(file.as_deref(), cluster, config, out),
+        JournalCommand::List { cluster: None, format } => {
             let checked = check(&own(dir)?, None, None);
             list(&checked, dir, *format, out).map_err(CliError::output)?;
             Ok(ExitStatus::Success)
@@ -101,7 +108,12 @@ fn list(checked: &Checked, dir: &Path, format: Format, out: &mut dyn Write) -> i
             Event::Finished(end) if other.run == entry.run => Some(end),
             _ => None,
         });
-        line(entry, begun, end, dir, out)?;
+        let end = match end {
+            Some(end) => Ended::So(end),
+            None if is_running(dir, &entry.run) => Ended::Not("running"),
+            None => Ended::Not("NEVER FINISHED"),
+        };
+        line(entry, begun, end, out)?;
     }
     if checked.entries.is_empty() {
         writeln!(out, "no break-glass run is on record")?;
@@ -112,20 +124,20 @@ fn list(checked: &Checked, dir: &Path, format: Format, out: &mut dyn Write) -> i
     Ok(())
 }
 
-fn line(
-    entry: &Entry,
-    begun: &Begun,
-    end: Option<&Finished>,
-    dir: &Path,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+/// How a run ended.
+enum Ended<'a> {
+    So(&'a Finished),
+    /// There is no end; in words.
+    Not(&'static str),
+}
+
+fn line(entry: &Entry, begun: &Begun, end: Ended<'_>, out: &mut dyn Write) -> io::Result<()> {
     let text = |text: &str| clean::line(text);
     let ended = match end {
-        Some(Finished { outcome, executed, cached, failed, .. }) => {
+        Ended::So(Finished { outcome, executed, cached, failed, .. }) => {
             format!("{}, {executed} executed, {cached} cached, {failed} failed", text(outcome))
         }
-        None if is_running(dir, &entry.run) => "running".to_owned(),
-        None => "NEVER FINISHED".to_owned(),
+        Ended::Not(why) => why.to_owned(),
     };
     let who = format!("{}@{}", text(&entry.who.user), text(&entry.who.host));
     let (seq, time, run) = (entry.seq, text(&entry.time), text(&entry.run));

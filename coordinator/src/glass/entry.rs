@@ -6,33 +6,37 @@ use serde::{Deserialize, Serialize};
 
 /// One line of the journal, without its signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Counts from 1, without a gap.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// RFC 3339, UTC.
-    pub(crate) time: String,
+    pub time: String,
     /// SHA-256 of the line before, without its end; zeros before the first.
-    pub(crate) previous: String,
+    pub previous: String,
     /// Whose run it is.
-    pub(crate) who: Who,
+    pub who: Who,
     /// The run, 32 hexadecimal digits.
-    pub(crate) run: String,
+    pub run: String,
+    /// What happened.
     #[serde(flatten)]
-    pub(crate) event: Event,
+    pub event: Event,
 }
 
 /// Who did it, as this machine knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Who {
-    pub(crate) user: String,
-    pub(crate) uid: u32,
-    pub(crate) host: String,
+pub struct Who {
+    /// The login name.
+    pub user: String,
+    /// Its number.
+    pub uid: u32,
+    /// The machine.
+    pub host: String,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum Event {
+pub enum Event {
     /// Written before anything is executed.
     Begun(Box<Begun>),
     /// Written when nothing is executed any more.
@@ -41,80 +45,98 @@ pub(crate) enum Event {
 
 /// See [`Event::Begun`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Begun {
-    pub(crate) reason: String,
-    pub(crate) pipeline: Pipeline,
+pub struct Begun {
+    /// Why.
+    pub reason: String,
+    /// Which pipeline.
+    pub pipeline: Pipeline,
     /// Where its file is in a repository, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) git: Option<Git>,
+    pub git: Option<Git>,
     /// Sources and the digests of their trees.
-    pub(crate) sources: BTreeMap<String, String>,
+    pub sources: BTreeMap<String, String>,
     /// Images and the manifests that they mean.
-    pub(crate) images: BTreeMap<String, String>,
+    pub images: BTreeMap<String, String>,
     /// Steps that were asked for; empty for all.
-    pub(crate) targets: Vec<String>,
-    pub(crate) params: BTreeMap<String, String>,
+    pub targets: Vec<String>,
+    /// Parameters, with their values.
+    pub params: BTreeMap<String, String>,
     /// The names of secrets that steps get. Never values.
-    pub(crate) secrets: Vec<String>,
+    pub secrets: Vec<String>,
     /// What acts on the outside world: steps, and pushes of images.
-    pub(crate) effects: Vec<String>,
-    pub(crate) approvals: Vec<Approved>,
+    pub effects: Vec<String>,
+    /// Who agreed to that.
+    pub approvals: Vec<Approved>,
     /// Whose the results are.
-    pub(crate) scope: String,
+    pub scope: String,
 }
 
 /// Which pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Pipeline {
-    pub(crate) name: String,
+pub struct Pipeline {
+    /// How it is called.
+    pub name: String,
     /// From the root.
-    pub(crate) file: String,
+    pub file: String,
     /// SHA-256 of the file.
-    pub(crate) digest: String,
+    pub digest: String,
 }
 
 /// What a repository says of the directory of the pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Git {
-    pub(crate) commit: String,
+pub struct Git {
+    /// The commit.
+    pub commit: String,
     /// Files differ from the commit.
-    pub(crate) dirty: bool,
+    pub dirty: bool,
 }
 
 /// Who approved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Approved {
-    pub(crate) name: String,
-    pub(crate) key: String,
+pub struct Approved {
+    /// How it is called.
+    pub name: String,
+    /// What it is signed with.
+    pub key: String,
     /// RFC 3339, UTC.
-    pub(crate) until: String,
+    pub until: String,
     /// What they gave, which anybody with their public key can check.
-    pub(crate) token: String,
+    pub token: String,
 }
 
 /// See [`Event::Finished`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Finished {
+pub struct Finished {
     /// As a run's status; `infra_failed` where the run could not even be decided.
-    pub(crate) outcome: String,
-    pub(crate) executed: u32,
-    pub(crate) cached: u32,
-    pub(crate) failed: u32,
-    pub(crate) steps: Vec<StepRecord>,
+    pub outcome: String,
+    /// Steps that were executed.
+    pub executed: u32,
+    /// Steps whose results were there.
+    pub cached: u32,
+    /// Steps that failed.
+    pub failed: u32,
+    /// All steps that came to an end.
+    pub steps: Vec<StepRecord>,
 }
 
 /// What became of a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StepRecord {
-    pub(crate) step: String,
-    pub(crate) status: String,
+pub struct StepRecord {
+    /// Its name.
+    pub step: String,
+    /// As a step's status.
+    pub status: String,
     /// Its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) action_digest: Option<String>,
+    pub action_digest: Option<String>,
     /// Of the REAPI `ActionResult`, without a signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) result_digest: Option<String>,
+    pub result_digest: Option<String>,
+    /// What it left where, but for test reports, if its result was still there: `file:DIGEST`, `executable:DIGEST`, `directory:DIGEST` or
+    /// `link:TARGET`. Whether two executions left the same can be told from this; the digest of a result depends on when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<BTreeMap<String, String>>,
     /// `local`, `shared`, or `identical` for the result of an identical step of the run; none where it was executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) cached_from: Option<String>,
+    pub cached_from: Option<String>,
 }
