@@ -60,6 +60,17 @@ impl SharedRuns {
         self.own.keep(pipeline, &found, earlier).await
     }
 
+    /// Takes a result out of what runs of this pipeline in the own scope found: it is not to be recalled any more.
+    ///
+    /// # Errors
+    /// Where the storage cannot be asked or written.
+    pub async fn forget(&self, pipeline: &str, action: &Digest) -> Result<(), StoreError> {
+        let mut lines = self.own.recall(pipeline).await?;
+        let all = lines.len();
+        lines.retain(|line| line.action != *action);
+        if lines.len() == all { Ok(()) } else { self.own.keep(pipeline, &lines, &[]).await }
+    }
+
     fn is_believed(&self, action: &Digest, result: &ActionResult) -> bool {
         let is_believed = self.trust.believes(action, result);
         if !is_believed {

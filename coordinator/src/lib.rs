@@ -5,6 +5,7 @@ mod attempts;
 mod beside;
 mod blocking;
 pub mod cluster;
+pub mod compare;
 pub mod deliverable;
 pub mod driver;
 pub mod engine;

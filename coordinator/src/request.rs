@@ -1,5 +1,6 @@
 //! What is submitted to a cluster, checked.
 
+mod audit;
 mod bad;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use crate::images::Images;
 use crate::submission::{PlanTemplates, RunOptions, Submission, submission};
 use crate::template::{Machine, Templates as _};
 
+pub use audit::Audit;
 pub use bad::BadRequest;
 
 /// A pipeline and how to run it.
@@ -232,6 +234,8 @@ pub struct Submitted {
     pub request: Request,
     /// Where it runs.
     pub machine: Machine,
+    /// Only this step is run.
+    pub audit: Option<Audit>,
 }
 
 impl Request {
@@ -251,7 +255,8 @@ impl Submitted {
     pub fn encode(&self) -> Vec<u8> {
         let Machine { function: _, arch, os, host_image, executor } = self.machine.clone();
         let (request, executor) = (Some(self.request.to_wire()), executor.unwrap_or_default());
-        v1::Submitted { request, arch, os, host_image, executor }.encode_to_vec()
+        let audit = self.audit.as_ref().map(Audit::to_wire);
+        v1::Submitted { request, arch, os, host_image, executor, audit }.encode_to_vec()
     }
 
     /// What was stored.
@@ -259,11 +264,21 @@ impl Submitted {
     /// # Errors
     /// It is something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRequest> {
-        let v1::Submitted { request, arch, os, host_image, executor } = v1::Submitted::decode(bytes)?;
+        let v1::Submitted { request, arch, os, host_image, executor, audit } = v1::Submitted::decode(bytes)?;
+        let audit = audit.map(Audit::from_wire);
         let executor = Some(executor).filter(|executor| !executor.is_empty());
         let function = DigestFunction::Blake3;
         let machine = Machine { function, arch, os, host_image, executor };
-        Ok(Self { request: Request::from_wire(request.unwrap_or_default())?, machine })
+        let (mut request, audit) = (request.unwrap_or_default(), audit.transpose()?);
+        if audit.is_some() {
+            // Nobody may submit for this one.
+            request.scope.clear();
+        }
+        let mut request = Request::from_wire(request)?;
+        if audit.is_some() {
+            request.scope = Audit::scope();
+        }
+        Ok(Self { request, machine, audit })
     }
 
     /// What the core decides about, and what executing needs. `tree` gives the tree of a part of a source.
@@ -292,7 +307,10 @@ impl Submitted {
             step.requires = requirements.of(in_image, templates.has_services(position));
         }
         spec.requirements = requirements.finish();
-        Ok(divided)
+        Ok(match &self.audit {
+            Some(Audit { step, inputs }) => divided.only(step, inputs),
+            None => divided,
+        })
     }
 
     /// What executing needs.

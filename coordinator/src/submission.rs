@@ -37,6 +37,29 @@ pub struct Submission {
     pub templates: PlanTemplates,
 }
 
+impl Submission {
+    /// One of its steps and nothing else, with these inputs; no step where there is none of this name and with so many.
+    pub(crate) fn only(mut self, name: &str, inputs: &[TreeRef]) -> Self {
+        let fits = |step: &StepSpec| *step.name == *name && step.inputs.len() == inputs.len();
+        let found = self.spec.steps.iter().position(fits);
+        let step = found.map(|position| self.spec.steps.swap_remove(position));
+        let template = found.map(|position| self.templates.steps.swap_remove(position));
+        self.spec.steps = step.into_iter().collect();
+        for step in &mut self.spec.steps {
+            step.after = Box::default();
+            (step.bypass_cache, step.skip) = (true, None);
+            for (input, tree) in step.inputs.iter_mut().zip(inputs) {
+                input.source = InputSource::Tree(Arc::new(*tree));
+            }
+        }
+        self.templates.steps = template.into_iter().collect();
+        // What it handed out were outputs of steps that are not there.
+        self.templates.outputs.clear();
+        (self.spec.deliver, self.spec.journal) = (Box::default(), false);
+        self
+    }
+}
+
 /// The steps of a plan that make their actions when they are needed, so that 100,000 of them need not be kept.
 #[derive(Debug)]
 pub struct PlanTemplates {
@@ -60,6 +83,17 @@ impl PlanTemplates {
     /// Whether something runs beside a step.
     pub(crate) fn has_services(&self, step: u32) -> bool {
         !self.steps[step as usize].settings.services.is_empty()
+    }
+
+    /// Whether executing a step again says something about its result, and harms nobody: not where it acts on the outside world,
+    /// knows a secret, finds what it needs on the network, or leaves its whole root, in which there are times of files.
+    pub(crate) fn may_be_audited(&self, step: u32) -> bool {
+        let Some(StepTemplate { outputs, settings, .. }) = self.steps.get(step as usize) else {
+            return false;
+        };
+        let leaves_root = outputs.iter().any(|output| matches!(output.pattern, plan::OutputPattern::Root));
+        let is_alone = settings.network != plan::Network::Full && settings.secrets.is_empty();
+        !settings.effects && is_alone && !leaves_root
     }
 
     /// How many steps there are.

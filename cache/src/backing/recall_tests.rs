@@ -98,6 +98,27 @@ async fn what_earlier_runs_found_stays_when_it_cannot_be_read_at_first() {
 }
 
 #[tokio::test]
+async fn what_was_taken_away_is_not_recalled_and_all_else_is() {
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let ((gone, _), (there, _)) = (execute(&writer, "gone").await, execute(&writer, "there").await);
+    settle(&writer).await;
+    let spool = tempfile::tempdir().unwrap();
+    let options = crate::ObjectOptions::new(spool.path());
+    let shared = SharedCache::over(storage.clone(), &options).unwrap();
+    let runs = shared.runs.clone().unwrap();
+    shared.only(&crate::Scope::Protected).remove(&gone).await.unwrap();
+    let reader = machine(&storage, Access::Read);
+    assert!(reader.backing.actions().get(&gone).await.unwrap().is_some(), "the list alone would do");
+    for pipeline in ["other", "app"] {
+        runs.forget(pipeline, &gone).await.unwrap();
+    }
+    let reader = machine(&storage, Access::Read);
+    assert!(reader.backing.actions().get(&gone).await.unwrap().is_none());
+    assert!(reader.backing.actions().get(&there).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn what_is_whole_here_asks_nobody() {
     let storage = Storage::new();
     let writer = machine(&storage, Access::Write);

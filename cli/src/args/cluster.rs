@@ -59,6 +59,10 @@ pub struct CoordinatorArgs {
     /// How many coordinators make a new cluster; this one waits for the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub expect: usize,
+    /// Execute this part of the steps that the cache answered again, from 0 to 1, while workers have nothing to do, and put
+    /// results in quarantine that cannot be made again (docs/cluster.md); for example 0.01
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_share)]
+    pub audit_share: f64,
     /// How much it takes in, keeps, and gives to whom.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -120,6 +124,11 @@ fn parse_lease(text: &str) -> Result<Duration, String> {
 /// None at all, or up to a day: for clusters that grow when there is work.
 fn parse_grace(text: &str) -> Result<Duration, String> {
     seconds(text, 0.0..=86_400.0)
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("it is from 0 to 1".to_owned()) }
 }
 
 fn seconds(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<Duration, String> {

@@ -3,6 +3,7 @@
 //! the state what nobody has answered so far.
 
 mod attendance;
+mod audit;
 mod backlog;
 mod clock;
 mod contexts;
@@ -35,6 +36,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use attendance::{Attendance, OUTBOX, Seated};
+pub use audit::Mark;
 pub use clock::{Clock, SystemClock};
 pub use proposals::{Lost, Outcome};
 pub(crate) use results::scope_of;
@@ -78,12 +80,14 @@ pub struct EngineConfig {
     pub settings: Option<Settings>,
     /// Who may do what, and who is believed.
     pub policy: Arc<Policy>,
+    /// Of the steps that the action cache answers, the part that is executed again when workers have nothing to do; 0 for none.
+    pub audit_share: f64,
 }
 
 impl Default for EngineConfig {
     /// A worker may be silent for ten seconds.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(10), settings: None, policy: Arc::default() }
+        Self { lease: Duration::from_secs(10), settings: None, policy: Arc::default(), audit_share: 0.0 }
     }
 }
 
@@ -174,6 +178,8 @@ pub(crate) struct Leading {
     parts: EngineParts,
     lease: Duration,
     policy: Arc<Policy>,
+    audit_share: f64,
+    audits: audit::Chosen,
     pub(crate) metrics: Arc<Metrics>,
     tracer: Tracer,
     clock: TermClock,
@@ -224,6 +230,8 @@ impl Leading {
             parts: engine.parts.clone(),
             lease: engine.config.lease,
             policy: Arc::clone(&engine.config.policy),
+            audit_share: engine.config.audit_share,
+            audits: audit::Chosen::default(),
             metrics: Arc::clone(&engine.metrics),
             tracer: engine.tracer.clone(),
             queue,

@@ -77,6 +77,9 @@ impl Leading {
         let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
         if looks {
             self.metrics.looked_up(&resolution, note.as_ref());
+            if let Resolution::Hit { action, .. } = &resolution {
+                self.maybe_audit(context, id, *action, &inputs);
+            }
         }
         if let (Resolution::Miss { action, near }, Some(encoded)) = (&mut resolution, encoded) {
             self.actions.insert(*action, Arc::clone(&encoded));

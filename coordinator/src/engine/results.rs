@@ -27,6 +27,14 @@ pub trait Results: Debug + Send + Sync {
         None
     }
 
+    /// Takes a result out of a scope, and out of what is remembered of runs of a pipeline there.
+    async fn remove(&self, scope: &Scope, _pipeline: &str, action: &Digest) -> Result<(), StoreError> {
+        match self.only(scope) {
+            Some(actions) => actions.remove(action).await,
+            None => Ok(()),
+        }
+    }
+
     /// Where is kept what no garbage collection takes, if there is such a place.
     fn kept(&self) -> Option<KeptRecords> {
         None
@@ -75,6 +83,14 @@ impl Results for StoredResults {
 
     fn only(&self, scope: &Scope) -> Option<Arc<dyn ActionCache>> {
         Some(self.cache.only(scope))
+    }
+
+    async fn remove(&self, scope: &Scope, pipeline: &str, action: &Digest) -> Result<(), StoreError> {
+        self.cache.only(scope).remove(action).await?;
+        match self.seen_by(scope).runs {
+            Some(runs) => runs.forget(pipeline, action).await,
+            None => Ok(()),
+        }
     }
 
     fn kept(&self) -> Option<KeptRecords> {

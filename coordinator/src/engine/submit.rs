@@ -113,7 +113,7 @@ impl Leading {
         let plan = planned(&request).await?;
         let machine = self.machine(&request, &plan)?;
         let request = Arc::unwrap_or_clone(request);
-        let submitted = Arc::new(Submitted { request, machine });
+        let submitted = Arc::new(Submitted { request, machine, audit: None });
         let stored = submitted.encode();
         let digest = FUNCTION.digest(&stored);
         // What is planned in vain is stored in vain; almost nothing is.

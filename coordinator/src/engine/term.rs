@@ -99,6 +99,7 @@ impl Engine {
         tokio::select! {
             error = leading.drive(proposals) => tracing::warn!(%error, "leads no more"),
             () = leading.look_up() => {}
+            () = leading.audit() => {}
             () = leading.keep_actions(kept) => {}
             () = leading.watch(self.config.settings.clone()) => {}
         }

@@ -42,6 +42,7 @@ pub struct Metrics {
     /// Starts that the core decided while this coordinator led.
     pub(crate) attempts_started: Counter,
     attempts_finished: Family<[(&'static str, &'static str); 1], Counter>,
+    audits: Family<[(&'static str, &'static str); 1], Counter>,
     /// Reports of attempts that were superseded.
     pub(crate) fenced_reports: Counter,
     /// Workers that were silent for too long.
@@ -76,6 +77,7 @@ impl Metrics {
             lookups: Family::default(),
             attempts_started: Counter::default(),
             attempts_finished: Family::default(),
+            audits: Family::default(),
             fenced_reports: Counter::default(),
             leases_lost: Counter::default(),
             leader_changes: Counter::default(),
@@ -88,6 +90,10 @@ impl Metrics {
             request_time: Family::new_with_constructor(call_times),
         };
         this.register();
+        // All of them are told from the first time on, so that somebody can wait for one to rise.
+        for audited in [Audited::Same, Audited::Differs, Audited::Nothing] {
+            this.audits_of(audited).inc_by(0);
+        }
         this.add(Box::new(StateView::new(seat)));
         this
     }
@@ -110,6 +116,9 @@ impl Metrics {
         );
         let help = "Attempts that ended, by how they went";
         all.register("cullet_attempts_finished", help, self.attempts_finished.clone());
+        let help =
+            "Hits that were executed again, by what came of that; those that differed are in quarantine";
+        all.register("cullet_audit_results", help, self.audits.clone());
         let help = "Reports of superseded attempts, which were refused";
         all.register("cullet_fenced_reports", help, self.fenced_reports.clone());
         let help = "Workers that were silent for longer than a lease";
@@ -153,6 +162,20 @@ impl Metrics {
         self.lookups.get_or_create(&[("result", result)]).inc();
     }
 
+    /// A hit was executed again.
+    pub(crate) fn audited(&self, audited: Audited) {
+        self.audits_of(audited).inc();
+    }
+
+    fn audits_of(&self, audited: Audited) -> Counter {
+        let result = match audited {
+            Audited::Same => "same",
+            Audited::Differs => "differs",
+            Audited::Nothing => "nothing",
+        };
+        self.audits.get_or_create(&[("result", result)]).clone()
+    }
+
     /// What counts attempts that went like this.
     pub(crate) fn finished(&self, outcome: &AttemptOutcome) -> Counter {
         let outcome = match outcome {
@@ -184,6 +207,17 @@ impl Metrics {
     pub(crate) fn log_reader(&self) -> Held {
         Held::of(&self.log_readers)
     }
+}
+
+/// What came of executing a hit again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Audited {
+    /// The same.
+    Same,
+    /// Something else.
+    Differs,
+    /// No result.
+    Nothing,
 }
 
 /// Counts for as long as it is held.

@@ -1,5 +1,6 @@
 //! What can be wrong with a submission.
 
+use cullet_cache::v1::TreeError;
 use cullet_cache::{Scope, ScopeError};
 use cullet_digest::ParseDigestError;
 use cullet_pipeline::plan::{Platform, PlatformError};
@@ -33,6 +34,9 @@ pub enum BadRequest {
         /// What is wrong.
         source: ParseDigestError,
     },
+    /// An input of a step that is to be executed again.
+    #[error("an input of a step that is audited is no tree: {0}")]
+    Audit(#[from] TreeError),
     /// A source that the pipeline uses was not sent.
     #[error("source '{0}' of the pipeline was not submitted")]
     NoSource(String),

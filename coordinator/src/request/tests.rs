@@ -26,8 +26,51 @@ fn a_submission_survives_being_stored() {
     assert_eq!(request.scope, Scope::Branch("x".to_owned()));
     assert_eq!((&*request.tenant, &*request.file, request.priority), ("default", "cullet.yaml", -7));
     let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), Some("plain".to_owned()));
-    let submitted = Submitted { request, machine };
+    let submitted = Submitted { request, machine, audit: None };
     assert_eq!(Submitted::decode(&submitted.encode()).unwrap(), submitted);
+}
+
+const STEPS: &str = "cullet: 1\nname: p\nsources: { src: . }\nsteps:\n  \
+    a: { run: x, inputs: { .: src }, outputs: { o: o } }\n  \
+    b: { run: y, inputs: { l: a.o, r: src }, needs: [a], outputs: { o: o } }\n  \
+    online: { run: x, network: full }\n  \
+    acting: { run: x, effects: true }\n  \
+    knowing: { run: x, secrets: { T: env } }\n";
+
+#[test]
+fn of_a_submission_one_step_can_be_left_with_what_it_had() {
+    let request = Request::from_wire(v1::SubmitRequest { pipeline: STEPS.into(), ..wire() }).unwrap();
+    let request = Request { params: Vec::new(), ..request };
+    let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), None);
+    let whole = Submitted { request, machine, audit: None };
+    let tree = |text: &str| TreeRef::Directory(DigestFunction::Blake3.digest(text.as_bytes()));
+    let divided = |submitted: &Submitted| {
+        let plan = submitted.request.plan().unwrap();
+        submitted.divide(plan, |_, _| Ok::<_, std::convert::Infallible>(tree("src"))).unwrap()
+    };
+    let all = divided(&whole);
+    let named = |name: &str| all.spec.steps.iter().position(|step| &*step.name == name).unwrap();
+    let audited: Vec<bool> = ["a", "b", "online", "acting", "knowing"]
+        .into_iter()
+        .map(|name| all.templates.may_be_audited(named(name) as u32))
+        .collect();
+    assert_eq!(audited, [true, true, false, false, false]);
+    let audit = Audit { step: "b".to_owned(), inputs: vec![tree("l"), tree("r")] };
+    let request = Request { scope: Audit::scope(), ..whole.request.clone() };
+    let one = Submitted { request, audit: Some(audit), ..whole.clone() };
+    let stored = Submitted::decode(&one.encode()).unwrap();
+    assert_eq!(stored, one, "whoever leads next makes the same of it");
+    let Submission { spec, templates } = divided(&stored);
+    let [step] = &spec.steps[..] else { panic!("not one step") };
+    assert_eq!((&*step.name, step.command), ("b", all.spec.steps[named("b")].command), "its key is the same");
+    assert!(step.bypass_cache && step.after.is_empty() && spec.deliver.is_empty());
+    let sources: Vec<_> = step.inputs.iter().map(|input| input.source.clone()).collect();
+    let expected = [tree("l"), tree("r")].map(|tree| cullet_core::spec::InputSource::Tree(tree.into()));
+    assert_eq!(sources, expected);
+    assert_eq!(templates.command(0, DigestFunction::Blake3), Some(step.command));
+    // Another version may make something else of the pipeline.
+    let other = Audit { step: "b".to_owned(), inputs: vec![tree("l")] };
+    assert!(divided(&Submitted { audit: Some(other), ..whole }).spec.steps.is_empty());
 }
 
 #[test]
@@ -86,7 +129,7 @@ fn with_image(image: &str) -> Request {
 #[test]
 fn whoever_leads_later_makes_the_same_keys_of_images() {
     let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), None);
-    let submitted = Submitted { request: with_image("a/b:1"), machine };
+    let submitted = Submitted { request: with_image("a/b:1"), machine, audit: None };
     let platform = |submitted: &Submitted| {
         let templates = submitted.templates().unwrap();
         crate::template::Templates::template(&templates, 0).platform
@@ -114,7 +157,7 @@ fn an_image_without_a_digest_is_refused_and_so_is_one_of_the_clients_files() {
 #[test]
 fn steps_in_images_ask_for_workers_that_run_them_whatever_is_installed_there() {
     let machine = Machine::here(DigestFunction::Blake3, "f".to_owned(), Some("plain".to_owned()));
-    let submitted = Submitted { request: with_image("a/b:1"), machine };
+    let submitted = Submitted { request: with_image("a/b:1"), machine, audit: None };
     let nowhere = TreeRef::Directory(DigestFunction::Blake3.digest(b""));
     let plan = submitted.request.plan().unwrap();
     let divided = submitted.divide(plan, |_, _| Ok::<_, std::convert::Infallible>(nowhere)).unwrap();

@@ -3,16 +3,17 @@
 use std::cmp::Reverse;
 use std::time::UNIX_EPOCH;
 
-use cullet_cache::Scope;
 use cullet_cache::v1::digest_to_wire;
+use cullet_cache::{Scope, StoreError};
 use cullet_core::{Run, RunId, State, StepIndex, StepStatus, StepView, TimeMs};
 use cullet_digest::Digest;
 use cullet_proto::v1;
+use futures_util::future::try_join;
 use tonic::Status;
 
 use super::access::unknown;
 use super::summary::step_status;
-use crate::engine::{Results, scope_of};
+use crate::engine::{Mark, Results, scope_of};
 use crate::resolve::describe;
 
 /// Other keys of the step that are told, as many as somebody switches between. Its own comes on top.
@@ -51,7 +52,13 @@ pub(super) fn known(state: &State, id: RunId, name: &str) -> Result<Known, Statu
     let answered = view.action.filter(|_| view.cached && succeeded(&view));
     let executed = view.action.filter(|_| !view.cached && !view.shared);
     Ok(Known {
-        answer: v1::ListStepKeysResponse { no_cache, earlier, execution: None, evicted_at_ms: 0 },
+        answer: v1::ListStepKeysResponse {
+            no_cache,
+            earlier,
+            execution: None,
+            evicted_at_ms: 0,
+            audited: Vec::new(),
+        },
         answered,
         executed,
         scope: scope_of(run),
@@ -143,9 +150,26 @@ impl Known {
                     tracing::warn!(error = describe(&error), "what the store has evicted cannot be read");
                 }
             }
+            match audited(results, &self.scope, &key).await {
+                Ok(Some(Mark { at_ms, outputs })) if at_ms >= self.answer.evicted_at_ms => {
+                    (self.answer.evicted_at_ms, self.answer.audited) = (at_ms, outputs);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = describe(&error), "what audits found cannot be read");
+                }
+            }
         }
         self.answer
     }
+}
+
+/// The last time that an audit put a result in quarantine which a run of this scope would have found.
+async fn audited(results: &dyn Results, scope: &Scope, key: &Digest) -> Result<Option<Mark>, StoreError> {
+    let Some(kept) = results.kept() else { return Ok(None) };
+    let (own, protected) =
+        try_join(Mark::of(&kept, scope, key), Mark::of(&kept, &Scope::Protected, key)).await?;
+    Ok(own.into_iter().chain(protected).max_by_key(|mark| mark.at_ms))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Clusters of processes of the real binary, on loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod audits;
 mod bucket;
 mod caches;
 mod dev_cluster;

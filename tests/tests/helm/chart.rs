@@ -70,6 +70,13 @@ pub(crate) const SETTINGS: [Setting; 12] = [
     },
     Setting { name: "secrets for steps", sets: &["worker.secrets.existingSecret=ci"] },
     Setting {
+        name: "who is believed",
+        sets: &[
+            "coordinator.trust.existingSecret=ci-trust,worker.signingKey.existingSecret=ci-signing",
+            "coordinator.auditShare=0.01",
+        ],
+    },
+    Setting {
         name: "limits and weights",
         sets: &[
             "coordinator.limits.liveRuns=500,coordinator.limits.liveSteps=2000000,coordinator.limits.keepRuns=0",

@@ -38,6 +38,7 @@ fn wrong_values_are_refused() {
         ("store.s3.keep=long", "/store/s3/keep"),
         ("store.s3.maxSize=much", "/store/s3/maxSize"),
         ("coordinator.absenceGraceSeconds=86401", "/coordinator/absenceGraceSeconds"),
+        ("coordinator.auditShare=2", "/coordinator/auditShare"),
         ("coordinator.limits.liveSteps=10000001", "/coordinator/limits/liveSteps"),
         ("coordinator.limits.liveRuns=0", "/coordinator/limits/liveRuns"),
         ("coordinator.limits.keepSteps=many", "/coordinator/limits/keepSteps"),
@@ -70,6 +71,8 @@ fn wrong_values_are_refused() {
         ("worker.extraEnv[0].value=x", "/worker/extraEnv/0"),
         ("worker.secrets.existingSecret=A B", "/worker/secrets/existingSecret"),
         ("worker.secrets.existingSecret=a,worker.sandbox.tier=plain", "every step could read all of it"),
+        ("worker.signingKey.existingSecret=a,worker.sandbox.tier=plain", "every step could read the key"),
+        ("coordinator.trust.existingSecret=A B", "/coordinator/trust/existingSecret"),
         (
             "worker.autoscaling.enabled=true,worker.autoscaling.minReplicas=9,worker.autoscaling.maxReplicas=3",
             "maxReplicas",
@@ -143,6 +146,31 @@ fn secrets_are_where_the_worker_looks_for_them() {
     let mount = json!({ "name": "secrets", "mountPath": "/secrets", "readOnly": true });
     assert_eq!(named(&pod["containers"][0]["volumeMounts"]), mount);
     assert_eq!(named(&pod["volumes"])["secret"]["secretName"], "ci");
+}
+
+#[test]
+fn policy_and_keys_are_where_they_are_looked_for() {
+    let documents = rendered("who is believed");
+    for (set, secret, name, place, argument) in [
+        ("coordinator", "ci-trust", "trust", "/trust", "--trust=/trust/trust.toml"),
+        ("worker", "ci-signing", "signing", "/signing", "--signing-key=/signing/worker.pem"),
+    ] {
+        let set = format!("r-cullet-{set}");
+        let pod = &find(&documents, "StatefulSet", &set).unwrap()["spec"]["template"]["spec"];
+        let named = |list: &Value| list.as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+        let container = &pod["containers"][0];
+        assert!(container["args"].as_array().unwrap().contains(&json!(argument)), "{container}");
+        let mount = json!({ "name": name, "mountPath": place, "readOnly": true });
+        assert_eq!(named(&container["volumeMounts"]), Some(mount));
+        assert_eq!(named(&pod["volumes"]).unwrap()["secret"]["secretName"], secret);
+        // Nothing of it where nobody asks for it: everybody is believed.
+        let usual = rendered("as it comes");
+        let usual = find(&usual, "StatefulSet", &set).unwrap().to_string();
+        assert!(!usual.contains(place) && !usual.contains(argument), "{usual}");
+    }
+    let coordinator = find(&documents, "StatefulSet", "r-cullet-coordinator").unwrap();
+    let arguments = &coordinator["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert!(arguments.as_array().unwrap().contains(&json!("--audit-share=0.01")), "{arguments}");
 }
 
 #[test]

@@ -161,7 +161,12 @@ async fn serve(
     let seat = Arc::new(Seat::new(crate::random::number().max(1), address.clone()));
     tracing::info!(%bound, address, data = %args.data.display(), "listening");
     let stop = CancellationToken::new();
-    let leads = EngineConfig { lease: args.lease, settings: Some(settings), policy: Arc::new(policy) };
+    let leads = EngineConfig {
+        lease: args.lease,
+        settings: Some(settings),
+        policy: Arc::new(policy),
+        audit_share: args.audit_share,
+    };
     let telemetry = Telemetry::start(config, "coordinator")?;
     let engine = Engine::new(Arc::clone(&seat), parts, leads).tracing(Telemetry::tracer(telemetry.as_ref()));
     engine.metrics().add(Box::new(ProcessMetrics));

@@ -13,8 +13,8 @@ use crate::cluster::Cluster;
 use crate::commands::on_cluster;
 use crate::config::Config;
 use crate::error::{CliError, ExitStatus};
-use crate::ui::clean;
 use crate::ui::duration::rfc3339;
+use crate::ui::{clean, short};
 
 /// A journal of the cluster.
 type Journal = (v1::JournalSummary, Vec<v1::TakenLine>);
@@ -77,7 +77,7 @@ fn human((summary, lines): Journal, out: &mut dyn Write) -> io::Result<()> {
     let owner =
         if owner.is_empty() { "of nobody whom the cluster knows".to_owned() } else { clean::line(owner) };
     let (who, key) = (clean::line(&format!("{user}@{host}")), clean::line(key));
-    writeln!(out, "journal {}  {who}  {key} ({owner})", journal.get(..12).unwrap_or(journal))?;
+    writeln!(out, "journal {}  {who}  {key} ({owner})", short(&clean::line(journal)))?;
     let entries: Vec<Option<Entry>> =
         lines.iter().map(|taken| Some(Line::parse(&taken.line)?.entry)).collect();
     for (taken, entry) in lines.iter().zip(&entries) {

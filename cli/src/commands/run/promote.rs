@@ -6,9 +6,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cullet_cache::{
-    ActionCache, ActionResult, LocalCache, NoPeers, ObjectOptions, Output, Scope, SharedCache, StoreError,
-    Tiers, TiersOptions, TrustOptions,
+    ActionCache, LocalCache, NoPeers, ObjectOptions, Scope, SharedCache, StoreError, Tiers, TiersOptions,
+    TrustOptions,
 };
+use cullet_coordinator::compare::differing;
 use cullet_coordinator::event::Event;
 use cullet_coordinator::resolve::describe;
 use cullet_digest::Digest;
@@ -228,15 +229,4 @@ impl<'a> Moving<'a> {
         self.to.put(key, &made).await?;
         Ok(Promotion::Done)
     }
-}
-
-/// Paths of outputs that two results do not have alike.
-fn differing(one: &ActionResult, other: &ActionResult, besides: &BTreeSet<String>) -> Vec<String> {
-    let outputs = |result: &ActionResult| -> BTreeMap<String, Output> {
-        let outputs = result.outputs.iter().filter(|output| !besides.contains(&output.path));
-        outputs.map(|output| (output.path.clone(), output.clone())).collect()
-    };
-    let (one, other) = (outputs(one), outputs(other));
-    let paths: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    paths.into_iter().filter(|path| one.get(*path) != other.get(*path)).cloned().collect()
 }

@@ -107,8 +107,8 @@ impl Explainer<'_> {
         match reason(&self.asked(ended, key, evicted.as_ref()), &self.known.keys) {
             Reason::Changed(nearest) => self.changed(key, nearest, text).await,
             reason => {
-                let from = evicted.as_ref().map_or("the cache", |evicted| &evicted.place);
-                let _ = writeln!(text, "because: {}", self.unchanged(&reason, from, ended, key).await);
+                let why = self.unchanged(&reason, evicted.as_ref(), ended, key).await;
+                let _ = writeln!(text, "because: {why}");
             }
         }
     }
@@ -126,8 +126,14 @@ impl Explainer<'_> {
         }
     }
 
-    /// In words, where no key is to be compared with; `from` is where a result was evicted from.
-    async fn unchanged(&self, reason: &Reason<'_>, from: &str, ended: &Ended, key: &str) -> String {
+    /// In words, where no key is to be compared with.
+    async fn unchanged(
+        &self,
+        reason: &Reason<'_>,
+        evicted: Option<&Evicted>,
+        ended: &Ended,
+        key: &str,
+    ) -> String {
         match reason {
             Reason::FirstTime | Reason::Changed(_) => {
                 "this is the first time: no earlier key of it is known here".to_owned()
@@ -142,7 +148,18 @@ impl Explainer<'_> {
                 let since =
                     before.map(|before| format!("nothing changed since run {}, but ", short(&before.run)));
                 let since = since.unwrap_or_default();
-                format!("{since}its result was evicted from {from} at {at} ({ago})")
+                match evicted {
+                    Some(Evicted { audited, .. }) if !audited.is_empty() => {
+                        format!(
+                            "{since}its result was put in quarantine by an audit at {at} ({ago}): {}",
+                            differing(audited)
+                        )
+                    }
+                    _ => {
+                        let from = evicted.map_or("the cache", |evicted| &evicted.place);
+                        format!("{since}its result was evicted from {from} at {at} ({ago})")
+                    }
+                }
             }
             Reason::Unused(KeyRecord { run, .. }) => {
                 let never = compare::is_never_reused(&*self.known.blobs, parse(key)).await;
@@ -171,5 +188,14 @@ impl Explainer<'_> {
                 let _ = writeln!(text, "  what differs can no longer be told: {reason}");
             }
         }
+    }
+}
+
+/// Which outputs two executions did not have alike.
+fn differing(outputs: &[String]) -> String {
+    let names: Vec<String> = outputs.iter().map(|output| clean::line(output)).collect();
+    match &names[..] {
+        [one] => format!("output {one} differs"),
+        all => format!("outputs {} differ", all.join(", ")),
     }
 }

@@ -38,6 +38,11 @@ pub(super) trait Results {
 
     /// When the result was evicted last, in milliseconds since the Unix epoch.
     fn evicted_ms(&self, key: &Digest) -> Option<u64>;
+
+    /// Outputs that differed, where it was an audit that took it away.
+    fn audited(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// What made a result.
@@ -55,6 +60,8 @@ pub(super) struct Evicted {
     pub(super) at_ms: u64,
     /// From where.
     pub(super) place: String,
+    /// Outputs that differed, where it was an audit that took it away.
+    pub(super) audited: Vec<String>,
 }
 
 impl Known {
@@ -63,12 +70,13 @@ impl Known {
     pub(super) async fn evicted(&self, key: &str, config: &Config) -> Option<Evicted> {
         let key = parse(key)?;
         if let Some(at_ms) = self.results.evicted_ms(&key) {
-            return Some(Evicted { at_ms, place: "the cache".to_owned() });
+            let audited = self.results.audited().to_vec();
+            return Some(Evicted { at_ms, place: "the cache".to_owned(), audited });
         }
         let shared = behind::open(self.shared.as_ref()?, &config.cache_dir, &config.registries).ok()?;
         let at_ms =
             shared.evicted(&key).await?.duration_since(UNIX_EPOCH).ok()?.as_secs().saturating_mul(1000);
-        Some(Evicted { at_ms, place: clean::line(shared.place()) })
+        Some(Evicted { at_ms, place: clean::line(shared.place()), audited: Vec::new() })
     }
 
     /// What made the result that a step with this key was given by `ended_ms`, and in which run that was, where it was

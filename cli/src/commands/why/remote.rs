@@ -46,7 +46,7 @@ pub(super) async fn known(
         // All runs of a cluster know of each other.
         until_ms: None,
         blobs: Arc::new(cluster.store(&config.cache_dir)?),
-        results: Box::new(Told { key: last, execution, evicted_ms }),
+        results: Box::new(Told { key: last, execution, evicted_ms, audited: keys.audited }),
         shared: None,
     };
     Ok((known, facts))
@@ -63,6 +63,7 @@ struct Told {
     key: Option<String>,
     execution: Option<Execution>,
     evicted_ms: Option<u64>,
+    audited: Vec<String>,
 }
 
 impl Results for Told {
@@ -72,5 +73,9 @@ impl Results for Told {
 
     fn evicted_ms(&self, key: &Digest) -> Option<u64> {
         self.evicted_ms.filter(|_| self.key.as_deref() == Some(&*key.to_string()))
+    }
+
+    fn audited(&self) -> &[String] {
+        &self.audited
     }
 }

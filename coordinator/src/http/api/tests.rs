@@ -184,7 +184,13 @@ fn answers_are_as_described() {
     let (earlier, execution) = (vec![v1::StepKey::default()], Some(v1::Execution::default()));
     check(
         "StepKeys",
-        StepKeys::from(v1::ListStepKeysResponse { no_cache: true, earlier, execution, evicted_at_ms: 5 }),
+        StepKeys::from(v1::ListStepKeysResponse {
+            no_cache: true,
+            earlier,
+            execution,
+            evicted_at_ms: 5,
+            audited: vec!["o".to_owned()],
+        }),
     );
     check("ClusterStatus", ClusterStatus::from(v1::StatusResponse::default()));
     check("ClusterStatus", ClusterStatus::from(status()));

@@ -18,6 +18,8 @@ pub(in crate::http) struct StepKeys {
     execution: Option<Execution>,
     /// When the result of the step's key was evicted from the store last, where it was executed and that is known.
     evicted_at: Option<String>,
+    /// Outputs that differed, where it was an audit that took it away then.
+    audited: Vec<String>,
 }
 
 /// A key that a step had.
@@ -52,7 +54,7 @@ impl From<v1::ListStepKeysResponse> for StepKeys {
         });
         let earlier = keys.earlier.into_iter().map(StepKey::from).collect();
         let evicted_at = time(keys.evicted_at_ms);
-        Self { no_cache: keys.no_cache, earlier, execution, evicted_at }
+        Self { no_cache: keys.no_cache, earlier, execution, evicted_at, audited: keys.audited }
     }
 }
 
