@@ -1,0 +1,90 @@
+//! What a volume is called in a store, and how it is said which version it has.
+
+use cullet_cache::{ActionResult, LogStream, Output, OutputKind, Usage};
+use cullet_digest::{Digest, DigestFunction, TreeRef};
+
+use super::Travels;
+
+/// The name under which the version of a volume is found: the digest of what tells it from others. It is that of no action,
+/// because none is written like this.
+pub(super) fn key(travels: &Travels, volume: &str, arch: &str) -> Digest {
+    DigestFunction::Blake3.digest(["cullet volume 1", &travels.owner, volume, arch].join("\0").as_bytes())
+}
+
+/// A version, as its record has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version {
+    /// What is in it.
+    pub(super) manifest: Digest,
+    /// What the manifest names: named here as well, so that a store keeps it for as long as this record.
+    pub(super) packs: Vec<Digest>,
+    /// When it was made, in milliseconds since the Unix epoch, by the clock of whoever made it.
+    pub(super) at_ms: u64,
+}
+
+/// The output of a record that is the manifest.
+const MANIFEST: &str = "manifest";
+
+impl Version {
+    pub(super) fn to_result(&self) -> ActionResult {
+        let output = |path: String, digest: &Digest| {
+            let kind = OutputKind::Tree(TreeRef::File { digest: *digest, executable: false });
+            Output { path, kind }
+        };
+        let packs = self.packs.iter().enumerate();
+        let packs = packs.map(|(number, pack)| output(number.to_string(), pack));
+        ActionResult {
+            exit_code: 0,
+            outputs: std::iter::once(output(MANIFEST.to_owned(), &self.manifest)).chain(packs).collect(),
+            stdout: LogStream::default(),
+            stderr: LogStream::default(),
+            interleaving: Vec::new(),
+            worker: String::new(),
+            started_at_ms: self.at_ms,
+            duration_ms: 0,
+            usage: Usage::default(),
+            signature: None,
+        }
+    }
+
+    /// None for a result that is no version.
+    pub(super) fn of(result: &ActionResult) -> Option<Self> {
+        let file = |output: &Output| match output.kind {
+            OutputKind::Tree(TreeRef::File { digest, .. }) => Some(digest),
+            _ => None,
+        };
+        let (first, packs) = result.outputs.split_first()?;
+        let manifest = file(first).filter(|_| first.path == MANIFEST)?;
+        let packs = packs.iter().map(file).collect::<Option<_>>()?;
+        Some(Self { manifest, packs, at_ms: result.started_at_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cullet_cache::Scope;
+
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart_and_versions_survive() {
+        let travels = |owner: &str| Travels { owner: owner.to_owned(), scope: Scope::Protected };
+        let keys = [
+            key(&travels("t\0p"), "v", "x86_64"),
+            key(&travels("t\0pv"), "", "x86_64"),
+            key(&travels("t\0p"), "v", "aarch64"),
+            key(&travels("p\0t"), "v", "x86_64"),
+        ];
+        assert_eq!(std::collections::BTreeSet::from(keys).len(), 4);
+        // Whoever writes it reads the own one first; what it is called has nothing to do with that.
+        let branch = Travels { scope: Scope::Branch("b".to_owned()), ..travels("t\0p") };
+        assert_eq!(key(&branch, "v", "x86_64"), keys[0]);
+        let digest = |text: &str| DigestFunction::Blake3.digest(text.as_bytes());
+        let version = Version { manifest: digest("m"), packs: vec![digest("a"), digest("b")], at_ms: 7 };
+        assert_eq!(Version::of(&version.to_result()), Some(version.clone()));
+        let mut other = version.to_result();
+        other.outputs.remove(0);
+        assert_eq!(Version::of(&other), None);
+        assert_eq!(Version::of(&ActionResult { outputs: Vec::new(), ..version.to_result() }), None);
+    }
+}
