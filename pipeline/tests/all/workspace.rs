@@ -44,7 +44,7 @@ steps:
 6:135: error: `often` is no way to share a cache; it is true, false, `free` or `locked`
 6:169: error: expected true, false, `free` or `locked`, found a list
 6:182: error: expected true or false, found a number
-6:223: error: `shared: locked` says already what `locked` says; leave one of them out
+6:220: error: `shared: locked` says already what `locked` says; leave one of them out
 "#,
     );
 }

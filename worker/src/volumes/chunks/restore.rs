@@ -31,7 +31,7 @@ impl Local {
     pub(crate) fn open(layers: &[PathBuf], manifest: &Manifest) -> Result<Self, ChunkError> {
         let merged = open(layers)?;
         let mut found: HashMap<Vec<u8>, usize> = HashMap::new();
-        walk(&merged, &mut |path, _, what| {
+        walk(&merged, |path, _, what| {
             if let Found::File(_, layer) = what {
                 found.insert(path, layer);
             }

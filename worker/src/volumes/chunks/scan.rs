@@ -45,7 +45,7 @@ pub(super) enum Found<'a> {
 /// meanwhile.
 pub(super) fn walk(
     merged: &Workspace,
-    each: &mut dyn FnMut(Vec<u8>, &[u8], Found<'_>) -> Result<(), ChunkError>,
+    mut each: impl FnMut(Vec<u8>, &[u8], Found<'_>) -> Result<(), ChunkError>,
 ) -> Result<(), ChunkError> {
     let mut pending = vec![(Vec::new(), merged.root())];
     while let Some((path, set)) = pending.pop() {
@@ -90,7 +90,7 @@ pub(crate) fn scan(layers: &[PathBuf], most: u64) -> Result<Scanned, ChunkError>
     let merged = open(layers)?;
     let mut scanning = Scanning { numbers: HashMap::new(), chunks: Vec::new(), places: Vec::new(), most };
     let mut entries: Vec<Entry> = Vec::new();
-    walk(&merged, &mut |path, name, found| {
+    walk(&merged, |path, name, found| {
         let what = match found {
             Found::Directory(attributes) => What::Directory(attributes),
             Found::Symlink(target) => What::Symlink(target),

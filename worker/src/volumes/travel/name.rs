@@ -1,5 +1,8 @@
 //! What a volume is called in a store, and how it is said which version it has.
 
+use std::collections::HashSet;
+
+use cullet_cache::collect::{release, released};
 use cullet_cache::{ActionResult, LogStream, Output, OutputKind, Usage};
 use cullet_digest::{Digest, DigestFunction, TreeRef};
 
@@ -18,6 +21,8 @@ pub(super) struct Version {
     pub(super) manifest: Digest,
     /// What the manifest names: named here as well, so that a store keeps it for as long as this record.
     pub(super) packs: Vec<Digest>,
+    /// What earlier versions had and this one has not, the latest first.
+    pub(super) released: Vec<Digest>,
     /// When it was made, in milliseconds since the Unix epoch, by the clock of whoever made it.
     pub(super) at_ms: u64,
 }
@@ -35,7 +40,10 @@ impl Version {
         let packs = packs.map(|(number, pack)| output(number.to_string(), pack));
         ActionResult {
             exit_code: 0,
-            outputs: std::iter::once(output(MANIFEST.to_owned(), &self.manifest)).chain(packs).collect(),
+            outputs: std::iter::once(output(MANIFEST.to_owned(), &self.manifest))
+                .chain([release(self.released.iter().copied())])
+                .chain(packs)
+                .collect(),
             stdout: LogStream::default(),
             stderr: LogStream::default(),
             interleaving: Vec::new(),
@@ -55,8 +63,20 @@ impl Version {
         };
         let (first, packs) = result.outputs.split_first()?;
         let manifest = file(first).filter(|_| first.path == MANIFEST)?;
+        let (_, packs) = packs.split_first()?;
         let packs = packs.iter().map(file).collect::<Option<_>>()?;
-        Some(Self { manifest, packs, at_ms: result.started_at_ms })
+        Some(Self { manifest, packs, released: released(result), at_ms: result.started_at_ms })
+    }
+
+    /// The version that takes the place of another one.
+    pub(super) fn after(before: Option<&Self>, manifest: Digest, packs: Vec<Digest>, at_ms: u64) -> Self {
+        let earlier = before.map(|before| {
+            let had = [before.manifest].into_iter().chain(before.packs.iter().copied());
+            had.chain(before.released.iter().copied())
+        });
+        let has: HashSet<Digest> = packs.iter().copied().chain([manifest]).collect();
+        let released = earlier.into_iter().flatten().filter(|blob| !has.contains(blob)).collect();
+        Self { manifest, packs, released, at_ms }
     }
 }
 
@@ -80,8 +100,13 @@ mod tests {
         let branch = Travels { scope: Scope::Branch("b".to_owned()), ..travels("t\0p") };
         assert_eq!(key(&branch, "v", "x86_64"), keys[0]);
         let digest = |text: &str| DigestFunction::Blake3.digest(text.as_bytes());
-        let version = Version { manifest: digest("m"), packs: vec![digest("a"), digest("b")], at_ms: 7 };
+        let version = Version::after(None, digest("m"), vec![digest("a"), digest("b")], 7);
         assert_eq!(Version::of(&version.to_result()), Some(version.clone()));
+        let next = Version::after(Some(&version), digest("n"), vec![digest("b"), digest("c")], 8);
+        assert_eq!(next.released, [digest("m"), digest("a")]);
+        assert_eq!(Version::of(&next.to_result()), Some(next.clone()));
+        let third = Version::after(Some(&next), digest("o"), vec![digest("a")], 9);
+        assert_eq!(third.released, [digest("n"), digest("b"), digest("c"), digest("m")]);
         let mut other = version.to_result();
         other.outputs.remove(0);
         assert_eq!(Version::of(&other), None);

@@ -144,7 +144,8 @@ impl Inner {
             return Ok(Sent::Later(after));
         }
         let (digest, manifest, sent) = storing.send(&way)?;
-        let version = Version { manifest: digest, packs: manifest.packs().collect(), at_ms: now_ms() };
+        let packs = manifest.packs().collect();
+        let version = Version::after(found.as_ref(), digest, packs, now_ms());
         runtime.block_on(way.ask(store.versions.put(&key, &version.to_result())))?;
         remember(place, base, &version, &manifest)?;
         Ok(Sent::Bytes(sent))

@@ -237,7 +237,7 @@ async fn who_asks_for_signatures_takes_nothing_else() {
         let machine = Machine::new(&writer.dynamic());
         machine.step(&files([("f", text.as_bytes())])).await;
         assert!(machine.publish().await > 0, "{text}");
-        let expected = (seed == Some(1)).then(|| files([("f", text.as_bytes())])).unwrap_or_default();
+        let expected = if seed == Some(1) { files([("f", text.as_bytes())]) } else { Files::new() };
         assert_eq!(found().await, expected, "{text}");
     }
 }

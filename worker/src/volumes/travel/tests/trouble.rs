@@ -110,8 +110,8 @@ async fn what_is_no_version_is_ignored_and_replaced() {
     let all = stores(blobs.clone(), versions.clone());
     let manifest = Digest::from_parts(the_key().function(), [7; 32], 9);
     for (version, tells) in [
-        (Version { manifest, packs: Vec::new(), at_ms: 1 }, true),
-        (Version { manifest: the_key(), packs: Vec::new(), at_ms: u64::MAX }, true),
+        (Version::after(None, manifest, Vec::new(), 1), true),
+        (Version::after(None, the_key(), Vec::new(), u64::MAX), true),
     ] {
         blobs.put(&the_key(), Blob::from(b"nonsense".to_vec())).await.unwrap_or_default();
         versions.put(&the_key(), &version.to_result()).await.unwrap();
