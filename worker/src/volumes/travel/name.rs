@@ -37,12 +37,13 @@ impl Version {
             Output { path, kind }
         };
         let packs = self.packs.iter().enumerate();
-        let packs = packs.map(|(number, pack)| output(number.to_string(), pack));
+        // In the order of their names, in which they come back.
+        let packs = packs.map(|(number, pack)| output(format!("{number:08}"), pack));
         ActionResult {
             exit_code: 0,
-            outputs: std::iter::once(output(MANIFEST.to_owned(), &self.manifest))
-                .chain([release(self.released.iter().copied())])
+            outputs: std::iter::once(release(self.released.iter().copied()))
                 .chain(packs)
+                .chain([output(MANIFEST.to_owned(), &self.manifest)])
                 .collect(),
             stdout: LogStream::default(),
             stderr: LogStream::default(),
@@ -61,10 +62,9 @@ impl Version {
             OutputKind::Tree(TreeRef::File { digest, .. }) => Some(digest),
             _ => None,
         };
-        let (first, packs) = result.outputs.split_first()?;
-        let manifest = file(first).filter(|_| first.path == MANIFEST)?;
-        let (_, packs) = packs.split_first()?;
-        let packs = packs.iter().map(file).collect::<Option<_>>()?;
+        let (manifest, others) = result.outputs.split_last()?;
+        let manifest = file(manifest).filter(|_| manifest.path == MANIFEST)?;
+        let packs = others.iter().filter_map(file).collect();
         Some(Self { manifest, packs, released: released(result), at_ms: result.started_at_ms })
     }
 
@@ -107,8 +107,10 @@ mod tests {
         assert_eq!(Version::of(&next.to_result()), Some(next.clone()));
         let third = Version::after(Some(&next), digest("o"), vec![digest("a")], 9);
         assert_eq!(third.released, [digest("n"), digest("b"), digest("c"), digest("m")]);
+        let written = ActionResult::decode(DigestFunction::Blake3, third.to_result().encode().into());
+        assert_eq!(written.as_ref(), Ok(&third.to_result()), "as stores give it back");
         let mut other = version.to_result();
-        other.outputs.remove(0);
+        other.outputs.pop();
         assert_eq!(Version::of(&other), None);
         assert_eq!(Version::of(&ActionResult { outputs: Vec::new(), ..version.to_result() }), None);
     }

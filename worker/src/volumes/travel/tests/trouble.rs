@@ -99,7 +99,7 @@ async fn a_volume_with_a_lost_or_changed_part_is_none_and_comes_whole_again() {
         let more = noise(2, 1 << 20);
         ci.step(&files([("more", &more)])).await;
         assert!(ci.publish().await > 3 << 20, "{damage}");
-        whole.insert("more".to_owned(), more);
+        whole.insert("more".to_owned(), Content(more));
         assert_eq!(Machine::new(&shared.reader()).step(&Files::new()).await, whole, "{damage}");
     }
 }
