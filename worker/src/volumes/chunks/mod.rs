@@ -122,14 +122,16 @@ impl<'a> Way<'a> {
         Ok(bytes)
     }
 
+    fn is_in_time(&self) -> Result<(), ChunkError> {
+        if self.began.elapsed() > self.patience { Err(self.too_slow()) } else { Ok(()) }
+    }
+
     /// Gives up early where most of it is still to come and there will not be the time.
     fn is_hopeful(&self, done: u64, all: u64) -> Result<(), ChunkError> {
         let spent = self.began.elapsed();
         let needs = spent.as_secs_f64() * all as f64 / done.max(1) as f64;
-        if spent > self.patience || (spent > EARLY && needs > self.patience.as_secs_f64()) {
-            return Err(self.too_slow());
-        }
-        Ok(())
+        let is_late = spent > self.patience || (spent > EARLY && needs > self.patience.as_secs_f64());
+        if is_late && done < all { Err(self.too_slow()) } else { Ok(()) }
     }
 
     fn too_slow(&self) -> ChunkError {

@@ -11,7 +11,7 @@ use fastcdc::v2020::StreamCDC;
 use rustix::fs::{Mode, OFlags, fstat};
 
 use super::manifest::{Attributes, Chunk, Entry, What};
-use super::{ChunkError, LEAST_CHUNK, MEAN_CHUNK, MOST_CHUNK};
+use super::{ChunkError, LEAST_CHUNK, MEAN_CHUNK, MOST_CHUNK, Way};
 use crate::layers::{Entry as Merged, Workspace, join};
 
 /// A volume, read once.
@@ -85,10 +85,12 @@ pub(super) fn open_file(dir: &OwnedFd, name: &[u8], path: &[u8]) -> Result<File,
     Ok(File::from(opened.map_err(ChunkError::io("open", path))?))
 }
 
-/// Reads what the layers show, uppermost first, unless that is more than `most` bytes. Blocks.
-pub(crate) fn scan(layers: &[PathBuf], most: u64) -> Result<Scanned, ChunkError> {
+/// Reads what the layers show, uppermost first, unless that is more than `most` bytes or there is no time for it on the way to
+/// the store. Blocks.
+pub(crate) fn scan(layers: &[PathBuf], most: u64, way: &Way<'_>) -> Result<Scanned, ChunkError> {
     let merged = open(layers)?;
-    let mut scanning = Scanning { numbers: HashMap::new(), chunks: Vec::new(), places: Vec::new(), most };
+    let (numbers, chunks, places) = Default::default();
+    let mut scanning = Scanning { numbers, chunks, places, most, way };
     let mut entries: Vec<Entry> = Vec::new();
     walk(&merged, |path, name, found| {
         let what = match found {
@@ -105,15 +107,16 @@ pub(crate) fn scan(layers: &[PathBuf], most: u64) -> Result<Scanned, ChunkError>
     Ok(Scanned { merged, entries, chunks, places })
 }
 
-struct Scanning {
+struct Scanning<'a> {
     numbers: HashMap<[u8; 32], u32>,
     chunks: Vec<Chunk>,
     places: Vec<Place>,
     /// Bytes that there may still be.
     most: u64,
+    way: &'a Way<'a>,
 }
 
-impl Scanning {
+impl Scanning<'_> {
     fn file(&mut self, mut file: File, path: &[u8], at: (usize, usize)) -> Result<What, ChunkError> {
         let stat = fstat(&file).map_err(ChunkError::io("read", path))?;
         let bytes = u64::try_from(stat.st_size).unwrap_or(0);
@@ -143,6 +146,7 @@ impl Scanning {
         (entry, layer): (usize, usize),
         offset: u64,
     ) -> Result<u32, ChunkError> {
+        self.way.is_in_time()?;
         let chunk = Chunk::of(bytes);
         if let Some(&number) = self.numbers.get(&chunk.hash) {
             return Ok(number);

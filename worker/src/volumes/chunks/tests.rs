@@ -47,7 +47,7 @@ impl Fixture {
 
     /// None where it is the same as an earlier version.
     fn store(&self, layers: &[&str], earlier: Option<&Manifest>) -> Option<Stored> {
-        let scanned = scan(&self.layers(layers), MOST).unwrap();
+        let scanned = scan(&self.layers(layers), MOST, &self.way(&self.blobs)).unwrap();
         let (digest, manifest, sent) = plan(&scanned, earlier)?.send(&self.way(&self.blobs)).unwrap();
         Some(Stored { manifest, digest, sent })
     }
@@ -248,7 +248,10 @@ fn a_lost_or_damaged_pack_is_an_error_and_so_is_too_much() {
     let large = restore(&manifest, None, &fixture.way(&fixture.blobs), &fixture.path("much"), (None, 8192));
     assert!(matches!(large, Err(ChunkError::TooLarge(8192))), "{large:?}");
     assert!(!fixture.path("much").exists(), "that is known before anything is made");
-    assert!(matches!(scan(&fixture.layers(&["v"]), 6), Err(ChunkError::TooLarge(_))));
+    let scanned = |most, way: &Way<'_>| scan(&fixture.layers(&["v"]), most, way).map(drop);
+    assert!(matches!(scanned(6, &fixture.way(&fixture.blobs)), Err(ChunkError::TooLarge(_))));
+    let no_time = Way::new(&fixture.blobs, fixture.runtime.handle(), Duration::ZERO);
+    assert!(matches!(scanned(MOST, &no_time), Err(ChunkError::TooSlow(0))));
     fixture.blobs.remove(&pack);
     let lost = fixture.restore(&digest, "lost");
     assert!(matches!(lost, Err(ChunkError::Store(StoreError::NotFound { .. }))), "{lost:?}");

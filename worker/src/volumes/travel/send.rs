@@ -132,7 +132,7 @@ impl Inner {
         // One that cannot be read is none: this one takes its place.
         let earlier = found.clone().and_then(|found| Some((read(&way, &found.manifest).ok()?, found)));
         let layers: Vec<_> = copy.layers().into_iter().rev().collect();
-        let scanned = scan(&layers, self.config.volume_bytes)?;
+        let scanned = scan(&layers, self.config.volume_bytes, &way)?;
         let Some(storing) = plan(&scanned, earlier.as_ref().map(|(manifest, _)| manifest)) else {
             if let Some((manifest, version)) = &earlier {
                 remember(place, base, version, manifest)?;
