@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HeaderMap};
 use hyper::service::service_fn;
-use hyper::{Request, server::conn::http1};
+use hyper::{Method, Request, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -75,11 +75,16 @@ fn serve_counting(
                     let (service, moved) = (service.clone(), Arc::clone(&moved));
                     async move {
                         Moved::count(&moved.sent, request.headers());
+                        // The answer to this only says how long it would be.
+                        let is_answered = request.method() != Method::HEAD;
                         if !delay.is_zero() {
                             tokio::time::sleep(delay).await;
                         }
                         let answer = service.call(request.map(s3s::Body::from)).await;
-                        answer.inspect(|answer| Moved::count(&moved.got, answer.headers()))
+                        if let Some(answer) = answer.as_ref().ok().filter(|_| is_answered) {
+                            Moved::count(&moved.got, answer.headers());
+                        }
+                        answer
                     }
                 });
                 drop(http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await);

@@ -1,6 +1,6 @@
 //! Keys about a step's surroundings: its root, volumes, services, secrets.
 
-use crate::support::check;
+use crate::support::{check, plan};
 
 #[test]
 fn image_unknown() {
@@ -47,6 +47,37 @@ steps:
 6:220: error: `shared: locked` says already what `locked` says; leave one of them out
 "#,
     );
+}
+
+#[test]
+fn a_cache_is_shared_locked_both_or_neither() {
+    let plan = plan(
+        r#"cullet: 1
+name: app
+params: { with: true }
+steps:
+  s:
+    run: x
+    caches:
+      /a: a
+      /b: { volume: b, shared: true }
+      /c: { volume: c, shared: locked }
+      /d: { volume: d, shared: "${{ params.with }}", locked: true }
+      /e: { volume: e, shared: false }
+      /f: { volume: f, locked: true }
+"#,
+        &[],
+        &[],
+    );
+    let caches = plan.steps[0].settings.caches.iter();
+    let caches: Vec<(&str, bool, bool)> = caches.map(|c| (&*c.volume, c.locked, c.travels)).collect();
+    let [no, yes] = [false, true];
+    let expected =
+        [("a", no, no), ("b", no, yes), ("c", yes, no), ("d", yes, yes), ("e", no, no), ("f", yes, no)];
+    assert_eq!(caches, expected);
+    let caches = &plan.steps[0].settings.caches;
+    assert_eq!(caches[1].travels_as("t", "p").as_deref(), Some("t\0p"));
+    assert_eq!(caches[2].travels_as("t", "p"), None);
 }
 
 #[test]
