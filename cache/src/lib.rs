@@ -53,7 +53,7 @@ pub use action::{Action, ActionError, EncodedAction, OutputPath};
 pub use action_cache::ActionCache;
 pub use action_result::{ActionResult, LogStream, Output, OutputKind, Usage};
 pub use action_secrets::{ActionSecret, secret_properties};
-pub use backing::{Access, Backing, Settled};
+pub use backing::{Access, Backing, Settled, VolumesBehind};
 pub use blob::Blob;
 pub use blob_store::BlobStore;
 pub use completeness::{CompletenessChecking, Incomplete};

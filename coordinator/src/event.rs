@@ -231,6 +231,12 @@ pub struct SharedUse {
     /// Results that were to go there and did not; a later run sends them.
     #[serde(default)]
     pub unpublished: u32,
+    /// Of what came from there, bytes of cache volumes.
+    #[serde(default)]
+    pub volumes_downloaded_bytes: u64,
+    /// Of what went there, bytes of cache volumes.
+    #[serde(default)]
+    pub volumes_uploaded_bytes: u64,
 }
 
 /// Takes events in order. Called from the run's own task: an implementation that is slow slows the run down, so

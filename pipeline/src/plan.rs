@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod cache;
 mod platform;
 mod service;
 
 pub use crate::plan_secret::{Identity, Secret, SecretSource};
+pub use cache::CacheVolume;
 pub use platform::{Platform, PlatformError};
 pub use service::{Check, Ready, Service};
 
@@ -139,17 +141,6 @@ pub struct Settings {
     pub caches: Vec<CacheVolume>,
     /// What runs beside it, sorted by name.
     pub services: Vec<Service>,
-}
-
-/// A mutable volume that a step finds in its root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheVolume {
-    /// Absolute, normalised; nothing of the sandbox's own is at it or below it.
-    pub path: String,
-    /// The name of the volume, unique among those of the pipeline's name.
-    pub volume: String,
-    /// Whether one attempt at a time has it, instead of the last to succeed having its way.
-    pub locked: bool,
 }
 
 impl Settings {

@@ -2,11 +2,14 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HeaderMap};
 use hyper::service::service_fn;
-use hyper::{Request, server::conn::http1};
+use hyper::{Method, Request, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -31,6 +34,29 @@ pub fn variables(address: &str) -> [(&'static str, String); 4] {
 /// # Errors
 /// The directory cannot be used, or nothing can be listened on.
 pub fn serve(dir: &Path, delay: Duration, tell: impl FnOnce(String)) -> std::io::Result<()> {
+    serve_counting(dir, delay, &Arc::default(), tell)
+}
+
+/// Bytes that clients sent and got, without what stands around them.
+#[derive(Debug, Default)]
+struct Moved {
+    sent: AtomicU64,
+    got: AtomicU64,
+}
+
+impl Moved {
+    fn count(counter: &AtomicU64, headers: &HeaderMap) {
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        counter.fetch_add(length.unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+fn serve_counting(
+    dir: &Path,
+    delay: Duration,
+    moved: &Arc<Moved>,
+    tell: impl FnOnce(String),
+) -> std::io::Result<()> {
     std::fs::create_dir_all(dir.join(NAME))?;
     let files = s3s_fs::FileSystem::new(dir).map_err(|error| std::io::Error::other(format!("{error:?}")))?;
     let mut builder = S3ServiceBuilder::new(files);
@@ -43,15 +69,22 @@ pub fn serve(dir: &Path, delay: Duration, tell: impl FnOnce(String)) -> std::io:
         loop {
             let (connection, _) = listener.accept().await?;
             connection.set_nodelay(true)?;
-            let service = service.clone();
+            let (service, moved) = (service.clone(), Arc::clone(moved));
             tokio::spawn(async move {
                 let answer = service_fn(move |request: Request<Incoming>| {
-                    let service = service.clone();
+                    let (service, moved) = (service.clone(), Arc::clone(&moved));
                     async move {
+                        Moved::count(&moved.sent, request.headers());
+                        // The answer to this only says how long it would be.
+                        let is_answered = request.method() != Method::HEAD;
                         if !delay.is_zero() {
                             tokio::time::sleep(delay).await;
                         }
-                        service.call(request.map(s3s::Body::from)).await
+                        let answer = service.call(request.map(s3s::Body::from)).await;
+                        if let Some(answer) = answer.as_ref().ok().filter(|_| is_answered) {
+                            Moved::count(&moved.got, answer.headers());
+                        }
+                        answer
                     }
                 });
                 drop(http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await);
@@ -65,6 +98,7 @@ pub fn serve(dir: &Path, delay: Duration, tell: impl FnOnce(String)) -> std::io:
 pub struct Bucket {
     dir: TempDir,
     address: String,
+    moved: Arc<Moved>,
 }
 
 impl Bucket {
@@ -76,19 +110,29 @@ impl Bucket {
         let made = tempfile::tempdir();
         let dir = made.unwrap_or_else(|error| panic!("cannot make a temporary directory: {error}"));
         let (sender, told) = std::sync::mpsc::channel();
-        let path = dir.path().to_owned();
+        let (path, moved) = (dir.path().to_owned(), Arc::<Moved>::default());
+        let counting = Arc::clone(&moved);
         std::thread::spawn(move || {
             let tell = move |address| drop(sender.send(address));
             // Nobody is told an address where it cannot be served.
-            drop(serve(&path, Duration::ZERO, tell));
+            drop(serve_counting(&path, Duration::ZERO, &counting, tell));
         });
         let address = told.recv().unwrap_or_else(|_| panic!("cannot serve {}", dir.path().display()));
-        Self { dir, address }
+        Self { dir, address, moved }
     }
 
     /// What a client needs to know.
     pub fn variables(&self) -> [(&'static str, String); 4] {
         variables(&self.address)
+    }
+
+    /// How many bytes clients sent and got while something was done.
+    pub fn moved_by<T>(&self, done: impl FnOnce() -> T) -> (T, u64, u64) {
+        let now = || [&self.moved.sent, &self.moved.got].map(|counter| counter.load(Ordering::Relaxed));
+        let [sent, got] = now();
+        let outcome = done();
+        let [sent_now, got_now] = now();
+        (outcome, sent_now - sent, got_now - got)
     }
 
     /// All objects, as files.

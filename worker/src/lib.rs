@@ -46,4 +46,6 @@ pub use input_root::{InputError, LostInput, LostInputs};
 pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};
 pub use service::{ImageProgram, ServiceLaunch};
 pub use space::{Room, SpaceWatching};
-pub use volumes::{VolumeEvents, VolumeMount, VolumeUse, Volumes, VolumesConfig};
+pub use volumes::{
+    Moved, SharedVolumes, Travels, VolumeEvents, VolumeMount, VolumeStore, VolumeUse, Volumes, VolumesConfig,
+};

@@ -40,7 +40,7 @@ use self::recall::Recall;
 use crate::{
     ActionCache, Blob, BlobStore, CompletenessChecking, LocalCache, MemoryActionCache, MemoryStore, NoPeers,
     Refusals, Refused, Scope, SharedBlobs, SharedCache, SharedRuns, StoreError, TierCounts, Tiers,
-    TiersOptions,
+    TiersOptions, Verifying,
 };
 
 pub use self::breaker::TellTrouble;
@@ -67,6 +67,19 @@ pub struct Backing {
     runs: Option<SharedRuns>,
     refused: Arc<Refusals>,
     actions: Arc<BackedActions>,
+    volumes: VolumesBehind,
+}
+
+/// The store as it is for cache volumes that machines share. What is read here goes nowhere else: a volume has a place of its
+/// own.
+#[derive(Debug, Clone)]
+pub struct VolumesBehind {
+    /// What volumes are made of.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Which version each has, for whoever asks, with those of the own scope first; written to the own one.
+    pub versions: Arc<dyn ActionCache>,
+    /// The same of the own scope alone; none where nothing is written.
+    pub own: Option<Arc<dyn ActionCache>>,
 }
 
 /// How long the next piece of a blob may take to come.
@@ -91,13 +104,18 @@ impl Backing {
         let reads = Arc::new(Breaker::new(place, tell));
         // Said at the end, with how much it is about.
         let writes = Arc::new(Breaker::new(place, Arc::new(|_| {})));
-        type Parts = (Arc<dyn SharedBlobs>, Arc<dyn ActionCache>, Option<SharedRuns>, Arc<Refusals>);
-        let (blobs, results, runs, refused): Parts = match shared {
-            Ok(shared) => (shared.objects, shared.all_actions, shared.runs, shared.refused),
+        type Results = Arc<dyn ActionCache>;
+        type Parts = (Arc<dyn SharedBlobs>, Results, Results, Option<SharedRuns>, Arc<Refusals>);
+        let (blobs, results, own, runs, refused): Parts = match shared {
+            Ok(shared) => {
+                let own = shared.only(scope);
+                (shared.objects, shared.all_actions, own, shared.runs, shared.refused)
+            }
             Err(error) => {
                 reads.break_by(&error);
                 writes.break_by(&error);
-                (Arc::new(MemoryStore::new(0)), Arc::new(MemoryActionCache::new(0)), None, Arc::default())
+                let nothing: Results = Arc::new(MemoryActionCache::new(0));
+                (Arc::new(MemoryStore::new(0)), nothing.clone(), nothing, None, Arc::default())
             }
         };
         let place: Arc<str> = place.into();
@@ -110,6 +128,12 @@ impl Backing {
             budget: Arc::new(Semaphore::new(BUDGET as usize)),
         });
         let guarded_results = || shared.before(Arc::clone(&results));
+        let volumes = VolumesBehind {
+            // What is damaged is not there afterwards, for those who may write.
+            blobs: Arc::new(Verifying::new(shared.clone(), shared.clone())),
+            versions: Arc::new(guarded_results()),
+            own: may_write.then(|| Arc::new(shared.before(own)) as Results),
+        };
         let options = TiersOptions { shared_deadline: PIECE, ..TiersOptions::default() };
         let disk = local.disk.clone();
         let tiers = Tiers::new(disk, Arc::new(NoPeers), shared.clone(), &options, runtime.clone())?;
@@ -133,7 +157,7 @@ impl Backing {
             recall: OnceLock::new(),
             publisher,
         };
-        Ok(Self { place, tiers, reads, writes, runs, refused, actions: Arc::new(actions) })
+        Ok(Self { place, tiers, reads, writes, runs, refused, actions: Arc::new(actions), volumes })
     }
 
     /// What to call the store in messages.
@@ -176,6 +200,11 @@ impl Backing {
     /// Results of the store that were not believed since this was last asked.
     pub fn take_refused(&self) -> Vec<Refused> {
         self.refused.take()
+    }
+
+    /// The store for cache volumes.
+    pub fn volumes(&self) -> VolumesBehind {
+        self.volumes.clone()
     }
 
     /// What was moved.

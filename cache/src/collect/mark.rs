@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 
+use super::released::released;
 use super::state::MOST_DOOMED;
 use crate::disk::record;
 use crate::objects::{Collectable, NameId, ObjectName};
@@ -46,6 +47,8 @@ pub(super) struct Mark<'a> {
     store: &'a dyn Collectable,
     live: HashSet<NameId>,
     below: HashSet<Digest>,
+    /// What records say that they need no more.
+    released: HashSet<NameId>,
     /// Lengths of records, if they are wanted or long.
     sizes: HashMap<NameId, u64>,
     all_sizes: bool,
@@ -70,13 +73,18 @@ struct Found {
 impl<'a> Mark<'a> {
     /// Nothing is reached. `all_sizes`: bytes are to be counted.
     pub(super) fn new(store: &'a dyn Collectable, all_sizes: bool) -> Self {
-        let (live, below, sizes) = Default::default();
+        let (live, below, released, sizes) = Default::default();
         let memory = Semaphore::new(MOST_KIB as usize);
-        Self { store, live, below, sizes, all_sizes, memory, new: None, bytes: 0, damaged: 0 }
+        Self { store, live, below, released, sizes, all_sizes, memory, new: None, bytes: 0, damaged: 0 }
     }
 
     pub(super) fn has(&self, id: &NameId) -> bool {
         self.live.contains(id)
+    }
+
+    /// Whether some record says that it needs this no more.
+    pub(super) fn is_released(&self, id: &NameId) -> bool {
+        self.released.contains(id)
     }
 
     /// What is reached from now on, and was not before, is remembered.
@@ -179,7 +187,7 @@ impl<'a> Mark<'a> {
     }
 
     fn bounded(&self) -> Result<(), StoreError> {
-        too_many(self.store, self.live.len() + self.sizes.len() + self.below.len())
+        too_many(self.store, self.live.len() + self.sizes.len() + self.below.len() + self.released.len())
     }
 
     fn take(&mut self, found: Found, waiting: &mut Vec<Want>) {
@@ -190,7 +198,8 @@ impl<'a> Mark<'a> {
                 self.bytes += self.sizes.get(&name.id()).copied().unwrap_or(0);
             }
         }
-        let Points { blobs, directories, data } = found.points;
+        let Points { blobs, directories, data, released } = found.points;
+        self.released.extend(released.into_iter().map(|blob| id(Area::Blob, blob)));
         waiting.extend(blobs.into_iter().map(Want::Blob));
         waiting.extend(directories.into_iter().map(Want::Directory));
         waiting.extend(data.into_iter().map(Want::Data));
@@ -261,6 +270,7 @@ impl Found {
                 self.points.blobs.extend(points.blobs);
                 self.points.directories.extend(points.directories);
                 self.points.data.extend(points.data);
+                self.points.released.extend(points.released);
             }
             Read::Damaged => self.damaged += 1,
             Read::Unknown => {
@@ -296,4 +306,5 @@ fn of_result(result: &ActionResult, points: &mut Points) {
     let roots: HashSet<Digest> = result.directories().collect();
     points.blobs.extend(result.digests().filter(|digest| !roots.contains(digest)));
     points.directories.extend(roots);
+    points.released.extend(released(result));
 }

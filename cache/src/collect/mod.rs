@@ -3,7 +3,8 @@
 //! **What lives.** Results, and records of what runs found, live as long as they are in use: for [`Policy::keep`] after they
 //! were written, or found by a run or a cluster that writes such things down. If there is a bound of bytes, those used least
 //! recently go before that. Everything that a result or a run points to lives as long as that is there. Trees and blobs that no
-//! result ever had live for [`Policy::keep`] after they were stored: what clusters know of their runs.
+//! result ever had live for [`Policy::keep`] after they were stored: what clusters know of their runs. Those that an earlier record of
+//! the same name had, as the one in its place [says](released()), go with the next announcement.
 //!
 //! **Nobody is asked, and no clocks are compared but the store's with itself.** A round looks through the store and writes
 //! down what is not needed ([`state::Doomed`]): results that are over, and what nothing points to any more. At least a
@@ -30,6 +31,7 @@ mod clock;
 mod lock;
 mod mark;
 mod noting;
+mod released;
 mod rescue;
 mod round;
 mod state;
@@ -51,6 +53,7 @@ use crate::objects::Collectable;
 
 pub(crate) use self::noting::Noting;
 pub use self::noting::UsedResults;
+pub use self::released::{release, released};
 pub use self::rescue::Rescuing;
 pub(crate) use self::tombstones::evicted;
 

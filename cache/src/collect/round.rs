@@ -107,7 +107,7 @@ impl Round<'_> {
     }
 
     /// Trees, blobs and data that nothing points to any more. Data goes after a grace, and so do records that only
-    /// results had which went in the epoch before. What no result ever had stays like one: what clusters know of their runs, such
+    /// results had which went in the epoch before, and those of which a record says that it had them before it was replaced. What no result ever had stays like one: what clusters know of their runs, such
     /// as submissions and Actions, inputs, and logs of steps that failed. What is younger than a grace is most likely being stored, and
     /// what points to it is still to come.
     async fn parts(
@@ -127,7 +127,8 @@ impl Round<'_> {
                 if mark.has(&id) {
                     return Ok(());
                 }
-                let stays_for = if kind == Kind::Data || left.has(&id) { grace } else { keep.max(grace) };
+                let is_known = left.has(&id) || mark.is_released(&id);
+                let stays_for = if kind == Kind::Data || is_known { grace } else { keep.max(grace) };
                 if age(now, seconds(listed.modified)) < stays_for {
                     staying.extend(want(&listed.name).filter(|_| points_further(&listed.name)));
                     too_many(store, staying.len())?;

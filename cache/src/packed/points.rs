@@ -13,6 +13,8 @@ pub(crate) struct Points {
     pub(crate) blobs: Vec<Digest>,
     pub(crate) directories: Vec<Digest>,
     pub(crate) data: Vec<Digest>,
+    /// Blobs that are needed by nobody because of it, as far as it knows.
+    pub(crate) released: Vec<Digest>,
 }
 
 /// What can be said of a record.
@@ -66,7 +68,7 @@ pub(crate) fn of_directory(digest: Digest, record: &Bytes) -> Read {
             let Ok(directory) = Directory::decode(digest.function(), &bytes) else { return Read::Damaged };
             let blobs = directory.files().iter().map(|file| file.digest).collect();
             let directories = directory.directories().iter().map(|child| child.digest).collect();
-            Read::Points(Points { blobs, directories, data: Vec::new() })
+            Read::Points(Points { blobs, directories, ..Points::default() })
         }
         // Nobody has directories of megabytes that are no tree; but if so, it would have to be put together first.
         Some(Recipe::Pieces(_)) => Read::Unknown,

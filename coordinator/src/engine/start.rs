@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cullet_cache::EncodedAction;
 use cullet_cache::v1::{digest_to_wire, tree_to_wire};
+use cullet_cache::{EncodedAction, Scope};
 use cullet_core::{AttemptOutcome, LogCommand, Resolution, StepPhase, WorkerId};
 use cullet_digest::Digest;
 use cullet_pipeline::plan::{CacheVolume, Limits};
@@ -69,7 +69,7 @@ impl Leading {
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let question =
                 if current { Question::of(run, key.id.step, outputs, true)? } else { return None };
-            let owner = context.scope.apart(&format!("{}/{}", run.spec().tenant, run.spec().pipeline));
+            let owner = (run.spec().tenant.to_string(), run.spec().pipeline.to_string());
             Some((step_name(Some(run), key.id.step), question, step.rewinds, owner))
         });
         let (name, question, rewinds, owner) = read.ok_or(NoStart::Over)?;
@@ -98,7 +98,7 @@ impl Leading {
                 .templates
                 .caches(key.id.step)
                 .iter()
-                .map(|cache| start_cache(cache, &owner))
+                .map(|cache| start_cache(cache, &owner, &context.scope))
                 .collect(),
             services: context.templates.service_images(key.id.step).into_iter().map(service).collect(),
             traceparent: trace::traceparent(key.id, rewinds, context.submitted),
@@ -114,9 +114,10 @@ const fn wire(limits: Limits) -> v1::StepLimits {
 
 /// Volumes of different tenants, of different pipelines and of different scopes are never the same: what a branch leaves in one
 /// must not be found by what everybody believes.
-fn start_cache(cache: &CacheVolume, owner: &str) -> v1::StartCache {
-    let CacheVolume { path, volume, locked } = cache.clone();
-    v1::StartCache { path, volume, scope: owner.to_owned(), locked }
+fn start_cache(cache: &CacheVolume, (tenant, pipeline): &(String, String), scope: &Scope) -> v1::StartCache {
+    let travels_as = cache.travels_as(tenant, pipeline).unwrap_or_default();
+    let CacheVolume { path, volume, locked, .. } = cache.clone();
+    v1::StartCache { path, volume, scope: scope.apart(&format!("{tenant}/{pipeline}")), locked, travels_as }
 }
 
 fn service((name, image_reference): (String, String)) -> v1::StartService {

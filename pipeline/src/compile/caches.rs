@@ -7,7 +7,7 @@ use crate::decode::{Field, Lazy, Named};
 use crate::diag::Diagnostic;
 use crate::expr::Complaint;
 use crate::plan::{CacheVolume, OutputPattern, Step};
-use crate::scalar::AbsolutePath;
+use crate::scalar::{AbsolutePath, CacheSharing};
 use crate::syntax::CacheDef;
 use crate::yaml::Node;
 
@@ -44,14 +44,14 @@ impl<'a> Compiler<'a> {
         }
         let (mut found, mut placed) = (Vec::with_capacity(defined.len()), Vec::new());
         for (key, definition) in defined {
-            let (volume, locked) = self.volume(at, definition);
+            let (volume, CacheSharing { locked, travels }) = self.volume(at, definition);
             let path = Lazy::<AbsolutePath>::of(*key).get(self.cx, &at.scope);
             let (Some(path), Some(volume)) = (path, volume) else { continue };
             match check_place(&path).and_then(|()| check_workspace(step, &path)) {
                 Ok(()) => placed.push(Placed { path: path.clone(), span: key.span() }),
                 Err(complaint) => self.cx.error(*key, complaint),
             }
-            found.push((CacheVolume { path, volume, locked }, *key));
+            found.push((CacheVolume { path, volume, locked, travels }, *key));
         }
         self.overlaps(placed, "cache");
         self.used_twice(&found);
@@ -60,14 +60,20 @@ impl<'a> Compiler<'a> {
         caches
     }
 
-    fn volume(&self, at: &Resolving<'_, 'a>, definition: &CacheDef<'a>) -> (Option<String>, bool) {
+    fn volume(&self, at: &Resolving<'_, 'a>, definition: &CacheDef<'a>) -> (Option<String>, CacheSharing) {
         match definition {
-            CacheDef::Volume(name) => (name.get(self.cx, &at.scope), false),
+            CacheDef::Volume(name) => (name.get(self.cx, &at.scope), CacheSharing::default()),
             CacheDef::Full(map) => {
-                let (mut name, mut locked) = (String::new(), false);
+                let (mut name, mut shared, mut locked) = (String::new(), CacheSharing::default(), false);
                 self.set(&mut name, at, map.volume.as_ref());
-                self.set(&mut locked, at, map.shared.as_ref());
-                (Some(name).filter(|name| !name.is_empty()), locked)
+                self.set(&mut shared, at, map.shared.as_ref());
+                self.set(&mut locked, at, map.locked.as_ref());
+                if let Some(Field { key, .. }) = map.locked.as_ref().filter(|_| shared.locked) {
+                    let complaint = Complaint::new("`shared: locked` says already what `locked` says");
+                    self.cx.error(*key, complaint.help("leave one of them out".to_owned()));
+                }
+                shared.locked |= locked;
+                (Some(name).filter(|name| !name.is_empty()), shared)
             }
         }
     }

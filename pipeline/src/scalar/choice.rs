@@ -62,21 +62,34 @@ impl Scalar for NetworkMode {
     }
 }
 
-/// `free` or `locked`: whether only one step at a time has a cache.
+/// How a cache is shared.
 pub(crate) struct Sharing;
 
-impl Scalar for Sharing {
-    type Value = bool;
-    const ACCEPTS: Accepts = Accepts::Text;
-    const EXPECTED: &'static str = "`free` or `locked`";
+/// What a [`Sharing`] says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CacheSharing {
+    /// One step at a time has it.
+    pub(crate) locked: bool,
+    /// Other machines have it too.
+    pub(crate) travels: bool,
+}
 
-    fn parse(text: &str) -> Result<bool, Complaint> {
-        match text {
-            "free" => Ok(false),
-            "locked" => Ok(true),
-            _ => Err(Complaint::new(format!("`{text}` is no way to share a cache"))
-                .help("it is `free` or `locked`".to_owned())),
-        }
+impl Scalar for Sharing {
+    type Value = CacheSharing;
+    const ACCEPTS: Accepts = Accepts::Bools;
+    const EXPECTED: &'static str = "true, false, `free` or `locked`";
+
+    fn parse(text: &str) -> Result<CacheSharing, Complaint> {
+        let (locked, travels) = match text {
+            "free" | "false" => (false, false),
+            "locked" => (true, false),
+            "true" => (false, true),
+            _ => {
+                let complaint = Complaint::new(format!("`{text}` is no way to share a cache"));
+                return Err(complaint.help("it is true, false, `free` or `locked`".to_owned()));
+            }
+        };
+        Ok(CacheSharing { locked, travels })
     }
 
     fn hint(_: &str, _: Kind) -> Option<String> {
@@ -84,7 +97,7 @@ impl Scalar for Sharing {
     }
 
     fn schema() -> Json {
-        json!({ "enum": ["free", "locked"] })
+        json!({ "enum": [true, false, "free", "locked"] })
     }
 }
 

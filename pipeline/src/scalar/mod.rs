@@ -11,7 +11,9 @@ mod tagged;
 mod text;
 
 pub(crate) use amount::{Cpu, Memory};
-pub(crate) use choice::{Count, Flag, ImageForm, NetworkMode, Port, Processes, Seconds, Sharing};
+pub(crate) use choice::{
+    CacheSharing, Count, Flag, ImageForm, NetworkMode, Port, Processes, Seconds, Sharing,
+};
 pub(crate) use duration::Period;
 pub use duration::parse_duration;
 pub(crate) use glob::{Glob, PathOrGlob, Pattern, ROOTFS};

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::words::Volume;
 use crate::decode::{Cx, Decode, Defs, Lazy, mismatch, object};
-use crate::scalar::Sharing;
+use crate::scalar::{Flag, Sharing};
 use crate::yaml::{Kind, Node};
 
 object! {
@@ -12,9 +12,11 @@ object! {
     pub(crate) struct CacheMap requires ["volume"] {
         /// Its name.
         volume: Lazy<'a, Volume>,
-        /// `free`: every step has a copy of its own, and the last one to succeed is kept. `locked`: one step at a time has
-        /// it. Default: `free`.
+        /// `true`: other machines have it too, by way of the shared cache. `free`, and `false`: every step has a copy of its
+        /// own, and the last one to succeed is kept. `locked`: as `locked: true`. Default: `free`.
         shared: Lazy<'a, Sharing>,
+        /// Whether one step at a time has it. Default: `false`.
+        locked: Lazy<'a, Flag>,
     }
 }
 
@@ -30,7 +32,7 @@ impl<'a> Decode<'a> for CacheDef<'a> {
             Kind::Map => CacheMap::decode(cx, node).map(CacheDef::Full),
             Kind::Str => Lazy::decode(cx, node).map(CacheDef::Volume),
             _ => {
-                let help = "write `/root/.cache: NAME` or `/root/.cache: { volume: NAME, shared: locked }`";
+                let help = "write `/root/.cache: NAME` or `/root/.cache: { volume: NAME, shared: true }`";
                 mismatch(cx, node, "the name of a cache or a map", help.to_owned());
                 None
             }

@@ -92,7 +92,7 @@ object! {
         /// Its environment variables. Values are strings.
         env: Named<'a, Lazy<'a, Text>>,
         /// Mutable volumes that make it faster: an absolute path, and the name of a volume or a map
-        /// with `volume` and `shared`. Never part of the key.
+        /// with `volume`, `shared` and `locked`. Never part of the key.
         caches: Named<'a, CacheDef<'a>>,
         /// What is kept of its workspace: a name, and a path, a glob or a list of them, or `rootfs` for its root
         /// directory as an image.

@@ -1,6 +1,6 @@
 //! Keys about a step's surroundings: its root, volumes, services, secrets.
 
-use crate::support::check;
+use crate::support::{check, plan};
 
 #[test]
 fn image_unknown() {
@@ -30,7 +30,7 @@ name: app
 steps:
   s:
     run: x
-    caches: { rel: a, /: b, /a/../b: c, /x: "sp ace", /y: v, /y/: w, /y/z: u, /k: { shared: locked }, /l: 1, /m: { volume: v, shared: often } }
+    caches: { rel: a, /: b, /a/../b: c, /x: "sp ace", /y: v, /y/: w, /y/z: u, /k: { shared: locked }, /l: 1, /m: { volume: v, shared: often }, /n: { volume: n, shared: [1], locked: 2 }, /o: { volume: o, shared: locked, locked: true } }
 "#,
         r#"6:15: error: `rel` is relative; this path must begin with `/`
 6:23: error: the path is empty; write `.` for the directory itself
@@ -39,11 +39,45 @@ steps:
 6:62: error: two caches are at `/y`
 6:70: error: the cache at `/y/z` is inside of another one at `/y`
 6:83: error: the key `volume` is missing
-6:107: error: expected the name of a cache or a map, found a number; write `/root/.cache: NAME` or `/root/.cache: { volume: NAME, shared: locked }`
+6:107: error: expected the name of a cache or a map, found a number; write `/root/.cache: NAME` or `/root/.cache: { volume: NAME, shared: true }`
 6:110: error: the volume `v` is at two places in one step
-6:135: error: `often` is no way to share a cache; it is `free` or `locked`
+6:135: error: `often` is no way to share a cache; it is true, false, `free` or `locked`
+6:169: error: expected true, false, `free` or `locked`, found a list
+6:182: error: expected true or false, found a number
+6:220: error: `shared: locked` says already what `locked` says; leave one of them out
 "#,
     );
+}
+
+#[test]
+fn a_cache_is_shared_locked_both_or_neither() {
+    let plan = plan(
+        r#"cullet: 1
+name: app
+params: { with: true }
+steps:
+  s:
+    run: x
+    caches:
+      /a: a
+      /b: { volume: b, shared: true }
+      /c: { volume: c, shared: locked }
+      /d: { volume: d, shared: "${{ params.with }}", locked: true }
+      /e: { volume: e, shared: false }
+      /f: { volume: f, locked: true }
+"#,
+        &[],
+        &[],
+    );
+    let caches = plan.steps[0].settings.caches.iter();
+    let caches: Vec<(&str, bool, bool)> = caches.map(|c| (&*c.volume, c.locked, c.travels)).collect();
+    let [no, yes] = [false, true];
+    let expected =
+        [("a", no, no), ("b", no, yes), ("c", yes, no), ("d", yes, yes), ("e", no, no), ("f", yes, no)];
+    assert_eq!(caches, expected);
+    let caches = &plan.steps[0].settings.caches;
+    assert_eq!(caches[1].travels_as("t", "p").as_deref(), Some("t\0p"));
+    assert_eq!(caches[2].travels_as("t", "p"), None);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod mirrored;
 mod promote;
 mod publishing;
 mod trust;
+mod volumes;
 
 use std::fs;
 use std::path::{Path, PathBuf};

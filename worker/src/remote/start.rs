@@ -11,7 +11,7 @@ use cullet_proto::v1;
 use prost::bytes::Bytes;
 
 use super::key::AttemptKey;
-use crate::{Declared, StepLimits, VolumeUse};
+use crate::{Declared, StepLimits, Travels, VolumeUse};
 
 /// An attempt to start.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ impl Start {
         let v1::Start { outputs, reports, traceparent, limits, image_reference, .. } = start;
         let v1::Start { caches, services, scope, .. } = start;
         let scope = if scope.is_empty() { Scope::Protected } else { scope.parse()? };
-        let caches = caches.into_iter().map(volume).collect::<Result<_, _>>()?;
+        let caches = caches.into_iter().map(|cache| volume(cache, &scope)).collect::<Result<_, _>>()?;
         let image = Some(image_reference).filter(|reference| !reference.is_empty());
         let limits = step_limits(limits.unwrap_or_default());
         let services = services.into_iter().map(|service| (service.name, service.image_reference));
@@ -128,11 +128,12 @@ const fn step_limits(limits: v1::StepLimits) -> StepLimits {
     StepLimits { cpu_millis, memory_bytes, processes, disk_bytes, output_bytes, log_bytes }
 }
 
-fn volume(cache: v1::StartCache) -> Result<VolumeUse, BadStart> {
-    let v1::StartCache { path, volume, scope, locked } = cache;
+fn volume(cache: v1::StartCache, of: &Scope) -> Result<VolumeUse, BadStart> {
+    let v1::StartCache { path, volume, scope, locked, travels_as } = cache;
+    let travels = (!travels_as.is_empty()).then(|| Travels { owner: travels_as, scope: of.clone() });
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
     match path.strip_prefix('/').is_some_and(|below| below.split('/').all(is_name)) {
-        true => Ok(VolumeUse { scope, volume, path, locked, empty: false }),
+        true => Ok(VolumeUse { scope, volume, path, locked, empty: false, travels }),
         false => Err(BadStart::CachePath(path)),
     }
 }

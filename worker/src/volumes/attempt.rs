@@ -89,6 +89,9 @@ impl Volumes {
                 true => self.0.turn(step, (&place, &about), cancel).await.transpose()?.map(Some),
                 false => Ok(None),
             };
+            if turn.is_ok() {
+                self.0.bring(step, (&place, &about, wanted), cancel).await;
+            }
             let had = match turn {
                 Ok(turn) => copied(&self.0, &place, &about).await.map(|copy| Had::Copy(copy.into(), turn)),
                 Err(error) => Err(error),
@@ -174,6 +177,9 @@ impl AttemptVolumes {
                     true => inner.publish(&mut copy, &left),
                     false => unmounted(&copy).map(|()| false),
                 };
+                if left.succeeded && kept.is_ok() {
+                    inner.has_changed(&step, &copy.place, &volume.wanted);
+                }
                 inner.say(&step, (&volume.wanted, &copy), kept, &left.masks);
                 drop(copy);
                 drop(turn);

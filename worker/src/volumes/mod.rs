@@ -6,12 +6,12 @@
 //! volume is told, and the step has an empty one instead.
 //!
 //! In `DIR/NAME-HASH/` of a volume are `about` (whose it is), `current` (its layers), `layers/`, `drafts/` (what running
-//! steps write), and two files to lock: `lock` for a moment, whenever the list is read (shared) or replaced, and `turn`
+//! steps write), where it [travels] `same` (which of its states others have), `manifest` and `told`, and two files to lock: `lock` for a moment, whenever the list is read (shared) or replaced, and `turn`
 //! for as long as a step has a volume for itself. Layers and drafts are locked by whoever uses them, and with its process
 //! goes its lock: what nobody holds and no list names is removed.
 
 mod attempt;
-pub mod chunks;
+mod chunks;
 mod copy;
 mod error;
 mod evict;
@@ -24,6 +24,7 @@ mod settle;
 mod store;
 mod sweep;
 mod tidy;
+mod travel;
 mod turn;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub(crate) use attempt::{AttemptVolumes, Leaving};
 pub use error::VolumeError;
 pub use evict::{Evicted, VolumeInfo};
 pub use store::{Volumes, VolumesConfig};
+pub use travel::{Moved, SharedVolumes, Travels, VolumeStore};
 
 /// A volume that a step wants to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct VolumeUse {
     pub locked: bool,
     /// Whether the step is to find nothing of it, and to leave nothing in it.
     pub empty: bool,
+    /// Where other machines have it too.
+    pub travels: Option<Travels>,
 }
 
 /// A volume as it is mounted for one step.

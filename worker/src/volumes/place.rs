@@ -78,6 +78,21 @@ impl Place {
         self.dir.join("about")
     }
 
+    /// Which version of a store it is.
+    pub(super) fn same(&self) -> PathBuf {
+        self.dir.join("same")
+    }
+
+    /// What is in that version.
+    pub(super) fn manifest(&self) -> PathBuf {
+        self.dir.join("manifest")
+    }
+
+    /// When a store was told last that the volume is used.
+    pub(super) fn told(&self) -> PathBuf {
+        self.dir.join("told")
+    }
+
     pub(super) fn turn(&self) -> PathBuf {
         self.dir.join("turn")
     }

@@ -76,17 +76,50 @@ impl Inner {
     /// The moment in which the volume has another version. A process that is killed at any point of this leaves the one or
     /// the other, and perhaps a layer that nobody names.
     fn replace(&self, copy: &mut Copy, dir: &Path, record: &Record) -> Result<(), VolumeError> {
+        self.replace_if(copy, dir, record, |_| true, || Ok(())).map(drop)
+    }
+
+    /// The same where nobody has made another version since the copy was made. `also` is done in that moment.
+    pub(super) fn replace_unchanged(
+        &self,
+        copy: &mut Copy,
+        dir: &Path,
+        record: &Record,
+        also: impl FnOnce() -> Result<(), VolumeError>,
+    ) -> Result<bool, VolumeError> {
+        let base = copy.base.clone();
+        // Where the copy is of nothing, there may be a version that has not survived a power cut.
+        let is_it = |current: Option<Record>| match (&base, current) {
+            (Some(base), Some(current)) => base.layers == current.layers,
+            (None, Some(current)) => !current.synced && current.boot != boot(),
+            (base, None) => base.is_none(),
+        };
+        self.replace_if(copy, dir, record, is_it, also)
+    }
+
+    fn replace_if(
+        &self,
+        copy: &mut Copy,
+        dir: &Path,
+        record: &Record,
+        may: impl FnOnce(Option<Record>) -> bool,
+        also: impl FnOnce() -> Result<(), VolumeError>,
+    ) -> Result<bool, VolumeError> {
         let place = copy.place.clone();
         let lock = place.lock(true)?;
+        if !may(record::read(&place.current()).unwrap_or_default()) {
+            return Ok(false);
+        }
         let name = record.layers.last().map(|layer| layer.name.as_str()).unwrap_or_default();
         let layer = place.layers().join(name);
         fs::rename(dir, &layer).map_err(VolumeError::io("keep what a step wrote as", &layer))?;
         record::write(&place.current(), record)?;
+        also()?;
         copy.release();
         let gone = self.put_away(&place)?;
         drop(lock);
         self.remove_all(&gone);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::place::{About, Place};
+use super::travel::Travel;
 use super::{VolumeEvents, VolumeUse};
 use crate::Reclaim;
 
@@ -43,15 +44,17 @@ pub(super) struct Inner {
     next: AtomicU64,
     /// Whether there may be versions that are not on the disk yet.
     pub(super) is_unsettled: AtomicBool,
+    /// What is known of volumes that other machines have as well.
+    pub(super) travel: Travel,
 }
 
 impl Volumes {
     /// Nothing is read or made yet.
     pub fn new(config: VolumesConfig) -> Self {
-        let (swept, told, next) = Default::default();
+        let (swept, told, next, travel) = Default::default();
         // Those of an earlier process.
         let is_unsettled = AtomicBool::new(true);
-        Self(Arc::new(Inner { config, swept, told, next, is_unsettled }))
+        Self(Arc::new(Inner { config, swept, told, next, is_unsettled, travel }))
     }
 }
 

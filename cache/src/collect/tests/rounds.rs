@@ -239,3 +239,40 @@ async fn what_no_result_ever_had_stays_as_long_as_a_result_would() {
     rounds(&store, &POLICY, 3).await;
     assert_eq!(store.counts(), [0; 4]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_record_says_that_it_had_before_goes_a_grace_later() {
+    let (store, source) = (store(), Source::new());
+    let writer = source.writer(&store);
+    // Blobs that no directory has, as the packs of volumes are.
+    let of = async |seeds: &[u64], earlier: &[u64]| {
+        let mut blobs = Vec::new();
+        for seed in seeds.iter().chain(earlier) {
+            blobs.push(source.put(random(*seed, 20_000)).await);
+        }
+        let earlier = blobs.split_off(seeds.len());
+        let kind = |blob| OutputKind::Tree(TreeRef::File { digest: blob, executable: false });
+        let output = |(index, blob)| Output { path: format!("{index}"), kind: kind(blob) };
+        let outputs = blobs.into_iter().enumerate().map(output).chain([released::release(earlier)]);
+        ActionResult { outputs: outputs.collect(), ..conformance::result("") }
+    };
+    let first = of(&[1, 2, 3], &[]).await;
+    source.publish(&writer, 1, &first).await.unwrap();
+    pass(2 * HOUR).await;
+    let second = of(&[2, 4], &[1, 3]).await;
+    source.publish(&writer, 1, &second).await.unwrap();
+    let report = round(&store, &POLICY).await.unwrap();
+    assert_eq!((report.announced, report.removed), (2, 0), "{report:?}");
+    let reader = source.reader(&store);
+    reader.fetch(&first).await.unwrap();
+    pass(HOUR).await;
+    // Somebody needs one of them again.
+    source.publish(&writer, 2, &of(&[3], &[]).await).await.unwrap();
+    assert_eq!(round(&store, &POLICY).await.unwrap().removed, 1);
+    let reader = source.reader(&store);
+    assert!(reader.fetch(&first).await.is_err());
+    for action in [1, 2] {
+        let found = reader.hit(action).await.unwrap().unwrap();
+        reader.fetch(&found).await.unwrap();
+    }
+}

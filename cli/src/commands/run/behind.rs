@@ -16,10 +16,11 @@ use cullet_coordinator::event::{Event, EventSink as _, Note, SharedUse};
 use cullet_coordinator::resolve::describe;
 use cullet_coordinator::session::StoreBehind;
 use cullet_digest::{Digest, DigestFunction, TreeRef};
-use cullet_worker::{LocalFiles, SourceFiles as _};
+use cullet_worker::{LocalFiles, SourceFiles as _, Volumes};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::shared_volumes;
 use super::sources::Sources;
 use super::watchers::Watchers;
 use crate::config::{Config, RegistrySettings, SharedCacheConfig};
@@ -157,6 +158,7 @@ fn say(watchers: &Watchers, level: &str, text: String) {
 /// What is behind the cache of a run, and who hears of it.
 pub(super) struct Behind {
     pub(super) backing: Backing,
+    pub(super) volumes: Volumes,
     pub(super) watchers: Watchers,
 }
 
@@ -174,11 +176,15 @@ impl StoreBehind for Behind {
 
     async fn settle(&self, cancelled: bool) -> SharedUse {
         let (backing, place) = (&self.backing, clean::line(self.backing.place()));
+        let tell = |text: String| say(&self.watchers, "info", text);
+        if !cancelled {
+            shared_volumes::publish(&self.volumes, &place, tell).await;
+        }
         let mut settled = backing.settle(if cancelled { Duration::ZERO } else { SILENT }).await;
         let waiting = backing.unpublished();
         if !cancelled && waiting > 0 {
             let text = format!("publishing {} in the shared cache {place}", results(waiting));
-            say(&self.watchers, "info", text);
+            tell(text);
             settled = backing.settle(PATIENCE).await;
         }
         let Settled { left, gone, why } = settled;
@@ -199,11 +205,13 @@ impl StoreBehind for Behind {
             say(&self.watchers, "warning", text);
         }
         self.tell_refused(&place);
-        let counts = backing.counts();
+        let (counts, volumes) = (backing.counts(), self.volumes.moved());
         SharedUse {
             location: backing.place().to_owned(),
-            downloaded_bytes: counts.from_shared.bytes,
-            uploaded_bytes: counts.uploaded.bytes,
+            downloaded_bytes: counts.from_shared.bytes + volumes.downloaded,
+            uploaded_bytes: counts.uploaded.bytes + volumes.uploaded,
+            volumes_downloaded_bytes: volumes.downloaded,
+            volumes_uploaded_bytes: volumes.uploaded,
             unpublished: u32::try_from(left).unwrap_or(u32::MAX),
             ..SharedUse::default()
         }

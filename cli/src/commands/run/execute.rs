@@ -29,6 +29,7 @@ use super::lazy_executor::{LazyExecutor, Ready};
 use super::local_workers::{LocalWorkers, step_limits};
 use super::look::Nobody;
 use super::prepare::{FUNCTION, Prepared};
+use super::shared_volumes::BackedVolumes;
 use super::sources::SourceBlobs;
 use super::verify::Verifying;
 use super::visits::Visits;
@@ -107,6 +108,7 @@ impl Execution<'_> {
             .and_then(|shared| shared.behind((cache, &self.config.cache_dir), &watchers, &Handle::current()));
         if let Some(backing) = &backing {
             backing.recall(&self.submission.spec.pipeline, &Handle::current());
+            self.volumes.share(Arc::new(BackedVolumes::of(backing)));
         }
         let backed = backing.clone().map(|backing| {
             Arc::new(BackedInputs { disk: cache.disk.clone(), sources: sources.clone(), backing })
@@ -139,7 +141,8 @@ impl Execution<'_> {
         let incompleteness = incompleteness(cache, backing.clone());
         let resolver = Resolver::new(FUNCTION, blobs, actions, templates.clone(), incompleteness);
         let behind = backing
-            .map(|backing| Arc::new(Behind { backing, watchers: watchers.clone() }) as Arc<dyn StoreBehind>);
+            .map(|backing| Behind { backing, volumes: self.volumes.clone(), watchers: watchers.clone() })
+            .map(|behind| Arc::new(behind) as Arc<dyn StoreBehind>);
         let parts = SessionParts {
             driver: DirectDriver::default(),
             resolver: Arc::new(resolver),
@@ -188,7 +191,7 @@ impl Execution<'_> {
         let extras = (self.visits.clone(), self.verifying.clone(), backed);
         let pipeline = &*self.submission.spec.pipeline;
         let owner = self.scope.map_or_else(|| pipeline.to_owned(), |scope| scope.apart(pipeline));
-        let workers = LocalWorkers::new(make, blobs, (WORKER, &owner), extras);
+        let workers = LocalWorkers::new(make, blobs, (WORKER, &owner, pipeline), extras);
         if self.leaves_nothing { workers.with_empty_volumes() } else { workers }
     }
 }

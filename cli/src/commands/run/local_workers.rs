@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cullet_cache::BlobStore;
+use cullet_cache::{BlobStore, Scope};
 use cullet_coordinator::event;
 use cullet_coordinator::workers::{Finished, Report, StartAttempt, Workers};
 use cullet_core::{AttemptId, AttemptOutcome, StepId, WorkerId};
@@ -12,7 +12,7 @@ use cullet_pipeline::plan::{CacheVolume, Limits};
 use cullet_worker::attempt::{Attempt, Worker};
 use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Visit, VolumeUse};
+use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Travels, Visit, VolumeUse};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,8 @@ pub(super) struct LocalWorkers {
     backed: Option<Arc<BackedInputs>>,
     /// Whose the volumes of steps are: the pipeline's, in a scope.
     scope: Arc<str>,
+    /// The pipeline's name.
+    pipeline: Arc<str>,
     /// Whether steps find their volumes empty, and nothing of these is kept.
     has_empty_volumes: bool,
 }
@@ -48,13 +50,13 @@ impl LocalWorkers {
     pub(super) fn new(
         make: impl FnOnce() -> Result<Worker, String> + Send + 'static,
         blobs: Arc<dyn BlobStore>,
-        (name, scope): (&'static str, &str),
+        (name, scope, pipeline): (&'static str, &str, &str),
         (visits, verifying, backed): (Option<Visits>, Option<Verifying>, Option<Arc<BackedInputs>>),
     ) -> Self {
         let worker = LazyLock::new(Box::new(|| make().map(Arc::new)) as Make);
-        let (running, scope) = (Running::default(), scope.into());
+        let (running, scope, pipeline) = (Running::default(), scope.into(), pipeline.into());
         let has_empty_volumes = false;
-        Self { worker, blobs, running, name, visits, verifying, backed, scope, has_empty_volumes }
+        Self { worker, blobs, running, name, visits, verifying, backed, scope, pipeline, has_empty_volumes }
     }
 
     /// For steps that are to leave nothing to others.
@@ -73,7 +75,8 @@ impl Workers for LocalWorkers {
         let worker = (*self.worker).clone();
         let visit = self.visits.as_ref().and_then(|visits| visits.to(&start.name));
         let extras = (visit, self.verifying.clone());
-        let (scope, backed) = (Arc::clone(&self.scope), self.backed.clone());
+        let (scope, pipeline) = (Arc::clone(&self.scope), Arc::clone(&self.pipeline));
+        let backed = self.backed.clone();
         let has_empty_volumes = self.has_empty_volumes;
         tokio::spawn(async move {
             let finished = match worker {
@@ -81,8 +84,9 @@ impl Workers for LocalWorkers {
                     if let Some(backed) = backed {
                         backed.bring(&start.inputs, &cancel).await;
                     }
-                    let volumes = (&*scope, has_empty_volumes);
-                    execute(&worker, &*blobs, (start, volumes), extras, sender.clone(), cancel).await
+                    let volume = |cache: &CacheVolume| volume(cache, &scope, &pipeline, has_empty_volumes);
+                    let caches = start.caches.iter().map(volume).collect();
+                    execute(&worker, &*blobs, (start, caches), extras, sender.clone(), cancel).await
                 }
                 Err(reason) => refused(&start, reason),
             };
@@ -127,7 +131,7 @@ fn refused(start: &StartAttempt, reason: String) -> Finished {
 async fn execute(
     worker: &Arc<Worker>,
     blobs: &dyn BlobStore,
-    (start, (scope, has_empty_volumes)): (StartAttempt, (&str, bool)),
+    (start, caches): (StartAttempt, Vec<VolumeUse>),
     (visit, verifying): (Option<(Visit, Arc<Guest>)>, Option<Verifying>),
     sender: mpsc::Sender<Report>,
     cancel: CancellationToken,
@@ -140,7 +144,7 @@ async fn execute(
         image: None,
         service_images: Default::default(),
         limits: step_limits(start.limits),
-        caches: start.caches.iter().map(|cache| volume(cache, scope, has_empty_volumes)).collect(),
+        caches,
         write_result: !start.action.do_not_cache,
         action: start.action.clone(),
         visit,
@@ -169,9 +173,14 @@ async fn execute(
     Finished { recorded, ..finished(&start, conclusion) }
 }
 
-fn volume(cache: &CacheVolume, scope: &str, empty: bool) -> VolumeUse {
-    let CacheVolume { path, volume, locked } = cache.clone();
-    VolumeUse { scope: scope.to_owned(), volume, path, locked, empty }
+/// Whose volumes that travel are here: those of the tenant that clusters have where none is named, so that both share them.
+const TENANT: &str = "default";
+
+fn volume(cache: &CacheVolume, scope: &str, pipeline: &str, empty: bool) -> VolumeUse {
+    // The store behind this machine's cache was opened for one scope, and for no other.
+    let travels = cache.travels_as(TENANT, pipeline).map(|owner| Travels { owner, scope: Scope::default() });
+    let CacheVolume { path, volume, locked, .. } = cache.clone();
+    VolumeUse { scope: scope.to_owned(), volume, path, locked, empty, travels }
 }
 
 pub(super) const fn step_limits(limits: Limits) -> StepLimits {

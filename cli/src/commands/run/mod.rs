@@ -17,6 +17,7 @@ mod push;
 mod rehearse;
 mod remote;
 mod run_id;
+mod shared_volumes;
 pub(crate) mod shell;
 pub(crate) mod sources;
 mod stores;

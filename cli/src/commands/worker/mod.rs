@@ -2,6 +2,7 @@
 
 mod name;
 mod parts;
+mod shared_volumes;
 mod signals;
 mod upkeep;
 
@@ -67,7 +68,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let bound = listener.local_addr().map_err(cannot_listen)?;
     let address = settings.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let (parts, tiers) = machine.parts(settings, cache, &address, (room, images, volumes)).await?;
+    let (parts, tiers) = machine.parts(settings, cache, &address, (room, images, volumes.clone())).await?;
     let daemon = Daemon::new(identity(settings, &machine, &address), parts);
     let telemetry = Telemetry::start(&settings.base, "worker")?;
     let daemon = daemon.map_err(|error| CliError::usage(error.to_string()))?;
@@ -79,6 +80,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     signals::listen(drain.clone(), Arc::clone(&daemon))
         .map_err(|error| CliError::infra("cannot listen for signals").because(error))?;
     tokio::spawn(upkeep.keep());
+    let publishing = tokio::spawn(shared_volumes::publish(volumes.clone()));
     let serving = tokio::spawn({
         let (daemon, stop) = (Arc::clone(&daemon), stop.clone());
         let services = StorageServices::read_only(cache.blobs.clone(), StorageLimits::default());
@@ -86,6 +88,8 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
         async move { daemon.serve(listener, blobs, stop).await }
     });
     daemon.run(drain).await;
+    publishing.abort();
+    volumes.publish(shared_volumes::LAST).await;
     stop.cancel();
     // It ends because of that; what it could not do any more is nobody's loss.
     drop(tokio::time::timeout(FAREWELL, serving).await);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use cullet_cache::action::PLAIN;
 use cullet_cache::{
-    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, SigningKey, Tiers, TiersOptions,
+    GrpcOptions, GrpcStore, LocalCache, NoPeers, ObjectOptions, SharedBlobs, SharedCache, SigningKey, Tiers,
+    TiersOptions,
 };
 use cullet_coordinator::images::LABEL;
 use cullet_coordinator::session::Capacity;
@@ -18,6 +19,7 @@ use cullet_worker::{
 };
 use tokio::runtime::Handle;
 
+use super::shared_volumes::StoreVolumes;
 use crate::commands::machine;
 use crate::commands::run::prepare;
 use crate::config::{Executor, WorkerSettings};
@@ -113,7 +115,20 @@ impl Machine {
     ) -> Result<(DaemonParts, Tiers), CliError> {
         self.engine.iter().for_each(|engine| images.are_in(engine.clone()));
         let spool = settings.base.cache_dir.join("spool");
-        let shared = shared(settings, &spool).await?;
+        let signing = settings.signing_key.as_deref().map(SigningKey::read).transpose();
+        let signing = signing.map_err(|error| CliError::usage("--signing-key").because(error))?;
+        let shared: Arc<dyn SharedBlobs> = match shared(settings, &spool).await? {
+            Some(cache) => {
+                let trusted = settings.base.trust(None).trusted;
+                let objects = cache.objects.clone();
+                volumes.share(Arc::new(StoreVolumes { cache, signing: signing.clone(), trusted }));
+                objects
+            }
+            None => {
+                volumes.share_nothing("this worker has no --store of its own");
+                Arc::new(GrpcStore::connect(&settings.coordinators, &GrpcOptions::new(&spool))?)
+            }
+        };
         let (options, runtime) = (TiersOptions::default(), Handle::current());
         // Who has what is known of inputs only, and said with each step.
         let tiers = Tiers::new(cache.disk.clone(), Arc::new(NoPeers), shared, &options, runtime)?;
@@ -136,8 +151,6 @@ impl Machine {
         let executor = Arc::new(SpaceWatching::new(Arc::clone(&self.executor), room.clone()));
         let worker = Worker::new(config, executor, stores)
             .map_err(|error| CliError::infra("steps cannot run here").because(error))?;
-        let signing = settings.signing_key.as_deref().map(SigningKey::read).transpose();
-        let signing = signing.map_err(|error| CliError::usage("--signing-key").because(error))?;
         if let Some(key) = &signing {
             tracing::info!(key = %key.public(), "signs results");
         }
@@ -185,15 +198,9 @@ impl VolumeEvents for Logged {
     }
 }
 
-/// The shared store: at its location, or through the coordinators.
-async fn shared(
-    settings: &WorkerSettings,
-    spool: &std::path::Path,
-) -> Result<Arc<dyn SharedBlobs>, CliError> {
-    let Some(location) = &settings.store else {
-        let store = GrpcStore::connect(&settings.coordinators, &GrpcOptions::new(spool))?;
-        return Ok(Arc::new(store));
-    };
+/// The shared store at its location. None where it is asked through the coordinators.
+async fn shared(settings: &WorkerSettings, spool: &std::path::Path) -> Result<Option<SharedCache>, CliError> {
+    let Some(location) = &settings.store else { return Ok(None) };
     let variables = settings.base.store.variables.clone();
     let options = ObjectOptions { variables, ..ObjectOptions::new(spool) };
     let unusable = |error: cullet_cache::StoreError| {
@@ -207,5 +214,5 @@ async fn shared(
             error => unusable(error),
         })?;
     shared.probe().await.map_err(unusable)?;
-    Ok(shared.objects)
+    Ok(Some(shared))
 }

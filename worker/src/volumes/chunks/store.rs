@@ -1,132 +1,115 @@
 //! From layers to a store.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use cullet_cache::{Blob, BlobStore};
+use cullet_cache::Blob;
 use cullet_digest::Digest;
-use fastcdc::v2020::StreamCDC;
-use rustix::fs::{Mode, OFlags, fstat};
-use tokio::runtime::Handle;
+use futures_util::future::try_join_all;
 
-use super::manifest::{Attributes, Chunk, Entry, Manifest, What};
-use super::{ChunkError, FUNCTION, LEAST_CHUNK, MEAN_CHUNK, MOST_CHUNK};
-use crate::layers::{Entry as Merged, Workspace, join};
+use super::manifest::{Entry, Manifest, Pack, What};
+use super::packs::{self, Plan};
+use super::scan::Scanned;
+use super::{AT_ONCE, ChunkError, Way};
 
-/// Chunks that are asked for and stored together, 16 MiB of them at most.
-const BATCH: usize = 16;
-
-/// What was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
-    /// The name of the version.
-    pub manifest: Digest,
-    /// Chunks that it has.
-    pub chunks: u64,
-    /// Those that the store did not have.
-    pub new_chunks: u64,
+/// A version that is to be stored.
+#[derive(Debug)]
+pub(crate) struct Storing<'a> {
+    scanned: &'a Scanned,
+    earlier: Vec<Pack>,
+    plan: Plan,
 }
 
-/// Stores what the layers show, uppermost first; nobody writes to them meanwhile. Blocks.
-///
-/// # Errors
-/// A file cannot be read, or the store takes nothing.
-pub fn store(layers: &[PathBuf], blobs: &dyn BlobStore, runtime: &Handle) -> Result<Stored, ChunkError> {
-    let merged = Workspace::open(layers, Path::new("")).map_err(ChunkError::io("open", b""))?;
-    let mut storing = Storing { blobs, runtime, batch: Vec::new(), chunks: 0, new: 0 };
-    let mut entries = Vec::new();
-    let mut pending = vec![(Vec::new(), merged.root())];
-    while let Some((path, set)) = pending.pop() {
-        let failed = || ChunkError::io("read", &path);
-        let parts: Vec<(usize, OwnedFd)> = set
-            .iter()
-            .map(|layer| Ok((layer, merged.open_dir(layer, &path)?)))
-            .collect::<std::io::Result<_>>()
-            .map_err(failed())?;
-        let Some((_, top)) = parts.first() else { continue };
-        let attributes = Attributes::of(&fstat(top).map_err(ChunkError::io("read", &path))?);
-        entries.push(Entry { path: path.clone(), what: What::Directory(attributes) });
-        for (name, entry) in merged.list(&path, set, u64::MAX).map_err(failed())?.unwrap_or_default() {
-            let below = join(&path, &name);
-            match entry {
-                Merged::Directory(set) => pending.push((below, set)),
-                Merged::Symlink(target) => entries.push(Entry { path: below, what: What::Symlink(target) }),
-                Merged::Special(_) => {}
-                Merged::File(file) => {
-                    let Some((_, part)) = parts.iter().find(|(layer, _)| *layer == file.layer) else {
-                        continue;
-                    };
-                    let what = storing.file(part, &name, &below)?;
-                    entries.push(Entry { path: below, what });
-                }
-            }
-        }
+/// How to store what was read, where the store has an earlier version already. None where that is the same.
+pub(crate) fn plan<'a>(scanned: &'a Scanned, earlier: Option<&Manifest>) -> Option<Storing<'a>> {
+    let packs = earlier.map(|earlier| earlier.packs.clone()).unwrap_or_default();
+    let plan = packs::plan(&scanned.chunks, &packs);
+    let storing = Storing { scanned, earlier: packs, plan };
+    let same = storing.plan.fresh.is_empty() && earlier.is_some_and(|earlier| is_same(scanned, earlier));
+    (!same).then_some(storing)
+}
+
+/// Whether a version has the same names and bytes, wherever these are.
+fn is_same(scanned: &Scanned, earlier: &Manifest) -> bool {
+    if scanned.entries.len() != earlier.entries.len() {
+        return false;
     }
-    storing.flush()?;
-    let bytes = Bytes::from(Manifest::new(entries).encode()?);
-    let manifest = FUNCTION.digest(&bytes);
-    runtime.block_on(blobs.put(&manifest, Blob::from(bytes)))?;
-    Ok(Stored { manifest, chunks: storing.chunks, new_chunks: storing.new })
-}
-
-struct Storing<'a> {
-    blobs: &'a dyn BlobStore,
-    runtime: &'a Handle,
-    batch: Vec<(Digest, Bytes)>,
-    chunks: u64,
-    new: u64,
+    let chunks = earlier.chunks();
+    scanned.entries.iter().zip(&earlier.entries).all(|(new, old)| {
+        new.path == old.path
+            && match (&new.what, &old.what) {
+                (What::File(new, named), What::File(old, earlier)) => {
+                    let hash = |&number: &u32| scanned.chunks[number as usize].hash;
+                    let before = |&number: &u32| chunks[number as usize].hash;
+                    new == old && named.iter().map(hash).eq(earlier.iter().map(before))
+                }
+                (new, old) => new == old,
+            }
+    })
 }
 
 impl Storing<'_> {
-    fn file(&mut self, dir: &OwnedFd, name: &[u8], path: &[u8]) -> Result<What, ChunkError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(dir, name, flags, Mode::empty());
-        let mut file = File::from(opened.map_err(ChunkError::io("open", path))?);
-        let stat = fstat(&file).map_err(ChunkError::io("read", path))?;
-        let mut chunks = Vec::new();
-        if stat.st_size <= LEAST_CHUNK as i64 {
-            let mut bytes = Vec::new();
-            file.by_ref()
-                .take(LEAST_CHUNK as u64)
-                .read_to_end(&mut bytes)
-                .map_err(ChunkError::io("read", path))?;
-            if !bytes.is_empty() {
-                chunks.push(self.chunk(bytes)?);
-            }
-            return Ok(What::File(Attributes::of(&stat), chunks));
-        }
-        for chunk in StreamCDC::new(file, LEAST_CHUNK, MEAN_CHUNK, MOST_CHUNK) {
-            let chunk = chunk.map_err(|error| ChunkError::io("read", path)(std::io::Error::other(error)))?;
-            chunks.push(self.chunk(chunk.data)?);
-        }
-        Ok(What::File(Attributes::of(&stat), chunks))
+    /// The bytes that have to be sent.
+    pub(crate) const fn fresh_bytes(&self) -> u64 {
+        self.plan.fresh_bytes
     }
 
-    fn chunk(&mut self, bytes: Vec<u8>) -> Result<Chunk, ChunkError> {
-        let digest = FUNCTION.digest(&bytes);
-        self.chunks += 1;
-        self.batch.push((digest, bytes.into()));
-        if self.batch.len() >= BATCH {
-            self.flush()?;
+    /// Stores what is not there, and then the manifest. Whoever names that names all packs as well. Also how many bytes were
+    /// sent. Blocks.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the store takes nothing.
+    pub(crate) fn send(mut self, way: &Way<'_>) -> Result<(Digest, Manifest, u64), ChunkError> {
+        let reused: Vec<Digest> = self.reused().iter().map(Pack::digest).collect();
+        let missing = way.runtime.block_on(way.ask(way.blobs.find_missing(&reused)))?;
+        if !missing.is_empty() {
+            // Whatever became of them: their chunks are here.
+            let missing: HashSet<Digest> = missing.into_iter().collect();
+            self.earlier.retain(|pack| !missing.contains(&pack.digest()));
+            self.plan = packs::plan(&self.scanned.chunks, &self.earlier);
         }
-        Ok(Chunk::of(&digest))
+        let (mut packs, mut sent) = (self.reused(), 0);
+        for batch in self.plan.fresh.chunks(AT_ONCE) {
+            let mut puts = Vec::with_capacity(batch.len());
+            for numbers in batch {
+                let bytes = Bytes::from(self.scanned.read(numbers)?);
+                let chunks = numbers.iter().map(|&number| self.scanned.chunks[number]).collect();
+                let pack = Pack::of(&bytes, chunks);
+                sent += pack.bytes();
+                puts.push((pack.digest(), bytes));
+                packs.push(pack);
+            }
+            let puts = puts.into_iter().map(|(digest, bytes)| async move {
+                way.ask(way.blobs.put(&digest, Blob::from(bytes))).await
+            });
+            way.runtime.block_on(try_join_all(puts))?;
+            way.is_hopeful(sent, self.plan.fresh_bytes)?;
+        }
+        let manifest = Manifest::new(self.entries(&packs), packs);
+        let (digest, bytes) = manifest.encode()?;
+        way.runtime.block_on(way.ask(way.blobs.put(&digest, Blob::from(bytes))))?;
+        Ok((digest, manifest, sent + digest.size()))
     }
 
-    fn flush(&mut self) -> Result<(), ChunkError> {
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.sort_by_key(|(digest, _)| *digest);
-        batch.dedup_by_key(|(digest, _)| *digest);
-        let digests: Vec<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
-        self.runtime.block_on(async {
-            let missing = self.blobs.find_missing(&digests).await?;
-            for (digest, bytes) in batch.into_iter().filter(|(digest, _)| missing.contains(digest)) {
-                self.blobs.put(&digest, Blob::from(bytes)).await?;
-                self.new += 1;
+    fn reused(&self) -> Vec<Pack> {
+        self.plan.reused.iter().map(|&pack| self.earlier[pack].clone()).collect()
+    }
+
+    /// The names with the numbers that chunks have in these packs.
+    fn entries(&self, packs: &[Pack]) -> Vec<Entry> {
+        let chunks = packs.iter().flat_map(|pack| &pack.chunks);
+        let mut numbers: HashMap<[u8; 32], u32> = HashMap::new();
+        for (chunk, number) in chunks.zip(0..) {
+            numbers.entry(chunk.hash).or_insert(number);
+        }
+        let number = |&chunk: &u32| numbers.get(&self.scanned.chunks[chunk as usize].hash).copied();
+        let what = |what: &What| match what {
+            What::File(attributes, named) => {
+                What::File(*attributes, named.iter().filter_map(number).collect())
             }
-            Ok(())
-        })
+            other => other.clone(),
+        };
+        let entries = self.scanned.entries.iter();
+        entries.map(|entry| Entry { path: entry.path.clone(), what: what(&entry.what) }).collect()
     }
 }

@@ -30,7 +30,7 @@ struct Fixture {
 
 fn wanted(volume: &str) -> VolumeUse {
     let (scope, volume, path) = ("app".to_owned(), volume.to_owned(), "/c".to_owned());
-    VolumeUse { scope, volume, path, locked: false, empty: false }
+    VolumeUse { scope, volume, path, locked: false, empty: false, travels: None }
 }
 
 /// By a step that has succeeded and has no secrets.
