@@ -62,6 +62,12 @@ impl CompletenessChecking {
         Self { inner, blobs, trees, children, incomplete: Mutex::default() }
     }
 
+    /// The same, remembering what is found incomplete for itself.
+    #[must_use]
+    pub(crate) fn anew(&self) -> Self {
+        self.over(Arc::clone(&self.inner))
+    }
+
     /// All results, whole or not.
     pub fn inner(&self) -> &dyn ActionCache {
         &*self.inner

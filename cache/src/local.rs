@@ -61,6 +61,23 @@ impl LocalCache {
         Self { actions: Arc::new(actions), seen: Arc::new(seen), behind, ..own }
     }
 
+    /// The same cache, remembering what is found incomplete for itself.
+    pub(crate) fn anew(&self) -> Self {
+        let completeness = Arc::new(self.completeness.anew());
+        let behind: Vec<_> = self.behind.iter().map(|behind| Arc::new(behind.anew())).collect();
+        let read = behind.iter().map(|behind| Arc::clone(behind) as _).collect();
+        let actions = Arc::new(ScopedActions::new(completeness.clone(), read));
+        Self { actions, completeness, behind, ..self.clone() }
+    }
+
+    /// How many blobs are missing of the result of this action, if one was found incomplete in any scope since this was last
+    /// asked.
+    pub(crate) fn missing_of(&self, action: &Digest) -> Option<usize> {
+        let all = std::iter::once(&self.completeness).chain(&self.behind);
+        // All are asked, or it would be said the next time.
+        all.filter_map(|scope| scope.missing_of(action)).fold(None, |first, missing| first.or(Some(missing)))
+    }
+
     /// Announces a run: what it uses from now on is not evicted while the guard lives.
     pub fn live_run(&self) -> Result<LiveRun, StoreError> {
         self.disk.live_run()

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::publisher::Publisher;
 use super::recall::Recall;
-use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, StoreError};
+use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, LocalCache, StoreError};
 
 /// Results of this machine that are looked for in the store at the end of a run.
 const MOST_HITS: usize = 8192;
@@ -22,8 +22,8 @@ const QUESTIONS: usize = 32;
 #[derive(Debug)]
 pub(super) struct BackedActions {
     pub(super) disk: Arc<DiskActionCache>,
-    /// The same and those that are only read, as far as they are whole here.
-    pub(super) local: CompletenessChecking,
+    /// The same and those that are only read, as far as they are whole here. What is not in one scope may be in the next.
+    pub(super) local: LocalCache,
     /// The same, as far as they are whole in both together.
     pub(super) both: Arc<CompletenessChecking>,
     pub(super) shared: CompletenessChecking,
@@ -73,7 +73,7 @@ impl BackedActions {
             .await;
         for action in missing {
             self.found(&action, true);
-            publisher.publish(&action);
+            publisher.publish_once(&action);
         }
     }
 
@@ -93,7 +93,7 @@ impl BackedActions {
 #[deny(clippy::missing_trait_methods)]
 impl ActionCache for BackedActions {
     async fn get(&self, action: &Digest) -> Result<Option<ActionResult>, StoreError> {
-        if let Some(result) = self.local.get(action).await? {
+        if let Some(result) = self.local.actions.get(action).await? {
             self.found(action, false);
             if self.publisher.is_some() {
                 let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);

@@ -146,7 +146,7 @@ impl Backing {
             Publisher::start(Queue::of(dir, &place, scope), tiers.clone(), disk.clone(), to, runtime.clone())
         });
         let actions = BackedActions {
-            local: CompletenessChecking::new(local.seen.clone(), local.blobs.clone()),
+            local: local.anew(),
             both: Arc::new(
                 CompletenessChecking::new(local.seen.clone(), both.clone()).with_trees(trees.clone()),
             ),

@@ -1,7 +1,8 @@
 //! Results on their way to the shared store, beside the run that made them.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cullet_digest::Digest;
@@ -33,6 +34,8 @@ struct Inner {
     writes: Arc<Breaker>,
     permits: Semaphore,
     waiting: watch::Sender<usize>,
+    /// What this process has begun to send, or has left, whatever came of it.
+    tried: Mutex<HashSet<Digest>>,
     /// Left for a later run.
     left: AtomicUsize,
     /// Lost before they could be sent.
@@ -60,7 +63,7 @@ impl Publisher {
         (shared, writes): (Guarded<dyn ActionCache>, Arc<Breaker>),
         runtime: Handle,
     ) -> Self {
-        let (left, gone) = Default::default();
+        let (left, gone, tried) = Default::default();
         let (permits, waiting) = (Semaphore::new(AT_ONCE), watch::Sender::new(0));
         let earlier = queue.all();
         let this = Self(Arc::new(Inner {
@@ -71,6 +74,7 @@ impl Publisher {
             writes,
             permits,
             waiting,
+            tried,
             left,
             gone,
             runtime,
@@ -88,7 +92,15 @@ impl Publisher {
         self.send(*action);
     }
 
+    /// The same for a result that was here before, and that an earlier process may have left to this one.
+    pub(super) fn publish_once(&self, action: &Digest) {
+        if !self.0.tried.lock().unwrap_or_else(PoisonError::into_inner).contains(action) {
+            self.publish(action);
+        }
+    }
+
     fn send(&self, action: Digest) {
+        self.0.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(action);
         if *self.0.waiting.borrow() >= MOST_WAITING {
             self.0.left.fetch_add(1, Ordering::Relaxed);
             return;

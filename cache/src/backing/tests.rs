@@ -252,14 +252,46 @@ async fn one_that_could_not_be_opened_is_never_asked_and_keeps_what_is_to_be_pub
     assert!(settled.why.is_some() && here.backing.trouble().is_some());
     assert_eq!(here.told.load(Ordering::Relaxed), 1);
 
-    // A later run of the machine publishes it, and one after that has nothing to do.
+    // A later run of the machine publishes it, once even where it is a hit of that run, and one after that has nothing to do.
     let opened = shared_cache(shared.path(), here.dir.path());
     let later = machine_in(here.dir, Ok(opened.clone()), Access::Write);
+    assert!(later.backing.actions().get(&action).await.unwrap().is_some());
     assert_eq!(later.backing.settle(Duration::from_secs(10)).await.left, 0);
     assert_eq!(opened.actions.get(&action).await.unwrap(), Some(result));
     assert_eq!(later.backing.counts().uploaded.blobs, 3);
     let last = machine_in(later.dir, Ok(opened), Access::Write);
     assert_eq!((last.backing.unpublished(), last.backing.counts().uploaded.blobs), (0, 0));
+}
+
+#[tokio::test]
+async fn a_hit_that_could_not_be_published_counts_once() {
+    let away = || Err(StoreError::remote("open", "there", "no route"));
+    let here = machine_in(tempfile::tempdir().unwrap(), away(), Access::Write);
+    let (action, _) = execute(&here, "one").await;
+    here.backing.settle(Duration::from_secs(5)).await;
+    let again = machine_in(here.dir, away(), Access::Write);
+    assert!(again.backing.actions().get(&action).await.unwrap().is_some());
+    assert_eq!(again.backing.settle(Duration::from_secs(5)).await.left, 1);
+}
+
+#[tokio::test]
+async fn what_is_not_whole_in_one_scope_is_taken_from_the_next_when_the_store_is_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let away = StoreError::remote("open", "there", "no route");
+    let usual = machine_in(dir, Err(away), Access::Read);
+    let (action, result) = execute(&usual, "one").await;
+    let scope = Scope::Quarantine("ada".to_owned());
+    let cache = usual.cache.over(&scope);
+    // As a look at the store leaves it: what is named there is not here.
+    let elsewhere = F.digest(b"elsewhere");
+    let named = ActionResult { stdout: LogStream::Blob(elsewhere), ..result.clone() };
+    cache.all_actions.put(&action, &named).await.unwrap();
+    let away = Err(StoreError::remote("open", "there", "no route"));
+    let (local, store) = ((&cache, usual.dir.path()), ("there", away));
+    let told = Arc::default();
+    let backing =
+        Backing::new(local, store, (Access::Read, &scope), counting(&told), &Handle::current()).unwrap();
+    assert_eq!(backing.actions().get(&action).await.unwrap(), Some(result));
 }
 
 #[tokio::test]

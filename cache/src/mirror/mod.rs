@@ -200,7 +200,14 @@ impl Mirror {
         if there && self.is_whole(&name).await? {
             return Ok(Outcome::Present);
         }
-        let Some(result) = self.from.actions(&name).get(&name.about).await? else { return Ok(Outcome::Gone) };
+        let Some(result) = self.from.actions(&name).get(&name.about).await? else {
+            // What was removed meanwhile is missed by nobody; what is there and cannot be read is.
+            return Ok(if self.from.objects.has_record(&name).await? {
+                Outcome::Unusable(name.about, "its record is damaged, or of a newer version".to_owned())
+            } else {
+                Outcome::Gone
+            });
+        };
         match self.copy(&name, &result).await {
             Ok(moved) => Ok(Outcome::Copied { moved, again: there }),
             Err(StoreError::NotFound { digest }) => {

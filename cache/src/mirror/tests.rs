@@ -102,6 +102,12 @@ async fn what_is_damaged_at_the_source_is_left_out_and_at_the_destination_mended
     let left = copy(&from, &empty, &MirrorOptions::default()).await.unwrap();
     assert_eq!((left.copied, left.unusable, left.named.len()), (0, 3, 3), "{left:?}");
     assert_eq!(empty.names(Kind::Records(Area::Result)).len(), 0);
+
+    for record in from.names(Kind::Records(Area::Result)) {
+        from.replace(record, b"no record");
+    }
+    let left = copy(&from, &empty, &MirrorOptions::default()).await.unwrap();
+    assert_eq!((left.copied, left.unusable, left.named.len()), (0, 3, 3), "{left:?}");
 }
 
 #[tokio::test(start_paused = true)]
