@@ -14,7 +14,7 @@ pub(crate) struct Setting {
 }
 
 /// Every branch of every template is in one of them.
-pub(crate) const SETTINGS: [Setting; 12] = [
+pub(crate) const SETTINGS: [Setting; 13] = [
     Setting { name: "as it comes", sets: &[] },
     Setting {
         name: "a bucket with a secret",
