@@ -95,11 +95,11 @@ impl Engine {
         if !planted::is(Bug::ForgetOutstanding) {
             leading.perform(outstanding);
         }
+        leading.begin_audits();
         self.leading.send_replace(Some(Arc::clone(&leading)));
         tokio::select! {
             error = leading.drive(proposals) => tracing::warn!(%error, "leads no more"),
             () = leading.look_up() => {}
-            () = leading.audit() => {}
             () = leading.keep_actions(kept) => {}
             () = leading.watch(self.config.settings.clone()) => {}
         }

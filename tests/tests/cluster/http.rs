@@ -95,7 +95,10 @@ fn the_examples_of_the_documentation_work() {
     assert_eq!((status, json(&answer)["error"]["message"].as_str()), (404, Some(said)), "{answer}");
 
     let keys = json(&only(&cluster, run, "Comparing"));
-    assert_eq!(keys, json(r#"{"no_cache": false, "earlier": [], "execution": null, "evicted_at": null}"#));
+    assert_eq!(
+        keys,
+        json(r#"{"no_cache": false, "earlier": [], "execution": null, "evicted_at": null, "audited": []}"#)
+    );
 
     assert_eq!(json(&only(&cluster, run, "Cancelling"))["had_ended"], true);
 }

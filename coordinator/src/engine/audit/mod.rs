@@ -61,11 +61,15 @@ impl Leading {
         candidate.into_iter().for_each(|candidate| self.audits.add(candidate));
     }
 
-    /// Audits one hit after the other whenever there is time; never returns.
-    pub(super) async fn audit(self: &Arc<Self>) {
-        if self.audit_share <= 0.0 {
-            return std::future::pending().await;
+    /// Audits one hit after the other whenever there is time, for as long as the term lasts.
+    pub(super) fn begin_audits(self: &Arc<Self>) {
+        if self.audit_share > 0.0 {
+            let this = Arc::clone(self);
+            self.spawn(async move { this.audit().await });
         }
+    }
+
+    async fn audit(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
             if !self.read(is_idle) {

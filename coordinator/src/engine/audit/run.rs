@@ -38,7 +38,7 @@ enum Trouble {
 
 impl Leading {
     /// Executes a step again and compares what it gives.
-    pub(super) async fn look_into(self: &Arc<Self>, candidate: &Candidate) -> Found {
+    pub(super) async fn look_into(&self, candidate: &Candidate) -> Found {
         let looked = async {
             let (run, besides) = self.begin(candidate).await?;
             let ended = self.end_of(run).await;
