@@ -1,13 +1,29 @@
 //! What runs of a pipeline found, as somebody may see it who belongs to a scope.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cullet_digest::Digest;
 use futures_util::future::join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::packed::runs::this_hour;
 use crate::trust::Refusals;
-use crate::{ActionResult, PackedActions, PackedBlobs, Recalled, Scope, StoreError, TrustOptions};
+use crate::{
+    ActionCache, ActionResult, PackedActions, PackedBlobs, Recalled, Scope, StoreError, TrustOptions,
+};
+
+/// Hours after which a run that found nothing new says again that it found it.
+const TOLD_HOURS: u32 = 24;
+
+/// Results that are read at once.
+const READS: usize = 16;
+
+/// Whether somebody said not long ago that these results are in use.
+pub(crate) fn is_told(lines: &[Recalled]) -> bool {
+    let last = lines.iter().filter_map(|line| line.hour).max();
+    last.is_some_and(|hour| this_hour().saturating_sub(hour) < TOLD_HOURS)
+}
 
 /// Lists of results, in the order in which scopes are read; nothing is in them that a lookup would refuse. Clones share
 /// everything.
@@ -58,6 +74,35 @@ impl SharedRuns {
         };
         let found: Vec<_> = found.into_iter().map(sign).collect();
         self.own.keep(pipeline, &found, earlier).await
+    }
+
+    /// Keeps that a run of this pipeline found the results of these actions, which `results` has, unless that is nothing new.
+    /// Once a day it is kept all the same, so that the collector of the store sees that they are in use.
+    ///
+    /// # Errors
+    /// Where the storage cannot be asked or written.
+    pub async fn found(
+        &self,
+        pipeline: &str,
+        actions: &[Digest],
+        results: &dyn ActionCache,
+    ) -> Result<(), StoreError> {
+        let earlier = self.recall(pipeline).await?;
+        let known: HashMap<Digest, &ActionResult> =
+            earlier.iter().map(|line| (line.action, &line.result)).collect();
+        if is_told(&earlier) && actions.iter().all(|action| known.contains_key(action)) {
+            return Ok(());
+        }
+        let read = actions.iter().map(|action| async {
+            let result = match known.get(action) {
+                Some(result) => Some((*result).clone()),
+                None => results.get(action).await?,
+            };
+            Ok::<_, StoreError>(result.map(|result| Recalled::now(*action, result)))
+        });
+        let read = stream::iter(read.collect::<Vec<_>>()).buffered(READS);
+        let found: Vec<Option<Recalled>> = read.try_collect().await?;
+        self.keep(pipeline, found.into_iter().flatten().collect(), &earlier).await
     }
 
     /// Takes a result out of what runs of this pipeline in the own scope found: it is not to be recalled any more.

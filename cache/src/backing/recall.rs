@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::guarded::{LOOKUP, WRITE};
 use crate::ActionCache as _;
-use crate::packed::runs::this_hour;
+use crate::shared_runs::is_told;
 use crate::{ActionResult, CompletenessChecking, DiskActionCache, Recalled, SharedRuns, StoreError};
 
 /// Results of which is asked at once whether they are whole.
@@ -24,9 +24,6 @@ const MOST_CHECKED: usize = 2048;
 
 /// Results of one run that are kept.
 const MOST_FOUND: usize = 8192;
-
-/// How often a pipeline that finds nothing new says so.
-const TOLD_HOURS: u32 = 24;
 
 /// See the module.
 pub(super) struct Recall {
@@ -149,8 +146,7 @@ impl Recall {
     pub(super) async fn keep(&self, disk: &DiskActionCache, writes: &Breaker) -> Result<(), StoreError> {
         let (found, earlier) = {
             let known = self.known();
-            let last = known.earlier.iter().flatten().filter_map(|line| line.hour).max();
-            let is_told = last.is_some_and(|hour| this_hour().saturating_sub(hour) < TOLD_HOURS);
+            let is_told = known.earlier.as_deref().is_some_and(is_told);
             let has_none = known.earlier.iter().flatten().next().is_none();
             if !known.is_new && (is_told || known.found.is_empty() || has_none) {
                 return Ok(());

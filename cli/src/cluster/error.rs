@@ -91,7 +91,10 @@ impl From<ClusterError> for CliError {
                 Self::usage(message).hint("write it as http://host:port; several with commas between them")
             }
             ClusterError::Unreachable { .. } => Self::infra(message)
-                .hint("look whether its coordinators run, and name another one with --cluster"),
+                .hint(
+                "look whether its coordinators run, or name another one with --cluster; `cullet run --break-glass` runs here what \
+                 cannot wait (docs/break-glass.md)",
+            ),
             ClusterError::Unavailable { .. } => {
                 Self::infra(message).hint("see cullet cluster status, and try again later")
             }

@@ -14,6 +14,7 @@ mod keeping;
 mod nearness;
 mod perform;
 mod proposals;
+mod recalling;
 mod reporting;
 mod resolving;
 mod results;
@@ -53,6 +54,7 @@ use contexts::Contexts;
 use intake::Intake;
 use nearness::TreeSizes;
 use proposals::Proposal;
+use recalling::Recalling;
 use reporting::Reporting;
 
 /// The digest function of pipelines.
@@ -194,6 +196,7 @@ pub(crate) struct Leading {
     intake: Intake,
     starting: Arc<Semaphore>,
     finishing: Arc<Semaphore>,
+    recalling: Recalling,
     reporting: Reporting,
     /// Cancelled when the term is over.
     end: CancellationToken,
@@ -243,6 +246,7 @@ impl Leading {
             intake: Intake::default(),
             starting: Arc::new(Semaphore::new(STARTING)),
             finishing: Arc::new(Semaphore::new(FINISHING)),
+            recalling: Recalling::default(),
             reporting: Reporting::default(),
             end: CancellationToken::new(),
         }

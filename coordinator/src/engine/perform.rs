@@ -31,8 +31,14 @@ impl Leading {
                     self.spawn(async move { this.deliver(run).await });
                 }
                 Effect::StepFinished { id } => self.trace_step(id),
-                Effect::RunFinished { run } if self.tracer.is_on() => self.trace_run(run),
-                Effect::RunFinished { run } => self.contexts.end(run),
+                Effect::RunFinished { run } => {
+                    self.keep_found(run);
+                    if self.tracer.is_on() {
+                        self.trace_run(run);
+                    } else {
+                        self.contexts.end(run);
+                    }
+                }
                 Effect::RunForgotten { run } => self.contexts.forget(run),
                 // Read from the state, or answered where it was asked.
                 Effect::StepRewound { .. } | Effect::SubmitAccepted { .. } | Effect::SubmitRefused { .. } => {

@@ -35,6 +35,11 @@ pub trait Results: Debug + Send + Sync {
         }
     }
 
+    /// Keeps that a run of a pipeline found the results of these actions, for whoever reads the store alone.
+    async fn found(&self, _scope: &Scope, _pipeline: &str, _actions: &[Digest]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Where is kept what no garbage collection takes, if there is such a place.
     fn kept(&self) -> Option<KeptRecords> {
         None
@@ -89,6 +94,14 @@ impl Results for StoredResults {
         self.cache.only(scope).remove(action).await?;
         match self.seen_by(scope).runs {
             Some(runs) => runs.forget(pipeline, action).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn found(&self, scope: &Scope, pipeline: &str, actions: &[Digest]) -> Result<(), StoreError> {
+        let SharedCache { runs, all_actions, .. } = self.seen_by(scope);
+        match runs {
+            Some(runs) => runs.found(pipeline, actions, &*all_actions).await,
             None => Ok(()),
         }
     }

@@ -146,11 +146,23 @@ fn line(entry: &Entry, begun: &Begun, end: Ended<'_>, out: &mut dyn Write) -> io
     if !begun.effects.is_empty() {
         let names: Vec<String> = begun.approvals.iter().map(|approved| text(&approved.name)).collect();
         let by = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-        writeln!(
-            out,
-            "    acted on the outside world ({}), approved by {by}",
-            text(&begun.effects.join(", "))
-        )?;
+        // Which of those that were allowed to were really executed, the end says.
+        let acted: Vec<&str> = match end {
+            Ended::So(Finished { steps, .. }) => {
+                let ran =
+                    |name: &&String| steps.iter().any(|step| step.step == **name && step.status != "skipped");
+                begun.effects.iter().filter(ran).map(String::as_str).collect()
+            }
+            Ended::Not(_) => begun.effects.iter().map(String::as_str).collect(),
+        };
+        let what = match (&acted[..], end) {
+            ([], _) => "did not act on the outside world".to_owned(),
+            (acted, Ended::So(_)) => format!("acted on the outside world ({})", text(&acted.join(", "))),
+            (acted, Ended::Not(_)) => {
+                format!("may have acted on the outside world ({})", text(&acted.join(", ")))
+            }
+        };
+        writeln!(out, "    {what}, approved by {by}")?;
     }
     Ok(())
 }

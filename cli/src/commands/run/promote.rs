@@ -76,11 +76,11 @@ pub(crate) fn promote(
     }
     let seen = std::mem::take(&mut *promoting.seen());
     let runtime = runtime::of_threads(3)?;
-    let (text, differs) =
+    let (text, stays) =
         runtime.block_on(async { Moving::open(args, config, &shared)?.move_all(&seen).await })?;
     runtime.shutdown_background();
     out.write_all(text.as_bytes()).map_err(CliError::output)?;
-    Ok(if ended == ExitStatus::Success && differs { ExitStatus::StepFailed } else { ended })
+    Ok(if ended == ExitStatus::Success && stays { ExitStatus::StepFailed } else { ended })
 }
 
 /// The shared cache, if anything may be written there.
@@ -185,12 +185,12 @@ impl<'a> Moving<'a> {
         Ok(Self { args, made, from, to: cache.trusting(&to).all_actions, tiers })
     }
 
-    /// Says what became of each step, and whether any differs.
+    /// Says what became of each step, and whether anything stays where it is.
     async fn move_all(&self, seen: &Seen) -> Result<(String, bool), CliError> {
         let live = self.made.live_run()?;
         let (from, to) = (self.args.from.to_string(), self.args.to.to_string());
         let (from, to) = (clean::line(&from), clean::line(&to));
-        let (mut text, mut differs) = (String::new(), false);
+        let (mut text, mut stays) = (String::new(), false);
         for (name, key) in &seen.executed {
             let none = BTreeSet::new();
             let moved = self.promote(key, seen.besides.get(name).unwrap_or(&none)).await;
@@ -201,9 +201,12 @@ impl<'a> Moving<'a> {
                 Promotion::Done => {
                     writeln!(text, "{step}: what {from} has is what was made here; now in {to}")
                 }
-                Promotion::Absent => writeln!(text, "{step}: {from} has no result of it"),
+                Promotion::Absent => {
+                    stays = true;
+                    writeln!(text, "{step}: {from} has no result of it")
+                }
                 Promotion::Differs(paths) => {
-                    differs = true;
+                    stays = true;
                     let paths = paths.iter().map(|path| clean::line(path)).collect::<Vec<_>>();
                     writeln!(text, "{step}: differs from what {from} has: {}", paths.join(", "))
                 }
@@ -213,7 +216,7 @@ impl<'a> Moving<'a> {
             text.push_str("nothing was executed\n");
         }
         drop(live);
-        Ok((text, differs))
+        Ok((text, stays))
     }
 
     async fn promote(&self, key: &Digest, besides: &BTreeSet<String>) -> Result<Promotion, StoreError> {

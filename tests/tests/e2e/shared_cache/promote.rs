@@ -66,5 +66,5 @@ fn what_differs_or_is_not_there_is_not_promoted() {
     assert!(said.contains("luck: differs from what branch/x has: out"), "{said}");
     assert_eq!(run_as(&checkout, shared.path(), "protected", "read").executed(), ["luck"]);
     let (code, said) = promote(&User::new(), &checkout, &write, &["same", "--from", "branch/y"]);
-    assert!(code == 0 && said.contains("same: branch/y has no result of it"), "{said}");
+    assert!(code == 1 && said.contains("same: branch/y has no result of it"), "{said}");
 }
