@@ -199,7 +199,14 @@ impl Broken {
     pub(crate) fn finish(mut self, cache: &LocalCache) -> Result<(), CliError> {
         self.is_finished = true;
         let finished = Event::Finished(self.record.finished(Some(cache)));
-        let Appended { seq, notes } = self.journal.append(&self.who, &self.run, finished)?;
+        let appended = self.journal.append(&self.who, &self.run, finished).map_err(|error| {
+            CliError::infra(
+                "the run went to its end, and only that is not in the journal of break-glass runs",
+            )
+            .because(error)
+            .hint("what it did is done: look at it before you run it again")
+        });
+        let Appended { seq, notes } = appended?;
         notes.iter().for_each(|note| warn(note));
         for away in self.away.iter().chain(&self.record.troubles()) {
             diagnostics::report(&format!("not there for this run: {}\n", clean::line(away)));

@@ -1,7 +1,7 @@
 //! A cluster whose store is a bucket.
 
 use cullet_tests::bucket::Bucket;
-use cullet_tests::cluster::Cluster;
+use cullet_tests::cluster::{Cluster, until};
 use cullet_tests::{Outcome, User, cullet_binary};
 
 const PIPELINE: &str = r#"
@@ -46,6 +46,12 @@ fn results_are_recorded_for_everybody_whoever_reaches_the_bucket() {
         assert_eq!(again.cached().len(), 2, "{prefix}");
         assert_eq!(std::fs::read_to_string(dir.join("o/used")).unwrap(), "7\n");
         assert_eq!(std::fs::read_dir(dir.join("o/all/e")).unwrap().count(), 200);
+
+        // What it found is kept for laptops, which ask once then.
+        let kept = format!("bucket/{prefix}/run/");
+        let is_kept =
+            || bucket.files().iter().any(|file| file.to_string_lossy().contains(&kept)).then_some(());
+        until("what the runs found is kept", is_kept);
 
         // With the tools of the workers, and nothing else of them.
         let (laptop, mut command) = (User::new(), cluster.command());
