@@ -251,7 +251,7 @@ fn publishing(report: &mut Report) -> Result<()> {
         let input = if step < 2 { String::new() } else { format!("inputs: {{ in: s{}.out }}, ", step - 2) };
         writeln!(
             text,
-            "  s{step}: {{ {input}run: 'head -c 200000000 /dev/zero | sha256sum > sum; head -c 1000000 /dev/urandom > out', \
+            "  s{step}: {{ {input}run: ': {step}; head -c 200000000 /dev/zero | sha256sum > sum; head -c 1000000 /dev/urandom > out', \
              outputs: {{ out: out }} }}"
         )?;
     }
