@@ -90,7 +90,9 @@ async fn what_is_damaged_at_the_source_is_left_out_and_at_the_destination_mended
     assert_eq!((looked.present, looked.mended), (3, 0), "nothing is read that is there");
     let verify = MirrorOptions { verify: true, ..MirrorOptions::default() };
     let mended = copy(&from, &to, &verify).await.unwrap();
-    assert_eq!((mended.present, mended.mended, mended.unusable), (3, 3, 0), "{mended:?}");
+    assert_eq!((mended.present, mended.unusable), (3, 0), "{mended:?}");
+    // Results share files, and what one has mended the next may find whole.
+    assert!((1..=3).contains(&mended.mended), "{mended:?}");
     assert_whole(&source, &to, &results).await;
     let again = copy(&from, &to, &verify).await.unwrap();
     assert_eq!((again.present, again.mended), (3, 0));
