@@ -57,7 +57,7 @@ fn on_data(fault: impl Fn(usize) -> Fault + Send + Sync + 'static) -> (Made, Stu
 async fn refusals_name_the_place_and_say_what_to_do() {
     let (made, _) = Made::image("1", 10);
     for (status, says) in
-        [(401, "docker login"), (403, "ask for access"), (404, "check the name and the tag")]
+        [(401, "cullet login"), (403, "ask for access"), (404, "check the name and the tag")]
     {
         let body = br#"{"errors":[{"code":"X","message":"because\u001b[31m of you"}]}"#.to_vec();
         let stub = Stub::new(&made.layout(), move |_, _| Fault::Answer(status, Vec::new(), body.clone()));

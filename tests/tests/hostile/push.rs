@@ -118,7 +118,7 @@ fn a_login_and_a_private_authority_are_those_of_the_settings() {
         command.output().unwrap()
     };
     expect(&push("untrusting.toml"), 2, &["cannot push to", "its certificate is not trusted"]);
-    expect(&push("trusting.toml"), 2, &["cannot push to", "it wants a login (401)", "docker login"]);
+    expect(&push("trusting.toml"), 2, &["cannot push to", "it wants a login (401)", "cullet login"]);
     // `user:wrong`, and `user:secret` by way of a helper.
     let auths = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjp3cm9uZw=="}}}}}}"#, real.address);
     fs::write(docker.join("config.json"), auths).unwrap();

@@ -11,7 +11,7 @@ use super::support::{expect, is_plain, skip};
 type Case = (fn() -> Fault, i32, &'static [&'static str]);
 
 const REFUSALS: [Case; 3] = [
-    (|| Fault::status(401), 2, &["it wants a login (401)", "docker login"]),
+    (|| Fault::status(401), 2, &["it wants a login (401)", "cullet login"]),
     (|| Fault::status(403), 2, &["access is denied (403)", "ask for access"]),
     (|| Fault::status(404), 2, &["not found (404)", "check the name and the tag"]),
 ];
