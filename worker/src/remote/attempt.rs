@@ -21,14 +21,15 @@ use crate::{Attempt, Conclusion, Masks, Outcome, Stream};
 
 /// Runs it beside everything else; its end goes to the registry, whatever it is.
 pub(super) fn spawn(context: Context, launch: Launch) {
-    let Context { parts, registry, metrics, tracer, .. } = context;
+    let Context { parts, registry, metrics, tracer, config, .. } = context;
+    let publishing = config.limits.publishing;
     let trace = Trace::begin(tracer, &launch.start);
     metrics.started.inc();
     let key = launch.start.key;
     let span = tracing::info_span!("attempt", run = key.run(), step = %launch.start.name, attempt = key.attempt, epoch = key.epoch);
     let attempt = async move {
         let tape = launch.tape.clone();
-        let ran = tokio::spawn(run(parts, launch, trace.clone()).in_current_span()).await;
+        let ran = tokio::spawn(run(parts, launch, trace.clone(), publishing).in_current_span()).await;
         tape.close();
         let (report, trees) = ran.unwrap_or_else(|error| {
             let reason = format!("the worker failed: {error}");
@@ -41,7 +42,12 @@ pub(super) fn spawn(context: Context, launch: Launch) {
     tokio::spawn(attempt.instrument(span));
 }
 
-async fn run(parts: DaemonParts, launch: Launch, trace: Trace) -> (v1::AttemptFinished, Vec<Digest>) {
+async fn run(
+    parts: DaemonParts,
+    launch: Launch,
+    trace: Trace,
+    publishing: Duration,
+) -> (v1::AttemptFinished, Vec<Digest>) {
     let Launch { start, handle, tape, after } = launch;
     let alone = async {
         for older in &after {
@@ -54,7 +60,7 @@ async fn run(parts: DaemonParts, launch: Launch, trace: Trace) -> (v1::AttemptFi
         () = handle.cancel.cancelled() => {}
     }
     tracing::info!("started");
-    let conclusion = conclude(&parts, &start, &handle, tape, &trace).await;
+    let conclusion = conclude(&parts, &start, &handle, tape, (&trace, publishing)).await;
     tracing::info!(outcome = ?conclusion.outcome, duration_ms = conclusion.duration_ms, "finished");
     let trees = held(&start, &conclusion);
     (report(start.key, signed(&parts, &start, conclusion)), trees)
@@ -65,7 +71,7 @@ async fn conclude(
     start: &Start,
     handle: &Handle,
     tape: LogTape,
-    trace: &Trace,
+    (trace, publishing): (&Trace, Duration),
 ) -> Conclusion {
     let attempt = Attempt {
         label: start.name.clone(),
@@ -90,7 +96,7 @@ async fn conclude(
     }
     let conclusion = tokio::select! {
         biased;
-        published = trace.part("upload", publish(&*parts.exchange, conclusion)) => published,
+        published = trace.part("upload", publish(&*parts.exchange, conclusion, publishing)) => published,
         () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
     };
     explain(conclusion, handle)

@@ -43,6 +43,8 @@ pub struct Limits {
     /// How long a log can be read after the end of its attempt was acknowledged. By then it is in the CAS; this is
     /// for readers that are about to look there.
     pub log_grace: Duration,
+    /// How long a success is brought again and again to a store that does not take it, rather than thrown away.
+    pub publishing: Duration,
     /// When steps are stopped that still run after the worker was told to end.
     pub drain: Duration,
     /// How long it then waits for the last reports to be acknowledged.
@@ -54,6 +56,7 @@ impl Default for Limits {
         Self {
             unacknowledged: 256,
             log_grace: Duration::from_secs(60),
+            publishing: Duration::from_secs(180),
             drain: Duration::from_secs(600),
             farewell: Duration::from_secs(10),
         }

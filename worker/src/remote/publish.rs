@@ -1,6 +1,6 @@
 //! Bringing results where others find them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use cullet_cache::LogStream;
@@ -8,15 +8,26 @@ use cullet_cache::LogStream;
 use super::Exchange;
 use crate::{Conclusion, Outcome};
 
-/// How often is tried again, and after how long: about eight seconds in all. A store that stays away longer has the
-/// step run elsewhere.
-const RETRIES: usize = 5;
+/// Pauses before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Publishes what a conclusion names. A success that cannot be published is none: nobody else could use it. What
-/// else cannot be published keeps its outcome and loses what is not in the message itself.
-pub(super) async fn publish(exchange: &dyn Exchange, mut conclusion: Conclusion) -> Conclusion {
+/// How often at most, whatever time there is.
+const RETRIES: usize = 1000;
+
+/// How long for what is no success: somebody waits to hear why, and its logs are all that is lost.
+const FAILURE: Duration = Duration::from_secs(5);
+
+/// Publishes what a conclusion names. A success that cannot be published for so long is none: nobody else could use it. A
+/// store that stays away longer has the step run elsewhere. What else cannot be published keeps its outcome and loses what is
+/// not in the message itself.
+pub(super) async fn publish(
+    exchange: &dyn Exchange,
+    mut conclusion: Conclusion,
+    patience: Duration,
+) -> Conclusion {
+    let is_success = matches!(conclusion.outcome, Outcome::Succeeded { .. });
+    let patience = if is_success { patience } else { patience.min(FAILURE) };
     let Some(result) = &mut conclusion.result else { return conclusion };
     if result.digests().next().is_none() {
         return conclusion;
@@ -28,7 +39,8 @@ pub(super) async fn publish(exchange: &dyn Exchange, mut conclusion: Conclusion)
         .with_jitter();
     let published = {
         let result = &*result;
-        (|| exchange.publish(result)).retry(waits).await
+        let began = Instant::now();
+        (|| exchange.publish(result)).retry(waits).when(|_| began.elapsed() < patience).await
     };
     let Err(trouble) = published else { return conclusion };
     tracing::warn!(%trouble, "a result could not be stored");

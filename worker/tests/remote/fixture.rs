@@ -75,7 +75,7 @@ pub(crate) fn key() -> SigningKey {
 }
 
 pub(crate) fn limits() -> Limits {
-    Limits { drain: Duration::from_secs(20), ..Limits::default() }
+    Limits { drain: Duration::from_secs(20), publishing: Duration::from_secs(2), ..Limits::default() }
 }
 
 impl Fixture {
