@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use cullet_tests::bucket::Bucket;
@@ -13,17 +13,48 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::support::skip;
 
-/// Each example, how many steps it has, a file of it, and what is executed when that has a comment more.
-const EXAMPLES: [(&str, usize, (&str, &str), &[&str]); 3] = [
-    ("c-zlib", 24, ("src/infback.c", "/* more */\n"), &["compile[unit=infback]", "lint"]),
-    ("python-click", 24, ("src/tests/test_commands.py", "# more\n"), &["test[module=commands]"]),
-    // What comes of the build is the same, and so no test of it runs.
-    ("rust-csv", 17, ("src/src/deserializer.rs", "// more\n"), &["build", "documentation", "format", "lint"]),
+#[derive(Clone, Copy)]
+struct Example {
+    name: &'static str,
+    steps: usize,
+    /// A file of it, and a comment that it gets.
+    file: &'static str,
+    more: &'static str,
+    /// What is executed then.
+    executed: &'static [&'static str],
+}
+
+const EXAMPLES: [Example; 3] = [
+    Example {
+        name: "c-zlib",
+        steps: 24,
+        file: "src/infback.c",
+        more: "/* more */\n",
+        executed: &["compile[unit=infback]", "lint"],
+    },
+    Example {
+        name: "python-click",
+        steps: 24,
+        file: "src/tests/test_commands.py",
+        more: "# more\n",
+        executed: &["test[module=commands]"],
+    },
+    Example {
+        name: "rust-csv",
+        steps: 17,
+        file: "src/src/deserializer.rs",
+        more: "// more\n",
+        // What comes of the build is the same, and so no test of it runs.
+        executed: &["build", "documentation", "format", "lint"],
+    },
 ];
+
+/// A command, and who waits for what it gives.
+type Asked = (Command, Sender<io::Result<Output>>);
 
 /// A network of its own, in which one address leads somewhere: to the bucket.
 struct Laptop {
-    commands: Sender<(Command, Sender<io::Result<std::process::Output>>)>,
+    commands: Sender<Asked>,
     bucket: String,
 }
 
@@ -58,7 +89,7 @@ impl Laptop {
         Self { commands, bucket: told.recv().unwrap() }
     }
 
-    fn output(&self, mut command: Command) -> std::process::Output {
+    fn output(&self, mut command: Command) -> Output {
         command.env("AWS_ENDPOINT_URL", &self.bucket);
         let (sender, answer) = channel();
         self.commands.send((command, sender)).unwrap();
@@ -66,7 +97,7 @@ impl Laptop {
     }
 }
 
-fn execute(asked: &Receiver<(Command, Sender<io::Result<std::process::Output>>)>) {
+fn execute(asked: &Receiver<Asked>) {
     for (mut command, answer) in asked {
         drop(answer.send(command.output()));
     }
@@ -112,7 +143,7 @@ fn a_laptop_has_all_that_the_cluster_built_when_that_is_gone_and_runs_what_it_ch
     }
     let bucket = Bucket::start();
     let mut cluster = cluster(&bucket);
-    let checkouts = EXAMPLES.map(|(name, steps, ..)| {
+    let checkouts = EXAMPLES.map(|Example { name, steps, .. }| {
         let checkout = Checkout::of_example(name);
         let built = cluster.run(checkout.path(), &["--output", "built"]);
         built.assert_success();
@@ -123,7 +154,7 @@ fn a_laptop_has_all_that_the_cluster_built_when_that_is_gone_and_runs_what_it_ch
     (0..2).for_each(|position| cluster.kill_worker(position));
     let [(_, address), ..] = bucket.variables();
     let laptop = Laptop::reaching(&address);
-    for ((name, steps, (file, more), executed), checkout) in EXAMPLES.into_iter().zip(&checkouts) {
+    for (Example { name, steps, file, more, executed }, checkout) in EXAMPLES.into_iter().zip(&checkouts) {
         // Each time with an empty disk.
         let run = |output: &str| {
             let user = User::new();

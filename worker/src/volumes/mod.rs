@@ -6,7 +6,7 @@
 //! volume is told, and the step has an empty one instead.
 //!
 //! In `DIR/NAME-HASH/` of a volume are `about` (whose it is), `current` (its layers), `layers/`, `drafts/` (what running
-//! steps write), where it [travels] `same` (which of its states others have), `manifest` and `told`, and two files to lock: `lock` for a moment, whenever the list is read (shared) or replaced, and `turn`
+//! steps write), where it travels `same` (which of its states others have), `manifest` and `told`, and two files to lock: `lock` for a moment, whenever the list is read (shared) or replaced, and `turn`
 //! for as long as a step has a volume for itself. Layers and drafts are locked by whoever uses them, and with its process
 //! goes its lock: what nobody holds and no list names is removed.
 
