@@ -28,6 +28,13 @@ pub(crate) struct Pod {
 /// Where workers find what they know of registries.
 pub(crate) const REGISTRIES: &str = "/registries/";
 
+/// What is in Secrets that the chart is only told the names of: a policy, and an Ed25519 key of nobody.
+const TRUST: &str = "[workers]\nrequire-signatures = false\n";
+const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH
+-----END PRIVATE KEY-----
+";
+
 /// Containers that were started as processes.
 pub(crate) struct Started {
     dir: TempDir,
@@ -74,12 +81,16 @@ impl Started {
             for (other, pod) in self.pods.iter().enumerate() {
                 text = text.replace(&pod.host, &self.address(other));
             }
-            let secrets = self.dir.path().join("secrets");
-            std::fs::create_dir_all(&secrets).unwrap();
+            let here = |name: &str| self.dir.path().join(name);
+            std::fs::create_dir_all(here("secrets")).unwrap();
+            std::fs::write(here("trust.toml"), TRUST).unwrap();
+            std::fs::write(here("worker.pem"), SIGNING_KEY).unwrap();
             let places = [
                 ("/data", data.as_path()),
-                ("/store", &self.dir.path().join("store")),
-                ("/secrets", &secrets),
+                ("/store", &here("store")),
+                ("/secrets", &here("secrets")),
+                ("/trust/trust.toml", &here("trust.toml")),
+                ("/signing/worker.pem", &here("worker.pem")),
             ];
             for (inside, here) in places {
                 match text.split_once('=') {
