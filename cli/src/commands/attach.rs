@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::on_cluster;
 use super::run::Written;
 use super::run::followed::Followed;
-use super::run::interrupt;
+use super::run::interrupt::Caught;
 use super::run::watchers::{self, Watchers};
 use crate::args::AttachArgs;
 use crate::cluster::follow::Past;
@@ -37,7 +37,9 @@ async fn follow(args: &AttachArgs, config: &Config, addresses: &Addresses) -> Re
     let now = cluster.run(&run).await?;
     let watchers = Watchers::idle();
     let leave = CancellationToken::new();
-    interrupt::listen_saying(HUNG_UP, leave.clone(), watchers.clone());
+    if let Some(signals) = Caught::from_now_on() {
+        signals.cancel_saying(HUNG_UP, leave.clone(), watchers.clone());
+    }
     let started_ms = now.summary.as_ref().map_or(0, |summary| summary.submitted_at_ms);
     watchers.begin(vec![watchers::renderer(config, config.progress(args.progress))], started_ms);
     let followed = Followed {

@@ -18,13 +18,13 @@ use cullet_pipeline::plan::Limits;
 use cullet_worker::attempt::{Stores, Worker, WorkerConfig};
 use cullet_worker::host::HostTools;
 use cullet_worker::{LocalFiles, Reclaim, SecretValues, StepLimits, VolumeEvents, Volumes};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::behind::{BackedInputs, Behind, Opened};
 use super::deliver::{NoDelivery, OutputDir, Written};
 use super::in_force::InForce;
-use super::interrupt;
+use super::interrupt::Caught;
 use super::lazy_executor::{LazyExecutor, Ready};
 use super::local_workers::{LocalWorkers, step_limits};
 use super::look::Nobody;
@@ -39,6 +39,22 @@ use crate::config::{Config, Executor, RunConfig};
 use crate::error::CliError;
 use crate::images::{LocalImages, SubIdHelper};
 use crate::runtime;
+
+/// What a run is executed on.
+pub(super) struct Stage {
+    runtime: Runtime,
+    signals: Option<Caught>,
+}
+
+impl Stage {
+    /// One from which on no signal ends the process before the run has heard of it.
+    pub(super) fn set() -> Result<Self, CliError> {
+        // One thread for the session and two for lookups; what blocks has threads of its own.
+        let runtime = runtime::of_threads(3)?;
+        let signals = runtime.block_on(async { Caught::from_now_on() });
+        Ok(Self { runtime, signals })
+    }
+}
 
 /// A run, ready to go.
 pub(super) struct Execution<'a> {
@@ -79,12 +95,17 @@ pub(super) struct Execution<'a> {
 
 impl Execution<'_> {
     /// Executes the run to its end.
-    pub(super) fn execute(self, output: Option<Written>, watchers: Watchers) -> Result<RunEnd, CliError> {
-        // One thread for the session and two for lookups; what blocks has threads of its own.
-        let runtime = runtime::of_threads(3)?;
-        let end = runtime.block_on(async {
+    pub(super) fn execute(
+        self,
+        stage: Stage,
+        output: Option<Written>,
+        watchers: Watchers,
+    ) -> Result<RunEnd, CliError> {
+        let end = stage.runtime.block_on(async {
             let cancel = CancellationToken::new();
-            interrupt::listen(cancel.clone(), watchers.clone());
+            if let Some(signals) = stage.signals {
+                signals.cancel(cancel.clone(), watchers.clone());
+            }
             let (run, capacity) = (self.run, self.capacity);
             let (spec, parts) = self.parts(output, watchers);
             // As a task like the lookups and not on the calling thread: a step that waits for the one before
@@ -95,7 +116,7 @@ impl Execution<'_> {
                 .map_err(|error| CliError::infra("the run could not be decided").because(error))
         });
         // A blocked thread that nobody waits for must not hold up the end.
-        runtime.shutdown_background();
+        stage.runtime.shutdown_background();
         end
     }
 

@@ -12,25 +12,37 @@ use crate::error::ExitStatus;
 const CANCELLING: &str =
     "the terminal went away (SIGHUP): cancelling; start it with `nohup` to go on without one";
 
-/// Listens for signals until the runtime ends. The first SIGINT or SIGTERM cancels the run, the second ends the
-/// process at once: the launcher of the steps sees that and kills whatever is left. SIGHUP cancels, however often it
-/// comes (closing a terminal may send it twice), unless whoever started this wants it ignored, as `nohup` does.
-pub(super) fn listen(cancel: CancellationToken, watchers: Watchers) {
-    listen_saying(CANCELLING, cancel, watchers);
+/// Signals that came since somebody wanted to know of them, also while nobody listened yet.
+pub(crate) struct Caught {
+    interrupt: Signal,
+    terminate: Signal,
+    /// None if whoever started this wants it ignored, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
-/// The same for whoever does something else when `cancel` is cancelled, and says so when a terminal goes away.
-pub(crate) fn listen_saying(hung_up: &'static str, cancel: CancellationToken, watchers: Watchers) {
-    let (Ok(interrupt), Ok(terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    tokio::spawn(until_killed(interrupt, terminate, cancel.clone()));
-    if ignores_hangup(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
-        return;
+impl Caught {
+    /// Those that come from now on; none where they cannot be had, and then they end the process. Within a runtime.
+    pub(crate) fn from_now_on() -> Option<Self> {
+        let (interrupt, terminate) =
+            (signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?);
+        let ignored = ignores_hangup(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        let hangup = if ignored { None } else { signal(SignalKind::hangup()).ok() };
+        Some(Self { interrupt, terminate, hangup })
     }
-    if let Ok(hangup) = signal(SignalKind::hangup()) {
-        tokio::spawn(until_hung_up(hangup, hung_up, cancel, watchers));
+
+    /// Listens until the runtime ends. The first SIGINT or SIGTERM cancels the run, the second ends the process at once: the
+    /// launcher of the steps sees that and kills whatever is left. SIGHUP cancels, however often it comes (closing a
+    /// terminal may send it twice).
+    pub(super) fn cancel(self, cancel: CancellationToken, watchers: Watchers) {
+        self.cancel_saying(CANCELLING, cancel, watchers);
+    }
+
+    /// The same for whoever does something else when `cancel` is cancelled, and says so when a terminal goes away.
+    pub(crate) fn cancel_saying(self, hung_up: &'static str, cancel: CancellationToken, watchers: Watchers) {
+        tokio::spawn(until_killed(self.interrupt, self.terminate, cancel.clone()));
+        if let Some(hangup) = self.hangup {
+            tokio::spawn(until_hung_up(hangup, hung_up, cancel, watchers));
+        }
     }
 }
 

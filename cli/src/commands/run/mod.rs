@@ -34,6 +34,7 @@ use std::sync::Arc;
 use cullet_bundle::Bundle;
 use cullet_cache::LocalCache;
 use cullet_coordinator::event::{Event, EventSink as _, Note, RunEnd};
+use cullet_coordinator::session::Capacity;
 use cullet_coordinator::submission::{RunOptions, submission};
 use cullet_pipeline::Plan;
 use cullet_pipeline::plan::Limits;
@@ -52,7 +53,7 @@ use crate::images::{LocalImages, Pinned};
 use crate::secrets;
 use crate::ui::Closing;
 pub(crate) use deliver::Written;
-use execute::{CacheNotes, Execution};
+use execute::{CacheNotes, Execution, Stage};
 use look::Looking;
 use promote::Promoting;
 use push::Pushes;
@@ -224,18 +225,14 @@ fn execute_plan(
     let live = live_run(&cache)?;
     let prepared = prepare::prepare(config, run_config.executor, &plan, &base)?;
     let capacity = machine::capacity(run_config.cpu_millis, run_config.memory_bytes);
-    let options = RunOptions {
-        keep_going: args.keep_going,
-        no_cache: args.no_cache,
-        deliver: extras.written.is_some(),
-        cpu_millis: capacity.cpu_millis,
-        memory_bytes: capacity.memory_bytes,
-    };
+    let options = run_options(args, capacity, extras.written.is_some());
     let limits = plan.steps.iter().fold(Limits::default(), |all, step| all.or(step.settings.limits));
     let subtree = |source: u32, subpath: &str| prepared.sources.subtree(source, subpath);
     let images = images.resolve(config)?;
     extras.looking.iter().for_each(|looking| looking.prepared(&prepared.sources, &images));
     let run = run_id::fresh();
+    // What is on record as begun comes to an end on record.
+    let stage = Stage::set()?;
     let begin = |glass: Glass| glass.begin(run.to_string(), args, &plan, &prepared.sources, &images);
     let broken = extras.glass.take().map(begin).transpose()?;
     let roots = LocalImages::of(&images, config, &base);
@@ -278,7 +275,7 @@ fn execute_plan(
         volumes: volumes.clone(),
         scope: scope.as_ref(),
     };
-    let end = execution.execute(written.clone(), watchers.clone());
+    let end = execution.execute(stage, written.clone(), watchers.clone());
     seat.inspect(|seat| seat.clear());
     let end = end?;
     if rehearsing.is_none() {
@@ -289,6 +286,16 @@ fn execute_plan(
     settle(&cache, &roots, &volumes);
     broken.map_or(Ok(()), |broken| broken.finish(&cache))?;
     Ok(exit_status(&end))
+}
+
+fn run_options(args: &RunArgs, capacity: Capacity, deliver: bool) -> RunOptions {
+    RunOptions {
+        keep_going: args.keep_going,
+        no_cache: args.no_cache,
+        deliver,
+        cpu_millis: capacity.cpu_millis,
+        memory_bytes: capacity.memory_bytes,
+    }
 }
 
 fn warn(watchers: &mut Watchers, texts: impl Iterator<Item = String>) {

@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliver::Written;
 use super::followed::Followed;
+use super::interrupt::Caught;
 use super::prepare::{self, Prepared};
 use super::sources::Sources;
 use super::trace::ClientTrace;
 use super::watchers::{self, Watchers};
-use super::{Planned, interrupt, submit};
+use super::{Planned, submit};
 use crate::args::RunArgs;
 use crate::cluster::follow::Past;
 use crate::cluster::{Addresses, Cluster, ClusterError};
@@ -105,7 +106,9 @@ pub(super) fn run(
             watchers: Watchers::idle(),
             cancel: CancellationToken::new(),
         };
-        interrupt::listen(remote.cancel.clone(), remote.watchers.clone());
+        if let Some(signals) = Caught::from_now_on() {
+            signals.cancel(remote.cancel.clone(), remote.watchers.clone());
+        }
         let telemetry = Telemetry::start(config, "run")?;
         let trace = ClientTrace::begin(Telemetry::tracer(telemetry.as_ref()), config.traceparent.as_deref());
         if let Some(trace) = &trace {
