@@ -44,7 +44,7 @@ impl PackedActions {
     /// Sees to it that what a result points to is still there, however long ago it was found or stored.
     ///
     /// # Errors
-    /// A tree was removed meanwhile, or a blob that no tree of the result may have: all of it has to be stored again.
+    /// A tree was removed meanwhile, or a blob that no tree has: all of it has to be stored again.
     async fn complete(&self, result: &ActionResult) -> Result<(), StoreError> {
         let roots: HashSet<Digest> = result.directories().collect();
         let name = |digest: Digest| {
@@ -57,24 +57,27 @@ impl PackedActions {
             let why = "what the result points to was removed by garbage collection meanwhile";
             StoreError::remote("record a result in", self.objects.place(), why)
         };
-        for gone in &gone {
-            if let ObjectName::Record(RecordName { area: Area::Blob, about, .. }) = gone {
-                // A tree may have it, but that may go: it is none that the result names.
-                if !self.blobs.set_apart(about).await? && roots.is_empty() {
-                    return Err(removed());
-                }
-            }
-        }
+        let mut trees = Vec::new();
         for root in roots {
             let is_gone = gone.contains(&ObjectName::Record(RecordName::new(Area::Tree, root)));
-            if !is_gone && self.blobs.tree(&root).await?.is_some() {
+            if !is_gone && let Some(tree) = self.blobs.tree(&root).await? {
+                trees.push(tree);
                 continue;
             }
             match self.keep_together(&root).await {
+                Ok(()) => trees.extend(self.blobs.tree(&root).await?),
                 // Where nobody collects anything, it is for whoever looks the result up to see that it is not whole.
                 Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) if !is_gone => {}
                 Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => return Err(removed()),
-                kept => kept?,
+                Err(error) => return Err(error),
+            }
+        }
+        for gone in &gone {
+            // A tree may have it, but that may go before the result does if it is none that the result names.
+            if let ObjectName::Record(RecordName { area: Area::Blob, about, .. }) = gone
+                && !self.blobs.set_apart(about, &trees).await?
+            {
+                return Err(removed());
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! [`BlobStore`] over objects.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
-use super::kept_tree::Spot;
+use super::kept_tree::{KeptTree, Spot};
 use super::recipe::{Piece, Recipe};
 use super::{PackedBlobs, trees};
 use crate::blob::is_the_empty_blob;
@@ -144,6 +145,11 @@ impl PackedBlobs {
 
     async fn in_a_tree(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let Some(tree) = self.tree_of(digest).await? else { return Ok(None) };
+        self.within(&tree, digest).await
+    }
+
+    /// A blob of which a tree is believed to have it.
+    async fn within(&self, tree: &Arc<KeptTree>, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let (index, offset) = match tree.spot(digest) {
             Some(Spot::Directory(index)) => return Ok(tree.directory(index).cloned()),
             Some(Spot::Pack { index, offset }) => (index, offset),
@@ -155,7 +161,7 @@ impl PackedBlobs {
             Some(data) => match self.pack_bytes(data).await {
                 Ok(bytes) => bytes,
                 Err(StoreError::NotFound { .. }) => {
-                    self.lost(&tree).await;
+                    self.lost(tree).await;
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -164,9 +170,18 @@ impl PackedBlobs {
         Ok(trees::slice(&bytes, offset, digest.size()))
     }
 
-    /// Gives a blob that a tree has a record of its own; false where no tree is known that has it.
-    pub(super) async fn set_apart(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let Some(bytes) = self.in_a_tree(digest).await? else { return Ok(false) };
+    /// Gives a blob that one of these trees has, or another one that is known, a record of its own; false where none has it.
+    pub(super) async fn set_apart(
+        &self,
+        digest: &Digest,
+        trees: &[Arc<KeptTree>],
+    ) -> Result<bool, StoreError> {
+        let mut found = None;
+        for tree in trees.iter().filter(|tree| tree.spot(digest).is_some()) {
+            found = found.or(self.within(tree, digest).await?);
+        }
+        let found = if found.is_some() { found } else { self.in_a_tree(digest).await? };
+        let Some(bytes) = found else { return Ok(false) };
         self.send_small(digest, bytes).await.map(|()| true)
     }
 

@@ -276,3 +276,32 @@ async fn what_a_record_says_that_it_had_before_goes_a_grace_later() {
         reader.fetch(&found).await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_lost_a_file_meanwhile_is_not_recorded() {
+    let (store, source) = (store(), Source::new());
+    let writer = source.writer(&store);
+    let result = source.result(&[1, 2]).await;
+    source.upload(&writer, &result).await.unwrap();
+    let file = result.digests().find(|digest| digest.size() == 3000).unwrap();
+    store.remove_record(&RecordName::new(Area::Blob, file)).await.unwrap();
+    // What was stored just now is still there, as far as the writer knows.
+    pass(HOUR).await;
+    writer.actions.put(&action(1), &result).await.unwrap_err();
+    assert!(source.reader(&store).actions.get(&action(1)).await.unwrap().is_none());
+    source.publish(&writer, 1, &result).await.unwrap();
+    assert!(source.reader(&store).hit(1).await.unwrap().is_some());
+    // One that a directory of the result has is set apart.
+    let root = result.directories().next().unwrap();
+    let tree = source.reader(&store).blobs.tree(&root).await.unwrap().unwrap();
+    let packed = tree.in_pack(0)[0];
+    let named = Output {
+        path: "again".to_owned(),
+        kind: OutputKind::Tree(TreeRef::File { digest: packed, executable: false }),
+    };
+    let mut outputs = result.outputs.clone();
+    outputs.push(named);
+    let result = ActionResult { outputs, ..result };
+    writer.actions.put(&action(2), &result).await.unwrap();
+    assert!(store.has_record(&RecordName::new(Area::Blob, packed)).await.unwrap());
+}
