@@ -9,6 +9,7 @@ use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
+use super::data::Useless;
 use super::kept_tree::{KeptTree, Spot};
 use super::recipe::{Piece, Recipe};
 use super::{PackedBlobs, trees};
@@ -130,7 +131,7 @@ impl PackedBlobs {
             match Recipe::decode(digest, &record) {
                 Some(Recipe::Whole(bytes)) => return Ok(Found::Whole(bytes)),
                 Some(Recipe::Pieces(pieces)) => return Ok(Found::Pieces(pieces)),
-                None => self.forget(Area::Blob, digest).await,
+                None => self.forget(Area::Blob, digest, Useless::IsWrong).await,
             }
         }
         // It may be the root of a tree that was not read yet.
@@ -161,7 +162,7 @@ impl PackedBlobs {
             Some(data) => match self.pack_bytes(data).await {
                 Ok(bytes) => bytes,
                 Err(StoreError::NotFound { .. }) => {
-                    self.lost(tree).await;
+                    self.lost(tree, Useless::LacksData).await;
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -218,8 +219,8 @@ impl PackedBlobs {
             return Ok(());
         }
         match self.tree_of(digest).await? {
-            Some(tree) => drop(self.lost(&tree).await),
-            None => self.forget(Area::Blob, digest).await,
+            Some(tree) => drop(self.lost(&tree, Useless::IsWrong).await),
+            None => self.forget(Area::Blob, digest, Useless::IsWrong).await,
         }
         Ok(())
     }

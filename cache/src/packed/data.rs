@@ -16,6 +16,15 @@ const CHECKS: usize = 4;
 /// Up to this many bytes are hashed where they are.
 const INLINE: usize = 64 << 10;
 
+/// Why a record is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Useless {
+    /// Data was not there, as far as it is known what the record points to.
+    LacksData,
+    /// It says what is not so.
+    IsWrong,
+}
+
 impl PackedBlobs {
     /// The bytes that data was made of, which are at most `most`. Checked; what is damaged is removed, so that it can be
     /// stored again.
@@ -55,27 +64,36 @@ impl PackedBlobs {
         let read = self.data(&piece.data(), piece.len.into()).await;
         match read {
             Ok(bytes) if bytes.len() == piece.len as usize => Ok(bytes),
-            Ok(_) | Err(StoreError::NotFound { .. }) => {
-                self.forget(Area::Blob, &blob).await;
+            Err(error) if !matches!(error, StoreError::NotFound { .. }) => Err(error),
+            other => {
+                let why = if other.is_ok() { Useless::IsWrong } else { Useless::LacksData };
+                self.forget(Area::Blob, &blob, why).await;
                 Err(StoreError::NotFound { digest: blob })
             }
-            Err(error) => Err(error),
         }
     }
 
-    /// Removes a record that points to what is not there, and what else is damaged of that to which it points: whoever stores
-    /// it again sends only what is not there.
-    pub(super) async fn forget(&self, area: Area, about: &Digest) {
+    /// Removes a record that is of no use, and what is damaged of that to which it points: whoever stores it again sends only
+    /// what is not there.
+    pub(super) async fn forget(&self, area: Area, about: &Digest, why: Useless) {
         let (store, of) = (self.clone(), *about);
+        let work = async move { store.forget_once(area, &of, why).await };
         // Several may find something of it missing at the same time, and each goes on when all of it was looked at.
-        self.inner.forgetting.run(about, || async move { store.forget_once(area, &of).await }.boxed()).await;
+        self.inner.forgetting.run(about, || work.boxed()).await;
     }
 
-    async fn forget_once(&self, area: Area, about: &Digest) {
+    async fn forget_once(&self, area: Area, about: &Digest, why: Useless) {
         let place = self.inner.objects.place();
-        tracing::warn!(area = area.name(), about = %about.short(), place, "a record that lacks data is removed");
-        let needs = self.needs_of(area, about).await;
         self.inner.trees.remove(about);
+        let needs = match self.needs_of(area, about).await {
+            Ok(needs) => needs,
+            Err(error) => return tracing::debug!(%error, place, "a record that lacks data stays for now"),
+        };
+        // What was read some time ago may have been removed since, and be stored again by now.
+        if why == Useless::LacksData && !self.lacks(&needs).await {
+            return;
+        }
+        tracing::warn!(area = area.name(), about = %about.short(), place, ?why, "a record of no use is removed");
         let removed = self.inner.objects.remove_record(&RecordName::new(area, *about)).await;
         if removed.is_ok() {
             let checks = needs.iter().map(|data| async move { drop(self.data(data, MOST_DATA).await) });
@@ -84,16 +102,23 @@ impl PackedBlobs {
         self.gone(removed);
     }
 
-    /// The data that a record points to, as far as it can be read.
-    async fn needs_of(&self, area: Area, about: &Digest) -> Vec<Digest> {
-        if let Some(tree) = self.inner.trees.get(about).filter(|_| area == Area::Tree) {
-            return tree.needs();
-        }
-        let record = self.inner.objects.record(&RecordName::new(area, *about)).await;
-        match record.ok().flatten() {
-            Some(record) if area == Area::Blob => points::of_blob(*about, &record).data(),
-            _ => Vec::new(),
-        }
+    /// Whether some of this data is not there.
+    async fn lacks(&self, needs: &[Digest]) -> bool {
+        let checks: Vec<_> = needs.iter().map(|data| self.inner.objects.has_data(data)).collect();
+        stream::iter(checks).buffer_unordered(CHECKS).any(async |there| matches!(there, Ok(false))).await
+    }
+
+    /// The data that a record points to now; none where it is not there or cannot be read.
+    async fn needs_of(&self, area: Area, about: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let Some(record) = self.inner.objects.record(&RecordName::new(area, *about)).await? else {
+            return Ok(Vec::new());
+        };
+        let (about, tree) = (*about, area == Area::Tree);
+        offload(move || {
+            let whole = if tree { points::of_tree(about, &record) } else { points::of_blob(about, &record) };
+            Ok(whole.data())
+        })
+        .await
     }
 
     fn gone(&self, removed: Result<(), StoreError>) {

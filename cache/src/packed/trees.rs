@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cullet_digest::Digest;
 use futures_util::FutureExt as _;
 
+use super::data::Useless;
 use super::kept_tree::KeptTree;
 use super::{PackedBlobs, cut};
 use crate::offload::offload;
@@ -34,7 +35,7 @@ impl Trees for PackedBlobs {
             None => (place.inline.clone(), 0),
             Some(data) => match self.data(data, cut::MOST).await {
                 Ok(bytes) => (bytes, data.size()),
-                Err(StoreError::NotFound { .. }) => return Err(self.lost(tree).await),
+                Err(StoreError::NotFound { .. }) => return Err(self.lost(tree, Useless::LacksData).await),
                 Err(error) => return Err(error),
             },
         };
@@ -42,7 +43,7 @@ impl Trees for PackedBlobs {
         let mut blobs = Vec::with_capacity(place.blobs.len());
         for blob in &place.blobs {
             let Some(part) = slice(&bytes, offset as u64, blob.size()) else {
-                return Err(self.lost(tree).await);
+                return Err(self.lost(tree, Useless::IsWrong).await);
             };
             offset += part.len();
             blobs.push((*blob, part));
@@ -62,7 +63,7 @@ impl PackedBlobs {
             let name = RecordName::new(Area::Tree, root);
             let Some(record) = store.inner.objects.record(&name).await? else { return Ok(None) };
             let Some(tree) = offload(move || Ok(KeptTree::decode(root, &record))).await? else {
-                store.forget(Area::Tree, &root).await;
+                store.forget(Area::Tree, &root, Useless::IsWrong).await;
                 return Ok(None);
             };
             let tree = Arc::new(tree);
@@ -73,8 +74,8 @@ impl PackedBlobs {
     }
 
     /// A tree of which something is gone is no tree.
-    pub(super) async fn lost(&self, tree: &KeptTree) -> StoreError {
-        self.forget(Area::Tree, &tree.root()).await;
+    pub(super) async fn lost(&self, tree: &KeptTree, why: Useless) -> StoreError {
+        self.forget(Area::Tree, &tree.root(), why).await;
         StoreError::NotFound { digest: tree.root() }
     }
 }

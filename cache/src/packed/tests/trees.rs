@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::{DiskStore, OpenOptions};
+use crate::packed::data::Useless;
 use crate::{
     ActionCache as _, ActionResult, Area, CompletenessChecking, NoPeers, Output, OutputKind, RecordName,
     StoreError, Tiers, TiersOptions, Trees as _,
@@ -137,6 +138,27 @@ async fn a_tree_whose_pack_is_gone_or_damaged_is_missing_and_can_be_stored_again
         open(&storage).0.put_tree(&root, &*from).await.unwrap();
         machine.fetch_tree(&root).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_tree_that_was_gone_and_is_back_is_left_alone_by_those_who_knew_it_before() {
+    let storage = Storage::new();
+    let (root, from, _) = many().await;
+    open(&storage).0.put_tree(&root, &*from).await.unwrap();
+    let Kept(reader, _dir) = open(&storage);
+    let tree = reader.tree(&root).await.unwrap().unwrap();
+    let name = RecordName::new(Area::Tree, root);
+    crate::Objects::remove_record(&*storage, &name).await.unwrap();
+    storage.lose(&tree.needs()[0]);
+    let packs: Vec<usize> = (0..tree.packs()).collect();
+    let read = futures_util::future::join_all(packs.iter().map(|index| reader.pack(&tree, *index))).await;
+    assert!(read.iter().any(Result::is_err));
+    open(&storage).0.put_tree(&root, &*from).await.unwrap();
+    // As if the question had been answered before, and heard of only now.
+    drop(reader.lost(&tree, Useless::LacksData).await);
+    assert_eq!(reader.holds_tree(&root).await.unwrap(), Some(true));
+    drop(reader.lost(&tree, Useless::IsWrong).await);
+    assert_eq!(reader.holds_tree(&root).await.unwrap(), Some(false));
 }
 
 #[tokio::test]
