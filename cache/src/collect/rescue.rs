@@ -182,10 +182,14 @@ impl Rescuing {
     async fn found(&self, name: &ObjectName) -> Result<bool, StoreError> {
         loop {
             let since = self.clock.now();
+            let before = self.view(VIEW).await?.state;
             if !self.is_there(name).await? {
                 return Ok(false);
             }
-            if self.keep(name).await? == Stands::Still {
+            let stands = self.keep(name).await?;
+            // The answer may have taken as long as the removal: then nothing is being removed any more, and it is gone.
+            let after = self.view(VIEW).await?.state;
+            if stands == Stands::Still && !after.may_have_removed_since(before) {
                 self.relied.insert(name.id(), since);
                 return Ok(true);
             }

@@ -28,6 +28,16 @@ pub(crate) enum Phase {
     Deleting { announced_s: u64 },
 }
 
+impl State {
+    /// Whether something may have been removed between an earlier state and this one.
+    pub(crate) fn may_have_removed_since(self, earlier: Self) -> bool {
+        let announces_next = earlier.phase == Phase::Idle
+            && self.phase == Phase::Announced
+            && self.epoch == earlier.epoch.saturating_add(1);
+        self != earlier && !announces_next
+    }
+}
+
 /// Names that are to be removed: the first bytes of their ids, in order. Where two names have the same, both are on the list,
 /// for collectors as well as for writers.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -156,6 +166,23 @@ mod tests {
         }
         for len in 0..record.len() {
             assert_eq!(open::<State>(&record.slice(..len)), None, "{len}");
+        }
+    }
+
+    #[test]
+    fn only_between_an_announcement_and_the_next_is_nothing_removed() {
+        let state = |epoch, phase| State { epoch, phase };
+        let deleting = Phase::Deleting { announced_s: 12 };
+        let idle = state(3, Phase::Idle);
+        assert!(!idle.may_have_removed_since(idle));
+        assert!(!state(4, Phase::Announced).may_have_removed_since(idle));
+        for later in [state(4, deleting), state(4, Phase::Idle), state(5, Phase::Announced)] {
+            assert!(later.may_have_removed_since(idle), "{later:?}");
+        }
+        let announced = state(4, Phase::Announced);
+        assert!(!announced.may_have_removed_since(announced));
+        for later in [state(4, deleting), state(4, Phase::Idle), state(5, Phase::Announced)] {
+            assert!(later.may_have_removed_since(announced), "{later:?}");
         }
     }
 

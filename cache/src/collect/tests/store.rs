@@ -47,6 +47,8 @@ pub(crate) struct Store {
     pub(crate) cut_at: AtomicUsize,
     /// Whether conditional writes do anything.
     pub(crate) is_conditional: bool,
+    /// What was asked, and when.
+    history: Mutex<Vec<(Duration, &'static str, ObjectName)>>,
 }
 
 impl Store {
@@ -59,6 +61,7 @@ impl Store {
             requests: AtomicUsize::default(),
             cut_at: AtomicUsize::new(usize::MAX),
             is_conditional: true,
+            history: Mutex::default(),
         }
     }
 
@@ -115,6 +118,15 @@ impl Store {
     pub(crate) fn check(&self) {
         let names: Vec<ObjectName> = self.all.lock().unwrap().keys().copied().collect();
         let lacking: Vec<String> = names.iter().flat_map(|name| self.lacks(name)).collect();
+        if !lacking.is_empty() {
+            let of_collector =
+                |name: &ObjectName| matches!(name, ObjectName::Record(name) if name.area == Area::Gc);
+            let history = self.history.lock().unwrap();
+            let about = history.iter().filter(|(_, _, name)| {
+                of_collector(name) || lacking.iter().any(|lack| lack.contains(&name.to_string()))
+            });
+            about.for_each(|(at, what, name)| println!("{at:?} {what} {name}"));
+        }
         assert!(lacking.is_empty(), "at {:?}: {lacking:#?}", self.start.elapsed());
     }
 
@@ -145,12 +157,19 @@ impl Store {
         if number == cut_at { Err(cut()) } else { done }
     }
 
+    fn note(&self, what: &'static str, name: ObjectName) {
+        self.history.lock().unwrap().push((self.start.elapsed(), what, name));
+    }
+
     fn put(&self, name: ObjectName, bytes: Bytes) {
+        self.note("put", name);
         self.all.lock().unwrap().insert(name, (bytes, self.now()));
     }
 
     fn get(&self, name: &ObjectName) -> Option<Bytes> {
-        self.all.lock().unwrap().get(name).map(|(bytes, _)| bytes.clone())
+        let found = self.all.lock().unwrap().get(name).map(|(bytes, _)| bytes.clone());
+        self.note(if found.is_some() { "found" } else { "missed" }, *name);
+        found
     }
 }
 
@@ -182,6 +201,7 @@ impl Objects for Store {
 
     async fn remove_record(&self, name: &RecordName) -> Result<(), StoreError> {
         self.ask(|| {
+            self.note("remove", ObjectName::Record(*name));
             self.all.lock().unwrap().remove(&ObjectName::Record(*name));
             Ok(())
         })
@@ -282,6 +302,7 @@ impl Collectable for Store {
             self.pause().await;
             guard()?;
             self.ask(|| {
+                self.note("collect", *name);
                 self.all.lock().unwrap().remove(name);
                 Ok(())
             })
