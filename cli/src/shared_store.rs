@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cullet_bundle::Bundle;
 use cullet_cache::disk::OpenOptions;
@@ -11,6 +12,9 @@ use cullet_image::Registries;
 
 use crate::config::RegistrySettings;
 use crate::error::CliError;
+
+/// The first pause of those who do not wait long: a registry that refuses connections is known before a lookup is late.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens the cache at a location. Neither a bucket nor a registry is asked before it is used.
 ///
@@ -23,14 +27,24 @@ pub(crate) fn open(
     registries: &RegistrySettings,
 ) -> Result<SharedCache, StoreError> {
     match location.parse()? {
-        Location::Registry(location) => SharedCache::over(in_registry(&location, registries)?, options),
+        Location::Registry(location) => {
+            SharedCache::over(in_registry(&location, registries, Some(options.retries))?, options)
+        }
         _ => SharedCache::open(location, options),
     }
 }
 
-fn in_registry(location: &str, registries: &RegistrySettings) -> Result<Arc<dyn Named>, StoreError> {
+/// `retries`: those of somebody who would rather go on without it than wait for it.
+fn in_registry(
+    location: &str,
+    registries: &RegistrySettings,
+    retries: Option<u32>,
+) -> Result<Arc<dyn Named>, StoreError> {
     let unusable = |reason: String| StoreError::Location { location: location.to_owned(), reason };
-    let settings = registries.options().map_err(|error: CliError| unusable(error.to_string()))?;
+    let mut settings = registries.options().map_err(|error: CliError| unusable(error.to_string()))?;
+    if let Some(retries) = retries.filter(|retries| *retries < settings.retries) {
+        (settings.retries, settings.pause) = (retries, FIRST_PAUSE);
+    }
     let registries = Registries::new(settings).map_err(|error| unusable(error.to_string()))?;
     cullet_cache_registry::open(location, &registries)
 }
@@ -45,7 +59,7 @@ pub(crate) fn named(
     registries: &RegistrySettings,
 ) -> Result<Arc<dyn Named>, StoreError> {
     match location.parse()? {
-        Location::Registry(location) => in_registry(&location, registries),
+        Location::Registry(location) => in_registry(&location, registries, None),
         bucket => mirror::bucket(&bucket, options),
     }
 }

@@ -106,9 +106,12 @@ impl Config {
     }
 }
 
-/// The name of whoever is logged in, or the number where there is none that would do.
+/// The name of whoever is logged in; of whom the operating system believes this to be, where the environment does not say it,
+/// as in containers and units of systemd; and the number where there is no name that would do.
 pub(super) fn login(env: &Env<'_>) -> String {
-    let name = env.text("USER").or_else(|| env.text("LOGNAME"));
-    name.filter(|name| format!("user/{name}").parse::<Scope>().is_ok())
-        .unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())
+    let would_do = |name: &String| format!("user/{name}").parse::<Scope>().is_ok();
+    let number = nix::unistd::geteuid();
+    let known = || nix::unistd::User::from_uid(number).ok().flatten().map(|user| user.name);
+    let named = env.text("USER").or_else(|| env.text("LOGNAME")).filter(would_do);
+    named.or_else(|| known().filter(would_do)).unwrap_or_else(|| number.to_string())
 }

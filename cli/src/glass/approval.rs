@@ -1,6 +1,6 @@
 //! Approvals: another person's signature under one request, for an hour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -77,7 +77,7 @@ pub(crate) enum Refused {
     TooLong(String),
     /// Of something else.
     #[error(
-        "it is for another request: the pipeline, its sources or images, targets, parameters, the reason or the user differ"
+        "it is for another request: the pipeline, its sources or images, targets, parameters, the executor, the reason or the user differ"
     )]
     Other,
 }
@@ -153,8 +153,11 @@ pub(crate) fn others(count: usize) -> String {
 
 /// See [`Standing`]: who asks does not count among those who may.
 pub(crate) fn standing(settings: &GlassSettings) -> Standing {
-    let others = settings.approvers.iter().filter(|approver| approver.name != settings.user);
-    let names: std::collections::BTreeSet<&str> = others.map(|approver| &*approver.name).collect();
+    // A key is that of whom it is named after first, as in `Approving::check`.
+    let mut keys = BTreeSet::new();
+    let known = settings.approvers.iter().filter(|approver| keys.insert(approver.key));
+    let names: BTreeSet<&str> =
+        known.map(|approver| &*approver.name).filter(|name| *name != settings.user).collect();
     match (settings.approvals, names.len()) {
         (0, _) => Standing::Waived,
         (needed, there) if needed <= there => Standing::Possible(needed, there),
@@ -244,6 +247,7 @@ mod tests {
             request(|begun| drop(begun.params.insert(text("to"), text("production")))),
             request(|begun| drop(begun.sources.insert(text("code"), text("x")))),
             request(|begun| drop(begun.images.insert(text("alpine"), text("x")))),
+            request(|begun| begun.executor = text("plain")),
             request(|begun| begun.effects.push(text("delete"))),
             Request { who: Who { user: text("eve"), ..Who::default() }, ..request(|_| {}) },
         ];

@@ -115,9 +115,7 @@ impl Journal {
             .append(true)
             .open(&path)
             .map_err(|error| JournalError::io("write", &path, error))?;
-        let trial = self.dir.join("trial");
-        let written = files::replace(&trial, b"trial\n").and_then(|()| fs::remove_file(&trial));
-        written.map_err(|error| JournalError::io("write", &trial, error))
+        trial(&self.dir)
     }
 
     /// Writes an entry. When this returns, it is on the disk.
@@ -206,6 +204,16 @@ impl Journal {
         held.lock().map_err(failed)?;
         Ok(Running { path: path.clone(), _held: held })
     }
+}
+
+/// Makes sure that something can be written in a directory that is there.
+///
+/// # Errors
+/// It cannot.
+pub(crate) fn trial(dir: &Path) -> Result<(), JournalError> {
+    let trial = dir.join("trial");
+    let written = files::replace(&trial, b"trial\n").and_then(|()| fs::remove_file(&trial));
+    written.map_err(|error| JournalError::io("write", &trial, error))
 }
 
 /// The journal in a directory.

@@ -20,7 +20,7 @@ pub(crate) use approval::{Standing, Token, others, standing};
 pub(crate) use cut_off::{
     ARGUMENT as CUT_OFF_ARGUMENT, again as cut_off_again, is_cut_off, main as cut_off_main,
 };
-pub(crate) use journal::{Journal, head, is_running, path_in};
+pub(crate) use journal::{Journal, head, is_running, path_in, trial};
 pub(crate) use key::known as known_keys;
 pub(crate) use record::Record;
 pub(crate) use request::Request;

@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(super) images: BTreeMap<String, String>,
     pub(super) targets: Vec<String>,
     pub(super) params: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) executor: String,
     pub(super) effects: Vec<String>,
     pub(super) reason: String,
     pub(super) who: Who,
@@ -44,7 +46,8 @@ pub(crate) struct Request {
 
 impl Request {
     pub(super) fn of(begun: &Begun, who: &Who, machine: &str, until: u64) -> Self {
-        let Begun { reason, pipeline, git, sources, images, targets, params, effects, .. } = begun.clone();
+        let Begun { reason, pipeline, git, sources, images, targets, params, executor, effects, .. } =
+            begun.clone();
         Self {
             pipeline: pipeline.name,
             digest: pipeline.digest,
@@ -53,6 +56,7 @@ impl Request {
             images,
             targets,
             params,
+            executor,
             effects,
             reason,
             who: who.clone(),
@@ -107,6 +111,11 @@ impl Request {
         for (name, value) in &self.params {
             words.push(format!("With {} = {}", line(name), line(value)));
         }
+        words.push(match &*self.executor {
+            "plain" => "WITHOUT A SANDBOX: steps see the whole machine (--executor plain)".to_owned(),
+            "" => "Executor: not said".to_owned(),
+            executor => format!("Executor: {}", line(executor)),
+        });
         words.push(match &self.git {
             Some(Git { commit, dirty: false }) => format!("Of commit {}, unchanged", line(commit)),
             Some(Git { commit, dirty: true }) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use cullet_cache::{LocalCache, PublicKey};
 use cullet_coordinator::glass::{Approved, Begun, Event, Pipeline, Who, check, hex, sha256};
 use cullet_coordinator::images::Images;
@@ -13,7 +14,7 @@ use super::approval::{Approving, Standing, others, standing};
 use super::journal::{Appended, Journal, Running, head, is_running};
 use super::record::Record;
 use super::request::{Request, VALID};
-use super::{reason::reason, repository};
+use super::{key, reason::reason, repository};
 use crate::args::RunArgs;
 use crate::cluster::{Addresses, Cluster, ClusterError};
 use crate::commands::pipeline_file::base_directory;
@@ -63,7 +64,7 @@ impl Glass {
     pub(crate) fn open(args: &RunArgs, config: &Config) -> Result<Self, CliError> {
         let reason = reason(args.reason.as_deref(), config.glass.reason.as_deref())?;
         let journal = Journal::open(&config.glass)?;
-        tell_unfinished(&journal, config);
+        tell_state(&journal, config);
         let who = who(config);
         let mut away = Vec::new();
         match cluster(config) {
@@ -109,6 +110,7 @@ impl Glass {
         let file = &args.pipeline.file;
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         let (trees, names) = sources.trees();
+        let executor = self.config.run(args).executor.to_possible_value();
         let steps = || plan.steps.iter().filter(|step| step.skip.is_none());
         let secrets: BTreeSet<&str> =
             steps().flat_map(|step| &step.settings.secrets).map(|secret| &*secret.name).collect();
@@ -128,6 +130,7 @@ impl Glass {
             images: images.iter().map(|(image, digest)| (image.to_owned(), digest.to_owned())).collect(),
             targets: args.targets.clone(),
             params: args.pipeline.params.iter().cloned().collect(),
+            executor: executor.map(|value| value.get_name().to_owned()).unwrap_or_default(),
             secrets: secrets.into_iter().map(str::to_owned).collect(),
             effects: acting(plan, &args.push),
             approvals: Vec::new(),
@@ -250,11 +253,18 @@ fn warn(text: &str) {
     diagnostics::report(&format!("warning: {}\n", clean::line(text)));
 }
 
-/// Says which runs before this one never came to an end. What cannot be read is said by who writes next.
-fn tell_unfinished(journal: &Journal, config: &Config) {
+/// Says whether the journal is what was written, and which runs before this one never came to an end. What cannot be read is
+/// said by who writes next.
+fn tell_state(journal: &Journal, config: &Config) {
     let dir: &Path = &config.glass.dir;
     let Ok(bytes) = std::fs::read(journal.path()) else { return };
-    let checked = check(&bytes, None, head(dir).as_ref());
+    let keys = key::known(&config.glass).ok();
+    let checked = check(&bytes, keys.as_ref(), head(dir).as_ref());
+    if let Some(problem) = checked.problems.first() {
+        warn(&format!(
+            "the journal is not what was written: {problem} (cullet journal verify says everything)"
+        ));
+    }
     for entry in checked.newly_unfinished().into_iter().filter(|entry| !is_running(dir, &entry.run)) {
         warn(&format!(
             "the break-glass run {} of {} (entry {}, {}) never came to its end: nobody knows what it did after that",

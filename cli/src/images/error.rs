@@ -69,5 +69,8 @@ fn what_a_person_can_mend_is_told_apart_from_what_only_time_mends() {
     assert_eq!(of(RegistryProblem::NotFound { said: String::new() }), ErrorKind::Usage);
     assert_eq!(of(RegistryProblem::Unauthorized { who: None, said: String::new() }), ErrorKind::Usage);
     assert_eq!(of(RegistryProblem::Status { status: 500, said: String::new() }), ErrorKind::Infra);
-    assert_eq!(of(RegistryProblem::Limited { after_s: None, said: String::new() }), ErrorKind::Infra);
+    assert_eq!(
+        of(RegistryProblem::Limited { status: 429, after_s: None, said: String::new() }),
+        ErrorKind::Infra
+    );
 }

@@ -26,6 +26,8 @@ pub struct Moment {
 pub struct Closing {
     /// Where outputs were written and how many, if they were.
     pub outputs: Option<(PathBuf, usize)>,
+    /// Nobody wrote the run down, so no other command knows it.
+    pub unrecorded: bool,
 }
 
 /// Watches a run. Nothing here can fail: whoever cannot write any more falls silent, and the run goes on.

@@ -63,13 +63,10 @@ impl Summary<'_> {
             let title = format!("--- {name}: {} ---", failure.cause());
             let _ = writeln!(out, "\n{}", self.style.paint(Tone::Bad, title));
             if failure.tail.dropped() > 0 {
-                let more = format!(
-                    "{} {} earlier lines: cullet logs {} {}",
-                    self.style.ellipsis(),
-                    failure.tail.dropped(),
-                    short(&self.model.run),
-                    quoted(&name),
-                );
+                let mut more = format!("{} {} earlier lines", self.style.ellipsis(), failure.tail.dropped());
+                if !self.closing.unrecorded {
+                    let _ = write!(more, ": cullet logs {} {}", short(&self.model.run), quoted(&name));
+                }
                 let _ = writeln!(out, "{}", self.style.paint(Tone::Faint, more));
             }
             for line in failure.tail.lines() {
@@ -207,6 +204,9 @@ impl Summary<'_> {
     }
 
     fn hints(&self, out: &mut String) {
+        if self.closing.unrecorded {
+            return;
+        }
         let Some(failure) = self.model.failures.iter().find(|failure| !failure.tolerated) else { return };
         let (run, step) = (short(&self.model.run), quoted(&clean::line(&failure.step)));
         let _ = writeln!(out, "  log: cullet logs {run} {step}");

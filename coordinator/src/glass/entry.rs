@@ -61,6 +61,9 @@ pub struct Begun {
     pub targets: Vec<String>,
     /// Parameters, with their values.
     pub params: BTreeMap<String, String>,
+    /// How steps are executed, as it was asked for: what they see of the machine depends on it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub executor: String,
     /// The names of secrets that steps get. Never values.
     pub secrets: Vec<String>,
     /// What acts on the outside world: steps, and pushes of images.

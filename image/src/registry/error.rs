@@ -43,9 +43,11 @@ pub enum RegistryProblem {
         /// What it said.
         said: String,
     },
-    /// Too much was asked for (429), and waiting as long as was tried did not help.
-    #[error("too many requests (429): {}{}", later(*.after_s), Said(.said))]
+    /// Too much was asked for (429), or by too many (503), and waiting as long as was tried did not help.
+    #[error("it is overloaded ({status}): {}{}", later(*.after_s), Said(.said))]
     Limited {
+        /// The HTTP status.
+        status: u16,
         /// When to come back, in seconds, as far as it said.
         after_s: Option<u64>,
         /// What it said.

@@ -88,9 +88,13 @@ pub(super) async fn checked(response: Response, who: Option<String>) -> Result<R
         StatusCode::UNAUTHORIZED => RegistryProblem::Unauthorized { who, said },
         StatusCode::FORBIDDEN => RegistryProblem::Forbidden { said },
         StatusCode::NOT_FOUND => RegistryProblem::NotFound { said },
-        StatusCode::TOO_MANY_REQUESTS => RegistryProblem::Limited { after_s, said },
         // Only overload says when to come back; what says so is overloaded.
-        StatusCode::SERVICE_UNAVAILABLE if after_s.is_some() => RegistryProblem::Limited { after_s, said },
+        status
+            if status == StatusCode::TOO_MANY_REQUESTS
+                || status == StatusCode::SERVICE_UNAVAILABLE && after_s.is_some() =>
+        {
+            RegistryProblem::Limited { status: status.as_u16(), after_s, said }
+        }
         status => RegistryProblem::Status { status: status.as_u16(), said },
     })
 }

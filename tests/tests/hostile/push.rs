@@ -190,7 +190,7 @@ fn what_cannot_be_pushed_is_said() {
         for (status, code, words) in [
             (403, 2, "access is denied (403)"),
             (500, 3, "it answered with status 500"),
-            (429, 3, "too many requests (429): try again in 3600 seconds"),
+            (429, 3, "it is overloaded (429): try again in 3600 seconds"),
         ] {
             let proxy = Proxy::new(&real.address, move |head| match head.starts_with("POST") {
                 true => Way::Answer(status, if status == 429 { "Retry-After: 3600" } else { "X: y" }),

@@ -20,9 +20,9 @@ const FAILURES: [Case; 4] = [
     (
         || Fault::Answer(429, vec![("Retry-After", "3600".to_owned())], Vec::new()),
         3,
-        &["too many requests (429): try again in 3600 seconds"],
+        &["it is overloaded (429): try again in 3600 seconds"],
     ),
-    (|| Fault::status(429), 3, &["too many requests (429): try again later"]),
+    (|| Fault::status(429), 3, &["it is overloaded (429): try again later"]),
     (|| Fault::status(500), 3, &["it answered with status 500"]),
     (|| Fault::Cut(0), 3, &["127.0.0.1:"]),
 ];

@@ -13,7 +13,7 @@ use crate::commands::pipeline_file::base_directory;
 use crate::commands::run::look::{Seen, look_through_glass};
 use crate::config::Config;
 use crate::error::CliError;
-use crate::glass::{Standing, head, is_running, known_keys, others, path_in, standing};
+use crate::glass::{Standing, head, is_running, known_keys, others, path_in, standing, trial};
 use crate::images::Outbound;
 
 /// Names that are listed.
@@ -91,7 +91,9 @@ fn unwritable(dir: &Path) -> Option<String> {
     if !existing.is_dir() {
         return Some(format!("{} is no directory", existing.display()));
     }
-    access(existing, Access::WRITE_OK).err().map(|error| error.to_string())
+    // A full disk says only to who writes that it is full.
+    let tried = (existing == dir).then(|| trial(dir).err().map(|error| describe(&CliError::from(error))));
+    access(existing, Access::WRITE_OK).err().map(|error| error.to_string()).or_else(|| tried.flatten())
 }
 
 /// How much of the pipeline is there already.

@@ -14,9 +14,12 @@ use cullet_coordinator::glass::{Begun, Checked, Entry, Event, Finished, check};
 
 use crate::args::{Format, JournalArgs, JournalCommand};
 use crate::config::Config;
+use crate::diagnostics;
 use crate::error::{CliError, ExitStatus};
 use crate::glass::{head, is_running, known_keys, path_in};
 use crate::ui::clean;
+
+const NOT_WHOLE: &str = "this journal is not what was written: cullet journal verify says where";
 
 /// Looks at the journal.
 pub(super) fn journal(
@@ -34,7 +37,12 @@ pub(super) fn journal(
         JournalCommand::List { cluster: Some(cluster), format } => taken::list(cluster, config, *format, out),
         JournalCommand::Send { file, cluster } => send::send(file.as_deref(), cluster, config, out),
         JournalCommand::List { cluster: None, format } => {
-            let checked = check(&own(dir)?, None, None);
+            // A key that cannot be read is for `verify` to tell.
+            let keys = known_keys(&config.glass).ok();
+            let checked = check(&own(dir)?, keys.as_ref(), head(dir).as_ref());
+            if *format == Format::Json && !checked.problems.is_empty() {
+                diagnostics::report(&format!("warning: {NOT_WHOLE}\n"));
+            }
             list(&checked, dir, *format, out).map_err(CliError::output)?;
             Ok(ExitStatus::Success)
         }
@@ -119,7 +127,7 @@ fn list(checked: &Checked, dir: &Path, format: Format, out: &mut dyn Write) -> i
         writeln!(out, "no break-glass run is on record")?;
     }
     if !checked.problems.is_empty() || checked.torn {
-        writeln!(out, "this journal is not whole: cullet journal verify says where")?;
+        writeln!(out, "{NOT_WHOLE}")?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ impl Followed<'_> {
         }
         let status = super::exit_status(&end);
         watchers.event_at(&Event::RunFinished(end), Some(at_ms));
-        watchers.close(&Closing { outputs: written });
+        watchers.close(&Closing { outputs: written, ..Closing::default() });
         Ok(status)
     }
 }

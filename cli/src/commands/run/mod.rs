@@ -282,7 +282,8 @@ fn execute_plan(
         count(config, &end);
     }
     let written = written.filter(|_| end.status == "succeeded");
-    watchers.close(&Closing { outputs: written.as_ref().map(Written::closing) });
+    let outputs = written.as_ref().map(Written::closing);
+    watchers.close(&Closing { outputs, unrecorded: rehearsing.is_some() });
     settle(&cache, &roots, &volumes);
     broken.map_or(Ok(()), |broken| broken.finish(&cache))?;
     Ok(exit_status(&end))
