@@ -34,6 +34,22 @@ fn standard_services() {
         .method(unary("FindMissingBlobs", "find_missing_blobs", STORAGE))
         .method(unary("BatchUpdateBlobs", "batch_update_blobs", STORAGE))
         .method(unary("BatchReadBlobs", "batch_read_blobs", STORAGE))
+        .method(method("GetTree", "get_tree", STORAGE).server_streaming().build())
+        .build();
+    let results = Service::builder()
+        .package("build.bazel.remote.execution.v2")
+        .name("ActionCache")
+        .method(of_result("GetActionResult", "get_action_result"))
+        .method(of_result("UpdateActionResult", "update_action_result"))
+        .build();
+    let capabilities = Service::builder()
+        .package("build.bazel.remote.execution.v2")
+        .name("Capabilities")
+        .method(
+            method("GetCapabilities", "get_capabilities", CAPABILITIES)
+                .output_type(format!("{CAPABILITIES}::ServerCapabilities"))
+                .build(),
+        )
         .build();
     let bytes = Service::builder()
         .package("google.bytestream")
@@ -42,10 +58,12 @@ fn standard_services() {
         .method(method("Write", "write", BYTES).client_streaming().build())
         .method(unary("QueryWriteStatus", "query_write_status", BYTES))
         .build();
-    Builder::new().compile(&[storage, bytes]);
+    Builder::new().compile(&[storage, results, capabilities, bytes]);
 }
 
 const STORAGE: &str = "crate::reapi::storage";
+const RESULTS: &str = "crate::reapi::results";
+const CAPABILITIES: &str = "crate::reapi::capabilities";
 const BYTES: &str = "crate::bytestream";
 
 fn method(route: &str, name: &str, module: &str) -> MethodBuilder {
@@ -55,6 +73,11 @@ fn method(route: &str, name: &str, module: &str) -> MethodBuilder {
         .input_type(format!("{module}::{route}Request"))
         .output_type(format!("{module}::{route}Response"))
         .codec_path("tonic_prost::ProstCodec")
+}
+
+/// Answered with a result.
+fn of_result(route: &str, name: &str) -> Method {
+    method(route, name, RESULTS).output_type("crate::reapi::ActionResult").build()
 }
 
 fn unary(route: &str, name: &str, module: &str) -> Method {

@@ -3,6 +3,8 @@
 
 use prost_types::{Any, Duration, Timestamp};
 
+pub mod capabilities;
+pub mod results;
 pub mod storage;
 
 /// A hash in lower-case hexadecimal and a size in bytes.
@@ -116,6 +118,12 @@ pub struct ActionResult {
     /// Where and when it ran.
     #[prost(message, optional, tag = "9")]
     pub execution_metadata: Option<ExecutedActionMetadata>,
+    /// Symbolic links to files, of clients of version 2.0 and of those that speak it as well.
+    #[prost(message, repeated, tag = "10")]
+    pub output_file_symlinks: Vec<OutputSymlink>,
+    /// Symbolic links to directories, of the same.
+    #[prost(message, repeated, tag = "11")]
+    pub output_directory_symlinks: Vec<OutputSymlink>,
     /// Output symbolic links.
     #[prost(message, repeated, tag = "12")]
     pub output_symlinks: Vec<OutputSymlink>,
@@ -133,6 +141,9 @@ pub struct OutputFile {
     /// Whether it may be executed.
     #[prost(bool, tag = "4")]
     pub is_executable: bool,
+    /// Its content, where somebody asked for it beside the digest.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub contents: prost::bytes::Bytes,
 }
 
 /// A directory that an action wrote.

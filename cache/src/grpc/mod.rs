@@ -2,6 +2,7 @@
 //! sides. Small blobs travel in batches, large ones as streams that go on where a broken connection left off.
 
 pub mod client;
+mod compression;
 mod pieces;
 mod resource;
 pub mod server;

@@ -5,7 +5,8 @@
 //! {instance}/uploads/{uuid}/blobs/{function}/{hash}/{size}{/…}    to write; what follows is ignored
 //! ```
 //!
-//! The function is left out for SHA-256, and the instance with its slash where it is empty.
+//! With `compressed-blobs/zstd` in place of `blobs`, what is sent is compressed; hash and size are those of the blob. The function
+//! is left out for SHA-256, and the instance with its slash where it is empty.
 
 use std::fmt;
 
@@ -18,6 +19,8 @@ pub(crate) struct Resource {
     /// The name of an upload, where it is one.
     pub(crate) upload: Option<String>,
     pub(crate) digest: Digest,
+    /// Whether it travels as Zstandard frames.
+    pub(crate) compressed: bool,
 }
 
 /// Longest resource name and longest name of an upload. REAPI asks for a UUID, which has 36 characters.
@@ -52,26 +55,24 @@ impl Resource {
             return Err("its instance name has an empty part");
         }
         let instance = instance.join("/");
-        match rest {
-            ["blobs", digest @ ..] => {
-                let (digest, after) = parse_digest(digest)?;
-                if !after.is_empty() {
-                    return Err("something follows the size");
-                }
-                Ok(Self { instance, upload: None, digest })
-            }
-            ["uploads", upload, "blobs", digest @ ..] => {
-                if upload.is_empty() || upload.len() > LONGEST_UPLOAD {
-                    return Err("the name of an upload has 1 to 64 characters");
-                }
-                let (digest, _) = parse_digest(digest)?;
-                Ok(Self { instance, upload: Some((*upload).to_owned()), digest })
-            }
-            ["compressed-blobs", ..] | ["uploads", _, "compressed-blobs", ..] => {
-                Err("compressed blobs are not supported")
-            }
-            _ => Err("it is neither {instance}/blobs/… nor {instance}/uploads/{uuid}/blobs/…"),
+        let (upload, blob) = match rest {
+            ["uploads", upload, blob @ ..] => (Some((*upload).to_owned()), blob),
+            blob => (None, blob),
+        };
+        if upload.as_ref().is_some_and(|upload| upload.is_empty() || upload.len() > LONGEST_UPLOAD) {
+            return Err("the name of an upload has 1 to 64 characters");
         }
+        let (compressed, digest) = match blob {
+            ["blobs", digest @ ..] => (false, digest),
+            ["compressed-blobs", "zstd", digest @ ..] => (true, digest),
+            ["compressed-blobs", ..] => return Err("blobs are compressed with zstd, or not at all"),
+            _ => return Err("it is neither {instance}/blobs/… nor {instance}/uploads/{uuid}/blobs/…"),
+        };
+        let (digest, after) = parse_digest(digest)?;
+        if upload.is_none() && !after.is_empty() {
+            return Err("something follows the size");
+        }
+        Ok(Self { instance, upload, digest, compressed })
     }
 }
 
@@ -96,9 +97,10 @@ impl fmt::Display for Resource {
         if let Some(upload) = &self.upload {
             write!(f, "uploads/{upload}/")?;
         }
+        let blobs = if self.compressed { "compressed-blobs/zstd" } else { "blobs" };
         match self.digest.function() {
-            DigestFunction::Sha256 => write!(f, "blobs/{}", self.digest),
-            function => write!(f, "blobs/{function}/{}", self.digest),
+            DigestFunction::Sha256 => write!(f, "{blobs}/{}", self.digest),
+            function => write!(f, "{blobs}/{function}/{}", self.digest),
         }
     }
 }
@@ -112,9 +114,12 @@ mod tests {
         for function in DigestFunction::ALL {
             for instance in ["", "main", "a/b"] {
                 for upload in [None, Some("0-0-0".to_owned())] {
-                    let digest = function.digest(b"hello");
-                    let resource = Resource { instance: instance.to_owned(), upload, digest };
-                    assert_eq!(Resource::parse(&resource.to_string()), Ok(resource));
+                    for compressed in [false, true] {
+                        let (instance, upload) = (instance.to_owned(), upload.clone());
+                        let digest = function.digest(b"hello");
+                        let resource = Resource { instance, upload, digest, compressed };
+                        assert_eq!(Resource::parse(&resource.to_string()), Ok(resource));
+                    }
                 }
             }
         }
@@ -141,7 +146,11 @@ mod tests {
             format!("uploads//blobs/{hash}/5"),
             format!("uploads/u/{hash}/5"),
             format!("uploads/{}/blobs/{hash}/5", "u".repeat(65)),
-            format!("compressed-blobs/zstd/{hash}/5"),
+            format!("compressed-blobs/deflate/{hash}/5"),
+            format!("compressed-blobs/identity/{hash}/5"),
+            format!("compressed-blobs/{hash}/5"),
+            format!("uploads/u/compressed-blobs/zstd/{hash}"),
+            format!("uploads/u/uploads/u/blobs/{hash}/5"),
             format!("actions/blobs/{hash}/5"),
             format!("{}/blobs/{hash}/5", "i".repeat(1024)),
         ] {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod limits;
+mod reapi;
 mod server;
 
 use std::sync::Arc;

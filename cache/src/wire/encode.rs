@@ -62,9 +62,14 @@ impl ActionResult {
 fn add(message: &mut reapi::ActionResult, path: &str, kind: &OutputKind) {
     let path = path.to_owned();
     match kind {
-        OutputKind::Tree(TreeRef::File { digest, executable }) => message
-            .output_files
-            .push(reapi::OutputFile { path, digest: Some(to_wire(digest)), is_executable: *executable }),
+        OutputKind::Tree(TreeRef::File { digest, executable }) => {
+            message.output_files.push(reapi::OutputFile {
+                path,
+                digest: Some(to_wire(digest)),
+                is_executable: *executable,
+                contents: Bytes::new(),
+            })
+        }
         OutputKind::Tree(TreeRef::Directory(digest)) => {
             message.output_directories.push(reapi::OutputDirectory {
                 path,

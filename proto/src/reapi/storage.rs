@@ -117,6 +117,37 @@ pub struct BlobRead {
     pub compressor: i32,
 }
 
+/// A directory, and all below it?
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct GetTreeRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The directory.
+    #[prost(message, optional, tag = "2")]
+    pub root_digest: Option<Digest>,
+    /// The most directories in one answer; 0 for as many as the server likes.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// Where to go on; empty to begin.
+    #[prost(string, tag = "4")]
+    pub page_token: String,
+    /// A value of `DigestFunction`; 0 where the digest's length tells.
+    #[prost(int32, tag = "5")]
+    pub digest_function: i32,
+}
+
+/// Some of its directories.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct GetTreeResponse {
+    /// Encoded `Directory` messages. Field type and number agree with the message form of the API.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub directories: Vec<Bytes>,
+    /// What to ask for next; empty behind the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: String,
+}
+
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Status {

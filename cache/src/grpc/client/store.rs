@@ -65,7 +65,7 @@ impl GrpcStore {
     }
 
     pub(super) fn resource(&self, digest: &Digest, upload: Option<String>) -> Resource {
-        Resource { instance: self.instance.to_string(), upload, digest: *digest }
+        Resource { instance: self.instance.to_string(), upload, digest: *digest, compressed: false }
     }
 
     pub(super) fn storage(&self, channel: Channel) -> ContentAddressableStorageClient<Channel> {

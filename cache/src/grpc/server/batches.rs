@@ -5,7 +5,7 @@ use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::reapi::storage::service::content_addressable_storage_server::ContentAddressableStorage;
 use cullet_proto::reapi::storage::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
-    BlobRead, BlobUpdate, BlobUpdated, FindMissingBlobsRequest, FindMissingBlobsResponse,
+    BlobRead, BlobUpdate, BlobUpdated, FindMissingBlobsRequest, FindMissingBlobsResponse, GetTreeRequest,
     Status as WireStatus,
 };
 use futures_util::{StreamExt as _, stream};
@@ -13,7 +13,9 @@ use tonic::{Request, Response, Status};
 
 use super::StorageServices;
 use super::services::{digest, function};
+use super::tree::Directories;
 use crate::StoreError;
+use crate::grpc::compression::{IDENTITY, ZSTD, compressed, decompressed};
 use crate::grpc::{BATCH, wire};
 use crate::offload::offload;
 
@@ -45,6 +47,8 @@ impl ContentAddressableStorage for StorageServices {
         self.check_instance(&request.instance_name)?;
         self.writable()?;
         let function = function(request.digest_function)?;
+        let sizes = request.requests.iter().filter_map(|update| update.digest.as_ref());
+        bounded(sizes.map(|digest| u64::try_from(digest.size_bytes).unwrap_or(0)))?;
         let responses = stream::iter(request.requests)
             .map(|update| self.update(function, update))
             .buffer_unordered(AT_ONCE)
@@ -63,17 +67,32 @@ impl ContentAddressableStorage for StorageServices {
         let asked: Result<Vec<Digest>, Status> =
             request.digests.iter().map(|blob| digest(function, blob)).collect();
         let asked = asked?;
-        let bytes = asked.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size() + OVERHEAD));
-        if bytes > BATCH {
-            let what =
-                format!("these blobs have more than {BATCH} bytes together: read large ones as streams");
-            return Err(Status::invalid_argument(what));
-        }
+        bounded(asked.iter().map(|blob| blob.size().saturating_add(OVERHEAD)))?;
+        let compressor = if request.acceptable_compressors.contains(&ZSTD) { ZSTD } else { IDENTITY };
         let _permit = self.begin_read()?;
-        let responses =
-            stream::iter(asked).map(|blob| self.read_one(blob)).buffer_unordered(AT_ONCE).collect().await;
+        let read = stream::iter(asked).map(|blob| self.read_one(blob, compressor));
+        let responses = read.buffer_unordered(AT_ONCE).collect().await;
         Ok(Response::new(BatchReadBlobsResponse { responses }))
     }
+
+    type GetTreeStream = Directories;
+
+    async fn get_tree(
+        &self,
+        request: Request<GetTreeRequest>,
+    ) -> Result<Response<Self::GetTreeStream>, Status> {
+        self.begin_tree(request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// Refuses blobs that are more together than fits into a message.
+fn bounded(sizes: impl Iterator<Item = u64>) -> Result<(), Status> {
+    let bytes = sizes.fold(0, u64::saturating_add);
+    if bytes > BATCH {
+        let what = format!("these blobs have more than {BATCH} bytes together: large ones travel as streams");
+        return Err(Status::invalid_argument(what));
+    }
+    Ok(())
 }
 
 /// What a blob takes in a message besides its bytes: a digest, a status and their tags.
@@ -86,27 +105,35 @@ impl StorageServices {
     }
 
     async fn try_update(&self, function: DigestFunction, update: &BlobUpdate) -> Result<(), Status> {
-        if update.compressor != 0 {
-            return Err(Status::invalid_argument("compressed blobs are not supported"));
-        }
         let named = update.digest.as_ref().ok_or_else(|| Status::invalid_argument("a blob has no digest"))?;
         let digest = digest(function, named)?;
+        let data = match update.compressor {
+            IDENTITY => update.data.clone(),
+            ZSTD => inflated(update.data.clone(), digest).await?,
+            other => {
+                let what = format!("compressor {other} is not supported: use 1 (ZSTD), or none");
+                return Err(Status::invalid_argument(what));
+            }
+        };
         let failed = |error| wire::status(&error);
-        check(digest, update.data.clone()).await.map_err(failed)?;
-        self.store.put(&digest, update.data.clone().into()).await.map_err(failed)
+        check(digest, data.clone()).await.map_err(failed)?;
+        self.store.put(&digest, data.into()).await.map_err(failed)
     }
 
-    async fn read_one(&self, digest: Digest) -> BlobRead {
+    async fn read_one(&self, digest: Digest, compressor: i32) -> BlobRead {
         let (data, error) = match self.try_read(&digest).await {
             Ok(data) => (data, None),
             Err(error) => (Bytes::new(), Some(wire::status(&error))),
         };
-        BlobRead {
-            digest: Some(wire::to_wire(&digest)),
-            data,
-            status: Some(wire_status(error)),
-            compressor: 0,
-        }
+        let frame = if compressor == ZSTD && data.len() >= WORTH_IT {
+            let plain = data.clone();
+            offload(move || Ok(compressed(&plain))).await.ok().flatten()
+        } else {
+            None
+        };
+        let (compressor, data) = frame.map_or((IDENTITY, data), |frame| (ZSTD, frame));
+        let status = Some(wire_status(error));
+        BlobRead { digest: Some(wire::to_wire(&digest)), data, status, compressor }
     }
 
     async fn try_read(&self, digest: &Digest) -> Result<Bytes, StoreError> {
@@ -117,6 +144,18 @@ impl StorageServices {
         };
         offload(move || blob.into_bytes().map_err(|error| StoreError::io("read", "a blob", error))).await
     }
+}
+
+/// Fewer bytes than this are a frame's own overhead.
+const WORTH_IT: usize = 512;
+
+/// The bytes of a compressed blob, which are as many as the digest says.
+async fn inflated(frames: Bytes, digest: Digest) -> Result<Bytes, Status> {
+    let len = digest.size() as usize;
+    let bytes =
+        offload(move || Ok(decompressed(&frames, len))).await.map_err(|error| wire::status(&error))?;
+    let what = || format!("these bytes are no Zstandard frames of {len} bytes");
+    bytes.ok_or_else(|| Status::invalid_argument(what()))
 }
 
 /// Whether the bytes are those of the digest.

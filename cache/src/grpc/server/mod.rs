@@ -7,6 +7,7 @@
 mod batches;
 mod read;
 mod services;
+mod tree;
 mod uploads;
 mod write;
 

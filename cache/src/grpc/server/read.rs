@@ -1,15 +1,18 @@
 //! `ByteStream.Read`.
 
+use bytes::Bytes;
 use cullet_proto::bytestream::{ReadRequest, ReadResponse};
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
 use super::StorageServices;
 use crate::StoreError;
+use crate::grpc::compression::Deflating;
 use crate::grpc::pieces::Readable;
 use crate::grpc::resource::Resource;
 use crate::grpc::wire;
+use crate::offload::offload;
 
 /// What is sent.
 pub(super) type Pieces = BoxStream<'static, Result<ReadResponse, Status>>;
@@ -17,10 +20,13 @@ pub(super) type Pieces = BoxStream<'static, Result<ReadResponse, Status>>;
 impl StorageServices {
     /// Starts reading a blob.
     pub(super) async fn begin(&self, request: ReadRequest) -> Result<Pieces, Status> {
-        let digest = match self.resource(&request.resource_name)? {
-            Resource { upload: None, digest, .. } => digest,
+        let (digest, compressed) = match self.resource(&request.resource_name)? {
+            Resource { upload: None, digest, compressed, .. } => (digest, compressed),
             _ => return Err(Status::invalid_argument("an upload cannot be read")),
         };
+        if compressed && request.read_limit != 0 {
+            return Err(Status::invalid_argument("a blob that travels compressed is read to its end"));
+        }
         let from = u64::try_from(request.read_offset)
             .ok()
             .filter(|from| *from <= digest.size())
@@ -37,10 +43,12 @@ impl StorageServices {
             found => found,
         };
         let blob = Readable::from(blob.map_err(|error| wire::status(&error))?);
-        let pieces = blob.pieces(from, to).map(move |piece| {
+        let pieces = blob.pieces(from, to).map_ok(|(_, data)| data).boxed();
+        let pieces = if compressed { deflated(pieces)? } else { pieces };
+        let pieces = pieces.map(move |piece| {
             // Held as long as the stream.
             let _ = &permit;
-            piece.map(|(_, data)| ReadResponse { data }).map_err(|error| wire::status(&error))
+            piece.map(|data| ReadResponse { data }).map_err(|error| wire::status(&error))
         });
         Ok(pieces.boxed())
     }
@@ -52,4 +60,26 @@ impl StorageServices {
         self.check_instance(&resource.instance)?;
         Ok(resource)
     }
+}
+
+type Parts = BoxStream<'static, Result<Bytes, StoreError>>;
+
+/// The same bytes as one Zstandard frame.
+fn deflated(pieces: Parts) -> Result<Parts, Status> {
+    let deflating = Deflating::new().map_err(|error| wire::status(&error))?;
+    let parts = stream::try_unfold(Some((pieces, deflating)), |state| async move {
+        let Some((mut pieces, mut deflating)) = state else { return Ok(None) };
+        loop {
+            let Some(piece) = pieces.try_next().await? else {
+                return Ok(Some((deflating.finish()?, None)));
+            };
+            let (part, rest) =
+                offload(move || deflating.append(&piece).map(|part| (part, deflating))).await?;
+            deflating = rest;
+            if !part.is_empty() {
+                return Ok(Some((part, Some((pieces, deflating)))));
+            }
+        }
+    });
+    Ok(parts.boxed())
 }

@@ -1,6 +1,7 @@
 //! Uploads under way: what has arrived of blobs that are not whole yet.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tonic::Status;
 use super::StorageLimits;
 use crate::StoreError;
 use crate::arriving::{Arrived, Arriving};
+use crate::grpc::compression::Inflating;
 use crate::grpc::resource::Resource;
 use crate::grpc::wire;
 use crate::offload::offload;
@@ -136,6 +138,14 @@ impl Writing {
         .await
     }
 
+    /// Takes bytes that arrive compressed from now on.
+    pub(super) fn inflating(&self) -> Result<InflatingUpload, StoreError> {
+        let into = Into { arriving: Arc::clone(&self.arriving), refused: None };
+        let inflating =
+            Inflating::new(into).map_err(|error| StoreError::io("decompress", "a blob", error))?;
+        Ok(InflatingUpload(Some(inflating)))
+    }
+
     /// The blob, if its bytes are those of its digest. Nothing can be added afterwards, nor gone on with.
     pub(super) fn finish(self) -> Result<Option<Arrived>, StoreError> {
         let arriving = self.lock().take();
@@ -161,6 +171,60 @@ impl Writing {
         // After a panic in the middle of a write the count and the bytes may differ, which the digest finds.
         self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where decompressed bytes go.
+struct Into {
+    arriving: Arc<Mutex<Option<Arriving>>>,
+    /// Why they did not.
+    refused: Option<StoreError>,
+}
+
+impl Write for Into {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        match arriving.as_mut().map_or(Ok(()), |arriving| arriving.append(part)) {
+            Ok(()) => Ok(part.len()),
+            Err(error) => {
+                self.refused = Some(error);
+                Err(io::ErrorKind::InvalidData.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An upload whose bytes arrive compressed; see [`Writing::inflating`]. Broken once it has failed.
+pub(super) struct InflatingUpload(Option<Inflating<Into>>);
+
+impl InflatingUpload {
+    /// Takes the next compressed bytes; see [`Writing::append`].
+    pub(super) async fn append(&mut self, piece: Bytes) -> Result<(), Status> {
+        let mut inflating = self.0.take().ok_or_else(no_frame)?;
+        let (inflating, outcome) = offload(move || {
+            let outcome = inflating.append(&piece);
+            Ok((inflating, outcome))
+        })
+        .await
+        .map_err(|error| wire::status(&error))?;
+        match outcome {
+            Ok(()) => self.0 = Some(inflating),
+            Err(_) => {
+                let refused = inflating.into_inner().refused.take();
+                return Err(refused.map_or_else(no_frame, |error| wire::status(&error)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_frame() -> Status {
+    Status::invalid_argument(
+        "these bytes are no Zstandard frames, or take more than 8 MiB of memory to decompress",
+    )
 }
 
 impl Drop for Writing {

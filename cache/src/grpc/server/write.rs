@@ -36,12 +36,12 @@ impl ByteStream for StorageServices {
         let resource = self.resource(&first.resource_name)?;
         if self.has(&resource.digest).await? {
             // As REAPI wants it: the client may stop sending what is there.
-            return Ok(written(resource.digest.size()));
+            return Ok(there(&resource));
         }
         let writing = Arc::clone(uploads).begin(&resource)?;
         let digest = resource.digest;
-        let whole = match self.take(&writing, &resource, first, &mut pieces).await {
-            Ok(whole) => whole,
+        let (taken, whole) = match self.take(&writing, &resource, first, &mut pieces).await {
+            Ok(taken) => taken,
             // What arrived can never become the blob.
             Err(status) if status.code() == tonic::Code::InvalidArgument => {
                 writing.forget();
@@ -49,11 +49,10 @@ impl ByteStream for StorageServices {
             }
             Err(status) => return Err(status),
         };
-        if !whole {
-            return Ok(written(writing.committed()));
+        if whole {
+            self.store(&digest, writing).await.map_err(|error| wire::status(&error))?;
         }
-        self.store(&digest, writing).await.map_err(|error| wire::status(&error))?;
-        Ok(written(digest.size()))
+        Ok(written(taken))
     }
 
     async fn query_write_status(
@@ -74,30 +73,38 @@ impl ByteStream for StorageServices {
 }
 
 impl StorageServices {
-    /// Takes pieces until the last one. Whether that one said that it was.
+    /// Takes pieces until the last one. How many bytes that makes, as the client counts them, and whether the last one said
+    /// that it was.
     async fn take(
         &self,
         writing: &Writing,
         resource: &Resource,
         first: WriteRequest,
         pieces: &mut Streaming<WriteRequest>,
-    ) -> Result<bool, Status> {
+    ) -> Result<(u64, bool), Status> {
         let name = first.resource_name.clone();
+        let inflating = resource.compressed.then(|| writing.inflating()).transpose();
+        let mut inflating = inflating.map_err(|error| wire::status(&error))?;
+        // Of what arrives compressed, REAPI counts the bytes before this stream decompressed, and those in it as they arrive.
+        let mut expected = writing.committed();
         let mut next = Some(first);
         while let Some(piece) = next {
             if !piece.resource_name.is_empty() && piece.resource_name != name {
                 return Err(Status::invalid_argument("the resource name changes within the stream"));
             }
-            if u64::try_from(piece.write_offset) != Ok(writing.committed()) {
+            if u64::try_from(piece.write_offset) != Ok(expected) {
                 // No reason to forget what has arrived.
-                let what =
-                    format!("the next byte is number {}, not {}", writing.committed(), piece.write_offset);
+                let what = format!("the next byte is number {expected}, not {}", piece.write_offset);
                 return Err(Status::failed_precondition(what));
             }
-            writing.append(piece.data).await.map_err(|error| wire::status(&error))?;
+            expected += piece.data.len() as u64;
+            match &mut inflating {
+                Some(inflating) => inflating.append(piece.data).await?,
+                None => writing.append(piece.data).await.map_err(|error| wire::status(&error))?,
+            }
             if piece.finish_write {
                 return if writing.committed() == resource.digest.size() {
-                    Ok(true)
+                    Ok((expected, true))
                 } else {
                     let (is, shall) = (writing.committed(), resource.digest.size());
                     Err(Status::invalid_argument(format!(
@@ -107,7 +114,7 @@ impl StorageServices {
             }
             next = self.next(pieces).await?;
         }
-        Ok(false)
+        Ok((expected, false))
     }
 
     async fn next(&self, pieces: &mut Streaming<WriteRequest>) -> Result<Option<WriteRequest>, Status> {
@@ -126,6 +133,15 @@ impl StorageServices {
         let missing = self.store.find_missing(std::slice::from_ref(digest)).await;
         Ok(missing.map_err(|error| wire::status(&error))?.is_empty())
     }
+}
+
+/// The answer to an upload of what is there already.
+fn there(resource: &Resource) -> Response<WriteResponse> {
+    if resource.compressed {
+        // Nobody knows how many bytes it would have become.
+        return Response::new(WriteResponse { committed_size: -1 });
+    }
+    written(resource.digest.size())
 }
 
 fn written(bytes: u64) -> Response<WriteResponse> {

@@ -1,0 +1,100 @@
+//! Messages of `Capabilities` in `build.bazel.remote.execution.v2`. Field numbers are those of the published API, version 2.3.
+
+/// What can the server do?
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct GetCapabilitiesRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+}
+
+/// What the server can do.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ServerCapabilities {
+    /// What its cache can do.
+    #[prost(message, optional, tag = "1")]
+    pub cache_capabilities: Option<CacheCapabilities>,
+    /// What its execution can do; none where nothing is executed.
+    #[prost(message, optional, tag = "2")]
+    pub execution_capabilities: Option<ExecutionCapabilities>,
+    /// The oldest version that is still served, and will not be for long.
+    #[prost(message, optional, tag = "3")]
+    pub deprecated_api_version: Option<SemVer>,
+    /// The oldest version that is served.
+    #[prost(message, optional, tag = "4")]
+    pub low_api_version: Option<SemVer>,
+    /// The newest version that is served.
+    #[prost(message, optional, tag = "5")]
+    pub high_api_version: Option<SemVer>,
+}
+
+/// What a cache can do.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct CacheCapabilities {
+    /// Values of `DigestFunction`.
+    #[prost(int32, repeated, tag = "1")]
+    pub digest_functions: Vec<i32>,
+    /// Whether clients may store results.
+    #[prost(message, optional, tag = "2")]
+    pub action_cache_update_capabilities: Option<ActionCacheUpdateCapabilities>,
+    /// The most bytes of blobs in one batch; 0 for no bound.
+    #[prost(int64, tag = "4")]
+    pub max_batch_total_size_bytes: i64,
+    /// A value of `SymlinkAbsolutePathStrategy`: 1 forbidden, 2 allowed.
+    #[prost(int32, tag = "5")]
+    pub symlink_absolute_path_strategy: i32,
+    /// Values of `Compressor` for streams.
+    #[prost(int32, repeated, tag = "6")]
+    pub supported_compressors: Vec<i32>,
+    /// Values of `Compressor` for blobs of `BatchUpdateBlobs`.
+    #[prost(int32, repeated, tag = "7")]
+    pub supported_batch_update_compressors: Vec<i32>,
+    /// The most bytes of one blob; 0 for no bound.
+    #[prost(int64, tag = "8")]
+    pub max_cas_blob_size_bytes: i64,
+}
+
+/// Whether clients may store results.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct ActionCacheUpdateCapabilities {
+    /// They may.
+    #[prost(bool, tag = "1")]
+    pub update_enabled: bool,
+}
+
+/// What an execution service can do.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ExecutionCapabilities {
+    /// The only function, for clients that know of one.
+    #[prost(int32, tag = "1")]
+    pub digest_function: i32,
+    /// Whether anything is executed.
+    #[prost(bool, tag = "2")]
+    pub exec_enabled: bool,
+    /// Values of `DigestFunction`.
+    #[prost(int32, repeated, tag = "5")]
+    pub digest_functions: Vec<i32>,
+}
+
+/// A version.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SemVer {
+    /// What breaks.
+    #[prost(int32, tag = "1")]
+    pub major: i32,
+    /// What adds.
+    #[prost(int32, tag = "2")]
+    pub minor: i32,
+    /// What mends.
+    #[prost(int32, tag = "3")]
+    pub patch: i32,
+    /// What is to come.
+    #[prost(string, tag = "4")]
+    pub prerelease: String,
+}
+
+/// Clients and servers of `Capabilities`.
+pub mod service {
+    #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
+    tonic::include_proto!("build.bazel.remote.execution.v2.Capabilities");
+}
