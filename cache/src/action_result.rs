@@ -29,6 +29,8 @@ pub struct ActionResult {
     pub usage: Usage,
     /// Who says that this is what came of the action; unchecked.
     pub signature: Option<Signature>,
+    /// Of output directories, by path, the `Tree` message that says the same: for REAPI clients that read nothing else.
+    pub trees: Vec<(String, Digest)>,
 }
 
 /// What the processes of an execution took; 0 where that is not known.
@@ -45,7 +47,7 @@ pub struct Usage {
 }
 
 impl ActionResult {
-    /// The blobs that the result names itself: files, root directories and long logs, in that order as they
+    /// The blobs that the result names itself: files, root directories, long logs and `Tree` messages, in that order as they
     /// stand. What lies below a root directory is known only by reading it.
     pub fn digests(&self) -> impl Iterator<Item = Digest> {
         let outputs = self.outputs.iter().filter_map(|output| match &output.kind {
@@ -56,7 +58,7 @@ impl ActionResult {
             LogStream::Inline(_) => None,
             LogStream::Blob(digest) => Some(*digest),
         });
-        outputs.chain(logs)
+        outputs.chain(logs).chain(self.trees.iter().map(|(_, tree)| *tree))
     }
 
     /// The outputs at these paths, in that order; none unless the process exited 0 and left a file or directory at

@@ -64,7 +64,10 @@ pub use disk::{
 pub use error::StoreError;
 pub use fallback::Fallback;
 pub use forgiving::Forgiving;
-pub use grpc::{GrpcOptions, GrpcStore, StorageLimits, StorageServices};
+pub use grpc::{
+    CapabilitiesService, GrpcOptions, GrpcStore, InstanceResults, Instances, OnlyInstance, ReachedResults,
+    ResultServices, StorageLimits, StorageServices,
+};
 pub use kept::KeptRecords;
 pub use local::{LocalCache, open};
 pub use log_order::{KnownLog, LogCursor, NextBytes, Stream};

@@ -72,6 +72,7 @@ fn done(start: v1::Start) -> v1::AttemptFinished {
         duration_ms: 0,
         usage: Default::default(),
         signature: None,
+        trees: Vec::new(),
     };
     v1::AttemptFinished {
         attempt: start.attempt,

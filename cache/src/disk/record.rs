@@ -84,6 +84,7 @@ mod tests {
             duration_ms: 2,
             usage: Default::default(),
             signature: None,
+            trees: Vec::new(),
         };
         (DigestFunction::Sha256.digest(b"action"), result)
     }

@@ -12,7 +12,10 @@ mod wire;
 mod tests;
 
 pub use client::{GrpcOptions, GrpcStore};
-pub use server::{StorageLimits, StorageServices};
+pub use server::{
+    CapabilitiesService, InstanceResults, Instances, OnlyInstance, ReachedResults, ResultServices,
+    StorageLimits, StorageServices,
+};
 
 /// The most bytes of one message, which is what gRPC allows unless told otherwise.
 pub(crate) const MESSAGE: usize = 4 << 20;

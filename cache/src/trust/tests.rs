@@ -34,6 +34,7 @@ fn result(text: &str) -> ActionResult {
         duration_ms: 1,
         usage: crate::Usage::default(),
         signature: None,
+        trees: Vec::new(),
     }
 }
 

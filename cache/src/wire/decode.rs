@@ -28,6 +28,7 @@ impl ActionResult {
         let metadata = message.execution_metadata.unwrap_or_default();
         let started_at_ms = milliseconds(metadata.execution_start_timestamp);
         let completed_at_ms = milliseconds(metadata.execution_completed_timestamp);
+        let trees = trees(function, &message.output_directories)?;
         let outputs =
             outputs(function, message.output_files, message.output_directories, message.output_symlinks)?;
         Ok(Self {
@@ -38,6 +39,7 @@ impl ActionResult {
             interleaving: interleaving(&metadata.auxiliary_metadata)?,
             usage: usage(&metadata.auxiliary_metadata)?,
             signature: signature(&metadata.auxiliary_metadata),
+            trees,
             worker: metadata.worker,
             started_at_ms,
             duration_ms: completed_at_ms.saturating_sub(started_at_ms),
@@ -69,6 +71,20 @@ fn outputs(
         Some(pair) => Err(ActionResultError::Duplicate(pair[0].path.clone())),
         None => Ok(outputs),
     }
+}
+
+fn trees(
+    function: DigestFunction,
+    directories: &[reapi::OutputDirectory],
+) -> Result<Vec<(String, Digest)>, ActionResultError> {
+    let named = directories.iter().filter(|directory| directory.tree_digest.is_some());
+    let tree = |directory: &reapi::OutputDirectory| {
+        let tree = digest(function, &directory.path, directory.tree_digest.clone())?;
+        Ok((directory.path.clone(), tree))
+    };
+    let mut trees = named.map(tree).collect::<Result<Vec<_>, ActionResultError>>()?;
+    trees.sort();
+    Ok(trees)
 }
 
 fn stream(
@@ -151,6 +167,7 @@ mod tests {
             duration_ms: 4_567,
             usage: Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 },
             signature: None,
+            trees: Vec::new(),
         }
     }
 
@@ -161,7 +178,11 @@ mod tests {
         let scope = crate::trust::Scope::Branch("x".to_owned());
         let signed = result().signed(&key, &scope, &action);
         assert_eq!(signed.signer(&scope, &action), Some(key.public()));
-        for result in [result(), signed, ActionResult { interleaving: vec![], outputs: vec![], ..result() }] {
+        let with_tree = ActionResult { trees: vec![("a/dir".to_owned(), action)], ..result() };
+        assert_eq!(with_tree.digests().last(), Some(action));
+        for result in
+            [result(), signed, with_tree, ActionResult { interleaving: vec![], outputs: vec![], ..result() }]
+        {
             let decoded = ActionResult::decode(DigestFunction::Blake3, result.encode().into()).unwrap();
             assert_eq!(decoded, result);
         }

@@ -29,7 +29,7 @@ impl ActionResult {
             ..Default::default()
         };
         for output in &self.outputs {
-            add(&mut message, &output.path, &output.kind);
+            add(&mut message, &output.path, &output.kind, &self.trees);
         }
         message
     }
@@ -59,7 +59,7 @@ impl ActionResult {
     }
 }
 
-fn add(message: &mut reapi::ActionResult, path: &str, kind: &OutputKind) {
+fn add(message: &mut reapi::ActionResult, path: &str, kind: &OutputKind, trees: &[(String, Digest)]) {
     let path = path.to_owned();
     match kind {
         OutputKind::Tree(TreeRef::File { digest, executable }) => {
@@ -71,8 +71,10 @@ fn add(message: &mut reapi::ActionResult, path: &str, kind: &OutputKind) {
             })
         }
         OutputKind::Tree(TreeRef::Directory(digest)) => {
+            let tree = trees.iter().find(|(of, _)| *of == path);
             message.output_directories.push(reapi::OutputDirectory {
                 path,
+                tree_digest: tree.map(|(_, tree)| to_wire(tree)),
                 root_directory_digest: Some(to_wire(digest)),
                 ..Default::default()
             });

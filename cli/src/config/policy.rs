@@ -31,6 +31,8 @@ struct Entry {
     token_sha256: Option<Spanned<String>>,
     tenants: Option<Vec<String>>,
     scopes: Vec<Spanned<String>>,
+    #[serde(default)]
+    updates: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +96,7 @@ fn submitter(entry: &Entry) -> Result<Submitter, Wrong> {
             .as_ref()
             .map_or_else(|| vec![Pattern::new("*")], |tenants| tenants.iter().map(Pattern::new).collect()),
         scopes: scopes.collect::<Result<_, _>>()?,
+        updates: entry.updates,
     })
 }
 

@@ -24,6 +24,7 @@ fn result(stdout: LogStream, stderr: &'static str, exit_code: i32) -> ActionResu
         duration_ms: 5,
         usage: Default::default(),
         signature: None,
+        trees: Vec::new(),
     }
 }
 

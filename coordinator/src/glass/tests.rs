@@ -257,6 +257,7 @@ fn result(content: &str, started_at_ms: u64) -> ActionResult {
         duration_ms: 1,
         usage: Usage::default(),
         signature: None,
+        trees: Vec::new(),
     }
 }
 

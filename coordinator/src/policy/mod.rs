@@ -40,6 +40,8 @@ pub struct Submitter {
     pub tenants: Vec<Pattern>,
     /// As these scopes.
     pub scopes: Vec<Pattern>,
+    /// Whether results that it made itself are stored as if a worker had made them.
+    pub updates: bool,
 }
 
 impl Submitter {

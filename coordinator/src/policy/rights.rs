@@ -27,6 +27,23 @@ pub enum Denied {
         /// Who may.
         who: String,
     },
+    /// Only workers may.
+    #[error(
+        "{caller} may not store results of its own as {scope} for the tenant {tenant}: `updates = true` of its [[submitters]] (--trust) allows it"
+    )]
+    NoUpdates {
+        /// Who calls.
+        caller: String,
+        /// Whose result it would be.
+        scope: Scope,
+        /// For whom.
+        tenant: String,
+    },
+    /// Nobody would believe it.
+    #[error(
+        "results that no worker signed count for nothing here, so clients store none (`require-signatures` of --trust)"
+    )]
+    Unsigned,
     /// Others may hand in journals.
     #[error("{caller} may not send journals of break-glass runs; {who}")]
     NoSender {
@@ -68,6 +85,23 @@ impl<'a> Rights<'a> {
         let who = those(may.map(|other| other.name.as_str()));
         let (caller, scope) = (self.caller(), scope.clone());
         Err(Denied::NotAllowed { caller, scope, tenant: tenant.to_owned(), who })
+    }
+
+    /// Whether it may store results that it made itself, for a tenant in a scope.
+    ///
+    /// # Errors
+    /// It may not; why not.
+    pub fn updates(&self, tenant: &str, scope: &Scope) -> Result<(), Denied> {
+        self.check(tenant, scope)?;
+        if self.policy.workers.require_signatures {
+            return Err(Denied::Unsigned);
+        }
+        let Some(callers) = &self.callers else { return Ok(()) };
+        let written = scope.to_string();
+        if callers.iter().any(|caller| caller.updates && caller.may_use(tenant, &written)) {
+            return Ok(());
+        }
+        Err(Denied::NoUpdates { caller: self.caller(), scope: scope.clone(), tenant: tenant.to_owned() })
     }
 
     /// Whether it may send journals of break-glass runs; as whom.

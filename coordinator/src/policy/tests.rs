@@ -10,6 +10,7 @@ fn submitter(name: &str, token: Option<&str>, tenants: &[&str], scopes: &[&str])
         token: token.map(|token| TokenHash::of(token.as_bytes())),
         tenants: patterns(tenants),
         scopes: patterns(scopes),
+        updates: false,
     }
 }
 
@@ -116,6 +117,7 @@ fn a_worker_is_believed_if_it_signed_this_result_of_this_action_in_this_scope() 
         duration_ms: 1,
         usage: Usage::default(),
         signature: None,
+        trees: Vec::new(),
     };
     let workers = WorkerTrust { keys: vec![key(1).public()], require_signatures: true };
     let paths = ["out".to_owned()];

@@ -71,7 +71,7 @@ pub(super) fn cut_off() -> Status {
 }
 
 /// The header that says who calls.
-const AUTHORIZATION: &str = "authorization";
+pub(super) const AUTHORIZATION: &str = "authorization";
 
 /// What a call may do.
 pub(super) fn rights<'a, T>(policy: &'a Policy, request: &Request<T>) -> Result<Rights<'a>, Denied> {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::{from_fn, from_fn_with_state};
-use cullet_cache::StorageServices;
+use cullet_cache::{CapabilitiesService, ResultServices, StorageServices};
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::deadline::keep_deadline;
+use super::reapi::EngineResults;
 use super::{journals_service, runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
 use crate::engine::Engine;
@@ -19,12 +20,13 @@ use crate::metrics::count_rpc;
 /// How often is looked whether this coordinator can take part.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// All services: raft, the cluster's own, blobs, health (`grpc.health.v1`), server reflection, and HTTP.
+/// All services: raft, the cluster's own, the Remote Execution API, health (`grpc.health.v1`), server reflection, and HTTP.
 pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReporter) {
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(cullet_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let results = Arc::new(EngineResults(engine.clone()));
     let mut routes = Routes::from(http::router(engine.clone()))
         .add_service(raft_service(Arc::clone(engine.seat())))
         .add_service(control_service(Arc::clone(engine.seat())))
@@ -33,6 +35,8 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .add_service(workers_service(engine.clone()))
         .add_service(blobs.storage())
         .add_service(blobs.byte_stream())
+        .add_service(ResultServices::new(results.clone(), engine.parts().blobs.clone()).server())
+        .add_service(CapabilitiesService::new(results, blobs.limits()).server())
         .add_service(health);
     match reflection.build_v1() {
         Ok(reflection) => routes = routes.add_service(reflection),

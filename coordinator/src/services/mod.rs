@@ -10,6 +10,7 @@ mod list;
 mod log;
 mod log_source;
 mod outcomes;
+mod reapi;
 mod runs;
 mod status;
 mod summary;
@@ -18,6 +19,7 @@ mod workers;
 
 pub use all::{keep_health, routes};
 pub use journals::journals_service;
+pub use reapi::NamedInstances;
 pub(crate) use runs::RunsApi;
 pub use runs::runs_service;
 pub use workers::workers_service;

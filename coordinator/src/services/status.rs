@@ -50,7 +50,10 @@ impl From<Denied> for Status {
         let text = denied.to_string();
         match denied {
             Denied::NoBearer | Denied::UnknownToken => Self::unauthenticated(text),
-            Denied::NotAllowed { .. } | Denied::NoSender { .. } => Self::permission_denied(text),
+            Denied::NotAllowed { .. }
+            | Denied::NoUpdates { .. }
+            | Denied::Unsigned
+            | Denied::NoSender { .. } => Self::permission_denied(text),
         }
     }
 }

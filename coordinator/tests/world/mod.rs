@@ -178,6 +178,7 @@ impl Memory {
             duration_ms: 5,
             usage: Default::default(),
             signature: None,
+            trees: Vec::new(),
         };
         if !start.action.do_not_cache {
             self.results.lock().unwrap().insert(start.digest, result);

@@ -147,6 +147,7 @@ impl Finisher {
             duration_ms: u64::try_from(execution.duration.as_millis()).unwrap_or(u64::MAX),
             usage: execution.usage,
             signature: None,
+            trees: Vec::new(),
         };
         let acts_outside = self.attempt.action.do_not_cache;
         let trouble = trouble.map(|error| final_if(acts_outside, error));

@@ -323,6 +323,7 @@ fn without_secrets(fault: &SecretFault, worker: &str) -> AttemptReport {
         duration_ms: 0,
         usage: Usage::default(),
         signature: None,
+        trees: Vec::new(),
     };
     AttemptReport::Failed { result, reason: Some(sentence(fault)), warnings: Vec::new() }
 }

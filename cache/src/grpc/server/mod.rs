@@ -5,10 +5,15 @@
 //! is stored.
 
 mod batches;
+mod capabilities;
 mod read;
+mod results;
 mod services;
 mod tree;
+mod trees;
 mod uploads;
 mod write;
 
-pub use services::{StorageLimits, StorageServices};
+pub use capabilities::CapabilitiesService;
+pub use results::{InstanceResults, ReachedResults, ResultServices};
+pub use services::{Instances, OnlyInstance, StorageLimits, StorageServices};

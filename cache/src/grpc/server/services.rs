@@ -1,5 +1,6 @@
 //! What the two services share, and how they are made.
 
+use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +28,36 @@ pub struct StorageServices {
     reads: Arc<Semaphore>,
 }
 
+/// Which instances a server has.
+pub trait Instances: Debug + Send + Sync {
+    /// Refuses an instance that is not there.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT: which ones are.
+    fn check(&self, instance: &str) -> Result<(), Status>;
+}
+
+/// One instance and no other; usually the empty one.
+#[derive(Debug, Clone, Default)]
+pub struct OnlyInstance(pub String);
+
+impl Instances for OnlyInstance {
+    fn check(&self, instance: &str) -> Result<(), Status> {
+        if instance == self.0 {
+            return Ok(());
+        }
+        Err(Status::invalid_argument(format!(
+            "there is no instance '{instance}' here; this server has '{}'",
+            self.0
+        )))
+    }
+}
+
 /// What a server lets its clients take up.
 #[derive(Debug, Clone)]
 pub struct StorageLimits {
-    /// The only instance that is served; usually the empty one.
-    pub instance: String,
+    /// The instances that are served. All of them have the same blobs.
+    pub instances: Arc<dyn Instances>,
     /// Uploads under way, finished or broken off.
     pub uploads: usize,
     /// Bytes that the uploads under way announce, all together.
@@ -46,7 +72,7 @@ impl Default for StorageLimits {
     /// For hundreds of clients: a thousand streams of at most half a megabyte in memory, and 64 GiB of spool.
     fn default() -> Self {
         Self {
-            instance: String::new(),
+            instances: Arc::new(OnlyInstance::default()),
             uploads: 1024,
             upload_bytes: 64 << 30,
             idle: Duration::from_secs(120),
@@ -75,6 +101,11 @@ impl StorageServices {
         Ok(Self { uploads, ..Self::read_only(store, limits) })
     }
 
+    /// What clients may take up.
+    pub const fn limits(&self) -> &StorageLimits {
+        &self.limits
+    }
+
     /// The service for `build.bazel.remote.execution.v2.ContentAddressableStorage`.
     pub fn storage(&self) -> ContentAddressableStorageServer<Self> {
         ContentAddressableStorageServer::new(self.clone())
@@ -91,13 +122,7 @@ impl StorageServices {
     }
 
     pub(super) fn check_instance(&self, instance: &str) -> Result<(), Status> {
-        if instance == self.limits.instance {
-            return Ok(());
-        }
-        Err(Status::invalid_argument(format!(
-            "there is no instance '{instance}' here; this server has '{}'",
-            self.limits.instance
-        )))
+        self.limits.instances.check(instance)
     }
 
     pub(super) fn writable(&self) -> Result<&Arc<Uploads>, Status> {

@@ -14,7 +14,7 @@ use cullet_coordinator::cluster::{FormError, Formation, Seat};
 use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, StoredResults, SystemClock};
 use cullet_coordinator::policy::Policy;
 use cullet_coordinator::raft::Timing;
-use cullet_coordinator::services::{keep_health, routes};
+use cullet_coordinator::services::{NamedInstances, keep_health, routes};
 use cullet_core::Settings;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -108,7 +108,7 @@ async fn open_store(
             .hint("look at its name, its permissions and the variables AWS_*, GOOGLE_* or AZURE_*")
     };
     cache.probe().await.map_err(unusable)?;
-    let limits = StorageLimits::default();
+    let limits = StorageLimits { instances: Arc::new(NamedInstances), ..StorageLimits::default() };
     let services = StorageServices::read_write(cache.blobs.clone(), &spool.join("uploads"), limits)?;
     let collected: Collected = match location.parse()? {
         Location::Directory(_) | Location::Registry(_) => None,

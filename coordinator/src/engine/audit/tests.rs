@@ -19,6 +19,7 @@ fn result() -> ActionResult {
         duration_ms: 1,
         usage: Usage::default(),
         signature: None,
+        trees: Vec::new(),
     }
 }
 

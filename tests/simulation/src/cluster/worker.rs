@@ -124,6 +124,7 @@ fn result(exit_code: i32, duration_ms: u64, worker: &str) -> ActionResult {
         duration_ms,
         usage: Default::default(),
         signature: None,
+        trees: Vec::new(),
     }
 }
 

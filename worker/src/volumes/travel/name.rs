@@ -53,6 +53,7 @@ impl Version {
             duration_ms: 0,
             usage: Usage::default(),
             signature: None,
+            trees: Vec::new(),
         }
     }
 

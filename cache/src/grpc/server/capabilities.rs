@@ -1,0 +1,78 @@
+//! `Capabilities`: what this server does, for clients that ask before anything else.
+
+use std::sync::Arc;
+
+use cullet_digest::DigestFunction;
+use cullet_proto::reapi::capabilities::service::capabilities_server::{Capabilities, CapabilitiesServer};
+use cullet_proto::reapi::capabilities::{
+    ActionCacheUpdateCapabilities, CacheCapabilities, GetCapabilitiesRequest, SemVer, ServerCapabilities,
+};
+use tonic::{Request, Response, Status};
+
+use super::{InstanceResults, StorageLimits};
+use crate::grpc::compression::ZSTD;
+use crate::grpc::{BATCH, wire};
+
+/// The oldest version that is served: that of clients which know neither output paths nor digest functions.
+const LOWEST: (i32, i32) = (2, 0);
+
+/// The newest.
+const HIGHEST: (i32, i32) = (2, 3);
+
+/// `SymlinkAbsolutePathStrategy.ALLOWED`: a link is kept as it is, wherever it points.
+const LINKS_ANYWHERE: i32 = 2;
+
+/// Says what a server can do.
+#[derive(Debug, Clone)]
+pub struct CapabilitiesService {
+    results: Arc<dyn InstanceResults>,
+    most_blob: u64,
+}
+
+impl CapabilitiesService {
+    /// Of a server with these results, and blobs within these limits.
+    pub fn new(results: Arc<dyn InstanceResults>, limits: &StorageLimits) -> Self {
+        Self { results, most_blob: limits.upload_bytes }
+    }
+
+    /// The service for `build.bazel.remote.execution.v2.Capabilities`.
+    pub fn server(self) -> CapabilitiesServer<Self> {
+        CapabilitiesServer::new(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Capabilities for CapabilitiesService {
+    async fn get_capabilities(
+        &self,
+        request: Request<GetCapabilitiesRequest>,
+    ) -> Result<Response<ServerCapabilities>, Status> {
+        let reached = self.results.reach(&request.get_ref().instance_name, request.metadata())?;
+        let cache = CacheCapabilities {
+            digest_functions: DigestFunction::ALL.iter().copied().map(wire::number).collect(),
+            action_cache_update_capabilities: Some(ActionCacheUpdateCapabilities {
+                update_enabled: reached.may_update.is_ok(),
+            }),
+            max_batch_total_size_bytes: as_i64(BATCH),
+            symlink_absolute_path_strategy: LINKS_ANYWHERE,
+            supported_compressors: vec![ZSTD],
+            supported_batch_update_compressors: vec![ZSTD],
+            max_cas_blob_size_bytes: as_i64(self.most_blob),
+        };
+        Ok(Response::new(ServerCapabilities {
+            cache_capabilities: Some(cache),
+            execution_capabilities: None,
+            deprecated_api_version: None,
+            low_api_version: Some(version(LOWEST)),
+            high_api_version: Some(version(HIGHEST)),
+        }))
+    }
+}
+
+const fn version((major, minor): (i32, i32)) -> SemVer {
+    SemVer { major, minor, patch: 0, prerelease: String::new() }
+}
+
+fn as_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
