@@ -3,6 +3,7 @@
 mod faults;
 mod limits;
 mod reapi;
+mod results;
 mod server;
 
 use std::sync::Arc;
