@@ -3,11 +3,11 @@
 mod asking;
 mod bucketed;
 mod network;
+mod ports;
 mod process;
 mod running;
 mod waiting;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -19,6 +19,7 @@ pub use running::Running;
 pub use waiting::until;
 
 use crate::{Outcome, cullet_binary};
+use ports::free_port;
 
 /// How long a worker may be silent, in seconds: short, as tests wait for it.
 pub const LEASE: &str = "2";
@@ -78,13 +79,8 @@ impl Cluster {
     /// # Panics
     /// Where the machine has no room for them.
     pub fn prepare(binary: PathBuf, coordinators: usize, workers: usize) -> Self {
-        let free =
-            |_| TcpListener::bind("127.0.0.1:0").and_then(|held| Ok((held.local_addr()?.port(), held)));
         // Held until all are known, so that they differ.
-        let held: Vec<_> = match (0..coordinators).map(free).collect::<Result<_, _>>() {
-            Ok(held) => held,
-            Err(error) => panic!("no free ports: {error}"),
-        };
+        let held: Vec<_> = (0..coordinators).map(|_| free_port()).collect();
         let ports = held.iter().map(|(port, _)| *port).collect();
         drop(held);
         let dir = match TempDir::new() {
@@ -182,8 +178,7 @@ impl Cluster {
     /// # Panics
     /// Where there is none.
     pub fn move_coordinator(&mut self, position: usize) {
-        let held = TcpListener::bind("127.0.0.1:0").and_then(|held| held.local_addr());
-        self.ports[position] = held.unwrap_or_else(|error| panic!("no free port: {error}")).port();
+        self.ports[position] = free_port().0;
     }
 
     /// A coordinator that was started by other means.

@@ -57,8 +57,26 @@ pub(super) fn keep(names: &[String], ports: &[u16], file: &Path) -> Result<(), C
     write(file, &known)
 }
 
-/// One that is free and that nobody else has who is not running now.
+/// Below this, ports belong to services that everybody knows.
+const LOWEST: u16 = 10_000;
+
+/// How many ports are tried before the operating system may choose.
+const TRIES: usize = 100;
+
+/// One that is free and that nobody else has who is not running now. The operating system gives none of its own choice for it as
+/// long as there are others: it would give the same to somebody who connects while the cluster is down.
 fn free(known: &BTreeMap<String, u16>) -> io::Result<(TcpListener, u16)> {
+    let own = own_choice();
+    let span = u64::from(own.saturating_sub(LOWEST));
+    for _ in 0..TRIES {
+        let Some(port) = crate::random::number().checked_rem(span) else { break };
+        let port = LOWEST + port as u16;
+        if known.values().all(|other| *other != port)
+            && let Ok(listener) = TcpListener::bind(("127.0.0.1", port))
+        {
+            return Ok((listener, port));
+        }
+    }
     let mut passed_over = Vec::new();
     loop {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -69,6 +87,12 @@ fn free(known: &BTreeMap<String, u16>) -> io::Result<(TcpListener, u16)> {
         // Held, so that it does not come again: there are no more of them than names.
         passed_over.push(listener);
     }
+}
+
+/// The first port that the operating system may choose for somebody who asks for none.
+fn own_choice() -> u16 {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32_768)
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, u16>, CliError> {
@@ -116,6 +140,7 @@ mod tests {
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 20);
+        assert!(ports.iter().all(|port| *port < own_choice()), "{ports:?}");
     }
 
     #[test]
