@@ -6,6 +6,7 @@ mod bazel;
 use std::process::Command;
 
 /// Whether this machine has a program; says what is left out where it does not.
+#[expect(clippy::print_stderr, reason = "somebody should know that a test did nothing")]
 fn has(program: &str) -> bool {
     let found = Command::new("which").arg(program).output().is_ok_and(|output| output.status.success());
     if !found {
