@@ -22,6 +22,7 @@ pub mod fallback;
 pub mod forgiving;
 pub mod grpc;
 pub mod kept;
+pub mod keyed;
 pub mod local;
 pub mod log_order;
 pub mod memory;
@@ -69,6 +70,7 @@ pub use grpc::{
     ResultServices, StorageLimits, StorageServices,
 };
 pub use kept::KeptRecords;
+pub use keyed::{Gathered, Gathering, KeyedValue, KeyedValues};
 pub use local::{LocalCache, open};
 pub use log_order::{KnownLog, LogCursor, NextBytes, Stream};
 pub use memory::MemoryStore;

@@ -3,10 +3,10 @@
 
 pub mod client;
 mod compression;
-mod pieces;
+pub(crate) mod pieces;
 mod resource;
 pub mod server;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests;

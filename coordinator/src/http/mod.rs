@@ -2,6 +2,7 @@
 //! speak gRPC, and what probes ask. See docs/http.md.
 
 mod api;
+mod cache;
 mod error;
 mod events;
 mod extract;
@@ -21,6 +22,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use cullet_cache::KeyedValues;
 use tonic::Status;
 
 use crate::engine::Engine;
@@ -40,7 +42,8 @@ struct Served {
 }
 
 /// All paths.
-pub(crate) fn router(engine: Engine) -> Router {
+pub(crate) fn router(engine: Engine, values: Option<KeyedValues>) -> Router {
+    let cached = values.map_or_else(Router::new, |values| cache::router(engine.clone(), values));
     let (api, description) = api(engine.metrics()).split();
     let runs = crate::services::RunsApi::new(engine.clone());
     let served = Served { engine, runs, streams: Streams::default() };
@@ -55,6 +58,8 @@ pub(crate) fn router(engine: Engine) -> Router {
         .layer(DefaultBodyLimit::max(limits::BODY))
         .layer(from_fn(limits::in_time))
         .with_state(served)
+        // Values may take as long as their bytes do.
+        .merge(cached)
 }
 
 /// Everything that the OpenAPI document describes.

@@ -27,7 +27,7 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .register_encoded_file_descriptor_set(cullet_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     let results = Arc::new(EngineResults(engine.clone()));
-    let mut routes = Routes::from(http::router(engine.clone()))
+    let mut routes = Routes::from(http::router(engine.clone(), blobs.values()))
         .add_service(raft_service(Arc::clone(engine.seat())))
         .add_service(control_service(Arc::clone(engine.seat())))
         .add_service(runs_service(engine.clone()))

@@ -19,6 +19,7 @@ mod workers;
 
 pub use all::{keep_health, routes};
 pub use journals::journals_service;
+pub(crate) use reapi::EngineResults;
 pub use reapi::NamedInstances;
 pub(crate) use runs::RunsApi;
 pub use runs::runs_service;

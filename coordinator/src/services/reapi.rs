@@ -56,7 +56,7 @@ impl Instances for NamedInstances {
 
 /// The results of the cluster's instances.
 #[derive(Debug, Clone)]
-pub(super) struct EngineResults(pub(super) Engine);
+pub(crate) struct EngineResults(pub(crate) Engine);
 
 impl InstanceResults for EngineResults {
     fn reach(&self, instance: &str, metadata: &MetadataMap) -> Result<ReachedResults, Status> {

@@ -14,7 +14,7 @@ use tonic::Status;
 
 use super::uploads::Uploads;
 use crate::grpc::{MESSAGE, wire};
-use crate::{BlobStore, StoreError};
+use crate::{BlobStore, KeyedValues, StoreError};
 
 /// A store, served. Clones share everything. The listener should have TCP_NODELAY: without it, small answers wait up
 /// to 40 ms for an acknowledgement.
@@ -99,6 +99,12 @@ impl StorageServices {
     ) -> Result<Self, StoreError> {
         let uploads = Some(Arc::new(Uploads::new(spool, &limits)?));
         Ok(Self { uploads, ..Self::read_only(store, limits) })
+    }
+
+    /// Values beside the blobs; none where nothing may be written.
+    pub fn values(&self) -> Option<KeyedValues> {
+        let spool = Arc::clone(self.uploads.as_ref()?.spool());
+        Some(KeyedValues::new(Arc::clone(&self.store), spool))
     }
 
     /// What clients may take up.

@@ -22,7 +22,7 @@ use crate::spool::Spool;
 /// Uploads by name. Bounded in number and in the bytes they announce; one that nobody goes on with expires.
 #[derive(Debug)]
 pub(super) struct Uploads {
-    spool: Spool,
+    spool: Arc<Spool>,
     most: usize,
     most_bytes: u64,
     idle: Duration,
@@ -57,12 +57,17 @@ pub(super) struct Writing {
 impl Uploads {
     pub(super) fn new(spool: &Path, limits: &StorageLimits) -> Result<Self, StoreError> {
         Ok(Self {
-            spool: Spool::open(spool)?,
+            spool: Arc::new(Spool::open(spool)?),
             most: limits.uploads,
             most_bytes: limits.upload_bytes,
             idle: limits.idle,
             held: Mutex::default(),
         })
+    }
+
+    /// Where bytes are on their way.
+    pub(super) const fn spool(&self) -> &Arc<Spool> {
+        &self.spool
     }
 
     /// How many bytes of an upload have arrived, if it is known.
