@@ -78,7 +78,7 @@ impl Origin for ObjectBlobs {
     }
 
     async fn open(&self, digest: &Digest, offset: u64) -> Result<Pieces, StoreError> {
-        get::pieces(&self.place, digest, offset).await
+        get::pieces(&self.place, &self.files, digest, offset).await
     }
 }
 

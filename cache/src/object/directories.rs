@@ -145,6 +145,21 @@ impl Directory {
         created
     }
 
+    /// Begins a file of which nobody knows, and which is to get this name.
+    pub(super) fn begin(&self, name: &OsStr) -> io::Result<(OsString, File)> {
+        let draft = draft_of(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, &draft, flags, Mode::from_raw_mode(0o666))?;
+        Ok((draft, file.into()))
+    }
+
+    /// Gives a file that was begun its name, so that it survives a power cut.
+    pub(super) fn settle(&self, draft: &OsStr, file: &File, name: &OsStr) -> io::Result<()> {
+        file.sync_all()?;
+        rustix::fs::renameat(&self.0, draft, &self.0, name)?;
+        self.0.sync_all()
+    }
+
     /// Writes a file of which nobody knows.
     fn write(&self, draft: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

@@ -2,6 +2,7 @@
 //! costs more than the work.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,6 +91,29 @@ impl Files {
         self.run(write).await
     }
 
+    /// Begins the file of an object that is written piece by piece.
+    pub(super) async fn begin(&self, name: &Name) -> Result<Draft, StoreError> {
+        let (path, directories) = (self.path(name), Arc::clone(&self.directories));
+        let begin = move || {
+            let (dir, name) = split(&path)?;
+            let (draft, file) = directories.within(dir, |dir| dir.begin(name))?;
+            let draft = dir.join(draft);
+            Ok(Draft { file, draft: Some(draft), path, directories })
+        };
+        self.store(name, begin).await
+    }
+
+    /// Does a piece of work at a file that was begun, which takes no longer than the deadline.
+    pub(super) async fn store<T: Send + 'static>(
+        &self,
+        name: &Name,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (path, place) = (self.path(name), self.place.clone());
+        let failed = move |error| StoreError::remote("store in", &place, At { path, error });
+        self.run(move || work().map_err(failed)).await
+    }
+
     /// Writes an object where there is none.
     pub(super) async fn create(&self, name: &Name, bytes: Bytes) -> Result<Created, StoreError> {
         let (path, directories, place) = (self.path(name), Arc::clone(&self.directories), self.place.clone());
@@ -112,6 +136,35 @@ impl Files {
     ) -> Result<T, StoreError> {
         let late = |_| StoreError::deadline(&self.place, self.deadline);
         timeout(self.deadline, self.threads.run(work)).await.map_err(late)?
+    }
+}
+
+/// A file of which nobody knows yet. It goes where it does not get its name.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) file: File,
+    draft: Option<PathBuf>,
+    path: PathBuf,
+    directories: Arc<Directories>,
+}
+
+impl Draft {
+    /// Gives it its name, so that it survives a power cut.
+    pub(super) fn settle(mut self) -> io::Result<()> {
+        let (dir, name) = split(&self.path)?;
+        let Some((_, draft)) = self.draft.as_deref().map(split).transpose()? else { return Ok(()) };
+        self.directories.within(dir, |dir| dir.settle(draft, &self.file, name))?;
+        self.draft = None;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(draft) = &self.draft {
+            // Nothing takes it for an object where it stays.
+            let _ = std::fs::remove_file(draft);
+        }
     }
 }
 

@@ -3,74 +3,87 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::Digest;
-use futures_util::{StreamExt as _, stream};
-use object_store::{GetOptions, ObjectStore as _};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Place;
 use super::files::Files;
-use super::place::PART;
 use crate::arriving::IN_MEMORY;
 use crate::blob::is_the_empty_blob;
 use crate::origin::Pieces;
 use crate::{Blob, StoreError};
 
-/// Parts of one blob that are fetched at the same time: the next one is on its way while this one is written.
-const AHEAD: usize = 2;
+/// Bytes of one part: as much as the allocator takes back at once from whichever thread lets go of it.
+const STEP: u64 = 128 << 10;
+
+/// Parts of one blob that are read at the same time: the next ones are on their way while this one is written.
+const AHEAD: usize = 8;
 
 /// The blob as the file it is; small ones in memory.
 pub(super) async fn file(place: &Place, files: &Files, digest: &Digest) -> Result<Blob, StoreError> {
     let of = *digest;
     let open = move |path: &Path| {
-        let failed = |error| StoreError::io("read", path, error);
-        let missing = || StoreError::NotFound { digest: of };
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
-            opened => opened.map_err(failed)?,
-        };
-        if file.metadata().map_err(failed)?.len() != of.size() {
-            return Err(missing());
-        }
+        let file = opened(path, &of)?;
         if of.size() > IN_MEMORY {
             return Ok(Blob::File { file, path: path.to_owned(), len: of.size() });
         }
         let mut bytes = Vec::with_capacity(of.size() as usize + 1);
-        file.take(of.size()).read_to_end(&mut bytes).map_err(failed)?;
+        let read = file.take(of.size()).read_to_end(&mut bytes);
+        read.map_err(|error| StoreError::io("read", path, error))?;
         Ok(Blob::Bytes(bytes.into()))
     };
     files.read(&place.blob(digest), open).await
 }
 
 /// The blob in parts, the first of which is there when this returns.
-pub(super) async fn pieces(place: &Arc<Place>, digest: &Digest, offset: u64) -> Result<Pieces, StoreError> {
+pub(super) async fn pieces(
+    place: &Place,
+    files: &Arc<Files>,
+    digest: &Digest,
+    offset: u64,
+) -> Result<Pieces, StoreError> {
     if is_the_empty_blob(digest) || (offset > 0 && offset >= digest.size()) {
         return Ok(stream::empty().boxed());
     }
     if digest.is_empty() {
         return Err(StoreError::NotFound { digest: *digest });
     }
-    let end = |start: u64| digest.size().min(start.saturating_add(PART));
-    let first = part(Arc::clone(place), *digest, offset..end(offset)).await?;
-    let starts = std::iter::successors(Some(end(offset)), |start| Some(start.saturating_add(PART)));
-    let size = digest.size();
-    let ranges: Vec<_> = starts.take_while(|start| *start < size).map(|start| start..end(start)).collect();
-    let (place, digest) = (Arc::clone(place), *digest);
-    let rest = stream::iter(ranges).map(move |range| part(Arc::clone(&place), digest, range)).buffered(AHEAD);
-    Ok(stream::once(async { Ok(first) }).chain(rest).boxed())
+    let name = place.blob(digest);
+    let of = *digest;
+    let file = Arc::new(files.read(&name, move |path| opened(path, &of)).await?);
+    let end = move |start: u64| of.size().min(start.saturating_add(STEP));
+    let starts = std::iter::successors(Some(offset), move |start| Some(end(*start)));
+    let ranges = starts.take_while(move |start| *start < of.size()).map(move |start| start..end(start));
+    let files = Arc::clone(files);
+    let read = move |range: Range<u64>| {
+        let (files, file, name) = (Arc::clone(&files), Arc::clone(&file), name.clone());
+        async move { files.read(&name, move |path| part(&file, path, range)).await }
+    };
+    let mut parts = stream::iter(ranges).map(read).buffered(AHEAD);
+    // There is at least one.
+    let first = parts.try_next().await?.unwrap_or_default();
+    Ok(stream::once(async { Ok(first) }).chain(parts).boxed())
 }
 
-/// A part of an object that has the length of the blob; one that has not is not the blob.
-async fn part(place: Arc<Place>, digest: Digest, range: Range<u64>) -> Result<Bytes, StoreError> {
-    let path = place.blob(&digest);
-    let options = GetOptions::new().with_range(Some(range));
-    let read = || async {
-        let found = place.objects.get_opts(&path, options.clone()).await?;
-        if found.meta.size == digest.size() { found.bytes().await.map(Some) } else { Ok(None) }
+/// The file of a blob. One that has not its length is not the blob.
+fn opened(path: &Path, digest: &Digest) -> Result<File, StoreError> {
+    let failed = |error| StoreError::io("read", path, error);
+    let missing = || StoreError::NotFound { digest: *digest };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
+        opened => opened.map_err(failed)?,
     };
-    let found = place.request("read from", read).await?;
-    found.flatten().ok_or(StoreError::NotFound { digest })
+    if file.metadata().map_err(failed)?.len() == digest.size() { Ok(file) } else { Err(missing()) }
+}
+
+fn part(file: &File, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    let read = file.read_exact_at(&mut bytes, range.start);
+    read.map_err(|error| StoreError::io("read", path, error))?;
+    Ok(bytes.into())
 }

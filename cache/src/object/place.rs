@@ -160,17 +160,6 @@ impl Place {
         }
     }
 
-    /// As [`Place::request`], but for what cannot be begun again.
-    pub(super) async fn once<T>(
-        &self,
-        action: &'static str,
-        operation: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<T, StoreError> {
-        let outcome = self.attempt(Instant::now() + self.whole, operation).await?;
-        let found = outcome.map_err(|error| StoreError::remote(action, &self.name, error))?;
-        found.ok_or_else(|| self.gone(action))
-    }
-
     /// As [`Place::request`] where everything that must be there is.
     pub(super) async fn must<T, F>(
         &self,

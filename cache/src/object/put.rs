@@ -1,40 +1,40 @@
 //! Writing blobs to a directory.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
-use object_store::path::Path;
-use object_store::{ObjectStoreExt as _, WriteMultipart};
-use tokio::time::timeout;
 
 use super::ObjectBlobs;
-use super::files::{Over, Small};
+use super::files::{Draft, Over, Small};
 use super::place::PART;
 use crate::blob::is_the_empty_blob;
-use crate::offload::offload;
 use crate::whole::{check, compare, read_whole};
 use crate::{Blob, StoreError};
 
-/// Parts of one upload in flight: with one more in the making, 32 MiB of memory.
-const PARTS: usize = 3;
+/// Up to this many bytes are read and written in one go.
+const WHOLE: u64 = 1 << 20;
+
+/// Bytes that are read at once.
+const BUFFER: usize = 256 << 10;
 
 /// A file that is read in parts and hashed meanwhile.
 struct Source {
     file: File,
     path: PathBuf,
     hasher: Hasher,
+    buffer: Vec<u8>,
 }
 
 impl ObjectBlobs {
     pub(super) async fn put_blob(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         match blob {
-            Blob::File { file, path, len } if len > PART => {
+            Blob::File { file, path, len } if len > WHOLE => {
                 let hasher = Hasher::new(digest.function());
-                self.put_file(digest, Source { file, path, hasher }).await
+                let buffer = vec![0; BUFFER];
+                self.put_file(digest, Source { file, path, hasher, buffer }).await
             }
             blob => {
                 let bytes = read_whole(blob).await?;
@@ -64,71 +64,49 @@ impl ObjectBlobs {
         self.files.write(small).await
     }
 
+    /// Copies a file step by step. Nothing large is handed from thread to thread: memory of one that another lets go of stays with
+    /// the first until that needs some again.
     async fn put_file(&self, digest: &Digest, mut source: Source) -> Result<(), StoreError> {
-        if self.has(digest).await? {
-            // Never on a promise: the caller's bytes are compared all the same.
-            loop {
-                let part;
-                (source, part) = source.next().await?;
-                if part.is_empty() {
-                    return compare(digest, source.hasher.finish());
-                }
+        let name = self.place.blob(digest);
+        // Never on a promise: the caller's bytes are compared even where the blob is there.
+        let mut draft = if self.has(digest).await? { None } else { Some(self.files.begin(&name).await?) };
+        loop {
+            let step = move || source.step(draft);
+            let more;
+            (source, draft, more) = self.files.store(&name, step).await?;
+            if !more {
+                break;
             }
         }
-        let path = self.place.blob(digest);
-        let upload = self.place.must("store in", || self.place.objects.put_multipart(&path)).await?;
-        let upload = WriteMultipart::new_with_chunk_size(upload, PART as usize);
-        self.upload(digest, &path, source, upload).await
-    }
-
-    async fn upload(
-        &self,
-        digest: &Digest,
-        path: &Path,
-        mut source: Source,
-        mut upload: WriteMultipart,
-    ) -> Result<(), StoreError> {
-        let sent = loop {
-            let part;
-            (source, part) = match source.next().await {
-                Ok(read) => read,
-                Err(error) => break Err(error),
-            };
-            if part.is_empty() {
-                break compare(digest, source.hasher.finish());
-            }
-            upload.put(part);
-            let capacity = upload.wait_for_capacity(PARTS);
-            if let Err(error) = self.place.once("store in", capacity).await {
-                break Err(error);
-            }
-        };
-        match sent {
-            Ok(()) => self.place.once("store in", upload.finish()).await.map(drop),
-            Err(error) => {
-                // What cannot be removed now is never taken for a blob.
-                if timeout(ABORT, upload.abort()).await.is_err() {
-                    tracing::debug!(%path, "an upload that failed could not be aborted");
-                }
-                Err(error)
-            }
+        compare(digest, source.hasher.finish())?;
+        match draft {
+            Some(draft) => self.files.store(&name, move || draft.settle()).await,
+            None => Ok(()),
         }
     }
 }
 
-/// Nobody needs what an abort removes, so it is not waited for long.
-const ABORT: Duration = Duration::from_secs(5);
-
 impl Source {
-    /// The next part; empty at the end.
-    async fn next(mut self) -> Result<(Self, Bytes), StoreError> {
-        offload(move || {
-            let mut bytes = Vec::with_capacity(PART as usize);
-            let read = (&self.file).take(PART).read_to_end(&mut bytes);
-            read.map_err(|error| StoreError::io("read", &self.path, error))?;
-            self.hasher.update(&bytes);
-            Ok((self, bytes.into()))
-        })
-        .await
+    /// Hashes the next bytes, and writes them where they belong, if anywhere. Whether there may be more.
+    fn step(mut self, draft: Option<Draft>) -> io::Result<(Self, Option<Draft>, bool)> {
+        let mut left = PART as usize;
+        while left > 0 {
+            let most = left.min(self.buffer.len());
+            let read = match self.file.read(&mut self.buffer[..most]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot read {}: {error}", self.path.display()))
+                })?,
+            };
+            if read == 0 {
+                return Ok((self, draft, false));
+            }
+            self.hasher.update(&self.buffer[..read]);
+            if let Some(draft) = &draft {
+                (&draft.file).write_all(&self.buffer[..read])?;
+            }
+            left -= read;
+        }
+        Ok((self, draft, true))
     }
 }

@@ -2,6 +2,7 @@
 
 mod away;
 mod collected;
+mod memory;
 mod mirrored;
 mod promote;
 mod publishing;
