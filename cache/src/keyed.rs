@@ -3,23 +3,23 @@
 //! Each is a blob, and a result that has it as its only output, of an action that nobody executes: so values belong to scopes, are
 //! found only as long as all of them is there, and go as results do.
 
-use std::io::Write as _;
+mod gathering;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cullet_digest::{Digest, DigestFunction, Hasher, TreeRef};
+use cullet_digest::{Digest, DigestFunction, TreeRef};
 use cullet_proto::reapi;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
-use tempfile::NamedTempFile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use crate::arriving::IN_MEMORY;
+pub use self::gathering::{Gathered, Gathering};
 use crate::grpc::pieces::Readable;
 use crate::offload::offload;
 use crate::spool::Spool;
-use crate::{ActionCache, ActionResult, Blob, BlobStore, LogStream, Output, OutputKind, StoreError, Usage};
+use crate::{ActionCache, ActionResult, BlobStore, LogStream, Output, OutputKind, StoreError, Usage};
 
 /// That of the caches which name blobs by their hashes over HTTP.
 const FUNCTION: DigestFunction = DigestFunction::Sha256;
@@ -63,100 +63,6 @@ impl KeyedValue {
     }
 }
 
-/// A value on its way.
-#[derive(Debug)]
-pub struct Gathering {
-    sink: Option<Sink>,
-    spool: Arc<Spool>,
-    _permit: OwnedSemaphorePermit,
-}
-
-#[derive(Debug)]
-struct Sink {
-    hasher: Hasher,
-    /// What is in no file yet.
-    bytes: Vec<u8>,
-    /// Once there are more of them than are kept in memory.
-    file: Option<NamedTempFile>,
-}
-
-/// A value that has arrived.
-#[derive(Debug)]
-pub struct Gathered {
-    digest: Digest,
-    sink: Sink,
-}
-
-impl Gathering {
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// The disk; then nothing more of it is taken.
-    pub async fn append(&mut self, piece: Bytes) -> Result<(), StoreError> {
-        let Some(mut sink) = self.sink.take() else { return Err(broken()) };
-        // What the network gives is let go of where it came from, and the thread that writes gets the same memory each time.
-        sink.bytes.extend_from_slice(&piece);
-        drop(piece);
-        if sink.bytes.len() as u64 > IN_MEMORY {
-            let spool = Arc::clone(&self.spool);
-            sink = offload(move || sink.write(&spool).map(|()| sink)).await?;
-        }
-        self.sink = Some(sink);
-        Ok(())
-    }
-
-    /// What has arrived.
-    ///
-    /// # Errors
-    /// Something of it was not taken.
-    pub async fn finish(mut self) -> Result<Gathered, StoreError> {
-        let mut sink = self.sink.take().ok_or_else(broken)?;
-        if sink.file.is_some() {
-            let spool = Arc::clone(&self.spool);
-            sink = offload(move || sink.write(&spool).map(|()| sink)).await?;
-        } else {
-            sink.hasher.update(&sink.bytes);
-        }
-        let digest = std::mem::replace(&mut sink.hasher, Hasher::new(FUNCTION)).finish();
-        Ok(Gathered { digest, sink })
-    }
-}
-
-fn broken() -> StoreError {
-    StoreError::io("take", "a value", std::io::Error::other("some of it could not be written before"))
-}
-
-impl Sink {
-    /// Moves what is in memory to the file, which is made if need be. Blocking.
-    fn write(&mut self, spool: &Spool) -> Result<(), StoreError> {
-        self.hasher.update(&self.bytes);
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let made = NamedTempFile::new_in(spool.path());
-                let file = made.map_err(|error| StoreError::io("make a file in", spool.path(), error))?;
-                self.file.insert(file)
-            }
-        };
-        file.write_all(&self.bytes).map_err(|error| StoreError::io("write to", file.path(), error))?;
-        self.bytes.clear();
-        Ok(())
-    }
-}
-
-impl Gathered {
-    /// The SHA-256 of its bytes, in hexadecimal.
-    pub fn hash(&self) -> String {
-        self.digest.hash_hex()
-    }
-
-    fn blob(&self) -> Result<Blob, StoreError> {
-        let Some(file) = &self.sink.file else { return Ok(self.sink.bytes.clone().into()) };
-        let opened = file.reopen().map_err(|error| StoreError::io("open", file.path(), error))?;
-        Ok(Blob::File { file: opened, path: file.path().to_owned(), len: self.digest.size() })
-    }
-}
-
 impl KeyedValues {
     pub(crate) fn new(blobs: Arc<dyn BlobStore>, spool: Arc<Spool>) -> Self {
         Self { blobs, spool, arriving: Arc::new(Semaphore::new(ARRIVING)) }
@@ -183,8 +89,7 @@ impl KeyedValues {
     /// A value to take in; none where as many arrive as may.
     pub fn gather(&self) -> Option<Gathering> {
         let permit = Arc::clone(&self.arriving).try_acquire_owned().ok()?;
-        let sink = Sink { hasher: Hasher::new(FUNCTION), bytes: Vec::new(), file: None };
-        Some(Gathering { sink: Some(sink), spool: Arc::clone(&self.spool), _permit: permit })
+        Some(Gathering::new(Arc::clone(&self.spool), permit))
     }
 
     /// Gives a name a value, in place of any earlier one.
@@ -293,81 +198,4 @@ fn result(value: Digest, named: Vec<Digest>) -> ActionResult {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{CompletenessChecking, MemoryActionCache, MemoryStore};
-
-    struct Values {
-        values: KeyedValues,
-        blobs: Arc<MemoryStore>,
-        actions: CompletenessChecking,
-        dir: tempfile::TempDir,
-    }
-
-    impl Values {
-        fn new() -> Self {
-            let (dir, blobs) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::new(64 << 20)));
-            let spool = Arc::new(Spool::open(dir.path()).unwrap());
-            let actions = CompletenessChecking::new(Arc::new(MemoryActionCache::new(100)), blobs.clone());
-            Self { values: KeyedValues::new(blobs.clone(), spool), blobs, actions, dir }
-        }
-
-        async fn put(&self, name: &str, pieces: &[&[u8]]) -> Result<(), StoreError> {
-            let mut gathering = self.values.gather().unwrap();
-            for piece in pieces {
-                gathering.append(Bytes::copy_from_slice(piece)).await?;
-            }
-            self.values.put(&self.actions, name, gathering.finish().await?).await
-        }
-
-        async fn get(&self, name: &str) -> Option<Vec<u8>> {
-            let value = self.values.get(&self.actions, name).await.unwrap()?;
-            let len = value.len();
-            let bytes: Vec<Bytes> = value.into_stream().try_collect().await.unwrap();
-            assert_eq!(bytes.iter().map(Bytes::len).sum::<usize>() as u64, len);
-            Some(bytes.concat())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_value_comes_back_until_another_takes_its_place() {
-        let this = Values::new();
-        assert_eq!(this.get("a").await, None);
-        this.put("a", &[b"one", b" two"]).await.unwrap();
-        assert_eq!(this.get("a").await.unwrap(), b"one two");
-        assert_eq!(this.get("b").await, None);
-        let large = vec![7; 300_000];
-        this.put("a", &[&large, b"", &large]).await.unwrap();
-        assert_eq!(this.get("a").await.unwrap(), [&large[..], &large].concat());
-        this.put("empty", &[]).await.unwrap();
-        assert_eq!(this.get("empty").await.unwrap(), b"");
-        let spooled = std::fs::read_dir(this.dir.path().join("arriving")).unwrap().next().unwrap().unwrap();
-        assert_eq!(std::fs::read_dir(spooled.path()).unwrap().count(), 0, "files go when they are stored");
-    }
-
-    #[tokio::test]
-    async fn the_result_of_an_action_is_there_only_with_what_it_names() {
-        let this = Values::new();
-        let file = FUNCTION.digest(b"out");
-        let named = crate::grpc::wire::to_wire(&file);
-        let output = reapi::OutputFile { path: "a".to_owned(), digest: Some(named), ..Default::default() };
-        let result = reapi::ActionResult { output_files: vec![output], ..Default::default() };
-        let bytes = result.encode_to_vec();
-        let refused = this.put("ac/x", &[&bytes]).await;
-        assert!(matches!(refused, Err(StoreError::NotFound { digest }) if digest == file), "{refused:?}");
-        this.blobs.put(&file, Bytes::from_static(b"out").into()).await.unwrap();
-        this.put("ac/x", &[&bytes]).await.unwrap();
-        assert_eq!(this.get("ac/x").await.unwrap(), bytes);
-        let kept = this.actions.get(&action("ac/x")).await.unwrap().unwrap();
-        assert!(kept.digests().any(|digest| digest == file), "it lives as long as its name does");
-    }
-
-    #[tokio::test]
-    async fn no_more_arrive_than_may() {
-        let this = Values::new();
-        let held: Vec<Gathering> = std::iter::from_fn(|| this.values.gather()).take(1000).collect();
-        assert_eq!(held.len(), ARRIVING);
-        drop(held);
-        assert!(this.values.gather().is_some());
-    }
-}
+mod tests;

@@ -155,7 +155,24 @@ fn what_one_built_is_a_hit_for_another_whichever_coordinator_is_left() {
     assert!(!alone.success || alone.counts() == (0, 4), "{}", alone.said);
 }
 
-const TRUST: &str = "[[submitters]]\nname = \"ci\"\n\
+#[test]
+fn over_plain_http_it_is_a_cache_as_well() {
+    if !has("bazel") {
+        return;
+    }
+    let cluster = Cluster::start(1, 0);
+    cluster.agreed();
+    let url = cluster.url(0);
+    let guide = configuration("bazel.md", "bazelrc", url.trim_start_matches("http://"))[1].clone();
+    let (one, another) = (Somebody::new(), Somebody::new());
+    let built = one.builds(&guide);
+    assert!(built.success && built.counts() == (0, 4), "{}", built.said);
+    let found = another.builds(&guide);
+    assert!(found.success && found.counts() == (4, 0), "{}", found.said);
+    assert_eq!(another.made(), one.made());
+}
+
+pub(crate) const TRUST: &str = "[[submitters]]\nname = \"ci\"\n\
                      token-sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n\
                      scopes = [\"protected\"]\nupdates = true\n\
                      [[submitters]]\nname = \"everybody\"\nscopes = [\"user/*\"]\n";
@@ -175,14 +192,14 @@ fn who_may_not_write_reads_and_who_may_not_read_is_told() {
     let guides = configuration("bazel.md", "bazelrc", address);
     let of = |instance: &str, token: Option<&str>| {
         let guide = guides[0].replace("web/branch/main", instance);
-        token.map_or(guide.clone(), |token| guide + &guides[1].replace("TOKEN", token))
+        token.map_or(guide.clone(), |token| guide + &guides[2].replace("TOKEN", token))
     };
     let (laptop, ci) = (Somebody::new(), Somebody::new());
     let denied = ci.builds(&of("protected", None));
     assert!(!denied.success && denied.said.contains("may not run anything as protected"), "{}", denied.said);
     let refused = laptop.builds(&of("user/ada", None));
     assert!(!refused.success && refused.said.contains("not authorized to write"), "{}", refused.said);
-    let reading = of("user/ada", None) + &guides[2];
+    let reading = of("user/ada", None) + &guides[3];
     for time in ["the first time", "again, as it writes nothing"] {
         let built = laptop.builds(&reading);
         assert!(built.success && built.counts() == (0, 4), "{time}: {}", built.said);

@@ -3,6 +3,7 @@
 
 mod bazel;
 mod compilers;
+mod http;
 
 use std::process::Command;
 
