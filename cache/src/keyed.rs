@@ -6,6 +6,7 @@
 mod gathering;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction, TreeRef};
@@ -39,6 +40,8 @@ pub struct KeyedValues {
     blobs: Arc<dyn BlobStore>,
     spool: Arc<Spool>,
     arriving: Arc<Semaphore>,
+    /// Bytes of all that arrives.
+    bytes: Arc<AtomicU64>,
 }
 
 /// A value that is there.
@@ -65,7 +68,8 @@ impl KeyedValue {
 
 impl KeyedValues {
     pub(crate) fn new(blobs: Arc<dyn BlobStore>, spool: Arc<Spool>) -> Self {
-        Self { blobs, spool, arriving: Arc::new(Semaphore::new(ARRIVING)) }
+        let (arriving, bytes) = (Arc::new(Semaphore::new(ARRIVING)), Arc::default());
+        Self { blobs, spool, arriving, bytes }
     }
 
     /// The value of a name, if it and all that it names are there.
@@ -89,7 +93,7 @@ impl KeyedValues {
     /// A value to take in; none where as many arrive as may.
     pub fn gather(&self) -> Option<Gathering> {
         let permit = Arc::clone(&self.arriving).try_acquire_owned().ok()?;
-        Some(Gathering::new(Arc::clone(&self.spool), permit))
+        Some(Gathering::new(Arc::clone(&self.spool), Arc::clone(&self.bytes), permit))
     }
 
     /// Gives a name a value, in place of any earlier one.

@@ -1,7 +1,8 @@
 //! A value that arrives piece by piece, before anybody knows what it is.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
@@ -14,12 +15,41 @@ use crate::offload::offload;
 use crate::spool::Spool;
 use crate::{Blob, StoreError};
 
+/// The most bytes of all values on their way, which are on the disk.
+const MOST_BYTES: u64 = 64 << 30;
+
 /// A value on its way.
 #[derive(Debug)]
 pub struct Gathering {
     sink: Option<Sink>,
+    taken: Taken,
     spool: Arc<Spool>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Bytes on their way, of all values together.
+#[derive(Debug)]
+struct Taken {
+    total: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Taken {
+    /// Counts more, if there is room for it.
+    fn more(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let before = self.total.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        if before.saturating_add(bytes) <= MOST_BYTES {
+            return Ok(());
+        }
+        Err(StoreError::io("take", "a value", io::Error::other("too many bytes of others are on their way")))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -36,12 +66,14 @@ struct Sink {
 pub struct Gathered {
     pub(super) digest: Digest,
     sink: Sink,
+    _taken: Taken,
 }
 
 impl Gathering {
-    pub(super) fn new(spool: Arc<Spool>, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(spool: Arc<Spool>, total: Arc<AtomicU64>, permit: OwnedSemaphorePermit) -> Self {
+        let taken = Taken { total, bytes: 0 };
         let sink = Sink { hasher: Hasher::new(FUNCTION), bytes: Vec::new(), file: None };
-        Self { sink: Some(sink), spool, _permit: permit }
+        Self { sink: Some(sink), taken, spool, _permit: permit }
     }
 
     /// Takes the next bytes.
@@ -50,6 +82,7 @@ impl Gathering {
     /// The disk; then nothing more of it is taken.
     pub async fn append(&mut self, piece: Bytes) -> Result<(), StoreError> {
         let Some(mut sink) = self.sink.take() else { return Err(broken()) };
+        self.taken.more(piece.len() as u64)?;
         // What the network gives is let go of where it came from, and the thread that writes gets the same memory each time.
         sink.bytes.extend_from_slice(&piece);
         drop(piece);
@@ -74,12 +107,12 @@ impl Gathering {
             sink.hasher.update(&sink.bytes);
         }
         let digest = std::mem::replace(&mut sink.hasher, Hasher::new(FUNCTION)).finish();
-        Ok(Gathered { digest, sink })
+        Ok(Gathered { digest, sink, _taken: self.taken })
     }
 }
 
 fn broken() -> StoreError {
-    StoreError::io("take", "a value", std::io::Error::other("some of it could not be written before"))
+    StoreError::io("take", "a value", io::Error::other("some of it could not be written before"))
 }
 
 impl Sink {

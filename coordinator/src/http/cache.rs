@@ -36,8 +36,14 @@ const LONGEST: usize = 2048;
 /// How long the next bytes of a value may take.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How long it may take until a value is found, or stored once it has arrived.
+/// How long it may take until a value is found; the store may put it together first.
+const FIND: Duration = Duration::from_secs(300);
+
+/// How long it may take to store one that has arrived, on top of what its bytes need.
 const STORE: Duration = Duration::from_secs(60);
+
+/// Bytes that the store takes in a second, at least.
+const PER_SECOND: u64 = 1 << 20;
 
 /// Values that are sent at the same time. Each costs some hundred kilobytes.
 const SENDING: usize = 1024;
@@ -136,7 +142,7 @@ impl Cache {
     async fn get(&self, reached: &ReachedResults, place: &Place, head: bool) -> Result<Response, ApiError> {
         let full = |_| Status::unavailable("this coordinator sends as many values as it can; try another");
         let permit = Arc::clone(&self.sending).try_acquire_owned().map_err(full)?;
-        let found = in_time(self.values.get(&*reached.actions, &place.name())).await?;
+        let found = in_time(FIND, self.values.get(&*reached.actions, &place.name())).await?;
         let value = found.ok_or_else(|| Status::not_found(format!("there is no {}", place.name())))?;
         let len = value.len();
         let body = if head { Body::empty() } else { sent(value.into_stream(), permit) };
@@ -174,7 +180,8 @@ impl Cache {
             let what = format!("these bytes have the SHA-256 {}, not {}", value.hash(), place.key);
             return Err(ApiError::bad(what));
         }
-        in_time(self.values.put(&*reached.actions, &place.name(), value)).await?;
+        let patience = STORE + Duration::from_secs(len / PER_SECOND);
+        in_time(patience, self.values.put(&*reached.actions, &place.name(), value)).await?;
         Ok(StatusCode::OK.into_response())
     }
 
@@ -183,7 +190,7 @@ impl Cache {
         let kind = if place.is_collection() {
             "<D:resourcetype><D:collection/></D:resourcetype>".to_owned()
         } else {
-            match in_time(self.values.get(&*reached.actions, &place.name())).await? {
+            match in_time(FIND, self.values.get(&*reached.actions, &place.name())).await? {
                 Some(value) => {
                     format!("<D:resourcetype/><D:getcontentlength>{}</D:getcontentlength>", value.len())
                 }
@@ -219,9 +226,12 @@ fn sent(
     }))
 }
 
-async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, ApiError> {
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, ApiError> {
     let late = |_| Status::deadline_exceeded("the store of the cluster did not answer in time");
-    timeout(STORE, asked).await.map_err(late)?.map_err(failed)
+    timeout(patience, asked).await.map_err(late)?.map_err(failed)
 }
 
 fn failed(error: StoreError) -> ApiError {

@@ -86,6 +86,9 @@ impl Service for ResultServices {
         let (function, action) = action(request.digest_function, request.action_digest.as_ref())?;
         let message =
             request.action_result.ok_or_else(|| Status::invalid_argument("there is no action_result"))?;
+        if message.exit_code != 0 {
+            return Err(Status::invalid_argument("only results of actions that succeeded are kept"));
+        }
         let answer = message.clone();
         let result = self.checked(function, message).await?;
         if !reached.completeness.is_complete(&result).await.map_err(|error| wire::status(&error))? {

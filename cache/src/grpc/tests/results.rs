@@ -175,6 +175,7 @@ async fn what_is_no_result_is_refused() {
         with_file(file("a", named("x"), "other")),
         with_file(file("a", negative, "")),
         with_file(reapi::OutputFile { digest: None, ..file("a", named("x"), "") }),
+        reapi::ActionResult { exit_code: 1, ..reapi::ActionResult::default() },
         reapi::ActionResult {
             output_directories: vec![reapi::OutputDirectory::default()],
             ..reapi::ActionResult::default()
