@@ -77,17 +77,20 @@ impl KeyedValues {
     /// # Errors
     /// The store.
     pub async fn get(&self, actions: &dyn ActionCache, name: &str) -> Result<Option<KeyedValue>, StoreError> {
-        let Some(result) = actions.get(&action(name)).await? else { return Ok(None) };
-        let value = result.outputs.iter().find_map(|output| match output.kind {
-            OutputKind::Tree(TreeRef::File { digest, .. }) if output.path == VALUE => Some(digest),
-            _ => None,
-        });
-        let Some(digest) = value else { return Ok(None) };
+        let Some(digest) = find(actions, name).await? else { return Ok(None) };
         match self.blobs.get(&digest).await {
             Ok(blob) => Ok(Some(KeyedValue(blob.into()))),
             Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// How many bytes the value of a name has, if it and all that it names are there. None of them is read.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn len(&self, actions: &dyn ActionCache, name: &str) -> Result<Option<u64>, StoreError> {
+        Ok(find(actions, name).await?.map(|digest| digest.size()))
     }
 
     /// A value to take in; none where as many arrive as may.
@@ -140,6 +143,17 @@ impl KeyedValues {
         blobs.dedup();
         Ok(blobs)
     }
+}
+
+/// Which blob the value of a name is.
+async fn find(actions: &dyn ActionCache, name: &str) -> Result<Option<Digest>, StoreError> {
+    let result = actions.get(&action(name)).await?;
+    let outputs = result.into_iter().flat_map(|result| result.outputs);
+    let value = outputs.filter(|output| output.path == VALUE).find_map(|output| match output.kind {
+        OutputKind::Tree(TreeRef::File { digest, .. }) => Some(digest),
+        _ => None,
+    });
+    Ok(value)
 }
 
 /// What a result names.

@@ -42,6 +42,8 @@ async fn a_value_comes_back_until_another_takes_its_place() {
     this.put("a", &[b"one", b" two"]).await.unwrap();
     assert_eq!(this.get("a").await.unwrap(), b"one two");
     assert_eq!(this.get("b").await, None);
+    let len = async |name: &str| this.values.len(&this.actions, name).await.unwrap();
+    assert_eq!((len("a").await, len("b").await), (Some(7), None));
     let large = vec![7; 300_000];
     this.put("a", &[&large, b"", &large]).await.unwrap();
     assert_eq!(this.get("a").await.unwrap(), [&large[..], &large].concat());

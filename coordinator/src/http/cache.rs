@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use cullet_cache::{InstanceResults as _, KeyedValues, ReachedResults, StoreError};
@@ -121,8 +121,9 @@ impl Cache {
         let metadata = MetadataMap::from_headers(authorization(request.headers()));
         let reached = self.results.reach(&place.instance, &metadata)?;
         match request.method().as_str() {
-            "GET" | "HEAD" if !place.is_collection() => {
-                self.get(&reached, &place, request.method() == Method::HEAD).await
+            "GET" if !place.is_collection() => self.get(&reached, &place).await,
+            "HEAD" if !place.is_collection() => {
+                Ok((headers(self.len(&reached, &place).await?), Body::empty()).into_response())
             }
             "PUT" if !place.is_collection() => self.put(reached, &place, request).await,
             "PROPFIND" => self.found(&reached, &place, request.uri().path()).await,
@@ -139,15 +140,18 @@ impl Cache {
         }
     }
 
-    async fn get(&self, reached: &ReachedResults, place: &Place, head: bool) -> Result<Response, ApiError> {
+    async fn len(&self, reached: &ReachedResults, place: &Place) -> Result<u64, ApiError> {
+        let found = in_time(FIND, self.values.len(&*reached.actions, &place.name())).await?;
+        found.ok_or_else(|| nothing(place))
+    }
+
+    async fn get(&self, reached: &ReachedResults, place: &Place) -> Result<Response, ApiError> {
         let full = |_| Status::unavailable("this coordinator sends as many values as it can; try another");
         let permit = Arc::clone(&self.sending).try_acquire_owned().map_err(full)?;
         let found = in_time(FIND, self.values.get(&*reached.actions, &place.name())).await?;
-        let value = found.ok_or_else(|| Status::not_found(format!("there is no {}", place.name())))?;
-        let len = value.len();
-        let body = if head { Body::empty() } else { sent(value.into_stream(), permit) };
-        let headers =
-            [(CONTENT_LENGTH, len.to_string()), (CONTENT_TYPE, "application/octet-stream".to_owned())];
+        let value = found.ok_or_else(|| nothing(place))?;
+        let headers = headers(value.len());
+        let body = sent(value.into_stream(), permit);
         Ok((headers, body).into_response())
     }
 
@@ -190,12 +194,8 @@ impl Cache {
         let kind = if place.is_collection() {
             "<D:resourcetype><D:collection/></D:resourcetype>".to_owned()
         } else {
-            match in_time(FIND, self.values.get(&*reached.actions, &place.name())).await? {
-                Some(value) => {
-                    format!("<D:resourcetype/><D:getcontentlength>{}</D:getcontentlength>", value.len())
-                }
-                None => return Err(Status::not_found(format!("there is no {}", place.name())).into()),
-            }
+            let len = self.len(reached, place).await?;
+            format!("<D:resourcetype/><D:getcontentlength>{len}</D:getcontentlength>")
         };
         let path: String = path.chars().filter(|c| !matches!(c, '<' | '>' | '&' | '"')).collect();
         // The day on which there was nothing yet: nobody is told when a value was stored.
@@ -207,6 +207,14 @@ impl Cache {
         let headers = [(CONTENT_TYPE, "application/xml; charset=utf-8")];
         Ok((StatusCode::MULTI_STATUS, headers, text).into_response())
     }
+}
+
+fn nothing(place: &Place) -> ApiError {
+    Status::not_found(format!("there is no {}", place.name())).into()
+}
+
+fn headers(len: u64) -> [(HeaderName, String); 2] {
+    [(CONTENT_LENGTH, len.to_string()), (CONTENT_TYPE, "application/octet-stream".to_owned())]
 }
 
 /// The header that says who calls, and no other.
