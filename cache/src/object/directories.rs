@@ -117,11 +117,8 @@ impl Directory {
 
     /// Gives bytes this name, whole, so that they survive a power cut.
     pub(super) fn publish(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
-        let draft = draft_of(name);
-        let written = self.write(&draft, bytes).and_then(|()| {
-            rustix::fs::renameat(&self.0, &draft, &self.0, name)?;
-            self.0.sync_all()
-        });
+        let (draft, mut file) = self.begin(name)?;
+        let written = file.write_all(bytes).and_then(|()| self.settle(&draft, &file, name));
         if written.is_err() {
             // It is gone where it was renamed.
             let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
@@ -131,8 +128,8 @@ impl Directory {
 
     /// Gives bytes this name if nothing has it: a second link to a file is refused then, by network filesystems too.
     pub(super) fn create(&self, name: &OsStr, bytes: &[u8]) -> io::Result<Created> {
-        let draft = draft_of(name);
-        let created = self.write(&draft, bytes).and_then(|()| {
+        let (draft, mut file) = self.begin(name)?;
+        let created = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
             match rustix::fs::linkat(&self.0, &draft, &self.0, name, AtFlags::empty()) {
                 Ok(()) => self.0.sync_all().map(|()| Created::Made),
                 Err(Errno::EXIST) => Ok(Created::Exists),
@@ -158,13 +155,6 @@ impl Directory {
         file.sync_all()?;
         rustix::fs::renameat(&self.0, draft, &self.0, name)?;
         self.0.sync_all()
-    }
-
-    /// Writes a file of which nobody knows.
-    fn write(&self, draft: &OsStr, bytes: &[u8]) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mut file: File = rustix::fs::openat(&self.0, draft, flags, Mode::from_raw_mode(0o666))?.into();
-        file.write_all(bytes).and_then(|()| file.sync_all())
     }
 }
 

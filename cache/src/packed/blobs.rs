@@ -177,12 +177,12 @@ impl PackedBlobs {
         digest: &Digest,
         trees: &[Arc<KeptTree>],
     ) -> Result<bool, StoreError> {
-        let mut found = None;
-        for tree in trees.iter().filter(|tree| tree.spot(digest).is_some()) {
-            found = found.or(self.within(tree, digest).await?);
+        for tree in trees {
+            if let Some(bytes) = self.within(tree, digest).await? {
+                return self.send_small(digest, bytes).await.map(|()| true);
+            }
         }
-        let found = if found.is_some() { found } else { self.in_a_tree(digest).await? };
-        let Some(bytes) = found else { return Ok(false) };
+        let Some(bytes) = self.in_a_tree(digest).await? else { return Ok(false) };
         self.send_small(digest, bytes).await.map(|()| true)
     }
 

@@ -18,6 +18,7 @@ use crate::StoreError;
 use crate::grpc::compression::{IDENTITY, ZSTD, compressed, decompressed};
 use crate::grpc::{BATCH, wire};
 use crate::offload::offload;
+use crate::whole::read_whole;
 
 /// Blobs of one batch that are read or written at the same time. A shared directory syncs each, which is mostly
 /// waiting.
@@ -142,7 +143,7 @@ impl StorageServices {
             Err(StoreError::Mismatch { .. }) => return Err(StoreError::NotFound { digest: *digest }),
             found => found?,
         };
-        offload(move || blob.into_bytes().map_err(|error| StoreError::io("read", "a blob", error))).await
+        read_whole(blob).await
     }
 }
 

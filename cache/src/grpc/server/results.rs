@@ -15,8 +15,8 @@ use tonic::{Request, Response, Status};
 use super::services::{digest, function};
 use super::trees::unpack;
 use crate::grpc::{BATCH, MESSAGE, wire};
-use crate::offload::offload;
-use crate::{ActionCache, ActionResult, BlobStore, CompletenessChecking, StoreError};
+use crate::whole::read_whole;
+use crate::{ActionCache, ActionResult, BlobStore, CompletenessChecking};
 
 /// The results of each instance.
 pub trait InstanceResults: Debug + Send + Sync {
@@ -181,9 +181,6 @@ impl ResultServices {
     ) -> Option<Bytes> {
         let digest = digest(function, named?).ok()?;
         *room = room.checked_sub(digest.size())?;
-        let blob = self.blobs.get(&digest).await.ok()?;
-        let read =
-            offload(move || blob.into_bytes().map_err(|error| StoreError::io("read", "a blob", error)));
-        read.await.ok()
+        read_whole(self.blobs.get(&digest).await.ok()?).await.ok()
     }
 }

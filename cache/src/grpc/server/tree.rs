@@ -14,7 +14,7 @@ use super::StorageServices;
 use super::services::{digest, function};
 use crate::StoreError;
 use crate::grpc::{BATCH, wire};
-use crate::offload::offload;
+use crate::whole::read_whole;
 
 /// What is sent.
 pub(super) type Directories = BoxStream<'static, Result<GetTreeResponse, Status>>;
@@ -120,9 +120,7 @@ impl Walk {
             Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => return Ok(None),
             found => found.map_err(|error| wire::status(&error))?,
         };
-        let read =
-            offload(move || blob.into_bytes().map_err(|error| StoreError::io("read", "a blob", error)));
-        let bytes = read.await.map_err(|error| wire::status(&error))?;
+        let bytes = read_whole(blob).await.map_err(|error| wire::status(&error))?;
         let directory = Directory::decode(digest.function(), &bytes);
         let what = |error| Status::failed_precondition(format!("{digest} is no Directory: {error}"));
         Ok(Some((directory.map_err(what)?, bytes)))
