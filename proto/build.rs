@@ -58,12 +58,36 @@ fn standard_services() {
         .method(method("Write", "write", BYTES).client_streaming().build())
         .method(unary("QueryWriteStatus", "query_write_status", BYTES))
         .build();
-    Builder::new().compile(&[storage, results, capabilities, bytes]);
+    let execution = Service::builder()
+        .package("build.bazel.remote.execution.v2")
+        .name("Execution")
+        .method(of_operation("Execute", "execute"))
+        .method(of_operation("WaitExecution", "wait_execution"))
+        .build();
+    Builder::new().compile(&[storage, results, capabilities, execution, operations(), bytes]);
+}
+
+fn operations() -> Service {
+    let to = |route: &str, name: &str, answer: &str| {
+        let method = method(&format!("{route}Operation"), &format!("{name}_operation"), OPERATIONS);
+        method.output_type(format!("{OPERATIONS}::{answer}")).build()
+    };
+    Service::builder()
+        .package("google.longrunning")
+        .name("Operations")
+        .method(unary("ListOperations", "list_operations", OPERATIONS))
+        .method(to("Get", "get", "Operation"))
+        .method(to("Delete", "delete", "Empty"))
+        .method(to("Cancel", "cancel", "Empty"))
+        .method(to("Wait", "wait", "Operation"))
+        .build()
 }
 
 const STORAGE: &str = "crate::reapi::storage";
 const RESULTS: &str = "crate::reapi::results";
 const CAPABILITIES: &str = "crate::reapi::capabilities";
+const EXECUTION: &str = "crate::reapi::execution";
+const OPERATIONS: &str = "crate::longrunning";
 const BYTES: &str = "crate::bytestream";
 
 fn method(route: &str, name: &str, module: &str) -> MethodBuilder {
@@ -78,6 +102,12 @@ fn method(route: &str, name: &str, module: &str) -> MethodBuilder {
 /// Answered with a result.
 fn of_result(route: &str, name: &str) -> Method {
     method(route, name, RESULTS).output_type("crate::reapi::ActionResult").build()
+}
+
+/// Answered with what becomes of an operation.
+fn of_operation(route: &str, name: &str) -> Method {
+    let operation = format!("{OPERATIONS}::Operation");
+    method(route, name, EXECUTION).output_type(operation).server_streaming().build()
 }
 
 fn unary(route: &str, name: &str, module: &str) -> Method {

@@ -107,6 +107,7 @@ fn results(dir: &Path) -> Outcome {
             usage: Default::default(),
             signature: None,
             trees: Vec::new(),
+            times: Default::default(),
         }
     };
     let new = |number: u32| DigestFunction::Blake3.digest(&number.to_be_bytes());

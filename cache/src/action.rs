@@ -20,6 +20,10 @@ pub const NETWORK: (&str, &str) = ("network", "full");
 /// The platform property of an action that nothing isolates, so that its results stay apart.
 pub const PLAIN: (&str, &str) = ("executor", "plain");
 
+/// The platform property that a step of a pipeline has: the version of what Cullet itself puts around it. An action without is one
+/// of a client of the Remote Execution API, and is executed as that says.
+pub const ENVIRONMENT: &str = "environment";
+
 /// The platform property that says what the root directory of the process is made of.
 const IMAGE: &str = "image";
 /// What stands in front of the fingerprint of a machine's own software in [`IMAGE`].
@@ -52,6 +56,8 @@ pub struct Action {
     pub do_not_cache: bool,
     /// Separates otherwise equal keys.
     pub salt: Vec<u8>,
+    /// Whether its output directories are wanted as `Tree` messages, too.
+    pub trees: bool,
 }
 
 /// Where an output is, relative to the working directory.
@@ -64,6 +70,10 @@ pub struct OutputPath {
     /// Whether nothing there is no failure.
     pub optional: bool,
 }
+
+/// Values of `OutputDirectoryFormat`, since version 2.3.
+const DIRECTORY_ONLY: i32 = 1;
+const TREE_AND_DIRECTORY: i32 = 2;
 
 /// An action in its stored form: two blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,9 +134,16 @@ impl Action {
 
     /// The digest of the manifest of the image that it runs in; none where that is the machine's own software.
     pub fn image(&self) -> Option<&str> {
-        let image = self.platform.iter().find(|(name, _)| name == IMAGE)?;
-        let is_host = image.1.split(':').next() == Some(HOST);
-        (!is_host).then_some(&*image.1)
+        let Some(image) = self.property(IMAGE) else {
+            return self.container_image().and_then(|reference| Some(reference.split_once('@')?.1));
+        };
+        let is_host = image.split(':').next() == Some(HOST);
+        (!is_host).then_some(image)
+    }
+
+    /// The value of a platform property; the first, where it is there more than once.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.platform.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether what it changed of its root directory is one of its outputs.
@@ -167,8 +184,9 @@ impl Action {
                 .collect(),
             working_directory: self.working_directory.clone(),
             output_paths,
-            // DIRECTORY_ONLY (REAPI 2.3): the root directory is what a dependent step's key needs.
-            output_directory_format: 1,
+            // The root directory is what a dependent step's key needs.
+            output_directory_format: if self.trees { TREE_AND_DIRECTORY } else { DIRECTORY_ONLY },
+            ..Default::default()
         }
     }
 
@@ -197,25 +215,32 @@ impl Action {
     pub fn decode(function: DigestFunction, action: &[u8], command: &[u8]) -> Result<Self, ActionError> {
         let action = decode::<reapi::Action>("an Action", action)?;
         let command = decode::<reapi::Command>("a Command", command)?;
+        // Clients before version 2.2 say it in the Command.
         let (marks, platform): (Vec<_>, Vec<_>) = action
             .platform
+            .or(command.platform)
             .unwrap_or_default()
             .properties
             .into_iter()
             .map(|property| (property.name, property.value))
             .partition(|(name, _)| name == GLOBS || name == OPTIONAL);
         let marked = |mark: &str, path: &str| marks.iter().any(|(name, value)| name == mark && value == path);
+        let is_remote = !platform.iter().any(|(name, _)| name == ENVIRONMENT);
         let timeout = action.timeout.unwrap_or_default();
+        let mut output_paths = command.output_paths;
+        if output_paths.is_empty() {
+            // Those of version 2.0.
+            output_paths.extend(command.output_files.into_iter().chain(command.output_directories));
+        }
         Ok(Self {
             arguments: command.arguments,
             env: command.environment_variables.into_iter().map(|env| (env.name, env.value)).collect(),
             working_directory: command.working_directory,
-            outputs: command
-                .output_paths
+            outputs: output_paths
                 .into_iter()
                 .map(|path| OutputPath {
                     globs: marked(GLOBS, &path),
-                    optional: marked(OPTIONAL, &path),
+                    optional: is_remote || marked(OPTIONAL, &path),
                     path,
                 })
                 .collect(),
@@ -224,6 +249,7 @@ impl Action {
             timeout: Duration::try_from(timeout).map_err(|_| ActionError::Timeout)?,
             do_not_cache: action.do_not_cache,
             salt: action.salt.into(),
+            trees: command.output_directory_format != DIRECTORY_ONLY,
         })
     }
 }
@@ -258,10 +284,13 @@ mod tests {
             working_directory: String::new(),
             outputs: vec![output("out", false, false), output("*.xml", true, true)],
             input_root: DigestFunction::Blake3.digest(b""),
-            platform: vec![("image".to_owned(), "host".to_owned())],
+            platform: [(ENVIRONMENT, "1"), (IMAGE, HOST)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             timeout: Duration::from_millis(1500),
             do_not_cache: false,
             salt: Vec::new(),
+            trees: false,
         }
     }
 
@@ -289,10 +318,11 @@ mod tests {
             key(|action| action.outputs[0].globs = true),
             key(|action| action.outputs[1].optional = false),
             key(|action| action.input_root = DigestFunction::Blake3.digest(b"x")),
-            key(|action| action.platform[0].1.push('x')),
+            key(|action| action.platform[1].1.push('x')),
             key(|action| action.timeout += Duration::from_nanos(1)),
             key(|action| action.do_not_cache = true),
             key(|action| action.salt.push(1)),
+            key(|action| action.trees = true),
         ];
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());

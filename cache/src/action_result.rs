@@ -31,6 +31,23 @@ pub struct ActionResult {
     pub signature: Option<Signature>,
     /// Of output directories, by path, the `Tree` message that says the same: for REAPI clients that read nothing else.
     pub trees: Vec<(String, Digest)>,
+    /// When what happened besides.
+    pub times: Times,
+}
+
+/// When what happened to an execution besides its process, in milliseconds since the Unix epoch; 0 where that is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// It began to wait for a worker.
+    pub queued_ms: u64,
+    /// A worker began with it.
+    pub worker_started_ms: u64,
+    /// The worker was done with it.
+    pub worker_completed_ms: u64,
+    /// The worker began to fetch inputs, and had them.
+    pub fetching_ms: (u64, u64),
+    /// The worker began to bring outputs where others find them, and had done so.
+    pub uploading_ms: (u64, u64),
 }
 
 /// What the processes of an execution took; 0 where that is not known.

@@ -86,6 +86,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             do_not_cache: false,
             salt: Vec::new(),
+            trees: false,
         };
         let encoded = action.encode(function);
         let decoded = Action::decode(function, &encoded.action, &encoded.command).unwrap();

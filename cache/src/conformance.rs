@@ -48,6 +48,7 @@ pub fn result(text: &str) -> ActionResult {
         usage: crate::Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 },
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

@@ -212,6 +212,7 @@ fn result(value: Digest, named: Vec<Digest>) -> ActionResult {
         usage: Usage::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod action_cache;
+mod action_remote;
 pub mod action_result;
 mod action_secrets;
 mod arriving;
@@ -43,6 +44,7 @@ mod spool;
 #[cfg(test)]
 mod testing;
 pub mod tiers;
+mod tree_message;
 pub mod trees;
 pub mod trust;
 pub mod v1;
@@ -52,7 +54,8 @@ pub mod wire;
 
 pub use action::{Action, ActionError, EncodedAction, OutputPath};
 pub use action_cache::ActionCache;
-pub use action_result::{ActionResult, LogStream, Output, OutputKind, Usage};
+pub use action_remote::USUAL_TIMEOUT;
+pub use action_result::{ActionResult, LogStream, Output, OutputKind, Times, Usage};
 pub use action_secrets::{ActionSecret, secret_properties};
 pub use backing::{Access, Backing, Settled, VolumesBehind};
 pub use blob::Blob;
@@ -66,8 +69,9 @@ pub use error::StoreError;
 pub use fallback::Fallback;
 pub use forgiving::Forgiving;
 pub use grpc::{
-    CapabilitiesService, GrpcOptions, GrpcStore, InstanceResults, Instances, OnlyInstance, ReachedResults,
-    ResultServices, StorageLimits, StorageServices,
+    CapabilitiesService, GrpcOptions, GrpcStore, Inlined, InstanceResults, Instances, OnlyInstance,
+    ReachedResults, ResultServices, StorageLimits, StorageServices, digest_message, function_number,
+    requested_action, result_for_clients,
 };
 pub use kept::KeptRecords;
 pub use keyed::{Gathered, Gathering, KeyedValue, KeyedValues};
@@ -82,6 +86,7 @@ pub use packed::{KeptTree, PackedActions, PackedBlobs, Recalled};
 pub use shared::SharedCache;
 pub use shared_runs::SharedRuns;
 pub use tiers::{Moved, NoPeers, Peers, SharedBlobs, TierCounts, Tiers, TiersOptions};
+pub use tree_message::tree_message;
 pub use trees::{Pack, Trees};
 pub use trust::{
     KeyError, PublicKey, Refusals, Refused, Scope, ScopeError, ScopedActions, Signature, Signed, SigningKey,

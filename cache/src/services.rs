@@ -140,6 +140,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             do_not_cache: false,
             salt: Vec::new(),
+            trees: false,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod deliverable;
 pub mod driver;
 pub mod engine;
 pub mod event;
+pub mod given;
 pub mod glass;
 mod http;
 pub mod images;

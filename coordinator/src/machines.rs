@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cullet_cache::Action;
+use cullet_cache::action::{ENVIRONMENT, NETWORK};
 use cullet_core::spec::Label;
 use cullet_core::{State, WorkerView};
 use cullet_pipeline::plan::Platform;
@@ -75,6 +77,64 @@ impl<'a> Requirements<'a> {
     /// All of them.
     pub(crate) fn finish(self) -> Box<[Box<[Label]>]> {
         self.sets.into()
+    }
+}
+
+/// What a client of the Remote Execution API asks for, and which labels a worker must have for it; none while no worker has them,
+/// with what is asked for. Properties that say nothing about the worker are not among them.
+pub(crate) fn for_action(state: &State, action: &Action) -> Result<Box<[Label]>, String> {
+    let mut asked: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
+    let says = |(name, value): &&(String, String)| match name.as_str() {
+        IMAGE => value.starts_with(HOST),
+        name => !OTHERS.contains(&name),
+    };
+    for (name, value) in action.platform.iter().filter(says) {
+        let (name, value) = usual(name, value);
+        asked.insert(name.into(), value.into());
+    }
+    let in_image = action.image().is_some();
+    if in_image {
+        asked.insert(LABEL.0.into(), LABEL.1.into());
+    }
+    asked.entry(EXECUTOR.into()).or_insert_with(|| SANDBOX.into());
+    let has = |worker: &WorkerView<'_>| {
+        !worker.draining && asked.iter().all(|(name, value)| worker.spec.labels.get(name) == Some(value))
+    };
+    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
+    for worker in state.workers().filter(has) {
+        // In an image, what is installed on the machine does not matter.
+        let kind = Kind::of(&worker).filter(|kind| in_image || !kind.host_image.is_empty());
+        if let Some(kind) = kind {
+            *kinds.entry(kind).or_default() += u64::from(worker.spec.cpu_millis);
+        }
+    }
+    let best = kinds.into_iter().rev().max_by_key(|(_, cpus)| *cpus);
+    let said = || asked.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
+    let machine = best.ok_or_else(said)?.0.machine();
+    let usual = if in_image { requirement_of_images(&machine) } else { requirement(&machine) };
+    for (name, value) in usual {
+        asked.entry(name).or_insert(value);
+    }
+    Ok(asked.into_iter().collect())
+}
+
+/// Platform properties of which a worker's labels do not speak.
+const OTHERS: [&str; 7] =
+    ["container-image", "cpu", "memory", "EstimatedCPU", "EstimatedMemory", ENVIRONMENT, NETWORK.0];
+
+/// A property as our workers say it: clients have different names for one processor.
+fn usual(name: &str, value: &str) -> (String, String) {
+    match name {
+        "ISA" | "arch" | ARCH => {
+            let value = match value.to_ascii_lowercase().as_str() {
+                "amd64" | "x86-64" | "x86_64" => "x86_64".to_owned(),
+                "arm64" | "aarch64" => "aarch64".to_owned(),
+                other => other.to_owned(),
+            };
+            (ARCH.to_owned(), value)
+        }
+        "os" | OS => (OS.to_owned(), value.to_ascii_lowercase()),
+        _ => (name.to_owned(), value.to_owned()),
     }
 }
 

@@ -12,6 +12,7 @@ use cullet_digest::{
 use cullet_pipeline::plan::ROOT_LAYERS;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
+use crate::given::GivenAction;
 use crate::template::Templates;
 
 /// The most bytes of one encoded directory that are read into memory. A directory of a million entries has
@@ -156,6 +157,10 @@ impl Resolver {
 
     /// The action of a step whose inputs are known, and what has to be stored before it can be executed.
     async fn make(&self, question: &Question) -> Result<Made, Resolution> {
+        if let Some(GivenAction { action, encoded }) = self.templates.given() {
+            let assembled = Assembled { root: action.input_root, directories: Vec::new() };
+            return Ok(Made { action: action.clone(), encoded: encoded.clone(), assembled });
+        }
         let assembled = self.input_root(question).await?;
         let mut action = self.templates.template(question.step);
         action.input_root = assembled.root;

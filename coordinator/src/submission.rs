@@ -85,17 +85,6 @@ impl PlanTemplates {
         !self.steps[step as usize].settings.services.is_empty()
     }
 
-    /// Whether executing a step again says something about its result, and harms nobody: not where it acts on the outside world,
-    /// knows a secret, finds what it needs on the network, or leaves its whole root, in which there are times of files.
-    pub(crate) fn may_be_audited(&self, step: u32) -> bool {
-        let Some(StepTemplate { outputs, settings, .. }) = self.steps.get(step as usize) else {
-            return false;
-        };
-        let leaves_root = outputs.iter().any(|output| matches!(output.pattern, plan::OutputPattern::Root));
-        let is_alone = settings.network != plan::Network::Full && settings.secrets.is_empty();
-        !settings.effects && is_alone && !leaves_root
-    }
-
     /// How many steps there are.
     pub(crate) fn len(&self) -> usize {
         self.steps.len()
@@ -137,6 +126,17 @@ impl StepTemplate {
 impl Templates for PlanTemplates {
     fn template(&self, step: u32) -> Action {
         self.steps[step as usize].action(&self.machine, &self.images)
+    }
+
+    /// Not where it acts on the outside world, knows a secret, finds what it needs on the network, or leaves its whole root, in
+    /// which there are times of files.
+    fn may_be_audited(&self, step: u32) -> bool {
+        let Some(StepTemplate { outputs, settings, .. }) = self.steps.get(step as usize) else {
+            return false;
+        };
+        let leaves_root = outputs.iter().any(|output| matches!(output.pattern, plan::OutputPattern::Root));
+        let is_alone = settings.network != plan::Network::Full && settings.secrets.is_empty();
+        !settings.effects && is_alone && !leaves_root
     }
 
     fn outputs(&self, step: u32) -> Vec<String> {

@@ -1,17 +1,28 @@
 //! From a step of a plan to the action it will be, but for its input root.
 
-use cullet_cache::action::{NETWORK, PLAIN, ROOT_OUTPUT};
+use cullet_cache::action::{ENVIRONMENT, NETWORK, PLAIN, ROOT_OUTPUT};
 use cullet_cache::{Action, OutputPath, secret_properties};
 use cullet_digest::DigestFunction;
 use cullet_pipeline::plan::{self, CacheVolume, Identity, Limits, Network, Output, OutputPattern, Settings};
 
 use crate::deliverable::Deliverable;
+use crate::given::GivenAction;
 use crate::images::Images;
 
 /// What only executing a run needs to know of its steps. Called often and from several tasks at once.
 pub trait Templates: Send + Sync {
     /// The action of the step, with an empty directory as its input root.
     fn template(&self, step: u32) -> Action;
+
+    /// The action of the only step, where somebody else made it.
+    fn given(&self) -> Option<&GivenAction> {
+        None
+    }
+
+    /// Whether executing a step again says something about its result, and harms nobody.
+    fn may_be_audited(&self, _step: u32) -> bool {
+        false
+    }
 
     /// The paths of the step's declared outputs, sorted. Their positions are what the core calls outputs.
     fn outputs(&self, step: u32) -> Vec<String>;
@@ -81,6 +92,7 @@ pub(crate) fn action(
         timeout: settings.timeout,
         do_not_cache: settings.effects,
         salt: Vec::new(),
+        trees: false,
     }
 }
 
@@ -127,7 +139,7 @@ fn output_paths(outputs: &[Output], settings: &Settings) -> Vec<OutputPath> {
 
 /// The version of what Cullet itself puts around a step: its user, its files under `/etc`, `HOME`, the umask, how
 /// outputs are collected. Raised whenever one of them changes, because results made before may then differ.
-const ENVIRONMENT: &str = "1";
+const ENVIRONMENT_VERSION: &str = "1";
 
 fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(String, String)> {
     let image = match &settings.image {
@@ -141,7 +153,7 @@ fn platform(settings: &Settings, machine: &Machine, images: &Images) -> Vec<(Str
     let mut properties = vec![
         ("Arch".to_owned(), machine.arch.clone()),
         ("OSFamily".to_owned(), machine.os.clone()),
-        ("environment".to_owned(), ENVIRONMENT.to_owned()),
+        (ENVIRONMENT.to_owned(), ENVIRONMENT_VERSION.to_owned()),
         ("image".to_owned(), image),
     ];
     if settings.network == Network::Full {

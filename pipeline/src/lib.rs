@@ -21,5 +21,5 @@ mod yaml;
 pub use diag::{Diagnostic, Diagnostics, Label, SHOWN, Severity, Span};
 pub use pipeline::{Pipeline, load};
 pub use plan::Plan;
-pub use scalar::parse_duration;
+pub use scalar::{parse_cpu, parse_duration, parse_memory};
 pub use schema::schema;

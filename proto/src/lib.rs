@@ -4,6 +4,7 @@
 
 pub mod bytestream;
 mod dial;
+pub mod longrunning;
 pub mod reapi;
 pub mod trace;
 

@@ -4,6 +4,7 @@
 use prost_types::{Any, Duration, Timestamp};
 
 pub mod capabilities;
+pub mod execution;
 pub mod results;
 pub mod storage;
 
@@ -50,6 +51,15 @@ pub struct Command {
     /// Its environment, sorted by name.
     #[prost(message, repeated, tag = "2")]
     pub environment_variables: Vec<EnvironmentVariable>,
+    /// Which paths are output files, for clients of version 2.0. Nothing where there are `output_paths`.
+    #[prost(string, repeated, tag = "3")]
+    pub output_files: Vec<String>,
+    /// Which paths are output directories, for the same.
+    #[prost(string, repeated, tag = "4")]
+    pub output_directories: Vec<String>,
+    /// What the machine must be, for clients before version 2.2: since then, the [`Action`] says it.
+    #[prost(message, optional, tag = "5")]
+    pub platform: Option<Platform>,
     /// Where it starts, relative to the input root.
     #[prost(string, tag = "6")]
     pub working_directory: String,
@@ -189,12 +199,24 @@ pub struct ExecutedActionMetadata {
     /// When the worker was done with it.
     #[prost(message, optional, tag = "4")]
     pub worker_completed_timestamp: Option<Timestamp>,
+    /// When the worker began to fetch inputs.
+    #[prost(message, optional, tag = "5")]
+    pub input_fetch_start_timestamp: Option<Timestamp>,
+    /// When it had them.
+    #[prost(message, optional, tag = "6")]
+    pub input_fetch_completed_timestamp: Option<Timestamp>,
     /// When the process started.
     #[prost(message, optional, tag = "7")]
     pub execution_start_timestamp: Option<Timestamp>,
     /// When the process ended.
     #[prost(message, optional, tag = "8")]
     pub execution_completed_timestamp: Option<Timestamp>,
+    /// When the worker began to store outputs.
+    #[prost(message, optional, tag = "9")]
+    pub output_upload_start_timestamp: Option<Timestamp>,
+    /// When it had stored them.
+    #[prost(message, optional, tag = "10")]
+    pub output_upload_completed_timestamp: Option<Timestamp>,
     /// More, by type.
     #[prost(message, repeated, tag = "11")]
     pub auxiliary_metadata: Vec<Any>,

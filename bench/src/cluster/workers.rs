@@ -73,6 +73,7 @@ fn done(start: v1::Start) -> v1::AttemptFinished {
         usage: Default::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     };
     v1::AttemptFinished {
         attempt: start.attempt,

@@ -85,6 +85,7 @@ mod tests {
             usage: Default::default(),
             signature: None,
             trees: Vec::new(),
+            times: Default::default(),
         };
         (DigestFunction::Sha256.digest(b"action"), result)
     }

@@ -13,9 +13,10 @@ mod tests;
 
 pub use client::{GrpcOptions, GrpcStore};
 pub use server::{
-    CapabilitiesService, InstanceResults, Instances, OnlyInstance, ReachedResults, ResultServices,
-    StorageLimits, StorageServices,
+    CapabilitiesService, Inlined, InstanceResults, Instances, OnlyInstance, ReachedResults, ResultServices,
+    StorageLimits, StorageServices, requested_action, result_for_clients,
 };
+pub use wire::{number as function_number, to_wire as digest_message};
 
 /// The most bytes of one message, which is what gRPC allows unless told otherwise.
 pub(crate) const MESSAGE: usize = 4 << 20;

@@ -10,7 +10,7 @@ const SHA256: i32 = 1;
 const BLAKE3: i32 = 9;
 
 /// The number of a digest function.
-pub(crate) const fn number(function: DigestFunction) -> i32 {
+pub const fn number(function: DigestFunction) -> i32 {
     match function {
         DigestFunction::Sha256 => SHA256,
         DigestFunction::Blake3 => BLAKE3,
@@ -28,7 +28,7 @@ pub(crate) const fn function(number: i32) -> Option<DigestFunction> {
 }
 
 /// The message for a digest.
-pub(crate) fn to_wire(digest: &Digest) -> reapi::Digest {
+pub fn to_wire(digest: &Digest) -> reapi::Digest {
     // Sizes come from the wire or from memory and files, so they fit.
     reapi::Digest { hash: digest.hash_hex(), size_bytes: i64::try_from(digest.size()).unwrap_or(i64::MAX) }
 }

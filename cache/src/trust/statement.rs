@@ -52,7 +52,9 @@ pub(super) fn bytes(scope: &Scope, action: &Digest, result: &ActionResult) -> Op
         worker: &result.worker,
         started_at_ms: result.started_at_ms,
     };
-    postcard::to_extend(&statement, CONTEXT.to_vec()).ok()
+    let said = postcard::to_extend(&statement, CONTEXT.to_vec()).ok()?;
+    // Results of pipelines have none, and what was signed before there were any still counts.
+    if result.trees.is_empty() { Some(said) } else { postcard::to_extend(&result.trees, said).ok() }
 }
 
 fn what(kind: &OutputKind) -> What<'_> {

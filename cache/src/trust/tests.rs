@@ -35,6 +35,7 @@ fn result(text: &str) -> ActionResult {
         usage: crate::Usage::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

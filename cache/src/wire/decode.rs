@@ -11,7 +11,7 @@ use super::{
     UsageMessage,
 };
 use crate::trust::{PublicKey, Signature};
-use crate::{ActionResult, LogStream, Output, OutputKind, Usage};
+use crate::{ActionResult, LogStream, Output, OutputKind, Times, Usage};
 
 impl ActionResult {
     /// Reads the bytes of a REAPI v2 `ActionResult` whose digests are of `function`. Outputs come back sorted
@@ -26,6 +26,7 @@ impl ActionResult {
         message: reapi::ActionResult,
     ) -> Result<Self, ActionResultError> {
         let metadata = message.execution_metadata.unwrap_or_default();
+        let times = times(&metadata);
         let started_at_ms = milliseconds(metadata.execution_start_timestamp);
         let completed_at_ms = milliseconds(metadata.execution_completed_timestamp);
         let trees = trees(function, &message.output_directories)?;
@@ -40,10 +41,27 @@ impl ActionResult {
             usage: usage(&metadata.auxiliary_metadata)?,
             signature: signature(&metadata.auxiliary_metadata),
             trees,
+            times,
             worker: metadata.worker,
             started_at_ms,
             duration_ms: completed_at_ms.saturating_sub(started_at_ms),
         })
+    }
+}
+
+fn times(metadata: &reapi::ExecutedActionMetadata) -> Times {
+    Times {
+        queued_ms: milliseconds(metadata.queued_timestamp),
+        worker_started_ms: milliseconds(metadata.worker_start_timestamp),
+        worker_completed_ms: milliseconds(metadata.worker_completed_timestamp),
+        fetching_ms: (
+            milliseconds(metadata.input_fetch_start_timestamp),
+            milliseconds(metadata.input_fetch_completed_timestamp),
+        ),
+        uploading_ms: (
+            milliseconds(metadata.output_upload_start_timestamp),
+            milliseconds(metadata.output_upload_completed_timestamp),
+        ),
     }
 }
 
@@ -168,6 +186,13 @@ mod tests {
             usage: Usage { cpu_ms: 5, peak_memory_bytes: 6, read_bytes: 7, written_bytes: 8 },
             signature: None,
             trees: Vec::new(),
+            times: Times {
+                queued_ms: 1_790_000_000_001,
+                worker_started_ms: 1_790_000_000_100,
+                worker_completed_ms: 1_790_000_009_000,
+                fetching_ms: (1_790_000_000_101, 1_790_000_000_102),
+                uploading_ms: (1_790_000_008_001, 1_790_000_008_002),
+            },
         }
     }
 

@@ -7,7 +7,7 @@ use prost::bytes::Bytes;
 use prost_types::{Any, Timestamp};
 
 use super::{INTERLEAVING_URL, LogInterleaving, SIGNATURE_URL, SignatureMessage, USAGE_URL, UsageMessage};
-use crate::{ActionResult, LogStream, OutputKind, Usage};
+use crate::{ActionResult, LogStream, OutputKind, Times, Usage};
 
 impl ActionResult {
     /// The bytes of the REAPI v2 `ActionResult` message.
@@ -47,14 +47,23 @@ impl ActionResult {
             let message = SignatureMessage { key, scope: signature.scope.to_string(), signature: bytes };
             Any { type_url: SIGNATURE_URL.to_owned(), value: message.encode_to_vec() }
         });
+        let Times { queued_ms, worker_started_ms, worker_completed_ms, fetching_ms, uploading_ms } =
+            self.times;
+        let known = |ms: u64| (ms > 0).then(|| timestamp(ms));
         reapi::ExecutedActionMetadata {
             worker: self.worker.clone(),
+            queued_timestamp: known(queued_ms),
+            worker_start_timestamp: known(worker_started_ms),
+            worker_completed_timestamp: known(worker_completed_ms),
+            input_fetch_start_timestamp: known(fetching_ms.0),
+            input_fetch_completed_timestamp: known(fetching_ms.1),
+            output_upload_start_timestamp: known(uploading_ms.0),
+            output_upload_completed_timestamp: known(uploading_ms.1),
             execution_start_timestamp: Some(timestamp(self.started_at_ms)),
             execution_completed_timestamp: Some(timestamp(
                 self.started_at_ms.saturating_add(self.duration_ms),
             )),
             auxiliary_metadata: auxiliary.into_iter().chain(usage).chain(signature).collect(),
-            ..Default::default()
         }
     }
 }

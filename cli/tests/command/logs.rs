@@ -25,6 +25,7 @@ fn result(stdout: LogStream, stderr: &'static str, exit_code: i32) -> ActionResu
         usage: Default::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

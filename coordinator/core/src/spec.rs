@@ -25,6 +25,9 @@ pub struct RunSpec {
     pub priority: i8,
     /// A blob with what only executing the run needs.
     pub submission: Option<Digest>,
+    /// Whether it is an operation of a client that knows no pipelines: one step, of which `submission` is the action. There are
+    /// many of them, and none is asked for once it was answered.
+    pub operation: bool,
     /// Whether what happens in the run is kept, to be read again from any point.
     pub journal: bool,
     /// Sets of labels that workers must have, each of which steps can name.
@@ -60,6 +63,7 @@ impl Default for RunSpec {
             tenant: Self::TENANT.into(),
             priority: 0,
             submission: None,
+            operation: false,
             journal: false,
             requirements: Box::default(),
             scope: Self::SCOPE.into(),

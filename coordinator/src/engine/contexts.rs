@@ -10,15 +10,16 @@ use cullet_digest::Digest;
 use cullet_proto::trace::TraceContext;
 use quick_cache::sync::Cache;
 
-use super::{EngineParts, FUNCTION, ScopeResults};
+use super::{EngineParts, FUNCTION, ScopeResults, scope_of};
+use crate::given::{GivenAction, NoAction};
 use crate::request::{BadRequest, Submitted};
 use crate::resolve::{Resolver, describe};
 use crate::submission::PlanTemplates;
+use crate::template::Templates;
 
 /// A run's templates, and what makes keys of them.
-#[derive(Debug)]
 pub(super) struct Context {
-    pub(super) templates: Arc<PlanTemplates>,
+    pub(super) templates: Arc<dyn Templates>,
     pub(super) resolver: Resolver,
     /// Whose results it reads and writes.
     pub(super) scope: Scope,
@@ -68,6 +69,9 @@ pub(crate) enum SubmissionTrouble {
     /// It is not what it was.
     #[error("what was submitted cannot be understood: {0}")]
     Bad(#[from] BadRequest),
+    /// It is an action that cannot be read any more.
+    #[error(transparent)]
+    Action(#[from] NoAction),
     /// The plan is another one than the steps in the state.
     #[error("this version makes another plan of what was submitted")]
     OtherPlan,
@@ -83,13 +87,17 @@ impl Contexts {
     pub(super) async fn get(
         &self,
         run: RunId,
-        state: impl Fn() -> Option<(Digest, Vec<Digest>)>,
+        state: impl Fn() -> Option<Planned>,
     ) -> Result<Arc<Context>, SubmissionTrouble> {
         if let Some(context) = self.ended.get(&run) {
             return Ok(context);
         }
         let make = async {
-            let (submission, commands) = state().ok_or(SubmissionTrouble::None)?;
+            let Planned { submission, commands, operation } = state().ok_or(SubmissionTrouble::None)?;
+            if let Some(scope) = operation {
+                let given = GivenAction::read(&*self.parts.blobs, submission).await?;
+                return Ok(Arc::new(Context::of_operation(&self.parts, scope, given)));
+            }
             let submitted = submission_of(&*self.parts.blobs, &submission).await?;
             let context = crate::blocking::blocking({
                 let parts = self.parts.clone();
@@ -108,6 +116,11 @@ impl Contexts {
         self.known.insert(run, Arc::new(Context::new(&self.parts, submitted, templates)));
     }
 
+    /// The same of an operation.
+    pub(super) fn insert_operation(&self, run: RunId, scope: Scope, given: GivenAction) {
+        self.known.insert(run, Arc::new(Context::of_operation(&self.parts, scope, given)));
+    }
+
     /// The run has ended.
     pub(super) fn end(&self, run: RunId) {
         if let Some((_, context)) = self.known.remove(&run) {
@@ -121,10 +134,24 @@ impl Contexts {
     }
 }
 
-/// What the state says of a run: its submission, and the commands of its steps.
-pub(super) fn planned(state: &State, run: RunId) -> Option<(Digest, Vec<Digest>)> {
-    let spec = state.run(run)?.spec();
-    Some((spec.submission?, spec.steps.iter().map(|step| step.command).collect()))
+/// What the state says of a run.
+pub(super) struct Planned {
+    submission: Digest,
+    /// The commands of its steps.
+    commands: Vec<Digest>,
+    /// The scope of one that is an operation, whose submission is its action.
+    operation: Option<Scope>,
+}
+
+/// Reads it there.
+pub(super) fn planned(state: &State, run: RunId) -> Option<Planned> {
+    let run = state.run(run)?;
+    let spec = run.spec();
+    Some(Planned {
+        submission: spec.submission?,
+        commands: spec.steps.iter().map(|step| step.command).collect(),
+        operation: spec.operation.then(|| scope_of(run)),
+    })
 }
 
 /// Reads what was submitted.
@@ -159,17 +186,24 @@ fn context(
 
 impl Context {
     fn new(parts: &EngineParts, submitted: &Submitted, templates: PlanTemplates) -> Self {
-        let templates = Arc::new(templates);
-        let scope = submitted.request.scope.clone();
+        let submitted_by = TraceContext::parse(&submitted.request.traceparent);
+        let (steps, scope) = (templates.len(), submitted.request.scope.clone());
+        Self { submitted: submitted_by, ..Self::with(parts, scope, steps, Arc::new(templates)) }
+    }
+
+    fn of_operation(parts: &EngineParts, scope: Scope, given: GivenAction) -> Self {
+        Self::with(parts, scope, 1, Arc::new(given))
+    }
+
+    fn with(parts: &EngineParts, scope: Scope, steps: usize, templates: Arc<dyn Templates>) -> Self {
         let ScopeResults { actions, completeness } = parts.results.of(&scope);
         let resolver = Resolver::new(
             FUNCTION,
             Arc::clone(&parts.blobs),
             actions,
-            templates.clone(),
+            Arc::clone(&templates),
             Arc::new(move |action| completeness.missing_of(action)),
         );
-        let submitted = TraceContext::parse(&submitted.request.traceparent);
-        Self { steps: templates.len(), templates, resolver, scope, submitted }
+        Self { steps, templates, resolver, scope, submitted: None }
     }
 }

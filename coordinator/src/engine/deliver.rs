@@ -13,7 +13,6 @@ use cullet_proto::v1;
 use super::Leading;
 use super::contexts::Context;
 use crate::deliverable::Deliverable;
-use crate::template::Templates as _;
 
 /// How often the store is asked that does not answer, for about ten seconds in all.
 const RETRIES: usize = 6;

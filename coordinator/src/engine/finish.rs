@@ -13,12 +13,12 @@ use crate::attempts::{AttemptKey, outcome};
 use crate::notes::Said;
 use crate::planted::{self, Bug};
 use crate::resolve::describe;
-use crate::template::Templates as _;
 
 /// What the state says of an attempt that somebody reports on.
 struct Current {
     action: Digest,
     effects: bool,
+    operation: bool,
     /// Whose result it is.
     scope: Scope,
 }
@@ -53,7 +53,7 @@ impl Leading {
         if let Err(reason) = self.believed(id, &current, &outcome, &report).await {
             outcome = AttemptOutcome::Infra { reason: reason.into() };
         }
-        let recorded = self.record(&current, &outcome, &report, &mut said).await;
+        let recorded = self.record(id, &current, &outcome, &report, &mut said).await;
         let blob = self.keep_detail(recorded, &report, &mut said).await;
         let usage = report.usage.map(|usage| {
             let v1::Usage { cpu_ms, peak_memory_bytes, read_bytes, written_bytes } = usage;
@@ -81,8 +81,10 @@ impl Leading {
             let current =
                 step.phase == StepPhase::Running && (step.attempt, step.epoch) == (key.attempt, key.epoch);
             let current = current || planted::is(Bug::IgnoreEpoch) && step.phase == StepPhase::Running;
-            let effects = run.spec().steps.get(key.id.step as usize)?.effects;
-            current.then_some(Current { action: step.action?, effects, scope: scope_of(run) })
+            let spec = run.spec();
+            let effects = spec.steps.get(key.id.step as usize)?.effects;
+            let (scope, operation) = (scope_of(run), spec.operation);
+            current.then_some(Current { action: step.action?, effects, operation, scope })
         })
     }
 
@@ -107,8 +109,8 @@ impl Leading {
         if !workers.require_signatures {
             return Ok(());
         }
-        let result =
-            ActionResult::decode(FUNCTION, report.result.clone()).map_err(|error| error.to_string())?;
+        let result = ActionResult::decode(current.action.function(), report.result.clone())
+            .map_err(|error| error.to_string())?;
         let paths = self.context(id.run).await?.templates.outputs(id.step);
         let checked = workers.check(&current.action, &current.scope, &result, (&paths, outputs));
         checked.map_err(|why| why.to_string())
@@ -117,6 +119,7 @@ impl Leading {
     /// Writes a success into the action cache, in the scope of its run and no other, before anybody is told of it. Says whether it is there.
     async fn record(
         &self,
+        id: StepId,
         current: &Current,
         outcome: &AttemptOutcome,
         report: &v1::AttemptFinished,
@@ -127,7 +130,10 @@ impl Leading {
         if !succeeded || current.effects || !report.notes.is_empty() {
             return false;
         }
-        let stored = match ActionResult::decode(FUNCTION, report.result.clone()) {
+        if current.operation && !self.is_to_be_kept(id).await {
+            return false;
+        }
+        let stored = match ActionResult::decode(current.action.function(), report.result.clone()) {
             Ok(result) => {
                 let ScopeResults { actions, .. } = self.parts.results.of(&current.scope);
                 actions.put(&current.action, &result).await.map_err(|error| describe(&error))
@@ -138,6 +144,13 @@ impl Leading {
             said.push(Said::warning(None, format!("its result is not in the cache: {why}")));
         }
         stored.is_ok()
+    }
+
+    /// Whether the result of an operation may be found by others. Where its action cannot be read any more, nobody knows.
+    async fn is_to_be_kept(&self, id: StepId) -> bool {
+        let context = self.context(id.run).await.ok();
+        context
+            .is_some_and(|context| context.templates.given().is_some_and(|given| !given.action.do_not_cache))
     }
 
     /// Keeps what the core has no use for, if there is anything.

@@ -48,8 +48,8 @@ struct Found {
 impl Found {
     fn of(run: &Run) -> Option<Self> {
         let scope = scope_of(run);
-        // What is in quarantine is nobody's who could recall it.
-        if matches!(scope, Scope::Quarantine(_)) {
+        // What is in quarantine is nobody's who could recall it, and operations are of no pipeline.
+        if matches!(scope, Scope::Quarantine(_)) || run.spec().operation {
             return None;
         }
         let spec = run.spec();

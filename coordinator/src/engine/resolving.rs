@@ -12,7 +12,9 @@ use super::contexts::{Context, planned};
 use super::{LOOKUPS, Leading};
 use crate::notes::{self, Said};
 use crate::resolve::{Answer, Question, step_name};
-use crate::template::Templates as _;
+
+/// Why an operation has failed that cannot be executed for want of its inputs.
+pub(crate) const INPUTS_MISSING: &str = "inputs of the action are not in the store: upload them first";
 
 /// Lookups of one task at once: they wait for the store, not for each other.
 const SIDE_BY_SIDE: usize = 8;
@@ -69,11 +71,18 @@ impl Leading {
             let run = state.run(id.run)?;
             // What acts on the outside world never has a result in the cache.
             let looks = !bypass_cache && !run.spec().steps.get(id.step as usize)?.effects;
-            Some((Question::of(run, id.step, outputs, bypass_cache)?, looks))
+            let was_tried = run.step(id.step)?.attempt > 0;
+            Some((Question::of(run, id.step, outputs, bypass_cache)?, looks, was_tried))
         });
         // It may be cancelled by now.
-        let Some((question, looks)) = asked else { return self.backlog.answered(id) };
+        let Some((question, looks, was_tried)) = asked else { return self.backlog.answered(id) };
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
+        // No step makes them, and only who gave the action can bring them again.
+        if was_tried && context.templates.given().is_some() && self.lacks(&inputs).await {
+            self.backlog.answered(id);
+            let resolution = Resolution::Impossible { reason: INPUTS_MISSING.into() };
+            return self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
+        }
         let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
         if looks {
             self.metrics.looked_up(&resolution, note.as_ref());
@@ -83,8 +92,10 @@ impl Leading {
         }
         if let (Resolution::Miss { action, near }, Some(encoded)) = (&mut resolution, encoded) {
             self.actions.insert(*action, Arc::clone(&encoded));
-            // Nobody waits for it; it only must not pile up.
-            let _ = self.keep.send(encoded).await;
+            // Nobody waits for it; it only must not pile up. Whoever gave an action has stored it.
+            if context.templates.given().is_none() {
+                let _ = self.keep.send(encoded).await;
+            }
             *near = self.near(&inputs).await;
         }
         if let Some(note) = note {
@@ -93,6 +104,11 @@ impl Leading {
         }
         self.backlog.answered(id);
         self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
+    }
+
+    /// Whether something of these trees is missing for certain.
+    async fn lacks(&self, inputs: &[TreeRef]) -> bool {
+        matches!(self.parts.completeness.is_whole(inputs.iter().copied()).await, Ok(false))
     }
 
     /// Has something written down in the run, for whoever watches it.

@@ -16,7 +16,6 @@ use super::contexts::Context;
 use super::{Leading, trace};
 use crate::attempts::AttemptKey;
 use crate::resolve::{Question, step_name};
-use crate::template::Templates as _;
 
 /// Why a start cannot be told.
 enum NoStart {

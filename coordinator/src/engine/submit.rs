@@ -61,6 +61,12 @@ pub(crate) enum SubmitError {
     /// The store cannot be used.
     #[error("the store of the cluster cannot be used: {}", describe(.0))]
     Store(#[from] StoreError),
+    /// It is an action that cannot be executed here; why.
+    #[error("{0}")]
+    BadAction(String),
+    /// No worker is what the action asks for.
+    #[error("no worker of the cluster is what the action asks for: {0}")]
+    NoWorkerLike(String),
     /// It may be taken in or not.
     #[error(transparent)]
     Lost(#[from] Lost),
@@ -84,7 +90,7 @@ pub(crate) enum SubmitError {
 
 impl SubmitError {
     /// The core does not take in a run.
-    const fn refused(run: RunId, reason: Refusal, retry_after_ms: Option<u64>) -> Self {
+    pub(super) const fn refused(run: RunId, reason: Refusal, retry_after_ms: Option<u64>) -> Self {
         match reason {
             Refusal::Forgotten => Self::Forgotten { run },
             Refusal::Runs { .. }

@@ -258,6 +258,7 @@ fn result(content: &str, started_at_ms: u64) -> ActionResult {
         usage: Usage::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

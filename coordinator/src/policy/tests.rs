@@ -118,6 +118,7 @@ fn a_worker_is_believed_if_it_signed_this_result_of_this_action_in_this_scope() 
         usage: Usage::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     };
     let workers = WorkerTrust { keys: vec![key(1).public()], require_signatures: true };
     let paths = ["out".to_owned()];

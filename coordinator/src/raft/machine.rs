@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use cullet_core::State;
+use cullet_core::{RunId, State};
 use futures_util::{Stream, TryStreamExt as _};
 use openraft::alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::storage::{EntryResponder, RaftStateMachine};
@@ -11,6 +11,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
 use super::batch::Batch;
+use super::following::{Followed, Following};
 use super::removed::Removed;
 use super::snapshot::{Kept, SnapshotFile, Snapshots};
 use super::types::{Applied, Member, NodeId, Types};
@@ -35,11 +36,12 @@ pub struct Applying {
 pub struct SharedState {
     applying: Arc<RwLock<Applying>>,
     applied: watch::Sender<u64>,
+    followed: Arc<Followed>,
 }
 
 impl Default for SharedState {
     fn default() -> Self {
-        Self { applying: Arc::default(), applied: watch::Sender::new(0) }
+        Self { applying: Arc::default(), applied: watch::Sender::new(0), followed: Arc::default() }
     }
 }
 
@@ -53,6 +55,11 @@ impl SharedState {
     /// Changes whenever something was applied; the index of the last entry.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
+    }
+
+    /// Tells when something happens to a run. What happened before is to be read after this was asked for.
+    pub(crate) fn follow(&self, run: RunId) -> Following {
+        self.followed.follow(run)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Applying> {
@@ -83,6 +90,8 @@ impl SharedState {
             applying.removed.note(&before, &after);
         }
         applying.log_id = Some(log_id);
+        drop(applying);
+        self.followed.tell(&applied.effects);
         Ok(applied)
     }
 
@@ -148,6 +157,7 @@ impl RaftStateMachine<Types> for Machine {
         }
         let (log_id, membership) = (meta.last_log_id, meta.last_membership.clone());
         *self.shared.write() = Applying { state, log_id, membership, removed };
+        self.shared.followed.tell_all();
         self.shared.announce();
         Ok(())
     }

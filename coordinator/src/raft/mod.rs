@@ -3,6 +3,7 @@
 
 mod batch;
 mod contact;
+mod following;
 mod frame;
 mod machine;
 mod members;
@@ -18,6 +19,7 @@ mod types;
 
 pub use batch::{Batch, EncodedCommand};
 pub use contact::Contact;
+pub(crate) use following::Following;
 pub use frame::MAX_MESSAGE;
 pub use machine::{Applying, SharedState};
 pub use members::{MemberView, RaftView};

@@ -10,6 +10,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::deadline::keep_deadline;
+use super::execution::{execution_service, operations_service};
 use super::reapi::EngineResults;
 use super::{journals_service, runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
@@ -36,7 +37,9 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .add_service(blobs.storage())
         .add_service(blobs.byte_stream())
         .add_service(ResultServices::new(results.clone(), engine.parts().blobs.clone()).server())
-        .add_service(CapabilitiesService::new(results, blobs.limits()).server())
+        .add_service(CapabilitiesService::new(results, blobs.limits()).executing().server())
+        .add_service(execution_service(engine.clone()))
+        .add_service(operations_service(engine.clone()))
         .add_service(health);
     match reflection.build_v1() {
         Ok(reflection) => routes = routes.add_service(reflection),

@@ -31,7 +31,8 @@ pub(super) fn list(leading: &Leading, request: &v1::ListRunsRequest) -> Result<v
 }
 
 fn page(state: &State, after: Option<Place>, limit: usize, tenant: &str) -> v1::ListRunsResponse {
-    let wanted = |run: &Run| tenant.is_empty() || &*run.spec().tenant == tenant;
+    // Operations are no runs of pipelines, and would hide those.
+    let wanted = |run: &Run| !run.spec().operation && (tenant.is_empty() || &*run.spec().tenant == tenant);
     let all = state.runs().filter(|(_, run)| wanted(run)).map(|(id, run)| place(id, run));
     let mut places: Vec<Place> = all.filter(|place| after.is_none_or(|after| *place > after)).collect();
     let more = places.len() > limit;

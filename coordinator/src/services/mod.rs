@@ -4,6 +4,7 @@ mod access;
 mod all;
 mod deadline;
 mod events;
+mod execution;
 mod journals;
 mod keys;
 mod list;

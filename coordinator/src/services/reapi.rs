@@ -7,6 +7,7 @@ use tonic::metadata::MetadataMap;
 
 use super::access::AUTHORIZATION;
 use crate::engine::Engine;
+use crate::policy::{Policy, Rights};
 
 /// The longest name of an instance, in bytes.
 const MOST_NAME: usize = 512;
@@ -19,6 +20,26 @@ struct Instance {
     tenant: String,
     /// That of runs whose submitter names none, where there is none.
     scope: Option<Scope>,
+}
+
+/// An instance, and what a call may do there.
+pub(super) struct Reached<'a> {
+    pub(super) tenant: String,
+    pub(super) scope: Scope,
+    pub(super) rights: Rights<'a>,
+}
+
+/// The instance of this name, if it is for this caller.
+pub(super) fn reach<'a>(
+    policy: &'a Policy,
+    name: &str,
+    metadata: &MetadataMap,
+) -> Result<Reached<'a>, Status> {
+    let Instance { tenant, scope } = Instance::parse(name).map_err(Status::invalid_argument)?;
+    let scope = scope.unwrap_or_else(|| policy.default_scope.clone());
+    let rights = policy.rights(metadata.get(AUTHORIZATION).map(|value| value.as_encoded_bytes()))?;
+    rights.check(&tenant, &scope)?;
+    Ok(Reached { tenant, scope, rights })
 }
 
 impl Instance {
@@ -60,11 +81,7 @@ pub(crate) struct EngineResults(pub(crate) Engine);
 
 impl InstanceResults for EngineResults {
     fn reach(&self, instance: &str, metadata: &MetadataMap) -> Result<ReachedResults, Status> {
-        let Instance { tenant, scope } = Instance::parse(instance).map_err(Status::invalid_argument)?;
-        let policy = self.0.policy();
-        let scope = scope.unwrap_or_else(|| policy.default_scope.clone());
-        let rights = policy.rights(metadata.get(AUTHORIZATION).map(|value| value.as_encoded_bytes()))?;
-        rights.check(&tenant, &scope)?;
+        let Reached { tenant, scope, rights } = reach(self.0.policy(), instance, metadata)?;
         let results = self.0.parts().results.of(&scope);
         let may_update = rights.updates(&tenant, &scope).map_err(Status::from);
         Ok(ReachedResults { actions: results.actions, completeness: results.completeness, may_update })

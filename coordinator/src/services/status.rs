@@ -18,7 +18,7 @@ impl From<SubmitError> for Status {
     fn from(error: SubmitError) -> Self {
         let text = error.to_string();
         match error {
-            SubmitError::Bad(_) => Self::invalid_argument(text),
+            SubmitError::Bad(_) | SubmitError::BadAction(_) => Self::invalid_argument(text),
             SubmitError::Other(_) => Self::already_exists(text),
             SubmitError::NotUploaded(_) => Self::failed_precondition(text),
             // Not a failed precondition: for those, clients send their sources again.
@@ -30,7 +30,7 @@ impl From<SubmitError> for Status {
                 Self::invalid_argument(text)
             }
             SubmitError::Busy => again(Code::ResourceExhausted, text, BUSY),
-            SubmitError::NoWorker | SubmitError::NoWorkerFor(_) => {
+            SubmitError::NoWorker | SubmitError::NoWorkerFor(_) | SubmitError::NoWorkerLike(_) => {
                 again(Code::Unavailable, text, WORKER_MAY_COME)
             }
             SubmitError::Store(_) | SubmitError::Lost(_) => Self::unavailable(text),

@@ -53,10 +53,11 @@ impl Templates for TestTemplates {
             working_directory: String::new(),
             outputs: vec![OutputPath { path: "out".to_owned(), globs: false, optional: false }],
             input_root: F.digest(b""),
-            platform: Vec::new(),
+            platform: vec![("environment".to_owned(), "1".to_owned())],
             timeout: std::time::Duration::from_secs(60),
             do_not_cache: step.effects,
             salt: Vec::new(),
+            trees: false,
         }
     }
 
@@ -179,6 +180,7 @@ impl Memory {
             usage: Default::default(),
             signature: None,
             trees: Vec::new(),
+            times: Default::default(),
         };
         if !start.action.do_not_cache {
             self.results.lock().unwrap().insert(start.digest, result);

@@ -43,6 +43,22 @@ impl Scalar for Cpu {
     }
 }
 
+/// Processors as they are written in a pipeline, in thousandths: `2`, `0.5`, `500m`.
+///
+/// # Errors
+/// There are none; for people.
+pub fn parse_cpu(text: &str) -> Result<u32, String> {
+    Cpu::parse(text).map_err(|complaint| complaint.message)
+}
+
+/// Memory as it is written in a pipeline, in bytes: `512MiB`, `2GiB`, `1.5GB`.
+///
+/// # Errors
+/// It is no size; for people.
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    Memory::parse(text).map_err(|complaint| complaint.message)
+}
+
 const UNITS: [(&str, f64); 9] = [
     ("B", 1.0),
     ("kB", 1e3),

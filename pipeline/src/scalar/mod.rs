@@ -11,6 +11,7 @@ mod tagged;
 mod text;
 
 pub(crate) use amount::{Cpu, Memory};
+pub use amount::{parse_cpu, parse_memory};
 pub(crate) use choice::{
     CacheSharing, Count, Flag, ImageForm, NetworkMode, Port, Processes, Seconds, Sharing,
 };

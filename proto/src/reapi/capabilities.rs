@@ -71,9 +71,31 @@ pub struct ExecutionCapabilities {
     /// Whether anything is executed.
     #[prost(bool, tag = "2")]
     pub exec_enabled: bool,
+    /// Which priorities clients may give.
+    #[prost(message, optional, tag = "3")]
+    pub execution_priority_capabilities: Option<PriorityCapabilities>,
     /// Values of `DigestFunction`.
     #[prost(int32, repeated, tag = "5")]
     pub digest_functions: Vec<i32>,
+}
+
+/// Which priorities clients may give.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct PriorityCapabilities {
+    /// Any within one of these.
+    #[prost(message, repeated, tag = "1")]
+    pub priorities: Vec<PriorityRange>,
+}
+
+/// Priorities: `PriorityCapabilities.PriorityRange`. Smaller numbers go first.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct PriorityRange {
+    /// The smallest.
+    #[prost(int32, tag = "1")]
+    pub min_priority: i32,
+    /// The largest.
+    #[prost(int32, tag = "2")]
+    pub max_priority: i32,
 }
 
 /// A version.

@@ -15,6 +15,7 @@ use super::beside;
 use super::keep_logs::{KeptLogs, keep_logs};
 use super::reason::{killed_by, out_of_disk, out_of_memory, sentence, too_large};
 use super::reclaim::reclaim;
+use super::remote;
 use super::root::{in_workspace, keep_root};
 use super::worker::{exit_code, least};
 use super::{Attempt, AttemptReport, ScratchDir, Stores, WorkerConfig};
@@ -50,8 +51,14 @@ impl Finisher {
         let outputs = match (execution.exit, self.reclaim(&execution)) {
             (Exit::Cancelled, _) => Ok(Vec::new()),
             (_, Err(error)) => Err(CollectError::Root(Box::new(error))),
-            (_, Ok(())) => self.collect(&execution, &inputs, &scratch, runtime),
+            (_, Ok(())) => self.collect(&execution, &inputs, &scratch, runtime.clone()),
         };
+        let trees = |outputs: Vec<Output>| {
+            let wanted: &[Output] = if self.attempt.action.trees { &outputs } else { &[] };
+            let trees = runtime.block_on(remote::trees(&*self.stores.blobs, wanted))?;
+            Ok((outputs, trees))
+        };
+        let outputs = outputs.and_then(trees);
         scratch.recycle();
         self.report(&execution, outputs, logs)
     }
@@ -81,6 +88,7 @@ impl Finisher {
             // Sockets of the machine's network pass descriptors on, to whoever outlives the step.
             // A plain process shares the machine with whoever it hands a descriptor to.
             reachable: action.requires(NETWORK) || action.requires(PLAIN),
+            keeps_links: action.is_remote(),
             lenient: execution.exit != Exit::Code(0),
         };
         let mut limits = self.config.outputs;
@@ -123,12 +131,12 @@ impl Finisher {
     fn report(
         &self,
         execution: &Execution,
-        outputs: Result<Vec<Output>, CollectError>,
+        outputs: Result<(Vec<Output>, Vec<(String, Digest)>), CollectError>,
         logs: KeptLogs,
     ) -> AttemptReport {
-        let (outputs, trouble) = match outputs {
+        let ((outputs, trees), trouble) = match outputs {
             Ok(outputs) => (outputs, None),
-            Err(error) => (Vec::new(), Some(error)),
+            Err(error) => (Default::default(), Some(error)),
         };
         let ran_out = self.ran_out(execution);
         let exit = match execution.exit {
@@ -147,7 +155,8 @@ impl Finisher {
             duration_ms: u64::try_from(execution.duration.as_millis()).unwrap_or(u64::MAX),
             usage: execution.usage,
             signature: None,
-            trees: Vec::new(),
+            trees,
+            times: Default::default(),
         };
         let acts_outside = self.attempt.action.do_not_cache;
         let trouble = trouble.map(|error| final_if(acts_outside, error));

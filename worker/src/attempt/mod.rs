@@ -10,6 +10,7 @@ mod making;
 mod reason;
 mod reclaim;
 mod record;
+mod remote;
 mod remove;
 mod report;
 mod root;

@@ -16,6 +16,7 @@ use super::beside::{Beside, NoServices};
 use super::finish::{Ended, Finisher};
 use super::making::Making;
 use super::reason::sentence;
+use super::remote;
 use super::root::{RootError, in_workspace, layered};
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
 use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
@@ -120,6 +121,15 @@ impl Worker {
         };
         if let Some((service, name)) = beside.without_secret(&secrets) {
             return infra(&NoServices::Secret { service: service.to_owned(), name: name.to_owned() });
+        }
+        if attempt.action.is_remote() {
+            match remote::with_ways(&*self.stores.blobs, &attempt.action).await {
+                Ok(input_root) => {
+                    attempt.action = Arc::new(Action { input_root, ..(*attempt.action).clone() });
+                }
+                Err(InputError::Lost(lost)) => return AttemptReport::InputLost(lost),
+                Err(error) => return infra(&error),
+            }
         }
         match self.prepare(attempt.action.input_root, &cancel).await {
             Ok(inputs) => {
@@ -287,7 +297,7 @@ fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scrat
         inputs: inputs.path().to_owned(),
         scratch: scratch.step(),
         network: action.requires(NETWORK),
-        timeout: action.timeout,
+        timeout: action.stopped_after(),
         limits: attempt.limits,
         image,
         keeps_root: action.leaves_root(),
@@ -324,6 +334,7 @@ fn without_secrets(fault: &SecretFault, worker: &str) -> AttemptReport {
         usage: Usage::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     };
     AttemptReport::Failed { result, reason: Some(sentence(fault)), warnings: Vec::new() }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Left<'a> {
     pub(crate) outputs: &'a [OutputPath],
     /// Somebody else may still hold its files open, so they must not become blobs themselves.
     pub(crate) reachable: bool,
+    /// Outputs may be links, and have links that lead anywhere: as clients of the Remote Execution API expect it.
+    pub(crate) keeps_links: bool,
     /// It failed anyway: what is missing or unusable is left out without a word.
     pub(crate) lenient: bool,
 }
@@ -81,6 +83,7 @@ pub(crate) struct Left<'a> {
 enum Planned {
     File { content: FileRef, executable: bool },
     Directory(usize),
+    Link(String),
 }
 
 impl Collector<'_> {
@@ -92,7 +95,8 @@ impl Collector<'_> {
         let workspace = Workspace::open(left.layers, left.inputs)
             .map_err(|source| CollectError::Read { path: ".".to_owned(), source })?;
         let (blobs, runtime) = (self.blobs, self.runtime.clone());
-        let view = View { workspace, blobs, runtime, input_root: left.input_root };
+        let view =
+            View { workspace, blobs, runtime, input_root: left.input_root, keeps_links: left.keeps_links };
         let mut found = Found::new(self.limits);
         let mut planned = Vec::new();
         for output in left.outputs {
@@ -150,6 +154,7 @@ fn plan(
             }
             resolve::nearby(view, &start)?
         }
+        Located::Link(target) => return Ok(Some(Planned::Link(target))),
         Located::File { name, .. } => format!("'{}' is a file", shown(&name)),
         Located::Missing(nearby) => nearby,
     };
@@ -161,17 +166,19 @@ fn plan(
 }
 
 fn finish(planned: Vec<(&OutputPath, Planned)>, files: &[Digest], trees: &Trees) -> Vec<Output> {
-    let tree = |plan: Planned| match plan {
+    let kind = |plan: Planned| match plan {
         Planned::File { content, executable } => {
-            Some(TreeRef::File { digest: trees::file_digest(content, files), executable })
+            let digest = trees::file_digest(content, files);
+            Some(OutputKind::Tree(TreeRef::File { digest, executable }))
         }
-        Planned::Directory(index) => trees.digests[index].map(TreeRef::Directory),
+        Planned::Directory(index) => {
+            trees.digests[index].map(|root| OutputKind::Tree(TreeRef::Directory(root)))
+        }
+        Planned::Link(target) => Some(OutputKind::Symlink(target)),
     };
     let mut outputs: Vec<Output> = planned
         .into_iter()
-        .filter_map(|(output, plan)| {
-            Some(Output { path: output.path.clone(), kind: OutputKind::Tree(tree(plan)?) })
-        })
+        .filter_map(|(output, plan)| Some(Output { path: output.path.clone(), kind: kind(plan)? }))
         .collect();
     outputs.sort_by(|a, b| a.path.cmp(&b.path));
     outputs

@@ -22,6 +22,8 @@ pub(super) enum Located {
     File { dir: Cursor, name: Vec<u8>, file: FileEntry },
     /// A directory.
     Directory(Cursor),
+    /// A link, where outputs may be links; where it points.
+    Link(String),
     /// Nothing; what there is instead, in words.
     Missing(String),
 }
@@ -85,6 +87,12 @@ impl Way<'_, '_> {
             Some(Entry::File(_)) => {
                 let file = shown(&crate::layers::join(&here.path, &name));
                 Ok(Some(Located::Missing(format!("'{file}' is a file"))))
+            }
+            Some(Entry::Symlink(target)) if self.rest.is_empty() && self.view.keeps_links => {
+                let path = || shown(&crate::layers::join(&here.path, &name));
+                let target = String::from_utf8(target.to_vec())
+                    .map_err(|_| OutputFault::NotUtf8 { output: self.output.path.clone(), path: path() })?;
+                Ok(Some(Located::Link(target)))
             }
             Some(Entry::Symlink(target)) => self.follow(&name, &target).map(|()| None),
             Some(Entry::Special(kind)) => Err(OutputFault::Special {

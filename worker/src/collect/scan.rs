@@ -149,6 +149,9 @@ impl<'a, 'b> Scan<'a, 'b> {
 
     /// Checks the links of a directory that comes from the inputs as it was.
     fn taken_over(&mut self, at: &Cursor, name: &[u8], digest: Digest) -> Result<(), CollectError> {
+        if self.view.keeps_links {
+            return Ok(());
+        }
         let (path, depth) = (join(&at.path, name), self.depth(at) + 1);
         match self.found.input_links.escaping(self.view, &path, digest, depth)? {
             Some(link) => Err(self.refuse(link).into()),
@@ -157,7 +160,7 @@ impl<'a, 'b> Scan<'a, 'b> {
     }
 
     fn link(&self, at: &Cursor, name: &[u8], target: &[u8]) -> Result<String, OutputFault> {
-        if Needs::of(target) > Needs::Depth(self.depth(at)) {
+        if !self.view.keeps_links && Needs::of(target) > Needs::Depth(self.depth(at)) {
             let (link, target) = (shown(&join(&at.path, name)), shown(target));
             return Err(self.refuse(Escaping { link, target }));
         }

@@ -15,6 +15,8 @@ pub(super) struct View<'a> {
     pub(super) blobs: &'a dyn BlobStore,
     pub(super) runtime: Handle,
     pub(super) input_root: Digest,
+    /// Whether outputs may be links, and have links that lead anywhere.
+    pub(super) keeps_links: bool,
 }
 
 /// A directory of the workspace.

@@ -314,10 +314,11 @@ pub(crate) fn action(outputs: &[&str]) -> Action {
         working_directory: String::new(),
         outputs: outputs.iter().map(output).collect(),
         input_root: FUNCTION.digest(b""),
-        platform: vec![],
+        platform: vec![("environment".to_owned(), "1".to_owned())],
         timeout: Duration::from_secs(60),
         do_not_cache: false,
         salt: vec![],
+        trees: false,
     }
 }
 

@@ -188,10 +188,11 @@ pub(crate) fn start_in(input_root: Digest, step: u32, epoch: u64, script: &str, 
         working_directory: String::new(),
         outputs: outputs.iter().map(output).collect(),
         input_root,
-        platform: vec![],
+        platform: vec![("environment".to_owned(), "1".to_owned())],
         timeout: Duration::from_secs(60),
         do_not_cache: false,
         salt: vec![],
+        trees: false,
     };
     let encoded = action.encode(FUNCTION);
     Start {

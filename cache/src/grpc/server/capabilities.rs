@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cullet_digest::DigestFunction;
 use cullet_proto::reapi::capabilities::service::capabilities_server::{Capabilities, CapabilitiesServer};
 use cullet_proto::reapi::capabilities::{
-    ActionCacheUpdateCapabilities, CacheCapabilities, GetCapabilitiesRequest, SemVer, ServerCapabilities,
+    ActionCacheUpdateCapabilities, CacheCapabilities, ExecutionCapabilities, GetCapabilitiesRequest,
+    PriorityCapabilities, PriorityRange, SemVer, ServerCapabilities,
 };
 use tonic::{Request, Response, Status};
 
@@ -27,12 +28,19 @@ const LINKS_ANYWHERE: i32 = 2;
 pub struct CapabilitiesService {
     results: Arc<dyn InstanceResults>,
     most_blob: u64,
+    executes: bool,
 }
 
 impl CapabilitiesService {
     /// Of a server with these results, and blobs within these limits.
     pub fn new(results: Arc<dyn InstanceResults>, limits: &StorageLimits) -> Self {
-        Self { results, most_blob: limits.upload_bytes }
+        Self { results, most_blob: limits.upload_bytes, executes: false }
+    }
+
+    /// Says that actions are executed, too.
+    #[must_use]
+    pub fn executing(self) -> Self {
+        Self { executes: true, ..self }
     }
 
     /// The service for `build.bazel.remote.execution.v2.Capabilities`.
@@ -61,11 +69,27 @@ impl Capabilities for CapabilitiesService {
         };
         Ok(Response::new(ServerCapabilities {
             cache_capabilities: Some(cache),
-            execution_capabilities: None,
+            execution_capabilities: self.executes.then(execution),
             deprecated_api_version: None,
             low_api_version: Some(version(LOWEST)),
             high_api_version: Some(version(HIGHEST)),
         }))
+    }
+}
+
+/// Priorities that clients may give: as many as runs have, the other way round.
+const PRIORITIES: (i32, i32) = (-100, 100);
+
+fn execution() -> ExecutionCapabilities {
+    let (min_priority, max_priority) = PRIORITIES;
+    ExecutionCapabilities {
+        // For clients that know of one function: the one that all of them know.
+        digest_function: wire::number(DigestFunction::Sha256),
+        exec_enabled: true,
+        execution_priority_capabilities: Some(PriorityCapabilities {
+            priorities: vec![PriorityRange { min_priority, max_priority }],
+        }),
+        digest_functions: DigestFunction::ALL.iter().copied().map(wire::number).collect(),
     }
 }
 

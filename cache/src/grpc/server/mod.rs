@@ -4,6 +4,7 @@
 //! checked here, whatever the store does: a blob with a wrong size or wrong bytes is INVALID_ARGUMENT, and nothing
 //! is stored.
 
+mod answer;
 mod batches;
 mod capabilities;
 mod read;
@@ -14,6 +15,7 @@ mod trees;
 mod uploads;
 mod write;
 
+pub use answer::{Inlined, result_for_clients};
 pub use capabilities::CapabilitiesService;
-pub use results::{InstanceResults, ReachedResults, ResultServices};
+pub use results::{InstanceResults, ReachedResults, ResultServices, requested_action};
 pub use services::{Instances, OnlyInstance, StorageLimits, StorageServices};

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::reapi;
 use cullet_proto::reapi::results::service::action_cache_server::{ActionCache as Service, ActionCacheServer};
@@ -12,10 +11,10 @@ use cullet_proto::reapi::results::{GetActionResultRequest, UpdateActionResultReq
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::answer::{Inlined, result_for_clients};
 use super::services::{digest, function};
 use super::trees::unpack;
-use crate::grpc::{BATCH, MESSAGE, wire};
-use crate::whole::read_whole;
+use crate::grpc::{MESSAGE, wire};
 use crate::{ActionCache, ActionResult, BlobStore, CompletenessChecking};
 
 /// The results of each instance.
@@ -65,15 +64,16 @@ impl Service for ResultServices {
     ) -> Result<Response<reapi::ActionResult>, Status> {
         let reached = self.results.reach(&request.get_ref().instance_name, request.metadata())?;
         let request = request.into_inner();
-        let (_, action) = action(request.digest_function, request.action_digest.as_ref())?;
+        let action = requested_action(request.digest_function, request.action_digest.as_ref())?;
         let found = reached.actions.get(&action).await.map_err(|error| wire::status(&error))?;
         let found =
             found.ok_or_else(|| Status::not_found(format!("there is no result of action {action}")))?;
-        let mut answer = found.to_wire();
-        // For clients of version 2.0, which look nowhere else.
-        answer.output_file_symlinks.clone_from(&answer.output_symlinks);
-        self.inline(&request, action.function(), &mut answer).await;
-        Ok(Response::new(answer))
+        let wanted = Inlined {
+            stdout: request.inline_stdout,
+            stderr: request.inline_stderr,
+            files: request.inline_output_files.into_iter().collect(),
+        };
+        Ok(Response::new(result_for_clients(&*self.blobs, &action, &found, &wanted).await))
     }
 
     async fn update_action_result(
@@ -83,7 +83,8 @@ impl Service for ResultServices {
         let reached = self.results.reach(&request.get_ref().instance_name, request.metadata())?;
         reached.may_update?;
         let request = request.into_inner();
-        let (function, action) = action(request.digest_function, request.action_digest.as_ref())?;
+        let action = requested_action(request.digest_function, request.action_digest.as_ref())?;
+        let function = action.function();
         let message =
             request.action_result.ok_or_else(|| Status::invalid_argument("there is no action_result"))?;
         if message.exit_code != 0 {
@@ -101,12 +102,15 @@ impl Service for ResultServices {
     }
 }
 
-/// The action that a request is about. Whether there is one behind the digest is nobody's business here: tools that cache
-/// things of their own make digests of them.
-fn action(number: i32, named: Option<&reapi::Digest>) -> Result<(DigestFunction, Digest), Status> {
+/// The action that a request is about, which names its digest function by number. Whether there is one behind the digest is
+/// nobody's business here: tools that cache things of their own make digests of them.
+///
+/// # Errors
+/// INVALID_ARGUMENT: there is no digest, or none that it could be.
+pub fn requested_action(number: i32, named: Option<&reapi::Digest>) -> Result<Digest, Status> {
     let function = function(number)?;
     let named = named.ok_or_else(|| Status::invalid_argument("there is no action_digest"))?;
-    Ok((function, digest(function, named)?))
+    digest(function, named)
 }
 
 impl ResultServices {
@@ -144,43 +148,5 @@ impl ResultServices {
         message.output_symlinks.extend(older);
         ActionResult::from_wire(function, message)
             .map_err(|error| Status::invalid_argument(error.to_string()))
-    }
-
-    /// Puts what the client asked for into the answer, as long as it fits.
-    async fn inline(
-        &self,
-        request: &GetActionResultRequest,
-        function: DigestFunction,
-        answer: &mut reapi::ActionResult,
-    ) {
-        use prost::Message as _;
-        let mut room = BATCH.saturating_sub(answer.encoded_len() as u64);
-        let logs = [
-            (request.inline_stdout, &answer.stdout_digest, &mut answer.stdout_raw),
-            (request.inline_stderr, &answer.stderr_digest, &mut answer.stderr_raw),
-        ];
-        for (_, named, raw) in logs.into_iter().filter(|(wanted, ..)| *wanted) {
-            if let Some(bytes) = self.fitting(function, named.as_ref(), &mut room).await {
-                *raw = bytes;
-            }
-        }
-        let wanted: HashSet<&String> = request.inline_output_files.iter().collect();
-        for file in answer.output_files.iter_mut().filter(|file| wanted.contains(&file.path)) {
-            if let Some(bytes) = self.fitting(function, file.digest.as_ref(), &mut room).await {
-                file.contents = bytes;
-            }
-        }
-    }
-
-    /// A blob, if there is room for it. What cannot be read now is read by the client later.
-    async fn fitting(
-        &self,
-        function: DigestFunction,
-        named: Option<&reapi::Digest>,
-        room: &mut u64,
-    ) -> Option<Bytes> {
-        let digest = digest(function, named?).ok()?;
-        *room = room.checked_sub(digest.size())?;
-        read_whole(self.blobs.get(&digest).await.ok()?).await.ok()
     }
 }

@@ -10,15 +10,13 @@ use tonic::Status;
 
 use crate::grpc::wire;
 use crate::offload::offload;
+use crate::tree_message::MOST_TREE;
 use crate::{BlobStore, StoreError};
-
-/// The most bytes of a `Tree`: a million files.
-const MOST: u64 = 128 << 20;
 
 /// Stores each directory of a `Tree` as a blob of its own, which is how our stores have them, and says which is the root.
 pub(super) async fn unpack(blobs: &dyn BlobStore, tree: &Digest) -> Result<Digest, Status> {
-    if tree.size() > MOST {
-        return Err(Status::invalid_argument(format!("the tree {tree} has more than {MOST} bytes")));
+    if tree.size() > MOST_TREE {
+        return Err(Status::invalid_argument(format!("the tree {tree} has more than {MOST_TREE} bytes")));
     }
     let blob = blobs.get(tree).await.map_err(|error| match error {
         StoreError::NotFound { .. } | StoreError::Mismatch { .. } => {

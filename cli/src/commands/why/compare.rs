@@ -258,6 +258,7 @@ mod tests {
             timeout: std::time::Duration::ZERO,
             do_not_cache: false,
             salt: Vec::new(),
+            trees: false,
         }
     }
 

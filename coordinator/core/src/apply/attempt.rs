@@ -3,7 +3,7 @@
 use super::Transition;
 use crate::ending::Ending;
 use crate::planted::{self, Bug};
-use crate::{AttemptId, AttemptOutcome, Detail, Epoch, StepId, StepPhase};
+use crate::{AttemptId, AttemptOutcome, Detail, Epoch, StepId, StepPhase, StepStatus};
 
 /// What a worker says of an attempt.
 #[derive(Clone, Copy)]
@@ -125,11 +125,26 @@ impl Transition<'_> {
             let tries_on = result.status.is_failure()
                 && (self.has_other_limits(id, follower.id) || self.tries_on(follower.id, failures));
             if !tries_on {
-                self.endings.push_back((follower.id, result.for_follower()));
+                self.hand_on(follower.id, result);
             }
             tries_on
         });
         self.promote(work, followers);
+    }
+
+    /// Gives a result to a step that waited for it. One that declares other outputs, because a client made its action or that of
+    /// the result, finds its own in the cache.
+    fn hand_on(&mut self, follower: StepId, result: &Ending) {
+        let Some(run) = self.state.runs.get(&follower.run) else { return };
+        let declared = usize::from(run.step_spec(follower.step).outputs);
+        if result.status == StepStatus::Succeeded && declared != result.outputs.len() {
+            if declared > 0 {
+                return self.await_inputs(follower);
+            }
+            let without = Ending { outputs: Box::default(), ..result.for_follower() };
+            return self.endings.push_back((follower, without));
+        }
+        self.endings.push_back((follower, result.for_follower()));
     }
 
     /// Ends those that wait for a leader that must not be started again.
@@ -137,7 +152,7 @@ impl Transition<'_> {
         let Some(work) = self.work(id) else { return };
         if self.state.flights.is_led_by(&work, id) {
             for follower in self.state.flights.disband(&work) {
-                self.endings.push_back((follower.id, result.for_follower()));
+                self.hand_on(follower.id, result);
             }
         }
     }

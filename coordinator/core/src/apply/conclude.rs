@@ -39,7 +39,7 @@ impl Transition<'_> {
         run.retire();
         self.trims = true;
         let steps = run.spec.steps.len() as u64;
-        run.retired = self.state.retired.push(&run.spec.tenant, id, steps, self.state.applied);
+        run.retired = self.state.retired.push(&run.spec, id, steps, self.state.applied);
         self.effects.push(Effect::RunFinished { run: id });
     }
 }

@@ -8,9 +8,13 @@ impl Transition<'_> {
         // Nothing of a finished run stands in any line or runs anywhere, so it can be dropped as a whole.
         let finished = self.state.runs.get(&id).filter(|run| run.status().is_some());
         let Some(run) = finished else { return self.refuse() };
-        self.state.retired.remove(&run.spec.tenant, run.retired);
+        let is_operation = run.spec.operation;
+        self.state.retired.remove(&run.spec, run.retired);
         self.state.runs.remove(&id);
-        self.state.forgotten.push(id);
+        // Names of operations are given out, and never asked for again.
+        if !is_operation {
+            self.state.forgotten.push(id);
+        }
         self.effects.push(Effect::RunForgotten { run: id });
     }
 

@@ -20,6 +20,7 @@ fn result() -> ActionResult {
         usage: Usage::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

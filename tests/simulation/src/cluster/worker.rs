@@ -125,6 +125,7 @@ fn result(exit_code: i32, duration_ms: u64, worker: &str) -> ActionResult {
         usage: Default::default(),
         signature: None,
         trees: Vec::new(),
+        times: Default::default(),
     }
 }
 

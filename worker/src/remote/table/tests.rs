@@ -24,6 +24,7 @@ fn start(step: u32, epoch: u64) -> Start {
         timeout: Duration::from_secs(1),
         do_not_cache: false,
         salt: vec![],
+        trees: false,
     };
     let (outputs, inputs, held, reports) = (vec![], vec![], vec![], vec![]);
     Start {

@@ -54,6 +54,7 @@ impl Version {
             usage: Usage::default(),
             signature: None,
             trees: Vec::new(),
+            times: Default::default(),
         }
     }
 

@@ -1,0 +1,119 @@
+//! What a client wants to have executed, checked.
+
+use cullet_cache::{Scope, requested_action};
+use cullet_digest::Digest;
+use cullet_proto::reapi::execution::{ExecuteRequest, RequestMetadata};
+use prost::Message as _;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+use super::missing::{missing, not_there};
+use crate::engine::{Asked, Engine};
+use crate::given::{GivenAction, NoAction};
+use crate::services::reapi::{Reached, reach};
+
+/// The header in which clients say what they do it for.
+const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
+
+/// The longest name of a step that people see, in bytes.
+const MOST_NAME: usize = 120;
+
+/// What stands where people see a pipeline's name.
+const GROUP: &str = "remote execution";
+
+/// A request that may be made.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) action: Digest,
+    pub(super) scope: Scope,
+    pub(super) bypass_cache: bool,
+    tenant: String,
+    priority: i8,
+    purpose: Option<String>,
+}
+
+/// Checks who asks, and what for.
+pub(super) async fn check(engine: &Engine, request: &Request<ExecuteRequest>) -> Result<Asking, Status> {
+    let wanted = request.get_ref();
+    let Reached { tenant, scope, .. } = reach(engine.policy(), &wanted.instance_name, request.metadata())?;
+    let action = requested_action(wanted.digest_function, wanted.action_digest.as_ref())?;
+    let priority = wanted.execution_policy.map_or(0, |policy| policy.priority);
+    Ok(Asking {
+        action,
+        scope,
+        bypass_cache: wanted.skip_cache_lookup,
+        tenant,
+        // Smaller numbers go first there, and larger ones here.
+        priority: priority.saturating_neg().clamp(-100, 100) as i8,
+        purpose: purpose(request.metadata()),
+    })
+}
+
+impl Asking {
+    /// With its action, which has to be there with its Command and the root of its inputs.
+    pub(super) async fn with_action(self, engine: &Engine) -> Result<Asked, Status> {
+        let Self { action, scope, bypass_cache, tenant, priority, purpose } = self;
+        let blobs = &*engine.parts().blobs;
+        let given = match GivenAction::read(blobs, action).await {
+            Ok(given) => given,
+            Err(NoAction::Missing { digest, .. }) => return Err(missing(&[digest])),
+            Err(error @ NoAction::Bad { .. }) => return Err(Status::invalid_argument(error.to_string())),
+            Err(NoAction::Store(error)) => return Err(not_there(&error)),
+        };
+        let root = given.action.input_root;
+        if !root.is_empty() {
+            let gone = blobs.find_missing(&[root]).await.map_err(|error| not_there(&error))?;
+            if !gone.is_empty() {
+                return Err(missing(&gone));
+            }
+        }
+        let name = purpose.unwrap_or_else(|| program(&given));
+        Ok(Asked { given, tenant, scope, priority, name, group: GROUP.to_owned(), bypass_cache })
+    }
+}
+
+/// What a client says that it does it for.
+fn purpose(metadata: &MetadataMap) -> Option<String> {
+    let bytes = metadata.get_bin(METADATA)?.to_bytes().ok()?;
+    let said = RequestMetadata::decode(bytes).ok()?;
+    let said = format!("{} {}", said.action_mnemonic, said.target_id);
+    Some(short(said.trim())).filter(|said| !said.is_empty())
+}
+
+/// The name of the program.
+fn program(given: &GivenAction) -> String {
+    let program = given.action.arguments.first().map_or("", String::as_str);
+    let name = short(program.rsplit('/').next().unwrap_or_default());
+    if name.is_empty() { "action".to_owned() } else { name }
+}
+
+fn short(text: &str) -> String {
+    let text = &text[..text.floor_char_boundary(MOST_NAME)];
+    text.chars().filter(|char| !char.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataValue;
+
+    use super::*;
+
+    #[test]
+    fn what_clients_say_of_themselves_names_the_step() {
+        let named = |mnemonic: &str, target: &str| {
+            let said = RequestMetadata {
+                tool_invocation_id: "x".to_owned(),
+                action_mnemonic: mnemonic.to_owned(),
+                target_id: target.to_owned(),
+            };
+            let mut metadata = MetadataMap::new();
+            metadata.insert_bin(METADATA, MetadataValue::from_bytes(&said.encode_to_vec()));
+            purpose(&metadata)
+        };
+        assert_eq!(named("CppCompile", "//a:b").as_deref(), Some("CppCompile //a:b"));
+        assert_eq!(named("", "//a\n:b").as_deref(), Some("//a:b"));
+        assert_eq!(named("", ""), None);
+        assert_eq!(named("", &"é".repeat(100)).map(|name| name.chars().count()), Some(60));
+        assert_eq!(purpose(&MetadataMap::new()), None);
+    }
+}
