@@ -1,0 +1,135 @@
+//! The servers that are asked, and where they are.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use cullet_tests::cluster::{Cluster, Process, until};
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+use tonic::transport::Endpoint;
+
+use super::api::Api;
+
+/// How long one test may take: some executions on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whose program a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A cluster of ours.
+    Cullet,
+    /// buildbox-casd, which stores and executes nothing.
+    Casd,
+    /// Any other.
+    Other,
+}
+
+/// A server that runs.
+#[derive(Debug)]
+struct Server {
+    kind: Kind,
+    url: String,
+    runs: Runs,
+    /// With the process of the tests, this pipe ends, and with it what runs.
+    _held: Option<ChildStdin>,
+}
+
+/// What runs for as long as the tests do.
+#[derive(Debug)]
+enum Runs {
+    Elsewhere,
+    Cluster(Box<Cluster>),
+    Casd { dir: TempDir, _process: Process },
+}
+
+impl Runs {
+    /// What it says.
+    fn logs(&self) -> String {
+        match self {
+            Self::Elsewhere => String::new(),
+            Self::Cluster(cluster) => cluster.logs(),
+            Self::Casd { dir, .. } => std::fs::read_to_string(dir.path().join("log")).unwrap_or_default(),
+        }
+    }
+}
+
+/// Does a check with each server that stores blobs and results.
+pub(crate) fn of_caches(check: impl AsyncFn(&Api)) {
+    caches().iter().for_each(|server| server.does(&check));
+}
+
+/// Does a check with the server that executes actions.
+pub(crate) fn of_execution(check: impl AsyncFn(&Api)) {
+    caches()[0].does(&check);
+}
+
+/// All servers; the first one executes, too.
+fn caches() -> &'static [Server] {
+    static SERVERS: OnceLock<Vec<Server>> = OnceLock::new();
+    SERVERS.get_or_init(|| {
+        if let Some(url) = std::env::var_os("CULLET_REAPI") {
+            let url = url.into_string().unwrap();
+            return vec![Server { kind: Kind::Other, url, runs: Runs::Elsewhere, _held: None }];
+        }
+        let casd = std::env::var_os("CULLET_CASD").map(PathBuf::from);
+        [Some(cluster()), casd.map(|program| casd_of(&program))].into_iter().flatten().collect()
+    })
+}
+
+fn cluster() -> Server {
+    let cluster = Cluster::start(1, 1);
+    let processes = [cluster.coordinator(0).unwrap().id(), cluster.worker(0).unwrap().id()];
+    let _held = Some(ending_with_us(&processes, cluster.dir()));
+    cluster.agreed();
+    cluster.with_workers(1);
+    Server { kind: Kind::Cullet, url: cluster.url(0), runs: Runs::Cluster(Box::new(cluster)), _held }
+}
+
+fn casd_of(program: &Path) -> Server {
+    let dir = TempDir::new().unwrap();
+    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let mut command = Command::new(program);
+    command.arg(format!("--bind=127.0.0.1:{port}")).arg(dir.path().join("cache"));
+    let process = Process::start(command, &dir.path().join("log"));
+    let _held = Some(ending_with_us(&[process.id()], dir.path()));
+    until("casd listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let url = format!("http://127.0.0.1:{port}");
+    Server { kind: Kind::Casd, url, runs: Runs::Casd { dir, _process: process }, _held }
+}
+
+/// Ends these processes and removes this directory with the process of the tests: what all tests share is dropped by none of them.
+fn ending_with_us(processes: &[u32], dir: &Path) -> ChildStdin {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"read -r _; dir=$1; shift; kill -9 "$@"; sleep 1; rm -rf "$dir""#, "sh"]);
+    shell.arg(dir).args(processes.iter().map(u32::to_string));
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Child { stdin, .. } = shell.spawn().unwrap();
+    stdin.unwrap()
+}
+
+impl Server {
+    fn does(&self, check: &impl AsyncFn(&Api)) {
+        let _told = Told(self);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let channel = Endpoint::from_shared(self.url.clone()).unwrap().connect_lazy();
+            let ended = tokio::time::timeout(PATIENCE, check(&Api::new(self.kind, channel))).await;
+            assert!(ended.is_ok(), "no end after {PATIENCE:?}");
+        });
+    }
+}
+
+/// Says which server failed a check.
+struct Told<'a>(&'a Server);
+
+impl Drop for Told<'_> {
+    #[expect(clippy::print_stderr, reason = "whoever reads why a test failed reads this as well")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it was {:?}, which said:\n{}", self.0.kind, self.0.runs.logs());
+        }
+    }
+}
