@@ -10,6 +10,7 @@ mod actions;
 mod api;
 mod blobs;
 mod differences;
+mod directories;
 mod servers;
 
 mod batch_read_blobs;

@@ -1,0 +1,77 @@
+//! What is refused before anything is executed.
+
+use cullet_proto::reapi::Digest;
+use cullet_proto::reapi::execution::ExecuteRequest;
+use tonic::Code;
+
+use super::super::actions::{Job, asking, execute, failure};
+use super::super::api::refused;
+use super::super::blobs::{Blob, SHA256};
+use super::super::find_missing_blobs::no_digests;
+use super::super::servers::of_execution;
+
+/// `ExecuteRequest.instance_name`: a server may tell instances apart by it. One that is none is refused here.
+#[test]
+fn what_is_no_instance() {
+    of_execution(async |api| {
+        let action = Job::script("true").stored(api).await;
+        let request = ExecuteRequest { instance_name: "a/b/c".to_owned(), ..asking(&action) };
+        refused(execute(api, request).await, Code::InvalidArgument, "a/b/c");
+    });
+}
+
+/// `ExecuteRequest.action_digest`, `digest_function`: there has to be a digest that is one, of a function that is announced.
+#[test]
+fn what_is_no_digest() {
+    of_execution(async |api| {
+        let action = Job::script("true").stored(api).await;
+        let none = ExecuteRequest { action_digest: None, ..asking(&action) };
+        refused(execute(api, none).await, Code::InvalidArgument, "none");
+        for digest in no_digests(&action.digest) {
+            let what = format!("{digest:?}");
+            let request = ExecuteRequest { action_digest: Some(digest), ..asking(&action) };
+            refused(execute(api, request).await, Code::InvalidArgument, &what);
+        }
+        let request = ExecuteRequest { digest_function: 3, ..asking(&action) };
+        refused(execute(api, request).await, Code::InvalidArgument, "MD5");
+    });
+}
+
+/// `Execution.Execute`: `INVALID_ARGUMENT` where arguments are invalid, as an Action is that is none, or whose Command is none.
+#[test]
+fn what_is_no_action() {
+    of_execution(async |api| {
+        let none = Blob::new(SHA256, "\u{7}no message");
+        api.put(&[&none]).await;
+        refused(execute(api, asking(&none)).await, Code::InvalidArgument, "no Action");
+        let mut job = Job::script("true");
+        job.command.arguments.clear();
+        refused(execute(api, asking(&job.stored(api).await)).await, Code::InvalidArgument, "no arguments");
+        for path in ["/absolute", "a/../../b", "trailing/"] {
+            let action = Job::script("true").outputs(&[path]).stored(api).await;
+            refused(execute(api, asking(&action)).await, Code::InvalidArgument, path);
+        }
+        let mut job = Job::script("true");
+        job.command.working_directory = "../out".to_owned();
+        refused(execute(api, asking(&job.stored(api).await)).await, Code::InvalidArgument, "../out");
+        let mut job = Job::script("true");
+        job.action.input_root_digest = Some(Digest { hash: "x".to_owned(), size_bytes: 0 });
+        refused(execute(api, asking(&job.stored(api).await)).await, Code::InvalidArgument, "no root");
+    });
+}
+
+/// `Action.platform`: what the server means by properties is its own. Secrets and services are for pipelines, and an image has to
+/// be one by its digest, so that the Action says which.
+#[test]
+fn properties_that_clients_may_not_have() {
+    of_execution(async |api| {
+        let image = "docker://example.org/image:1";
+        for property in
+            [("secret", "x"), ("secret-env", "A=x"), ("services", "x"), ("container-image", image)]
+        {
+            let action = Job::script("true").platform(&[property]).stored(api).await;
+            let status = failure(execute(api, asking(&action)).await);
+            assert_eq!(status.code(), Code::InvalidArgument, "{property:?}: {status}");
+        }
+    });
+}
