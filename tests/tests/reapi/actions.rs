@@ -167,16 +167,15 @@ impl Executed {
         self.response.result.as_ref().unwrap()
     }
 
-    /// When its process began, which differs from execution to execution.
-    pub(crate) fn began(&self) -> (i64, i32) {
-        let began = self.result().execution_metadata.as_ref().unwrap().execution_start_timestamp;
-        began.map(|began| (began.seconds, began.nanos)).unwrap()
-    }
-
     /// What its process printed.
     pub(crate) async fn stdout(&self, api: &Api, function: Function) -> String {
         let result = self.result();
         text(api, function, &result.stdout_raw, result.stdout_digest.as_ref()).await
+    }
+
+    /// The same of a script ([`Job::script`]).
+    pub(crate) async fn printed(&self, api: &Api) -> String {
+        self.stdout(api, SHA256).await
     }
 
     /// What it said besides.

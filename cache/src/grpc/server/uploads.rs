@@ -97,7 +97,11 @@ impl Uploads {
         }
         let size = resource.digest.size();
         if size > self.most_bytes {
-            return Err(Status::out_of_range(format!("blobs have at most {} bytes here", self.most_bytes)));
+            // As `max_cas_blob_size_bytes` of REAPI wants it.
+            return Err(Status::invalid_argument(format!(
+                "blobs have at most {} bytes here",
+                self.most_bytes
+            )));
         }
         if held.uploads.len() >= self.most || held.announced.saturating_add(size) > self.most_bytes {
             return Err(Status::resource_exhausted("too much is being uploaded here; try again later"));

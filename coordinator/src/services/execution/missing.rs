@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use cullet_cache::{BlobStore, StoreError};
-use cullet_digest::{Digest, Directory};
+use cullet_digest::{Digest, DigestFunction, Directory};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
@@ -21,17 +21,22 @@ const LARGEST: u64 = 64 << 20;
 /// `FAILED_PRECONDITION` with a violation of type `MISSING` for each (`Execution.Execute` of the API).
 pub(super) fn missing(blobs: &[Digest]) -> Status {
     let violation = |digest: &Digest| {
-        PreconditionViolation::new(
-            "MISSING",
-            format!("blobs/{}/{}", digest.hash_hex(), digest.size()),
-            "the blob is not in the store",
-        )
+        PreconditionViolation::new("MISSING", subject(digest), "the blob is not in the store")
     };
     let violations = blobs.iter().take(MOST).map(violation).collect::<Vec<_>>();
     let what =
         format!("{} of the blobs that the action needs are not in the store: upload them first", blobs.len());
     let details = ErrorDetails::with_precondition_failure(violations);
     Status::with_error_details(Code::FailedPrecondition, what, details)
+}
+
+/// A blob as `ByteStream.Read` names it, without its instance: with its digest function, unless that is SHA-256.
+fn subject(digest: &Digest) -> String {
+    let function = match digest.function() {
+        DigestFunction::Sha256 => String::new(),
+        function => format!("{function}/"),
+    };
+    format!("blobs/{function}{}/{}", digest.hash_hex(), digest.size())
 }
 
 /// The store cannot be asked.
@@ -79,4 +84,17 @@ async fn read(blobs: &dyn BlobStore, digest: &Digest) -> Result<Directory, Store
     let bytes = blobs.get(digest).await?.into_bytes();
     let bytes = bytes.map_err(|error| StoreError::io("read", "a directory", error))?;
     Directory::decode(digest.function(), &bytes).map_err(|_| none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_are_named_as_they_are_read() {
+        let hash = |function: DigestFunction| function.digest(b"x").hash_hex();
+        let named = |function: DigestFunction| subject(&function.digest(b"x"));
+        assert_eq!(named(DigestFunction::Sha256), format!("blobs/{}/1", hash(DigestFunction::Sha256)));
+        assert_eq!(named(DigestFunction::Blake3), format!("blobs/blake3/{}/1", hash(DigestFunction::Blake3)));
+    }
 }

@@ -9,6 +9,9 @@ use super::super::api::Api;
 use super::super::blobs::{BLAKE3, Blob, SHA256};
 use super::super::servers::of_execution;
 
+/// A script that never prints the same twice, so that it shows which execution a result is of.
+const UNIQUE: &str = "cat /proc/sys/kernel/random/uuid";
+
 /// Whether the action cache has a result of this.
 pub(super) async fn is_cached(api: &Api, action: &Blob) -> bool {
     let request = GetActionResultRequest {
@@ -30,7 +33,9 @@ pub(super) async fn is_cached(api: &Api, action: &Blob) -> bool {
 fn the_second_time_it_is_a_hit() {
     of_execution(async |api| {
         for function in [SHA256, BLAKE3] {
-            let job = Job::new(function, &["/bin/sh", "-c", "echo made > out"]).outputs(&["out"]);
+            let job =
+                Job::new(function, &["/bin/sh", "-c", "echo made > out; cat /proc/sys/kernel/random/uuid"]);
+            let job = job.outputs(&["out"]);
             let action = job.stored(api).await;
             assert!(!is_cached(api, &action).await);
             let first = execute(api, asking(&action)).await.unwrap();
@@ -38,7 +43,7 @@ fn the_second_time_it_is_a_hit() {
             assert!(is_cached(api, &action).await);
             let second = execute(api, asking(&action)).await.unwrap();
             assert!(second.response.cached_result);
-            assert_eq!(second.began(), first.began());
+            assert_eq!(second.stdout(api, function).await, first.stdout(api, function).await);
             assert_eq!(second.file(api, function, "out").await, "made\n");
             assert!(!second.name().is_empty() && second.told.last().unwrap().done);
         }
@@ -49,16 +54,16 @@ fn the_second_time_it_is_a_hit() {
 #[test]
 fn who_skips_the_cache_has_it_executed() {
     of_execution(async |api| {
-        let job = Job::script("echo $$ > out").outputs(&["out"]);
+        let job = Job::script(UNIQUE);
         let action = job.stored(api).await;
         let first = execute(api, asking(&action)).await.unwrap();
         let request = ExecuteRequest { skip_cache_lookup: true, ..asking(&action) };
         let second = execute(api, request).await.unwrap();
         assert!(!second.response.cached_result);
-        assert!(second.began() > first.began());
+        assert!(second.printed(api).await != first.printed(api).await);
         let third = execute(api, asking(&action)).await.unwrap();
         assert!(third.response.cached_result);
-        assert_eq!(third.began(), second.began(), "the new one is kept");
+        assert_eq!(third.printed(api).await, second.printed(api).await, "the new one is kept");
     });
 }
 
@@ -66,14 +71,14 @@ fn who_skips_the_cache_has_it_executed() {
 #[test]
 fn what_must_not_be_cached_is_not() {
     of_execution(async |api| {
-        let mut job = Job::script("true");
+        let mut job = Job::script(UNIQUE);
         job.action.do_not_cache = true;
         let action = job.stored(api).await;
         let first = execute(api, asking(&action)).await.unwrap();
         assert!(!is_cached(api, &action).await);
         let second = execute(api, asking(&action)).await.unwrap();
         assert!(!first.response.cached_result && !second.response.cached_result);
-        assert_ne!(first.began(), second.began());
+        assert_ne!(first.printed(api).await, second.printed(api).await);
     });
 }
 
@@ -83,12 +88,12 @@ fn what_must_not_be_cached_is_not() {
 fn two_at_once_are_executed_once_unless_they_must_not() {
     of_execution(async |api| {
         for do_not_cache in [false, true] {
-            let mut job = Job::script("sleep 1");
+            let mut job = Job::script(&format!("{UNIQUE}; sleep 1"));
             job.action.do_not_cache = do_not_cache;
             let action = job.stored(api).await;
             let (first, second) = tokio::join!(execute(api, asking(&action)), execute(api, asking(&action)));
             let (first, second) = (first.unwrap(), second.unwrap());
-            assert_eq!(first.began() == second.began(), !do_not_cache);
+            assert_eq!(first.printed(api).await == second.printed(api).await, !do_not_cache);
             assert_ne!(first.name(), second.name(), "each can be cancelled for itself");
         }
     });
@@ -109,12 +114,12 @@ fn a_failure_stays_one() {
 #[test]
 fn another_salt_is_another_action() {
     of_execution(async |api| {
-        let mut job = Job::script("true");
+        let mut job = Job::script(UNIQUE);
         let first = job.executed(api).await;
         job.action.salt =
             b"another"[..].to_vec().into_iter().chain(fastrand::u64(..).to_le_bytes()).collect();
         let second = job.executed(api).await;
         assert!(!second.response.cached_result);
-        assert_ne!(first.began(), second.began());
+        assert_ne!(first.printed(api).await, second.printed(api).await);
     });
 }

@@ -53,7 +53,7 @@ fn files_are_told_and_missing_ones_left_out() {
         for function in [SHA256, BLAKE3] {
             let script = "echo 1 > a; mkdir d; echo 2 > d/b; chmod +x d/b; : > empty; echo 3 > other";
             let job = Job::new(function, &["/bin/sh", "-c", script]);
-            let executed = job.outputs(&["a", "d/b", "empty", "none", "none/below"]).executed(api).await;
+            let executed = job.outputs(&["a", "d/b", "empty", "none", "way/none"]).executed(api).await;
             assert_eq!(executed.result().exit_code, 0);
             assert_eq!(file_paths(&executed), ["a", "d/b", "empty"]);
             assert_eq!(executed.file(api, function, "a").await, "1\n");
