@@ -1,5 +1,7 @@
 //! The services of a server, and what is asked of them again and again.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use cullet_proto::bytestream::service::byte_stream_client::ByteStreamClient;
 use cullet_proto::bytestream::{QueryWriteStatusRequest, ReadRequest, WriteRequest};
@@ -28,16 +30,24 @@ const MESSAGE: usize = 64 << 20;
 pub(crate) struct Api {
     kind: Kind,
     channel: Channel,
+    /// Where its blobs are, in files that have their hashes in their names, where that is known.
+    store: Option<PathBuf>,
 }
 
 impl Api {
-    pub(crate) const fn new(kind: Kind, channel: Channel) -> Self {
-        Self { kind, channel }
+    pub(crate) const fn new(kind: Kind, channel: Channel, store: Option<PathBuf>) -> Self {
+        Self { kind, channel, store }
     }
 
     /// Whether this server is known to do something otherwise, which then is what has to be checked.
     pub(crate) fn differs(&self, difference: Difference) -> bool {
         differences::known(self.kind, difference)
+    }
+
+    /// Whether a call was refused because a digest in it is none.
+    #[track_caller]
+    pub(crate) fn refuses_digest<T: std::fmt::Debug>(&self, outcome: Result<T, Status>, what: &str) {
+        refused(outcome, Code::InvalidArgument, what);
     }
 
     /// The digest functions that this server knows, as requests say them.
@@ -96,6 +106,28 @@ impl Api {
     /// Whether it has a blob.
     pub(crate) async fn has(&self, blob: &Blob) -> bool {
         self.missing(blob.function, std::slice::from_ref(&blob.digest)).await.unwrap().is_empty()
+    }
+
+    /// Takes a blob away behind the back of the server; says whether that can be done.
+    pub(crate) fn lose(&self, blob: &Blob) -> bool {
+        let Some(store) = &self.store else { return false };
+        let (first, rest) = blob.digest.hash.split_at(2);
+        let mut waiting = vec![store.clone()];
+        let mut lost = false;
+        while let Some(dir) = waiting.pop() {
+            for entry in std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()) {
+                let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+                if entry.is_dir() {
+                    waiting.push(entry);
+                } else if name.contains(&blob.digest.hash) || (dir.ends_with(first) && name.starts_with(rest))
+                {
+                    std::fs::remove_file(&entry).unwrap();
+                    lost = true;
+                }
+            }
+        }
+        assert!(lost, "no file of {:?} is below {}", blob.digest, store.display());
+        true
     }
 
     /// One batch of blobs to store.

@@ -15,6 +15,10 @@ pub(crate) enum Difference {
     BatchesOfAnySize,
     /// An upload that broke off begins anew.
     NoResuming,
+    /// Trees come as one page.
+    OnePage,
+    /// Results are kept and returned whether their blobs are there or not.
+    IncompleteResults,
 }
 
 /// Who does what, and why it may.

@@ -46,6 +46,15 @@ enum Runs {
 }
 
 impl Runs {
+    /// Where its blobs are.
+    fn store(&self) -> Option<PathBuf> {
+        match self {
+            Self::Elsewhere => None,
+            Self::Cluster(cluster) => Some(cluster.store().to_owned()),
+            Self::Casd { dir, .. } => Some(dir.path().join("cache/cas/objects")),
+        }
+    }
+
     /// What it says.
     fn logs(&self) -> String {
         match self {
@@ -116,7 +125,8 @@ impl Server {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let channel = Endpoint::from_shared(self.url.clone()).unwrap().connect_lazy();
-            let ended = tokio::time::timeout(PATIENCE, check(&Api::new(self.kind, channel))).await;
+            let ended =
+                tokio::time::timeout(PATIENCE, check(&Api::new(self.kind, channel, self.runs.store()))).await;
             assert!(ended.is_ok(), "no end after {PATIENCE:?}");
         });
     }

@@ -48,9 +48,6 @@ fn what_is_no_action() {
         job.command.arguments.clear();
         refused(execute(api, asking(&job.stored(api).await)).await, Code::InvalidArgument, "no arguments");
         let mut job = Job::script("true");
-        job.command.working_directory = "../out".to_owned();
-        refused(execute(api, asking(&job.stored(api).await)).await, Code::InvalidArgument, "../out");
-        let mut job = Job::script("true");
         job.action.input_root_digest = Some(Digest { hash: "x".to_owned(), size_bytes: 0 });
         refused(execute(api, asking(&job.stored(api).await)).await, Code::InvalidArgument, "no root");
     });
@@ -72,16 +69,37 @@ fn properties_that_clients_may_not_have() {
     });
 }
 
-/// `Command.output_paths`: relative paths without a slash at their end. A server may refuse what is not canonical, or take it for what
-/// it says; it gives nothing from outside of the input root.
+/// `Command.working_directory`: a directory of the input root. Nothing is executed anywhere else.
+#[test]
+fn working_directories_that_are_not_there() {
+    of_execution(async |api| {
+        for path in ["none", "../out", "/etc", "a/../../b"] {
+            let mut job = Job::script("pwd");
+            job.command.working_directory = path.to_owned();
+            let status = failure(execute(api, asking(&job.stored(api).await)).await);
+            let known = [Code::InvalidArgument, Code::FailedPrecondition].contains(&status.code());
+            assert!(known, "{path}: {status}");
+        }
+    });
+}
+
+/// `Command.output_paths`: relative paths. A server may refuse what is not canonical; it gives nothing from outside of the input root,
+/// neither by such a path nor through a link.
 #[test]
 fn outputs_outside_of_the_input_root() {
     of_execution(async |api| {
-        for path in ["/etc/hostname", "../out", "a/../../out", "a/", "a//b"] {
-            let action = Job::script("true").outputs(&[path]).stored(api).await;
-            match execute(api, asking(&action)).await {
-                Ok(executed) => eprintln!("{path}: {:?}", executed.response),
-                Err(status) => eprintln!("{path}: {status:?}"),
+        for path in [
+            "/etc/passwd",
+            "../etc/passwd",
+            "../../../../../../../etc/passwd",
+            "a/../../etc/passwd",
+            "link/passwd",
+        ] {
+            let action = Job::script("rm -rf link; ln -s /etc link").outputs(&[path]).stored(api).await;
+            if let Ok(executed) = execute(api, asking(&action)).await {
+                let result = executed.response.result.unwrap_or_default();
+                assert_eq!(result.output_files, [], "{path}");
+                assert_eq!(result.output_directories, [], "{path}");
             }
         }
     });
