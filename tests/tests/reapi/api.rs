@@ -44,10 +44,12 @@ impl Api {
         differences::known(self.kind, difference)
     }
 
-    /// Whether a call was refused because a digest in it is none.
+    /// Whether a call was refused because a digest in it is none, or a name.
     #[track_caller]
-    pub(crate) fn refuses_digest<T: std::fmt::Debug>(&self, outcome: Result<T, Status>, what: &str) {
-        refused(outcome, Code::InvalidArgument, what);
+    pub(crate) fn refuses_name<T: std::fmt::Debug>(&self, outcome: Result<T, Status>, what: &str) {
+        if !self.differs(Difference::LooseNames) {
+            refused(outcome, Code::InvalidArgument, what);
+        }
     }
 
     /// The digest functions that this server knows, as requests say them.

@@ -45,10 +45,11 @@ fn digest_functions_are_announced() {
 fn what_the_cache_can_do_is_announced() {
     of_caches(async |api| {
         let cache = api.cache().await;
-        assert!(cache.supported_compressors.contains(&ZSTD), "{cache:?}");
-        let batches = cache.supported_batch_update_compressors.contains(&ZSTD);
-        assert_eq!(batches, !api.differs(Difference::PlainBatches), "{cache:?}");
-        assert!(cache.max_batch_total_size_bytes > 0, "{cache:?}");
+        for compressors in [&cache.supported_compressors, &cache.supported_batch_update_compressors] {
+            assert_eq!(compressors.contains(&ZSTD), !api.differs(Difference::NoCompression), "{cache:?}");
+        }
+        let bounded = cache.max_batch_total_size_bytes > 0;
+        assert_eq!(bounded, !api.differs(Difference::UnboundedBatches), "{cache:?}");
         assert!(cache.max_cas_blob_size_bytes >= 0, "{cache:?}");
         assert!(cache.action_cache_update_capabilities.is_some_and(|update| update.update_enabled));
         // `SymlinkAbsolutePathStrategy`: 1 is DISALLOWED, 2 is ALLOWED, and UNKNOWN says nothing.

@@ -1,34 +1,72 @@
-//! What other servers are known to do otherwise, and why that is no reason to ask less of ours.
+//! What other servers are known to do otherwise, and why that is no reason to ask less of ours. Wherever something is checked that is
+//! done otherwise, the test says so by its name here.
 
 use super::servers::Kind;
 
-/// Something that is done otherwise. Tests check then that it is done so.
+/// Something that is done otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Difference {
     /// No digest function but SHA-256.
     OnlySha256,
     /// No version before 2.1.
     SinceVersion21,
-    /// Blobs of batches travel as they are.
-    PlainBatches,
+    /// Nothing travels compressed.
+    NoCompression,
     /// Batches have no bound but that of messages.
-    BatchesOfAnySize,
-    /// An upload that broke off begins anew.
-    NoResuming,
-    /// Trees come as one page.
-    OnePage,
-    /// Results are kept and returned whether their blobs are there or not.
-    IncompleteResults,
+    UnboundedBatches,
+    /// An upload is one stream: one that broke off begins anew, and there is no `QueryWriteStatus`.
+    WholeUploads,
+    /// What is no digest or no name gets any error, is looked for in vain, or is taken for a name.
+    LooseNames,
+    /// Blobs are found by their hash, whatever size stands beside it.
+    NamedByHash,
+    /// A `read_limit` must not reach beyond the end.
+    ExactLimits,
+    /// Results are stored as they come, and looked at when somebody asks for them.
+    ResultsUnchecked,
+    /// Output files are not inlined.
+    NoFilesInlined,
+    /// The directories of a `Tree` have to be stored besides, each for itself.
+    TreesWithDirectories,
 }
 
-/// Who does what, and why it may.
-const KNOWN: [(Kind, Difference, &str); 2] = [
+/// Who does what, and why it may, or that it should not.
+const KNOWN: [(Kind, Difference, &str); 11] = [
     (
         Kind::Casd,
         Difference::OnlySha256,
-        "casd is started for one function; BLAKE3 is none of those that it has",
+        "optional: it is started for one function, and BLAKE3 is none that it has",
     ),
-    (Kind::Casd, Difference::SinceVersion21, "casd says so"),
+    (Kind::Casd, Difference::SinceVersion21, "optional: `low_api_version` says so"),
+    (Kind::Casd, Difference::NoCompression, "optional: `supported_compressors` is empty"),
+    (Kind::Casd, Difference::UnboundedBatches, "optional: `max_batch_total_size_bytes` is 0"),
+    (
+        Kind::Casd,
+        Difference::WholeUploads,
+        "ByteStream lets services do without resuming; the call is UNIMPLEMENTED",
+    ),
+    (
+        Kind::Casd,
+        Difference::LooseNames,
+        "not as specified: no INVALID_ARGUMENT, but UNKNOWN, NOT_FOUND or nothing",
+    ),
+    (
+        Kind::Casd,
+        Difference::NamedByHash,
+        "not as specified: a Digest is hash and size; harmless, as hashes are unique",
+    ),
+    (Kind::Casd, Difference::ExactLimits, "not as specified: `read_limit` is a maximum"),
+    (
+        Kind::Casd,
+        Difference::ResultsUnchecked,
+        "allowed: that blobs are there is a SHOULD of GetActionResult",
+    ),
+    (Kind::Casd, Difference::NoFilesInlined, "optional: `inline_output_files` is a hint"),
+    (
+        Kind::Casd,
+        Difference::TreesWithDirectories,
+        "not as specified: `tree_digest` is enough for an OutputDirectory",
+    ),
 ];
 
 /// Whether a server is known for something.

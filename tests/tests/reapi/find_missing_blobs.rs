@@ -45,7 +45,8 @@ fn another_size_is_another_blob() {
             api.put(&[&blob]).await;
             let other = blob.sized(201);
             let told = api.missing(function, std::slice::from_ref(&other)).await.unwrap();
-            assert_eq!(told, [other]);
+            let expected = if api.differs(Difference::NamedByHash) { vec![] } else { vec![other] };
+            assert_eq!(told, expected);
         }
     });
 }
@@ -71,7 +72,7 @@ fn what_is_no_digest_is_refused() {
         for function in api.functions() {
             for digest in no_digests(&Blob::new(function, "some bytes").digest) {
                 let what = format!("{digest:?}");
-                refused(api.missing(function, &[digest]).await, Code::InvalidArgument, &what);
+                api.refuses_name(api.missing(function, &[digest]).await, &what);
             }
         }
     });

@@ -60,6 +60,11 @@ impl Asking {
             Err(error @ NoAction::Bad { .. }) => return Err(Status::invalid_argument(error.to_string())),
             Err(NoAction::Store(error)) => return Err(not_there(&error)),
         };
+        let start = &given.action.working_directory;
+        if !is_below(start) {
+            let what = format!("the working directory '{start}' lies outside of the input root");
+            return Err(Status::invalid_argument(what));
+        }
         let root = given.action.input_root;
         if !root.is_empty() {
             let gone = blobs.find_missing(&[root]).await.map_err(|error| not_there(&error))?;
@@ -70,6 +75,11 @@ impl Asking {
         let name = purpose.unwrap_or_else(|| program(&given));
         Ok(Asked { given, tenant, scope, priority, name, group: GROUP.to_owned(), bypass_cache })
     }
+}
+
+/// Whether a path is one below the directory that it is relative to.
+fn is_below(path: &str) -> bool {
+    !path.starts_with('/') && path.split('/').all(|name| name != "..")
 }
 
 /// What a client says that it does it for.
@@ -97,6 +107,16 @@ mod tests {
     use tonic::metadata::MetadataValue;
 
     use super::*;
+
+    #[test]
+    fn paths_that_lead_out_are_known() {
+        for path in ["", "a", "a/b", "a..b/..c"] {
+            assert!(is_below(path), "{path}");
+        }
+        for path in ["/", "/a", "..", "../a", "a/../b", "a/.."] {
+            assert!(!is_below(path), "{path}");
+        }
+    }
 
     #[test]
     fn what_clients_say_of_themselves_names_the_step() {
