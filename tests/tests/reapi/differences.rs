@@ -24,8 +24,8 @@ pub(crate) enum Difference {
     ExactLimits,
     /// Results are stored as they come, and looked at when somebody asks for them.
     ResultsUnchecked,
-    /// Output files are not inlined.
-    NoFilesInlined,
+    /// Nothing is inlined.
+    NoInlining,
     /// The directories of a `Tree` have to be stored besides, each for itself.
     TreesWithDirectories,
 }
@@ -61,7 +61,7 @@ const KNOWN: [(Kind, Difference, &str); 11] = [
         Difference::ResultsUnchecked,
         "allowed: that blobs are there is a SHOULD of GetActionResult",
     ),
-    (Kind::Casd, Difference::NoFilesInlined, "optional: `inline_output_files` is a hint"),
+    (Kind::Casd, Difference::NoInlining, "optional: `inline_stdout` and the others are hints"),
     (
         Kind::Casd,
         Difference::TreesWithDirectories,

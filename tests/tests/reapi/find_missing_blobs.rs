@@ -26,6 +26,19 @@ fn exactly_the_missing_ones_are_named() {
     });
 }
 
+/// `FindMissingBlobsRequest.blob_digests`: as many as fit into a message.
+#[test]
+fn thousands_can_be_asked_about() {
+    of_caches(async |api| {
+        let function = api.functions()[0];
+        let there = Blob::unseen(function, 104);
+        api.put(&[&there]).await;
+        let mut asked: Vec<Digest> = (0..20_000).map(|_| Blob::unseen(function, 8).digest).collect();
+        asked.push(there.digest);
+        assert_eq!(api.missing(function, &asked).await.unwrap().len(), 20_000);
+    });
+}
+
 /// `ContentAddressableStorage`: empty blobs are there without being uploaded.
 #[test]
 fn the_empty_blob_is_always_there() {

@@ -1,5 +1,6 @@
 //! `ActionCache.GetActionResult`.
 
+use bytes::Bytes;
 use cullet_proto::reapi::results::GetActionResultRequest;
 use cullet_proto::reapi::{ActionResult, OutputFile};
 use tonic::{Code, Status};
@@ -66,9 +67,14 @@ fn what_is_asked_for_comes_with_the_result() {
                 let found: Option<&OutputFile> = said.output_files.iter().find(|file| file.path == path);
                 found.unwrap().contents.clone()
             };
-            let inlined = if api.differs(Difference::NoFilesInlined) { "".into() } else { b.bytes.clone() };
-            assert_eq!((contents("a"), contents("d/b")), ("".into(), inlined));
-            assert_eq!((&said.stdout_raw, &said.stderr_raw), (&out.bytes, &err.bytes));
+            let nothing = Bytes::new();
+            let inlined = if api.differs(Difference::NoInlining) {
+                [&nothing; 4]
+            } else {
+                [&nothing, &b.bytes, &out.bytes, &err.bytes]
+            };
+            let told = [&contents("a"), &contents("d/b"), &said.stdout_raw, &said.stderr_raw];
+            assert_eq!(told, inlined);
             let said = get(api, about(&action)).await.unwrap();
             assert!(said.output_files.iter().all(|file| file.contents.is_empty()));
             assert_eq!((said.stdout_digest, said.stderr_digest), (Some(out.digest), Some(err.digest)));

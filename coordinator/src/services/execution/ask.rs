@@ -1,6 +1,6 @@
 //! What a client wants to have executed, checked.
 
-use cullet_cache::{Scope, requested_action};
+use cullet_cache::{Action, Scope, requested_action};
 use cullet_digest::Digest;
 use cullet_proto::reapi::execution::{ExecuteRequest, RequestMetadata};
 use prost::Message as _;
@@ -60,6 +60,11 @@ impl Asking {
             Err(error @ NoAction::Bad { .. }) => return Err(Status::invalid_argument(error.to_string())),
             Err(NoAction::Store(error)) => return Err(not_there(&error)),
         };
+        if has_nul(&given.action) {
+            return Err(Status::invalid_argument(
+                "no process can have arguments or variables with a NUL byte",
+            ));
+        }
         let start = &given.action.working_directory;
         if !is_below(start) {
             let what = format!("the working directory '{start}' lies outside of the input root");
@@ -75,6 +80,13 @@ impl Asking {
         let name = purpose.unwrap_or_else(|| program(&given));
         Ok(Asked { given, tenant, scope, priority, name, group: GROUP.to_owned(), bypass_cache })
     }
+}
+
+/// Whether no process can have these arguments and variables, on whatever machine.
+fn has_nul(action: &Action) -> bool {
+    let variables = action.env.iter().flat_map(|(name, value)| [name, value]);
+    let texts = action.arguments.iter().chain(variables).chain([&action.working_directory]);
+    texts.into_iter().any(|text| text.contains('\0'))
 }
 
 /// Whether a path is one below the directory that it is relative to.

@@ -110,3 +110,30 @@ fn outputs_outside_of_the_input_root() {
         }
     });
 }
+
+/// `Action.timeout`: one that is longer than the longest of the server has to be refused.
+#[test]
+fn timeouts_that_nobody_waits_for() {
+    of_execution(async |api| {
+        for seconds in [10 * 365 * 24 * 3600, -1] {
+            let mut job = Job::script("true");
+            job.action.timeout = Some(prost_types::Duration { seconds, nanos: 0 });
+            let outcome = execute(api, asking(&job.stored(api).await)).await;
+            refused(outcome, Code::InvalidArgument, &seconds.to_string());
+        }
+    });
+}
+
+/// `Command.arguments`, `Command.environment_variables`: what no process can have is an invalid argument, and no trouble of the worker.
+#[test]
+fn what_no_process_can_have() {
+    of_execution(async |api| {
+        let argument = Job::new(SHA256, &["/bin/echo", "a\0b"]);
+        let mut value = Job::script("true");
+        value.command.environment_variables[0].value = "a\0b".to_owned();
+        for (job, what) in [(argument, "an argument"), (value, "a value")] {
+            let outcome = execute(api, asking(&job.stored(api).await)).await;
+            refused(outcome, Code::InvalidArgument, what);
+        }
+    });
+}
