@@ -1,5 +1,5 @@
-//! What other servers are known to do otherwise, and why that is no reason to ask less of ours. Wherever something is checked that is
-//! done otherwise, the test says so by its name here.
+//! What servers are known to do otherwise than the specification says, and why they may, or that they should not. Wherever something is
+//! checked that is done otherwise, the test says so by its name here.
 
 use super::servers::Kind;
 
@@ -28,10 +28,14 @@ pub(crate) enum Difference {
     NoInlining,
     /// The directories of a `Tree` have to be stored besides, each for itself.
     TreesWithDirectories,
+    /// Short standard output comes with a result whether somebody asked for it or not.
+    OutputUnasked,
+    /// What version 2.0 says of outputs, that they are files or directories, is not checked.
+    OutputsOfAnyKind,
 }
 
 /// Who does what, and why it may, or that it should not.
-const KNOWN: [(Kind, Difference, &str); 11] = [
+const KNOWN: [(Kind, Difference, &str); 13] = [
     (
         Kind::Casd,
         Difference::OnlySha256,
@@ -66,6 +70,16 @@ const KNOWN: [(Kind, Difference, &str); 11] = [
         Kind::Casd,
         Difference::TreesWithDirectories,
         "not as specified: `tree_digest` is enough for an OutputDirectory",
+    ),
+    (
+        Kind::Cullet,
+        Difference::OutputUnasked,
+        "against a SHOULD NOT of `stdout_raw`: results keep short output in themselves",
+    ),
+    (
+        Kind::Cullet,
+        Difference::OutputsOfAnyKind,
+        "not as specified: `output_files` are taken for `output_paths`",
     ),
 ];
 

@@ -1,8 +1,11 @@
 //! `ByteStream.QueryWriteStatus`, and uploads that go on.
 
+use std::time::Duration;
+
+use tokio_stream::StreamExt as _;
 use tonic::Code;
 
-use super::api::refused;
+use super::api::{pieces, refused};
 use super::blobs::{Blob, SHA256};
 use super::byte_stream_read::no_names;
 use super::differences::Difference;
@@ -31,6 +34,38 @@ fn an_upload_goes_on_where_it_broke_off() {
             assert_eq!(api.written(&name).await.unwrap(), (400_000, false));
             assert_eq!(api.write(&name, 400_000, &blob.bytes[400_000..], true).await.unwrap(), 900_000);
             assert_eq!(api.written(&name).await.unwrap(), (900_000, true));
+            assert!(api.read(&blob.name(), 0, 0).await.unwrap() == blob.bytes);
+        }
+    });
+}
+
+/// `ByteStream.Write`: what arrived before a stream broke can be asked for (`QueryWriteStatus`), and the next stream goes on from there.
+#[test]
+fn an_upload_goes_on_after_its_client_vanished() {
+    of_caches(async |api| {
+        if api.differs(Difference::WholeUploads) {
+            return;
+        }
+        for function in api.functions() {
+            let blob = Blob::unseen(function, 900_000);
+            let name = blob.upload();
+            // The call is given up while the server waits for more.
+            let sent = tokio_stream::iter(pieces(&name, 0, &blob.bytes[..300_000], false));
+            let mut streams = api.streams();
+            let call = streams.write(sent.chain(tokio_stream::pending()));
+            assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err());
+            let mut tries = 0;
+            let written = loop {
+                let (there, complete) = api.written(&name).await.unwrap();
+                assert!(there <= 300_000 && !complete);
+                match api.write(&name, there, &blob.bytes[there as usize..], true).await {
+                    // Until the server knows that the first one is gone.
+                    Err(_) if tries < 100 => tokio::time::sleep(Duration::from_millis(50)).await,
+                    outcome => break outcome.unwrap(),
+                }
+                tries += 1;
+            };
+            assert_eq!(written, 900_000);
             assert!(api.read(&blob.name(), 0, 0).await.unwrap() == blob.bytes);
         }
     });
