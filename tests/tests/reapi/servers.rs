@@ -76,6 +76,7 @@ pub(crate) fn of_execution(check: impl AsyncFn(&Api)) {
 }
 
 /// All servers; the first one executes, too.
+#[expect(clippy::print_stderr, reason = "somebody should know that servers were left out")]
 fn caches() -> &'static [Server] {
     static SERVERS: OnceLock<Vec<Server>> = OnceLock::new();
     SERVERS.get_or_init(|| {
@@ -84,6 +85,10 @@ fn caches() -> &'static [Server] {
             return vec![Server { kind: Kind::Other, url, runs: Runs::Elsewhere, _held: None }];
         }
         let casd = std::env::var_os("CULLET_CASD").map(PathBuf::from);
+        if casd.is_none() {
+            eprintln!("left out: CULLET_CASD names no buildbox-casd (tests/tests/reapi/casd.sh)");
+            assert!(std::env::var_os("CI").is_none(), "CI has it");
+        }
         [Some(cluster()), casd.map(|program| casd_of(&program))].into_iter().flatten().collect()
     })
 }

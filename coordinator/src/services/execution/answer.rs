@@ -5,7 +5,7 @@ use cullet_core::{Run, StepStatus, TimeMs};
 use cullet_digest::Digest;
 use cullet_proto::reapi::execution::ExecuteResponse;
 use cullet_proto::reapi::storage;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::ask::Asking;
 use super::missing::{missing, missing_below};
@@ -134,9 +134,5 @@ pub(super) fn to_wire(status: &Status) -> storage::Status {
     use prost::Message as _;
     // The details of a gRPC status are such a message.
     let detailed = storage::Status::decode(status.details()).unwrap_or_default();
-    storage::Status {
-        code: Code::from(status.code()) as i32,
-        message: status.message().to_owned(),
-        ..detailed
-    }
+    storage::Status { code: status.code() as i32, message: status.message().to_owned(), ..detailed }
 }

@@ -116,8 +116,7 @@ fn another_salt_is_another_action() {
     of_execution(async |api| {
         let mut job = Job::script(UNIQUE);
         let first = job.executed(api).await;
-        job.action.salt =
-            b"another"[..].to_vec().into_iter().chain(fastrand::u64(..).to_le_bytes()).collect();
+        job.action.salt = Blob::unseen(SHA256, 8).bytes;
         let second = job.executed(api).await;
         assert!(!second.response.cached_result);
         assert_ne!(first.printed(api).await, second.printed(api).await);
