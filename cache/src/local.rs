@@ -7,7 +7,8 @@ use cullet_digest::Digest;
 
 use crate::disk::{DiskActionCache, DiskStore, GcReport, LiveRun, OpenOptions, Stats, VerifyReport};
 use crate::{
-    ActionCache, BlobStore, CompletenessChecking, Incomplete, Scope, ScopedActions, StoreError, Verifying,
+    ActionCache, ActionResult, BlobStore, CompletenessChecking, Incomplete, Scope, ScopedActions, StoreError,
+    Verifying,
 };
 
 /// The cache in a directory, ready for use. Clones share everything.
@@ -76,6 +77,11 @@ impl LocalCache {
         let all = std::iter::once(&self.completeness).chain(&self.behind);
         // All are asked, or it would be said the next time.
         all.filter_map(|scope| scope.missing_of(action)).fold(None, |first, missing| first.or(Some(missing)))
+    }
+
+    /// Marks what a result names as used, as far as it is here.
+    pub(crate) async fn mark(&self, result: &ActionResult) -> Result<(), StoreError> {
+        self.completeness.is_complete(result).await.map(drop)
     }
 
     /// Announces a run: what it uses from now on is not evicted while the guard lives.

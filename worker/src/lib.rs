@@ -10,6 +10,7 @@ pub mod host;
 mod image_root;
 mod image_user;
 pub mod images;
+mod in_use;
 pub mod input_root;
 pub mod junit;
 mod layers;
@@ -42,6 +43,7 @@ pub use image_user::image_user;
 pub use images::{
     AboveFault, CaptureFault, HeldLayer, HeldRoot, ImageFault, ImageRoots, LayerFault, NoImages,
 };
+pub use in_use::{InUse, Uses};
 pub use input_root::{InputError, LostInput, LostInputs};
 pub use secrets::{MOST_SECRET_BYTES, Masks, NoSecrets, SecretFault, SecretFile, SecretValues};
 pub use service::{ImageProgram, ServiceLaunch};

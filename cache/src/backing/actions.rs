@@ -26,6 +26,8 @@ pub(super) struct BackedActions {
     pub(super) local: LocalCache,
     /// The same, as far as they are whole in both together.
     pub(super) both: Arc<CompletenessChecking>,
+    /// For many results of which hardly any will be needed: asking is no use of what they name.
+    pub(super) looked_at: Arc<CompletenessChecking>,
     pub(super) shared: CompletenessChecking,
     pub(super) gave: Mutex<HashSet<Digest>>,
     /// Results that were whole here, where somebody publishes: they may be from before that was so.
@@ -106,11 +108,14 @@ impl ActionCache for BackedActions {
         // That is made good, or said of both.
         let is_here = self.local.missing_of(action).is_some();
         let recalled = match self.recall.get() {
-            Some(recall) => recall.get(action, &self.both).await,
+            Some(recall) => recall.get(action, &self.looked_at).await,
             None => None,
         };
         let (result, is_new) = match recalled {
-            Some(result) => (result, false),
+            Some(result) => {
+                self.local.mark(&result).await?;
+                (result, false)
+            }
             None => {
                 if is_here && let Some(result) = self.both.get(action).await? {
                     self.found(action, false);

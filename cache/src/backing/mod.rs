@@ -8,6 +8,7 @@
 mod actions;
 mod breaker;
 mod guarded;
+mod looking;
 mod publisher;
 mod queue;
 mod recall;
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 use self::actions::BackedActions;
 use self::breaker::Breaker;
 use self::guarded::{BUDGET, Guarded};
+use self::looking::Looking;
 use self::publisher::Publisher;
 use self::queue::Queue;
 use self::recall::Recall;
@@ -140,6 +142,7 @@ impl Backing {
         let both: Arc<dyn BlobStore> =
             Arc::new(BackedBlobs { tiers: tiers.clone(), reads: Arc::clone(&reads) });
         let trees = Arc::new(tiers.clone());
+        let looking = Arc::new(Looking { disk: local.disk.clone(), shared: volumes.blobs.clone() });
         let disk = local.all_actions.clone();
         let publisher = may_write.then(|| {
             let to = (guarded_results(), Arc::clone(&writes));
@@ -149,6 +152,9 @@ impl Backing {
             local: local.anew(),
             both: Arc::new(
                 CompletenessChecking::new(local.seen.clone(), both.clone()).with_trees(trees.clone()),
+            ),
+            looked_at: Arc::new(
+                CompletenessChecking::new(Arc::new(guarded_results()), looking).with_trees(trees.clone()),
             ),
             shared: CompletenessChecking::new(Arc::new(guarded_results()), both).with_trees(trees),
             disk,

@@ -119,6 +119,37 @@ async fn what_was_taken_away_is_not_recalled_and_all_else_is() {
 }
 
 #[tokio::test]
+async fn what_earlier_runs_found_is_not_held_by_one_that_does_not_need_it() {
+    const STEPS: u64 = 20;
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let mut files = Vec::new();
+    let mut actions = Vec::new();
+    for number in 0..STEPS {
+        let (action, result) = execute(&writer, &number.to_string()).await;
+        files.push(tests::file_of(&result));
+        actions.push(action);
+    }
+    settle(&writer).await;
+    // Another process, in a cache that is full.
+    let dir = writer.into_dir();
+    let full = crate::OpenOptions { bound: STEPS * 4 * 4096, ..crate::OpenOptions::new(dir.path()) };
+    let spool = tempfile::tempdir().unwrap();
+    let shared = SharedCache::over(storage.clone(), &crate::ObjectOptions::new(spool.path()));
+    let machine = tests::machine_of(dir, &full, shared, Access::Read);
+    let _live = machine.cache.live_run().unwrap();
+    machine.cache.all_actions.remove(&actions[7]).await.unwrap();
+    machine.backing.recall("app", &Handle::current());
+    assert!(machine.backing.actions().get(&actions[7]).await.unwrap().is_some());
+    // The others are looked at meanwhile.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    machine.cache.gc(0).unwrap();
+    let kept = files.iter().map(|file| machine.cache.disk.has(file).unwrap());
+    let kept: Vec<usize> = kept.enumerate().filter(|(_, kept)| *kept).map(|(number, _)| number).collect();
+    assert_eq!(kept, [7]);
+}
+
+#[tokio::test]
 async fn what_is_whole_here_asks_nobody() {
     let storage = Storage::new();
     let writer = machine(&storage, Access::Write);

@@ -11,7 +11,7 @@ use crate::{ActionResult, LogStream, ObjectOptions, OpenOptions, Output, OutputK
 /// A machine, and what it was told.
 pub(super) struct Machine {
     dir: TempDir,
-    cache: LocalCache,
+    pub(super) cache: LocalCache,
     pub(super) backing: Backing,
     told: Arc<AtomicUsize>,
 }
@@ -29,7 +29,17 @@ fn counting(told: &Arc<AtomicUsize>) -> TellTrouble {
 }
 
 pub(super) fn machine_in(dir: TempDir, shared: Result<SharedCache, StoreError>, access: Access) -> Machine {
-    let cache = crate::open(&OpenOptions::new(dir.path())).unwrap();
+    let options = OpenOptions::new(dir.path());
+    machine_of(dir, &options, shared, access)
+}
+
+pub(super) fn machine_of(
+    dir: TempDir,
+    options: &OpenOptions,
+    shared: Result<SharedCache, StoreError>,
+    access: Access,
+) -> Machine {
+    let cache = crate::open(options).unwrap();
     let told = Arc::default();
     let (local, store) = ((&cache, dir.path()), ("there", shared));
     let backing =
@@ -93,7 +103,7 @@ fn listing(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn file_of(result: &ActionResult) -> Digest {
+pub(super) fn file_of(result: &ActionResult) -> Digest {
     let LogStream::Blob(log) = result.stdout else { panic!("it has a log") };
     log
 }

@@ -3,7 +3,9 @@
 //! A run that uses the cache holds a lease: a file under `leases/`, locked for as long as its process lives; the
 //! kernel drops the lock even at a kill -9. Its mtime is the start of the run and its content the granularity
 //! the run keeps entries fresh with, in nanoseconds. Entries with an atime from `start - granularity` on belong
-//! to the run. It need not say which: see [`super::recency`].
+//! to the run. It need not say which: see [`super::recency`]. A worker of a cluster, which never ends, holds leases for what its
+//! attempts do with files. To hold one for long is to keep all that anybody used since: it must end before that can be as much
+//! as the cache may hold.
 
 use std::collections::HashSet;
 use std::fs::{self, File};

@@ -37,6 +37,7 @@ mod layout;
 mod lease;
 mod lock;
 mod long_path;
+mod look;
 mod lookup;
 mod materialise;
 mod memo;

@@ -44,6 +44,27 @@ fn a_second_signal_stops_what_runs_and_it_runs_elsewhere() {
 }
 
 #[test]
+fn a_worker_works_on_when_it_has_used_more_than_its_cache_holds() {
+    const STEPS: usize = 20;
+    let mut cluster = Cluster::start(1, 1);
+    cluster.kill_worker(0);
+    cluster.run_worker(0, &["--cache-size", "4MiB"]);
+    cluster.with_workers(1);
+    // Half a MiB each, one after the other.
+    let steps: String = (1..=STEPS)
+        .map(|number| {
+            let after =
+                if number == 1 { String::new() } else { format!("inputs: {{ i: s{}.o }}, ", number - 1) };
+            format!("  s{number}: {{ {after}run: 'seq {number} 90000 > o', outputs: {{ o: o }} }}\n")
+        })
+        .collect();
+    let dir = cluster.pipeline("u", &format!("cullet: 1\nname: u\nsteps:\n{steps}"));
+    let outcome = cluster.run(&dir, &[]);
+    outcome.assert_success();
+    assert_eq!(outcome.executed().len(), STEPS);
+}
+
+#[test]
 fn a_step_that_finds_a_disk_full_runs_elsewhere_and_the_worker_waits_for_room() {
     let mut cluster = Cluster::start(1, 2);
     cluster.kill_worker(0);

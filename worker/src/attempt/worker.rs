@@ -21,6 +21,7 @@ use super::root::{RootError, in_workspace, layered};
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
 use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
 use crate::images::HeldRoot;
+use crate::in_use::Uses;
 use crate::input_root::{InputError, InputRoot, InputRoots};
 use crate::logs::{LogEvents, Recorder};
 use crate::secrets::{Masks, SecretFault, StepSecrets};
@@ -59,6 +60,8 @@ pub struct Attempt {
     pub visit: Option<Visit>,
     /// Filled in with what is secret in it.
     pub masks: Masks,
+    /// What it keeps in the cache of its machine.
+    pub uses: Uses,
 }
 
 /// The working directory cannot be used.
@@ -133,6 +136,7 @@ impl Worker {
         }
         match self.prepare(attempt.action.input_root, &cancel).await {
             Ok(inputs) => {
+                attempt.uses.end();
                 self.execute(attempt, (image, beside, secrets), inputs, Box::new(events), cancel).await
             }
             Err(InputError::Stopped) => AttemptReport::Cancelled { result: None },
@@ -222,6 +226,7 @@ impl Worker {
         let executed = self.executor.execute(launch, recorder.sink(), cancel).await;
         // Nothing of the step is alive any more.
         drop((image, beside));
+        attempt.uses.begin();
         let execution = match executed {
             Ok(execution) => execution,
             Err(error) => {

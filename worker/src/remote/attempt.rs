@@ -84,8 +84,11 @@ async fn conclude(
         write_result: false,
         visit: None,
         masks: Masks::default(),
+        uses: parts.in_use.attempt(),
     };
-    let masks = attempt.masks.clone();
+    // Until others have what it leaves.
+    let (masks, uses) = (attempt.masks.clone(), attempt.uses.clone());
+    uses.begin();
     trace.part("fetch inputs", prefetch(parts, start, handle)).await;
     let running = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone());
     let ran = trace.part("execute", running).await;
@@ -99,6 +102,7 @@ async fn conclude(
         published = trace.part("upload", publish(&*parts.exchange, conclusion, publishing)) => published,
         () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
     };
+    uses.end();
     explain(conclusion, handle)
 }
 

@@ -9,7 +9,7 @@ use cullet_proto::Dial;
 use tonic::transport::Endpoint;
 
 use super::{Exchange, Runner};
-use crate::Room;
+use crate::{InUse, Room};
 
 /// How a worker presents itself.
 #[derive(Debug, Clone)]
@@ -72,6 +72,8 @@ pub struct DaemonParts {
     pub blobs: Arc<dyn BlobStore>,
     /// Brings inputs here, and results where others find them.
     pub exchange: Arc<dyn Exchange>,
+    /// What keeps the files of attempts in the cache.
+    pub in_use: InUse,
     /// Whether there is room for steps. While there is none, nothing is taken.
     pub room: Room,
     /// Says of each result that it is this worker's, for those who ask.

@@ -294,6 +294,7 @@ pub(crate) fn attempt(action: Action) -> Attempt {
         write_result: true,
         visit: None,
         masks: cullet_worker::Masks::default(),
+        uses: cullet_worker::Uses::default(),
     }
 }
 

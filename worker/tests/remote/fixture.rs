@@ -18,7 +18,7 @@ use cullet_worker::plain::PlainExecutor;
 use cullet_worker::remote::{
     Daemon, DaemonConfig, DaemonParts, Drained, Exchange, Limits, Neighbours, TieredFiles,
 };
-use cullet_worker::{NoSourceFiles, Room, Stores, Worker, WorkerConfig};
+use cullet_worker::{InUse, NoSourceFiles, Room, Stores, Worker, WorkerConfig};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +98,7 @@ impl Fixture {
         let stores = Stores {
             blobs: Arc::new(tiers.clone()),
             actions: Arc::new(DiskActionCache::new(&disk)),
-            files: Arc::new(TieredFiles { disk, tiers: tiers.clone() }),
+            files: Arc::new(TieredFiles { disk: disk.clone(), tiers: tiers.clone() }),
             sources: Arc::new(NoSourceFiles),
         };
         let config = WorkerConfig::new("w", dir.path().join("work"));
@@ -111,6 +111,7 @@ impl Fixture {
             worker,
             blobs: Arc::new(tiers),
             exchange: shared.clone(),
+            in_use: InUse::of(disk),
             room: room.clone(),
             signing: Some(key()),
         };

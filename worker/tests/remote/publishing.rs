@@ -23,6 +23,28 @@ async fn a_store_that_stumbles_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_keeps_what_it_leaves_in_the_cache_until_others_have_it_and_nothing_while_it_runs() {
+    let mut peer = Peer::start().await;
+    let fixture = Fixture::new(&[&peer.address]);
+    let leases = || std::fs::read_dir(fixture.path("cache/leases")).unwrap().count();
+    let mut call = peer.welcome().await;
+    let script = "touch D/begun; until [ -e D/go ]; do sleep 0.05; done; echo x > out";
+    let script = script.replace('D', fixture.path("").to_str().unwrap());
+    call.start(&start(0, 1, &script, &["out"])).await;
+    fixture.until("begun").await;
+    assert_eq!(leases(), 0);
+    fixture.shared.failures.store(4, Ordering::Relaxed);
+    std::fs::write(fixture.path("go"), "").unwrap();
+    while fixture.shared.tries.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(leases(), 1);
+    let finished = call.finished().await;
+    assert!(matches!(finished.outcome, Some(Outcome::Succeeded(_))), "{finished:?}");
+    assert_eq!(leases(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_success_that_cannot_be_stored_is_none_and_a_failure_stays_one() {
     let mut peer = Peer::start().await;
     let fixture = Fixture::new(&[&peer.address]);

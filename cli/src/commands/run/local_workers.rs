@@ -12,7 +12,9 @@ use cullet_pipeline::plan::{CacheVolume, Limits};
 use cullet_worker::attempt::{Attempt, Worker};
 use cullet_worker::junit::TestSummary;
 use cullet_worker::logs::LogEvents;
-use cullet_worker::{Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Travels, Visit, VolumeUse};
+use cullet_worker::{
+    Conclusion, Declared, Masks, Outcome, StepLimits, Stream, Travels, Uses, Visit, VolumeUse,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -149,6 +151,8 @@ async fn execute(
         action: start.action.clone(),
         visit,
         masks: Masks::default(),
+        // The run keeps what all its steps use.
+        uses: Uses::default(),
     };
     let masks = attempt.masks.clone();
     let lines = Lines { id: start.id, sender: sender.clone(), guest };

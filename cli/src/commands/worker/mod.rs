@@ -57,7 +57,7 @@ async fn serve(settings: &WorkerSettings, cache: &LocalCache) -> Result<ExitStat
     let room = Room::default();
     let images = Arc::new(WorkerImages::new(&settings.base));
     let volumes = parts::volumes(settings);
-    let upkeep = Upkeep::new(cache.clone(), Arc::clone(&images), volumes.clone(), room.clone())?;
+    let upkeep = Upkeep::new(cache.clone(), Arc::clone(&images), volumes.clone(), room.clone());
     let machine = Machine::look(settings)?;
     let cannot_listen = |error| {
         CliError::infra(format!("cannot listen on {}", settings.listen))

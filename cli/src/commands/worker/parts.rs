@@ -14,7 +14,7 @@ use cullet_worker::docker::Engine;
 use cullet_worker::remote::{DaemonParts, Neighbours, TieredFiles};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 use cullet_worker::{
-    NoSourceFiles, Reclaim, Room, SpaceWatching, StepExecutor, Stores, VolumeEvents, Volumes, Worker,
+    InUse, NoSourceFiles, Reclaim, Room, SpaceWatching, StepExecutor, Stores, VolumeEvents, Volumes, Worker,
     WorkerConfig,
 };
 use tokio::runtime::Handle;
@@ -158,6 +158,7 @@ impl Machine {
             worker: Arc::new(worker),
             blobs: Arc::new(tiers.clone()),
             exchange: Arc::new(Neighbours::new(tiers.clone(), address, spool)),
+            in_use: InUse::of(cache.disk.clone()),
             room,
             signing,
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cullet_cache::{LiveRun, LocalCache, StoreError};
+use cullet_cache::LocalCache;
 use cullet_worker::{Room, Volumes, space};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,11 +21,7 @@ const RECOVERY: u32 = 30;
 /// Looks between two collections of a cache that has grown past its bound: one a minute.
 const COLLECT: u32 = 60;
 
-/// Looks until the cache may forget what was used: ten minutes, and up to twenty. Inputs are linked into the place
-/// where their step runs, and outputs are published right after they are collected, so nothing needs longer.
-const PROTECT: u32 = 600;
-
-/// The cache and the images of a worker, and what keeps parts of it from being evicted.
+/// The cache, the images and the volumes of a worker. What steps use of the cache is kept there by them.
 pub(super) struct Upkeep {
     cache: LocalCache,
     /// They may have as many bytes as the cache.
@@ -33,25 +29,22 @@ pub(super) struct Upkeep {
     /// Of the steps that it runs.
     volumes: Volumes,
     room: Room,
-    now: LiveRun,
-    before: Option<LiveRun>,
 }
 
 impl Upkeep {
-    /// Protects what is used from now on.
-    pub(super) fn new(
+    /// Of these; whether there is room is told.
+    pub(super) const fn new(
         cache: LocalCache,
         images: Arc<WorkerImages>,
         volumes: Volumes,
         room: Room,
-    ) -> Result<Self, StoreError> {
-        let now = cache.live_run()?;
-        Ok(Self { cache, images, volumes, room, now, before: None })
+    ) -> Self {
+        Self { cache, images, volumes, room }
     }
 
     /// Keeps the cache within its bound, for ever. A worker without space takes no steps: it would only fail what others
     /// can do.
-    pub(super) async fn keep(mut self) {
+    pub(super) async fn keep(self) {
         self.clean_images().await;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -71,9 +64,6 @@ impl Upkeep {
                 self.collect().await;
                 self.settle_images().await;
                 self.settle_volumes().await;
-            }
-            if look.is_multiple_of(PROTECT) {
-                self.protect();
             }
         }
     }
@@ -121,15 +111,6 @@ impl Upkeep {
         let volumes = self.volumes.clone();
         if let Ok(Err(error)) = spawn_blocking(move || volumes.settle(cullet_image::sync_when_quiet)).await {
             tracing::warn!(%error, "cache volumes could not be written to the disk");
-        }
-    }
-
-    /// Lets go of what was used last before the time before.
-    fn protect(&mut self) {
-        match self.cache.live_run() {
-            Ok(next) => self.before = Some(std::mem::replace(&mut self.now, next)),
-            // The old one stays, and protects more.
-            Err(error) => tracing::warn!(%error, "what is used cannot be announced anew"),
         }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) async fn work(
         worker: Arc::new(steps),
         blobs: store.blobs,
         exchange: Arc::new(Nothing),
+        in_use: cullet_worker::InUse::default(),
         room: cullet_worker::Room::default(),
         signing: None,
     };
