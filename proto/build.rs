@@ -64,7 +64,25 @@ fn standard_services() {
         .method(of_operation("Execute", "execute"))
         .method(of_operation("WaitExecution", "wait_execution"))
         .build();
-    Builder::new().compile(&[storage, results, capabilities, execution, operations(), bytes]);
+    let [fetch, push] = assets();
+    Builder::new().compile(&[storage, results, capabilities, execution, operations(), fetch, push, bytes]);
+}
+
+fn assets() -> [Service; 2] {
+    let of = |service: &str| {
+        let method = |what: &str| {
+            let (route, name) = (format!("{service}{what}"), format!("{service}_{what}").to_lowercase());
+            let (asked, told) = (format!("{ASSET}::{service}Request"), format!("{ASSET}::{service}Response"));
+            method(&route, &name, ASSET).input_type(asked).output_type(told).build()
+        };
+        Service::builder()
+            .package("build.bazel.remote.asset.v1")
+            .name(service)
+            .method(method("Blob"))
+            .method(method("Directory"))
+            .build()
+    };
+    [of("Fetch"), of("Push")]
 }
 
 fn operations() -> Service {
@@ -87,6 +105,7 @@ const STORAGE: &str = "crate::reapi::storage";
 const RESULTS: &str = "crate::reapi::results";
 const CAPABILITIES: &str = "crate::reapi::capabilities";
 const EXECUTION: &str = "crate::reapi::execution";
+const ASSET: &str = "crate::asset";
 const OPERATIONS: &str = "crate::longrunning";
 const BYTES: &str = "crate::bytestream";
 

@@ -14,6 +14,7 @@ mod launch;
 mod measure;
 mod one_step;
 mod quick;
+mod reapi;
 mod replay;
 mod scale;
 mod shared;
@@ -46,6 +47,7 @@ usage: cullet-bench BENCHMARK
   flood            ten thousand submissions at once, and somebody else's beside them
   cluster-steps    steps that do nothing on a cluster against one machine
   images           an image fetched, unpacked and run against skopeo, umoci, runc and Docker
+  reapi            a cluster as a server of the Remote Execution API, against one that does nothing
   shared           a cache in a bucket: from an empty machine, large outputs, publishing
   all              all of them but those of clusters, images and buckets
   quick            all of them in small, failing only far beyond the targets";
@@ -73,6 +75,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["__measure", program, ..] => return measure::child(program, &arguments[2..]).map(|()| true),
         ["__populate", file, cache] => return replay::populate(file.as_ref(), cache.as_ref()).map(|()| true),
         ["__bucket", dir, delay] => return shared::child(dir.as_ref(), delay).map(|()| true),
+        ["__echo"] => return reapi::child().map(|()| true),
         ["__scan", root, cache] => return source_scan::child(root.as_ref(), cache).map(|()| true),
         ["replay"] => replay::run(&full, &mut report)?,
         ["step-overhead"] => step_overhead::run(&full, &mut report)?,
@@ -86,6 +89,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["etcd"] => cluster::etcd(&mut report)?,
         ["flood"] => cluster::flood(&mut report)?,
         ["cluster-steps"] => cluster::steps(&mut report)?,
+        ["reapi"] => reapi::run(&mut report)?,
         ["shared"] => shared::run(&mut report)?,
         ["images"] => images::run(&mut report)?,
         ["all"] => all(&full, &mut report)?,

@@ -52,7 +52,7 @@ mod tests {
     async fn parents_come_first_and_what_is_there_twice_comes_once() {
         let function = DigestFunction::Sha256;
         let blobs = MemoryStore::new(1 << 20);
-        let mut put = async |directories: &[(&str, Digest)], files: &[&str]| {
+        let put = async |directories: &[(&str, Digest)], files: &[&str]| {
             let name = |name: &str| NodeName::new(name.to_owned()).unwrap();
             let file = |file: &&str| FileNode {
                 name: name(file),

@@ -2,6 +2,7 @@
 //! those of `cullet.v1`, [`raft`] what coordinators say to each other. Nothing past a boundary of the program takes
 //! these types.
 
+pub mod asset;
 pub mod bytestream;
 mod dial;
 pub mod longrunning;

@@ -1,5 +1,6 @@
 //! Real servers on loopback, and servers that fail.
 
+mod assets;
 mod faults;
 mod limits;
 mod reapi;

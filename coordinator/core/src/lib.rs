@@ -35,6 +35,7 @@ mod step;
 mod tenants;
 mod validate;
 mod version;
+mod worker_spec;
 mod workers;
 
 pub use apply::admit::Refusal;
@@ -51,4 +52,5 @@ pub use status::{RunStatus, StepStatus};
 pub use step::{StepPhase, StepView};
 pub use tenants::TenantView;
 pub use version::{FIRST_VERSION, NEWEST_VERSION};
-pub use workers::{WorkerSpec, WorkerView};
+pub use worker_spec::WorkerSpec;
+pub use workers::WorkerView;

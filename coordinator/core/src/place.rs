@@ -59,6 +59,8 @@ pub(crate) struct Demand {
     pub(crate) memory_bytes: u64,
     /// Labels that the worker must have.
     pub(crate) labels: LabelSetId,
+    /// Whether it is an operation, for which there is a place beside steps of pipelines (see [`crate::workers::Workers::room_beside`]).
+    pub(crate) operation: bool,
     /// A worker that it must not be for now, unless no other one could ever do. Last, so that they stand beside those that go
     /// anywhere.
     pub(crate) shuns: Option<ShunnedId>,
@@ -92,6 +94,7 @@ impl Run {
             cpu_millis: spec.cpu_millis.max(1),
             memory_bytes: spec.memory_bytes,
             labels: self.label_sets.get(usize::from(spec.requires)).copied().unwrap_or_default(),
+            operation: self.spec.operation,
             shuns: self.shunned.get(&step).map(|shun| shun.worker),
         }
     }

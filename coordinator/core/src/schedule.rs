@@ -156,7 +156,7 @@ impl<'n> Round<'n> {
         theirs.chain(own.map(|(group, _)| group)).collect()
     }
 
-    /// A worker is no longer kept free.
+    /// A worker has more room than there was, although no step ended: it is no longer kept free, or has a place for an operation.
     pub(crate) fn release(&mut self, worker: WorkerId) {
         self.news.grown.insert(worker);
         self.dropped.clear();
@@ -178,7 +178,7 @@ impl<'n> Round<'n> {
             return state.workers.roomiest(group.demand, kept).is_some();
         }
         let mut grown = self.news.grown.iter();
-        grown.any(|worker| Some(*worker) != kept && state.workers.room(*worker, group.demand).is_some())
+        grown.any(|worker| state.workers.room_but(*worker, group.demand, kept).is_some())
     }
 
     /// The best worker for the first step of a group.
@@ -192,8 +192,8 @@ impl<'n> Round<'n> {
             near.map_or(0, |(_, bytes)| *bytes)
         };
         let room = |worker: WorkerId| {
-            let free = state.workers.room(worker, demand)?;
-            (Some(worker) != kept).then_some((held(worker), free, Reverse(worker)))
+            let free = state.workers.room_but(worker, demand, kept)?;
+            Some((held(worker), free, Reverse(worker)))
         };
         let mut able: Vec<(u64, u64, Reverse<WorkerId>)> = Vec::new();
         if self.news.fresh.contains(&group) {

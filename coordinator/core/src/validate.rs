@@ -3,7 +3,7 @@
 
 use crate::StepIndex;
 use crate::spec::{InputSource, InputSpec, RunSpec, StepSpec};
-use crate::workers::{MAX_LABELS, MAX_NAME};
+use crate::worker_spec::{MAX_LABELS, MAX_NAME};
 
 /// Ten times the largest run anybody has shown us; about 700 MB of state.
 const MAX_STEPS: usize = 1_000_000;
@@ -48,6 +48,11 @@ fn belonging_refusal(spec: &RunSpec) -> Option<String> {
     }
     if spec.scope.is_empty() || spec.scope.len() > MAX_NAME {
         return Some(format!("the scope's name is empty or longer than {MAX_NAME} bytes"));
+    }
+    if spec.operation && spec.steps.iter().any(|step| step.effects) {
+        return Some(
+            "an operation, whose name is not remembered, must not act on the outside world".to_owned(),
+        );
     }
     if !PRIORITIES.contains(&spec.priority) {
         return Some(format!("priority {} is not between -100 and 100", spec.priority));

@@ -9,43 +9,8 @@ use crate::labels::{LabelSetId, LabelSets};
 use crate::place::Demand;
 use crate::shunned::Shunned;
 use crate::spec::Label;
+use crate::worker_spec::WorkerSpec;
 use crate::{StepId, WorkerId};
-
-/// As long as a host name can be (RFC 1035). For names of workers and for both halves of a label.
-pub(crate) const MAX_NAME: usize = 255;
-/// A URL with some room.
-const MAX_ADDRESS: usize = 1024;
-/// More than anybody gives a machine by hand.
-pub(crate) const MAX_LABELS: usize = 64;
-
-/// What a worker says of itself when it joins.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerSpec {
-    /// Stays the same when it is started again.
-    pub name: Box<str>,
-    /// Differs between two processes of one name.
-    pub incarnation: u64,
-    /// Where others reach it; empty for the machine itself.
-    pub address: Box<str>,
-    /// What steps can ask for.
-    pub labels: BTreeMap<Box<str>, Box<str>>,
-    /// Thousandths of a processor.
-    pub cpu_millis: u32,
-    /// Bytes of memory.
-    pub memory_bytes: u64,
-}
-
-impl WorkerSpec {
-    /// Whether it is small enough to be kept.
-    pub(crate) fn is_valid(&self) -> bool {
-        let short = |text: &str| text.len() <= MAX_NAME;
-        !self.name.is_empty()
-            && short(&self.name)
-            && self.address.len() <= MAX_ADDRESS
-            && self.labels.len() <= MAX_LABELS
-            && self.labels.iter().all(|(label, value)| short(label) && short(value))
-    }
-}
 
 /// What there is to know about a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +27,10 @@ pub struct WorkerView<'a> {
     pub used_memory_bytes: u64,
     /// How many steps run on it.
     pub running: usize,
+    /// The operation among them that takes nothing of what it has: it has a place beside steps that take all of it.
+    pub beside: Option<StepId>,
+    /// Whether such a place is free.
+    pub has_place_beside: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +42,10 @@ pub(crate) struct Worker {
     used_memory_bytes: u64,
     /// What runs on it, and what each of these counts (see [`Workers::counted`]).
     running: BTreeMap<StepId, u64>,
+    /// How many of these are operations.
+    operations: u32,
+    /// The operation that has the place beside the others. It is not counted in what is taken.
+    beside: Option<StepId>,
     /// Of the sets that runs ask for, those that it has, ascending.
     sets: Vec<LabelSetId>,
 }
@@ -86,11 +59,24 @@ impl Worker {
             && self.sets.binary_search(&demand.labels).is_ok()
     }
 
+    /// Whether there is as much left as such a step takes.
+    fn fits(&self, demand: Demand) -> bool {
+        self.free_cpu_millis() >= u64::from(demand.cpu_millis)
+            && self.free_memory_bytes() >= demand.memory_bytes
+    }
+
     /// Whether it could run such a step now.
     fn has_room(&self, demand: Demand) -> bool {
-        self.could_hold(demand)
-            && self.free_cpu_millis() >= u64::from(demand.cpu_millis)
-            && self.free_memory_bytes() >= demand.memory_bytes
+        self.could_hold(demand) && (self.fits(demand) || self.has_room_beside(demand))
+    }
+
+    /// Whether the step may have the place beside the others.
+    fn has_room_beside(&self, demand: Demand) -> bool {
+        demand.operation && self.has_place_beside()
+    }
+
+    fn has_place_beside(&self) -> bool {
+        self.beside.is_none() && self.running.len() > self.operations as usize
     }
 
     pub(crate) fn has(&self, labels: &[Label]) -> bool {
@@ -117,6 +103,8 @@ impl Worker {
             used_cpu_millis: self.used_cpu_millis,
             used_memory_bytes: self.used_memory_bytes,
             running: self.running.len(),
+            beside: self.beside,
+            has_place_beside: self.has_place_beside(),
         }
     }
 }
@@ -202,12 +190,26 @@ impl Workers {
         (!self.shuns(demand, id, worker)).then(|| worker.free_cpu_millis())
     }
 
-    /// The worker with most processor left among those that have room for such a step.
-    pub(crate) fn roomiest(&self, demand: Demand, but: Option<WorkerId>) -> Option<WorkerId> {
-        let enough = |free: &u64| *free >= u64::from(demand.cpu_millis);
+    /// The same for the one place of each worker that has an operation where steps of pipelines take all there is. These may wait
+    /// for operations: what a step of a pipeline has built is built by those. An operation waits for nothing, so there is always
+    /// one that goes on.
+    pub(crate) fn room_beside(&self, id: WorkerId, demand: Demand) -> Option<u64> {
+        let worker = self.all.get(&id)?;
+        let has_room = worker.could_hold(demand) && worker.has_room_beside(demand);
+        (has_room && !self.shuns(demand, id, worker)).then(|| worker.free_cpu_millis())
+    }
+
+    /// The worker with most processor left among those that have room for such a step. One is kept free for others, and has no
+    /// more than a place beside them.
+    pub(crate) fn roomiest(&self, demand: Demand, kept: Option<WorkerId>) -> Option<WorkerId> {
+        let enough = |free: &u64| *free >= u64::from(demand.cpu_millis) || demand.operation;
         let mut line = self.by_room.get(&demand.labels)?.iter().take_while(|(Reverse(free), _)| enough(free));
-        let room = |id: &WorkerId| Some(*id) != but && self.room(*id, demand).is_some();
-        line.find(|(_, id)| room(id)).map(|(_, id)| *id)
+        line.find(|(_, id)| self.room_but(*id, demand, kept).is_some()).map(|(_, id)| *id)
+    }
+
+    /// [`Self::room`], or where the worker is kept free for others [`Self::room_beside`].
+    pub(crate) fn room_but(&self, id: WorkerId, demand: Demand, kept: Option<WorkerId>) -> Option<u64> {
+        if Some(id) == kept { self.room_beside(id, demand) } else { self.room(id, demand) }
     }
 
     /// The worker with most processor left among those that could run such a step if they did nothing else.
@@ -269,11 +271,18 @@ impl Workers {
         u64::from(demand.cpu_millis).max(u64::try_from(memory).unwrap_or(u64::MAX))
     }
 
-    /// A step starts there. Gives what it counts.
-    pub(crate) fn take(&mut self, id: WorkerId, step: StepId, demand: Demand) -> u64 {
+    /// A step starts there, which is kept free for others or not. Gives what it counts.
+    pub(crate) fn take(&mut self, id: WorkerId, step: StepId, demand: Demand, is_kept: bool) -> u64 {
         let counted = self.counted(demand);
         self.change(id, |worker| {
-            if worker.running.insert(step, counted).is_none() {
+            let beside = demand.operation && (is_kept || !worker.fits(demand));
+            if worker.running.insert(step, counted).is_some() {
+                return;
+            }
+            worker.operations += u32::from(demand.operation);
+            if beside {
+                worker.beside = Some(step);
+            } else {
                 worker.used_cpu_millis += u64::from(demand.cpu_millis);
                 worker.used_memory_bytes = worker.used_memory_bytes.saturating_add(demand.memory_bytes);
             }
@@ -286,7 +295,10 @@ impl Workers {
         let mut counted = None;
         self.change(id, |worker| {
             counted = worker.running.remove(&step);
-            if counted.is_some() {
+            worker.operations -= u32::from(counted.is_some() && demand.operation);
+            if worker.beside == Some(step) {
+                worker.beside = None;
+            } else if counted.is_some() {
                 worker.used_cpu_millis -= u64::from(demand.cpu_millis);
                 worker.used_memory_bytes = worker.used_memory_bytes.saturating_sub(demand.memory_bytes);
             }

@@ -32,6 +32,9 @@ pub(super) struct Context {
 /// they go on.
 const MOST_STEPS: u64 = 1 << 20;
 
+/// What the template of one step takes, by that rule.
+const STEP_BYTES: usize = 512;
+
 /// The same of runs that have ended, and how many there may be.
 const MOST_ENDED_STEPS: u64 = 1 << 16;
 const MOST_ENDED: usize = 1 << 10;
@@ -192,7 +195,9 @@ impl Context {
     }
 
     fn of_operation(parts: &EngineParts, scope: Scope, given: GivenAction) -> Self {
-        Self::with(parts, scope, 1, Arc::new(given))
+        // As many as take as much memory.
+        let steps = 1 + (given.encoded.action.len() + given.encoded.command.len()) / STEP_BYTES;
+        Self::with(parts, scope, steps, Arc::new(given))
     }
 
     fn with(parts: &EngineParts, scope: Scope, steps: usize, templates: Arc<dyn Templates>) -> Self {

@@ -46,32 +46,34 @@ packed = rule(implementation = _packed, attrs = {"src": attr.label()})
 "#;
 
 /// Somebody with a workspace and a home of their own.
-struct Somebody {
+pub(crate) struct Somebody {
     dir: TempDir,
 }
 
 /// What a build said.
-struct Built {
-    success: bool,
-    said: String,
+pub(crate) struct Built {
+    pub(crate) success: bool,
+    pub(crate) said: String,
 }
 
 impl Built {
     /// Actions that the cache answered, and those that were executed here.
     fn counts(&self) -> (u32, u32) {
+        (self.count("remote cache hit"), self.count("local"))
+    }
+
+    /// How many processes were of a kind.
+    pub(crate) fn count(&self, wanted: &str) -> u32 {
         let line = self.said.lines().find(|line| line.starts_with("INFO: ") && line.contains(" process"));
         let line = line.unwrap_or_else(|| panic!("{}", self.said));
         let (_, kinds) = line.split_once(": ").unwrap().1.split_once(": ").unwrap_or(("", ""));
-        let count = |wanted: &str| {
-            let kinds = kinds.trim_end_matches('.').split(", ").filter_map(|kind| kind.split_once(' '));
-            kinds.filter(|(_, kind)| *kind == wanted).map(|(count, _)| count.parse::<u32>().unwrap()).sum()
-        };
-        (count("remote cache hit"), count("local"))
+        let kinds = kinds.trim_end_matches('.').split(", ").filter_map(|kind| kind.split_once(' '));
+        kinds.filter(|(_, kind)| *kind == wanted).map(|(count, _)| count.parse::<u32>().unwrap()).sum()
     }
 }
 
 impl Somebody {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let this = Self { dir };
         fs::create_dir(this.workspace()).unwrap();
@@ -82,36 +84,42 @@ impl Somebody {
         this
     }
 
-    fn workspace(&self) -> PathBuf {
+    pub(crate) fn workspace(&self) -> PathBuf {
         self.dir.path().join("workspace")
     }
 
-    fn bazel(&self, arguments: &[&str]) -> Built {
+    pub(crate) fn bazel(&self, arguments: &[&str]) -> Built {
+        let output = self.command(arguments).output().unwrap();
+        let said = [output.stderr, b"\n".to_vec(), output.stdout].concat();
+        Built { success: output.status.success(), said: String::from_utf8_lossy(&said).into_owned() }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=10", "300", "bazel", "--batch"]);
         command.arg(format!("--output_user_root={}", self.dir.path().join("out").display()));
-        let output = command
-            .args(arguments)
-            .current_dir(self.workspace())
-            .env("HOME", self.dir.path())
-            .output()
-            .unwrap();
-        Built { success: output.status.success(), said: String::from_utf8_lossy(&output.stderr).into_owned() }
+        command.args(arguments).current_dir(self.workspace()).env("HOME", self.dir.path());
+        command
     }
 
-    /// Builds everything from nothing, with a configuration.
-    fn builds(&self, configuration: &str) -> Built {
+    /// Forgets what it built, and builds everything with a configuration.
+    pub(crate) fn builds_anew(&self, configuration: &str, arguments: &[&str]) -> Built {
         let file = self.workspace().join(".bazelrc");
         // It would ask the cluster first.
         fs::write(&file, "").unwrap();
         let clean = self.bazel(&["clean"]);
         assert!(clean.success, "{}", clean.said);
         fs::write(&file, configuration).unwrap();
-        // The strategy says only where what is not cached is executed.
-        self.bazel(&["build", "--color=no", "--curses=no", "--spawn_strategy=local", "//..."])
+        let usual = ["build", "--color=no", "--curses=no", "--verbose_failures"];
+        self.bazel(&[&usual, arguments].concat())
     }
 
-    fn made(&self) -> [String; 2] {
+    /// Builds everything from nothing, with a configuration. The strategy says only where what is not cached is executed.
+    fn builds(&self, configuration: &str) -> Built {
+        self.builds_anew(configuration, &["--spawn_strategy=local", "//..."])
+    }
+
+    pub(crate) fn made(&self) -> [String; 2] {
         ["b.txt", "p.txt"]
             .map(|name| fs::read_to_string(self.workspace().join("bazel-bin").join(name)).unwrap())
     }

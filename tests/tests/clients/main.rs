@@ -3,6 +3,7 @@
 
 mod bazel;
 mod compilers;
+mod execution;
 mod http;
 
 use std::process::Command;

@@ -32,6 +32,14 @@ pub(super) struct Ended {
     pub(super) scratch: ScratchDir,
 }
 
+/// What was taken out of its workspace.
+#[derive(Default)]
+struct Collected {
+    outputs: Vec<Output>,
+    /// Of output directories that are wanted so, by their paths: their `Tree` messages.
+    trees: Vec<(String, Digest)>,
+}
+
 /// Turns it into a report.
 pub(super) struct Finisher {
     pub(super) config: Arc<WorkerConfig>,
@@ -53,12 +61,11 @@ impl Finisher {
             (_, Err(error)) => Err(CollectError::Root(Box::new(error))),
             (_, Ok(())) => self.collect(&execution, &inputs, &scratch, runtime.clone()),
         };
-        let trees = |outputs: Vec<Output>| {
+        let outputs = outputs.and_then(|outputs| {
             let wanted: &[Output] = if self.attempt.action.trees { &outputs } else { &[] };
             let trees = runtime.block_on(remote::trees(&*self.stores.blobs, wanted))?;
-            Ok((outputs, trees))
-        };
-        let outputs = outputs.and_then(trees);
+            Ok(Collected { outputs, trees })
+        });
         scratch.recycle();
         self.report(&execution, outputs, logs)
     }
@@ -131,12 +138,12 @@ impl Finisher {
     fn report(
         &self,
         execution: &Execution,
-        outputs: Result<(Vec<Output>, Vec<(String, Digest)>), CollectError>,
+        collected: Result<Collected, CollectError>,
         logs: KeptLogs,
     ) -> AttemptReport {
-        let ((outputs, trees), trouble) = match outputs {
-            Ok(outputs) => (outputs, None),
-            Err(error) => (Default::default(), Some(error)),
+        let (Collected { outputs, trees }, trouble) = match collected {
+            Ok(collected) => (collected, None),
+            Err(error) => (Collected::default(), Some(error)),
         };
         let ran_out = self.ran_out(execution);
         let exit = match execution.exit {

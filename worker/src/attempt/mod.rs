@@ -4,6 +4,7 @@ mod beside;
 mod config;
 mod finish;
 mod keep_logs;
+mod launching;
 mod local_disk;
 mod local_files;
 mod making;

@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::beside::{Beside, NoServices};
 use super::finish::{Ended, Finisher};
+use super::launching::launch;
 use super::making::Making;
 use super::reason::sentence;
 use super::remote;
-use super::root::{RootError, in_workspace, layered};
+use super::root::{RootError, layered};
 use super::{AttemptReport, ScratchDir, Session, Stores, WorkerConfig};
-use crate::executor::{Exit, ImageRoot, Launch, StepExecutor, StepLimits, Visit};
+use crate::executor::{Exit, Launch, StepExecutor, StepLimits, Visit};
 use crate::images::HeldRoot;
 use crate::in_use::Uses;
 use crate::input_root::{InputError, InputRoot, InputRoots};
@@ -292,27 +293,6 @@ impl Worker {
 /// How long a cancelled attempt waits until its input root is no longer made. Linking a file or reading a directory
 /// takes far less, and whoever takes longer removes what it made when it is done.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-fn launch(attempt: &Attempt, image: Option<ImageRoot>, inputs: &InputRoot, scratch: &ScratchDir) -> Launch {
-    let action = &attempt.action;
-    Launch {
-        arguments: action.arguments.clone(),
-        env: action.env.clone(),
-        working_directory: action.working_directory.clone(),
-        inputs: inputs.path().to_owned(),
-        scratch: scratch.step(),
-        network: action.requires(NETWORK),
-        timeout: action.stopped_after(),
-        limits: attempt.limits,
-        image,
-        keeps_root: action.leaves_root(),
-        keeps_workspace: !in_workspace(action).is_empty(),
-        visit: attempt.visit.clone(),
-        secrets: Vec::new(),
-        caches: Vec::new(),
-        services: Vec::new(),
-    }
-}
 
 fn infra(error: &(dyn std::error::Error + 'static)) -> AttemptReport {
     AttemptReport::Infra { reason: sentence(error), result: None }

@@ -1,8 +1,9 @@
 //! One attempt, from what a coordinator asked for to what it is told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cullet_cache::Times;
 use cullet_digest::{Digest, TreeRef};
 use cullet_proto::v1;
 use futures_util::stream::{self, StreamExt as _};
@@ -89,21 +90,34 @@ async fn conclude(
     // Until others have what it leaves.
     let (masks, uses) = (attempt.masks.clone(), attempt.uses.clone());
     uses.begin();
+    let mut times = Times { worker_started_ms: now_ms(), ..Times::default() };
     trace.part("fetch inputs", prefetch(parts, start, handle)).await;
+    times.fetching_ms = (times.worker_started_ms, now_ms());
     let running = parts.worker.run(attempt, Box::new(Taped(tape.clone())), handle.cancel.clone());
     let ran = trace.part("execute", running).await;
     tape.close();
+    let uploading_from = now_ms();
     let mut conclusion = masks.conclusion(Conclusion::of(ran, start.declared(), &*parts.blobs).await);
     if conclusion.outcome == Outcome::TimedOut {
-        conclusion.reason = Some(format!("its timeout is {:?}", start.action.timeout));
+        conclusion.reason = Some(format!("its timeout is {:?}", start.action.stopped_after()));
     }
-    let conclusion = tokio::select! {
+    let mut conclusion = tokio::select! {
         biased;
         published = trace.part("upload", publish(&*parts.exchange, conclusion, publishing)) => published,
         () = patience(handle) => Conclusion::bare(Outcome::Cancelled),
     };
     uses.end();
+    times.worker_completed_ms = now_ms();
+    times.uploading_ms = (uploading_from, times.worker_completed_ms);
+    if let Some(result) = &mut conclusion.result {
+        result.times = times;
+    }
     explain(conclusion, handle)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// With a signature on a result that others may reuse: the last thing that is done with it.

@@ -50,6 +50,11 @@ impl ResultServices {
         Self { results, blobs }
     }
 
+    /// The results that a call reaches.
+    pub(super) fn reach(&self, instance: &str, metadata: &MetadataMap) -> Result<ReachedResults, Status> {
+        self.results.reach(instance, metadata)
+    }
+
     /// The service for `build.bazel.remote.execution.v2.ActionCache`.
     pub fn server(self) -> ActionCacheServer<Self> {
         ActionCacheServer::new(self).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE)

@@ -30,15 +30,16 @@ impl InstanceResults for Two {
     }
 }
 
-struct Api {
+pub(super) struct Api {
     results: ActionCacheClient<Channel>,
     capabilities: CapabilitiesClient<Channel>,
-    blobs: Arc<MemoryStore>,
+    channel: Channel,
+    pub(super) blobs: Arc<MemoryStore>,
     actions: Arc<MemoryActionCache>,
 }
 
 impl Api {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let blobs = memory();
         let actions = Arc::new(MemoryActionCache::new(100));
         let completeness = Arc::new(CompletenessChecking::new(actions.clone(), blobs.clone()));
@@ -46,18 +47,25 @@ impl Api {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let limits = StorageLimits::default();
+        let kept = ResultServices::new(two.clone(), blobs.clone());
         let server = Server::builder()
-            .add_service(ResultServices::new(two.clone(), blobs.clone()).server())
+            .add_service(kept.clone().server())
+            .add_service(kept.clone().fetch_server())
+            .add_service(kept.push_server())
             .add_service(CapabilitiesService::new(two, &limits).server())
             .serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener));
         tokio::spawn(server);
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
         let (results, capabilities) =
-            (ActionCacheClient::new(channel.clone()), CapabilitiesClient::new(channel));
-        Self { results, capabilities, blobs, actions }
+            (ActionCacheClient::new(channel.clone()), CapabilitiesClient::new(channel.clone()));
+        Self { results, capabilities, channel, blobs, actions }
     }
 
-    async fn store(&self, bytes: impl Into<Bytes>) -> reapi::Digest {
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub(super) async fn store(&self, bytes: impl Into<Bytes>) -> reapi::Digest {
         let bytes = bytes.into();
         let digest = DigestFunction::Sha256.digest(&bytes);
         self.blobs.put(&digest, bytes.into()).await.unwrap();

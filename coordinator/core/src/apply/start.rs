@@ -6,7 +6,7 @@ use super::Transition;
 use super::unplaceable::unplaceable;
 use crate::ending::Ending;
 use crate::place::Demand;
-use crate::ready::{Lack, Stuck};
+use crate::ready::{Lack, Reservation, Stuck};
 use crate::schedule::{Assignment, News, Round};
 use crate::{RunId, State, StepId, StepPhase};
 
@@ -30,6 +30,11 @@ impl Transition<'_> {
             if let (Some(kept), None) = (kept, self.state.ready.reservation()) {
                 round.release(kept.worker);
             }
+            // An operation may have a place beside it now.
+            let is_operation = |demand: Demand| demand.operation;
+            if !assignment.group.demand.operation && self.state.ready.demands().any(is_operation) {
+                round.release(assignment.worker);
+            }
         }
         self.kept = self.state.ready.reservation().map(|reservation| reservation.worker);
         self.note_stuck(&news);
@@ -52,7 +57,9 @@ impl Transition<'_> {
             self.shun_nobody(id);
         }
         self.state.ready.served(group);
-        let counted = self.state.workers.take(assignment.worker, id, group.demand);
+        let is_kept = |kept: &Reservation| kept.worker == assignment.worker && kept.group != group;
+        let is_kept = self.state.ready.reservation().as_ref().is_some_and(is_kept);
+        let counted = self.state.workers.take(assignment.worker, id, group.demand, is_kept);
         self.state.last_epoch += 1;
         let epoch = self.state.last_epoch;
         self.take(id.run, group.demand.cpu_millis, counted);

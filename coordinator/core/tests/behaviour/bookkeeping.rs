@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cullet_core::{Counts, Effect, Run, RunEventKind, RunId, State, StepPhase, StepStatus};
+use cullet_core::{
+    Counts, Effect, LogCommand, Run, RunEventKind, RunId, State, StepId, StepPhase, StepStatus,
+};
 
 /// The journal says what the effects say, in the same order, and nothing that was written changes.
 pub(crate) fn what_happened_is_written_down(before: &State, state: &State, effects: &[Effect]) {
@@ -38,7 +40,10 @@ pub(crate) fn what_happened_is_written_down(before: &State, state: &State, effec
 pub(crate) fn who_has_the_most_gives_way(before: &State, state: &State, effects: &[Effect]) {
     let finished = |state: &State| {
         let finished = state.runs().filter(|(_, run)| run.status().is_some());
-        let kept = finished.map(|(id, run)| (id, (run.spec().tenant.clone(), run.spec().steps.len())));
+        let kept = finished.map(|(id, run)| {
+            let spec = run.spec();
+            (id, ((spec.tenant.clone(), spec.operation), spec.steps.len()))
+        });
         kept.collect::<BTreeMap<_, _>>()
     };
     let mut kept = finished(before);
@@ -106,9 +111,13 @@ pub(crate) fn counts_are_true(run: &Run) {
 pub(crate) fn capacity_is_neither_lost_nor_lent_twice(state: &State, effects: &[Effect]) {
     for worker in state.workers() {
         let (mut cpu_millis, mut memory_bytes, mut running) = (0, 0, 0);
-        for (_, run) in state.runs() {
-            for (spec, step) in run.spec().steps.iter().zip(run.steps()) {
-                if step.phase == StepPhase::Running && step.worker == Some(worker.id) {
+        for (id, run) in state.runs() {
+            for (index, (spec, step)) in (0..).zip(run.spec().steps.iter().zip(run.steps())) {
+                let is_here = step.phase == StepPhase::Running && step.worker == Some(worker.id);
+                if is_here && worker.beside == Some(StepId { run: id, step: index }) {
+                    assert!(run.spec().operation, "only operations have a place beside");
+                    running += 1;
+                } else if is_here {
                     cpu_millis += u64::from(spec.cpu_millis.max(1));
                     memory_bytes += spec.memory_bytes;
                     running += 1;
@@ -117,11 +126,39 @@ pub(crate) fn capacity_is_neither_lost_nor_lent_twice(state: &State, effects: &[
         }
         let used = (worker.used_cpu_millis, worker.used_memory_bytes, worker.running);
         assert_eq!(used, (cpu_millis, memory_bytes, running));
-        let starts =
-            effects.iter().any(|e| matches!(e, Effect::Start { worker: on, .. } if *on == worker.id));
+        let starts_here =
+            |effect: &&Effect| matches!(effect, Effect::Start { worker: on, .. } if *on == worker.id);
+        let takes =
+            |effect: &Effect| matches!(effect, Effect::Start { id, .. } if worker.beside != Some(*id));
+        let (starts, lends) = (
+            effects.iter().any(|effect| starts_here(&effect)),
+            effects.iter().filter(starts_here).any(takes),
+        );
         let fits =
             cpu_millis <= u64::from(worker.spec.cpu_millis) && memory_bytes <= worker.spec.memory_bytes;
-        assert!(fits || !starts, "lent twice");
+        assert!(fits || !lends, "lent twice");
         assert!(!worker.draining || !starts, "started on a worker that is to be emptied");
+    }
+}
+
+/// Taken in and there, or refused and nothing of it is there.
+pub(crate) fn a_submission_is_answered(
+    before: &State,
+    state: &State,
+    command: &LogCommand,
+    effects: &[Effect],
+) {
+    let LogCommand::Submit { run: id, .. } = command else { return };
+    let existed = before.run(*id).is_some();
+    match effects.first() {
+        Some(Effect::SubmitAccepted { run, existed: said }) => {
+            assert_eq!((run, *said, state.run(*id).is_some()), (id, existed, true));
+            assert!(!existed || effects.len() == 1, "once is enough");
+        }
+        Some(Effect::SubmitRefused { run, .. }) => {
+            assert_eq!((run, existed, effects.len()), (id, false, 1));
+            assert!(state.runs().eq(before.runs()) && state.tenants().eq(before.tenants()));
+        }
+        answer => panic!("{answer:?} is no answer to a submission"),
     }
 }

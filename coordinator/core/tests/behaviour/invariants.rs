@@ -9,8 +9,8 @@ use cullet_core::{
 };
 
 use crate::bookkeeping::{
-    capacity_is_neither_lost_nor_lent_twice, counts_are_true, what_happened_is_written_down,
-    what_is_live_is_counted, who_has_the_most_gives_way,
+    a_submission_is_answered, capacity_is_neither_lost_nor_lent_twice, counts_are_true,
+    what_happened_is_written_down, what_is_live_is_counted, who_has_the_most_gives_way,
 };
 use crate::owed::Owed;
 use crate::shell::Shell;
@@ -98,6 +98,10 @@ impl Watch {
                 assert!(
                     before.run(*run).is_some_and(|run| run.status().is_some()) && state.run(*run).is_none()
                 );
+                if before.run(*run).is_some_and(|run| run.spec().operation) {
+                    self.ended.remove(run);
+                    continue;
+                }
                 assert!(self.forgotten.insert(*run) && state.has_forgotten(*run), "forgotten once");
             }
         }
@@ -204,7 +208,9 @@ impl Watch {
                         let full = cpu_millis < u64::from(spec.cpu_millis.max(1))
                             || memory_bytes < spec.memory_bytes;
                         let shunned = self.machines.shun(state, id, &worker);
-                        full || shunned || state.reserved().is_some_and(|(kept, ..)| kept == worker.id)
+                        let beside = run.spec().operation && worker.has_place_beside;
+                        let kept = state.reserved().is_some_and(|(kept, ..)| kept == worker.id);
+                        shunned || (full || kept) && !beside
                     })
             }
             StepPhase::Running => {
@@ -223,23 +229,6 @@ impl Watch {
                 })
             }
         }
-    }
-}
-
-/// Taken in and there, or refused and nothing of it is there.
-fn a_submission_is_answered(before: &State, state: &State, command: &LogCommand, effects: &[Effect]) {
-    let LogCommand::Submit { run: id, .. } = command else { return };
-    let existed = before.run(*id).is_some();
-    match effects.first() {
-        Some(Effect::SubmitAccepted { run, existed: said }) => {
-            assert_eq!((run, *said, state.run(*id).is_some()), (id, existed, true));
-            assert!(!existed || effects.len() == 1, "once is enough");
-        }
-        Some(Effect::SubmitRefused { run, .. }) => {
-            assert_eq!((run, existed, effects.len()), (id, false, 1));
-            assert!(state.runs().eq(before.runs()) && state.tenants().eq(before.tenants()));
-        }
-        answer => panic!("{answer:?} is no answer to a submission"),
     }
 }
 

@@ -16,6 +16,7 @@ mod journal;
 mod keeping;
 mod losing;
 mod memory;
+mod operations;
 mod outstanding;
 mod owed;
 mod placing;

@@ -56,10 +56,12 @@ fn step(index: usize, raw: &RawStep) -> StepSpec {
 
 prop_compose! {
     fn spec()(raw in prop::collection::vec(raw_step(), 0..10), keep_going in prop::bool::weighted(0.7), deliver: bool) -> RunSpec {
-        let steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
+        let mut steps: Vec<_> = raw.iter().enumerate().map(|(index, raw)| step(index, raw)).collect();
         let tenant = if deliver { "one" } else { "two" };
         let deliver = (0..steps.len() as u32).filter(|step| deliver && step % 3 == 0).collect();
         let on_branch = steps.len() % 4 == 3;
+        let operation = steps.len() % 5 == 1;
+        steps.iter_mut().for_each(|step| step.effects &= !operation);
         let requirements = ["", "1", "2"].map(|x| labels(x).into_iter().collect()).into();
         RunSpec {
             pipeline: "random".into(),
@@ -71,6 +73,7 @@ prop_compose! {
             tenant: tenant.into(),
             requirements,
             scope: if on_branch { "branch/x" } else { RunSpec::SCOPE }.into(),
+            operation,
             ..RunSpec::default()
         }
     }

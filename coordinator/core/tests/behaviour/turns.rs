@@ -25,7 +25,7 @@ pub(crate) fn who_has_least_is_next(state: &State, effects: &[Effect], elsewhere
     let alike = |id: StepId| {
         let run = state.run(id.run).expect("a run").spec();
         let labels = run.required(spec(id));
-        (&run.tenant, run.priority, cpu_millis(id), spec(id).memory_bytes, labels)
+        (&run.tenant, run.operation, run.priority, cpu_millis(id), spec(id).memory_bytes, labels)
     };
     let (mut used, mut ready) = (BTreeMap::<RunId, u64>::new(), BTreeSet::new());
     for (run, kept) in state.runs() {

@@ -52,7 +52,14 @@ impl Execution for ExecutionApi {
                 let asked = asked.with_action(&self.engine).await?;
                 leading.operate(asked).await?
             }
-            Who::There(channel) => begun_there(channel, request).await?,
+            Who::There(channel) => {
+                let begun = begun_there(channel, request).await?;
+                // It found what this coordinator did not.
+                if begun.done {
+                    return Ok(Response::new(futures_util::stream::once(async { Ok(begun) }).boxed()));
+                }
+                name::parse(&begun.name)?.1
+            }
         };
         self.watch(run, instance, inlined).await
     }
@@ -102,11 +109,9 @@ fn inlined(request: &ExecuteRequest) -> Inlined {
 }
 
 /// Has the leader begin it. From then on, this coordinator knows as much of it as the leader.
-async fn begun_there(channel: Channel, request: Request<ExecuteRequest>) -> Result<RunId, Status> {
+async fn begun_there(channel: Channel, request: Request<ExecuteRequest>) -> Result<Operation, Status> {
     let mut told =
         ExecutionClient::new(channel).execute(forwarded(request)).await.map_err(of_the_leader)?.into_inner();
     let first = told.message().await.map_err(of_the_leader)?;
-    let Operation { name, .. } =
-        first.ok_or_else(|| Status::unavailable("the coordinator that led last says nothing; try again"))?;
-    Ok(name::parse(&name)?.1)
+    first.ok_or_else(|| Status::unavailable("the coordinator that led last says nothing; try again"))
 }

@@ -1,0 +1,124 @@
+//! Runs that are operations of clients which know no pipelines.
+
+use cullet_core::spec::{RunSpec, StepSpec};
+use cullet_core::{Settings, StepPhase};
+
+use crate::driver::Core;
+use crate::steps::{digest, run, step};
+
+/// One action, whatever it leaves.
+fn operation(name: &str) -> RunSpec {
+    let step = StepSpec { outputs: 0, ..step(name) };
+    RunSpec { operation: true, submission: Some(digest(name)), ..run([step]) }
+}
+
+fn of_cpus(name: &str, cpus: u32) -> StepSpec {
+    StepSpec { cpu_millis: cpus * 1000, ..step(name) }
+}
+
+/// Submits an operation of its own action.
+fn operate(core: &mut Core, number: u128, name: &str) -> Vec<String> {
+    core.submit(number, operation(name));
+    core.miss(&format!("{number}.{name}"))
+}
+
+#[test]
+fn one_has_a_place_beside_steps_that_take_all_there_is() {
+    let mut core = Core::with_cpus(1);
+    core.submit(1, run([step("a")]));
+    core.miss("a");
+    // The step may be a build that waits for it.
+    assert_eq!(operate(&mut core, 2, "x"), ["start 2.x#1@2 on 1"]);
+    // A second one waits for the first, and not for the step.
+    assert_eq!(operate(&mut core, 3, "y"), [""; 0]);
+    assert_eq!(core.succeed("2.x"), ["2.x Succeeded", "run 2 Succeeded", "start 3.y#1@3 on 1"]);
+    let used = |core: &Core| core.state.workers().map(|worker| worker.used_cpu_millis).sum::<u64>();
+    assert_eq!(used(&core), 1000);
+    core.succeed("a");
+    assert_eq!(used(&core), 0);
+    // What has the place takes none of the room.
+    core.submit(4, run([step("b")]));
+    assert_eq!(core.miss("4.b"), ["start 4.b#1@4 on 1"]);
+    core.succeed("3.y");
+    assert_eq!(used(&core), 1000);
+    core.succeed("4.b");
+    assert_eq!(used(&core), 0);
+}
+
+#[test]
+fn among_operations_none_has_more_than_there_is_room() {
+    let mut core = Core::with_cpus(1);
+    assert_eq!(operate(&mut core, 1, "x"), ["start x#1@1 on 1"]);
+    assert_eq!(operate(&mut core, 2, "y"), [""; 0]);
+    // A step of a pipeline takes the room in its turn, and may wait for the one that is next.
+    core.submit(3, RunSpec { priority: 1, ..run([step("a")]) });
+    assert_eq!(core.miss("3.a"), [""; 0]);
+    let after = core.succeed("x");
+    assert_eq!(after, ["x Succeeded", "run 1 Succeeded", "start 3.a#1@2 on 1", "start 2.y#1@3 on 1"]);
+}
+
+#[test]
+fn a_worker_that_is_kept_free_has_a_place_for_one_and_no_room() {
+    let mut core = Core::with_cpus(2);
+    core.submit(1, run([step("a")]));
+    core.miss("a");
+    core.submit(2, run([of_cpus("large", 2)]));
+    core.miss("2.large");
+    // The large one is passed until the worker is kept free for it.
+    for number in 10..40 {
+        core.submit(number, run([step("s")]));
+        core.miss(&format!("{number}.s"));
+        if core.view(&format!("{number}.s")).phase == StepPhase::Running {
+            core.succeed(&format!("{number}.s"));
+        }
+    }
+    assert!(core.state.reserved().is_some());
+    assert_eq!(operate(&mut core, 50, "x").len(), 1);
+    assert_eq!(core.view("50.x").phase, StepPhase::Running);
+    // It holds up nobody.
+    core.succeed("a");
+    assert_eq!(core.view("2.large").phase, StepPhase::Running);
+}
+
+#[test]
+fn an_operation_and_a_step_with_one_action_are_executed_once() {
+    let mut core = Core::with_cpus(4);
+    core.submit(1, run([step("a")]));
+    core.miss_as("a", "same");
+    core.submit(2, operation("x"));
+    core.miss_as("2.x", "same");
+    assert_eq!(core.view("2.x").phase, StepPhase::WaitingForIdentical);
+    let told = core.succeed("a");
+    assert_eq!(told, ["a Succeeded", "run 1 Succeeded", "2.x Succeeded shared", "run 2 Succeeded"]);
+
+    // The other way round, the step finds what it declares where the result is.
+    core.submit(3, operation("y"));
+    core.miss_as("3.y", "other");
+    core.submit(4, run([step("b")]));
+    core.miss_as("4.b", "other");
+    assert_eq!(core.view("4.b").phase, StepPhase::WaitingForIdentical);
+    assert_eq!(core.succeed("3.y"), ["resolve 4.b", "3.y Succeeded", "run 3 Succeeded"]);
+    assert_eq!(core.hit("4.b"), ["4.b Succeeded cached", "run 4 Succeeded"]);
+    // A failure is one for both.
+    core.submit(5, operation("z"));
+    core.miss_as("5.z", "bad");
+    core.submit(6, run([step("c")]));
+    core.miss_as("6.c", "bad");
+    assert_eq!(core.fail("5.z"), ["5.z Failed", "run 5 Failed", "6.c Failed shared", "run 6 Failed"]);
+}
+
+#[test]
+fn operations_take_nothing_of_what_is_kept_of_runs() {
+    let mut core = Core::with_cpus(1);
+    core.configure(Settings { keep_finished_runs: 4, ..Settings::default() });
+    core.submit(1, run([step("a")]));
+    core.hit("a");
+    for number in 2..12 {
+        core.submit(number, operation("x"));
+        core.hit(&format!("{number}.x"));
+    }
+    let kept: Vec<u128> = core.state.runs().map(|(id, _)| id.0).collect();
+    assert_eq!(kept, [1, 9, 10, 11]);
+    // Nobody asks for their names again, so others have the room among those that are remembered.
+    assert!(!core.state.has_forgotten(cullet_core::RunId(2)));
+}
