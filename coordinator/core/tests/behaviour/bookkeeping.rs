@@ -53,7 +53,10 @@ pub(crate) fn who_has_the_most_gives_way(before: &State, state: &State, effects:
     for effect in effects {
         let Effect::RunForgotten { run } = effect else { continue };
         let mut tenants = BTreeMap::<_, (usize, usize)>::new();
-        for (tenant, steps) in kept.values() {
+        // Operations have room of their own.
+        let kind = kept[run].0.1;
+        let alike = || kept.values().filter(|((_, operation), _)| *operation == kind);
+        for (tenant, steps) in alike() {
             let has = tenants.entry(tenant).or_default();
             *has = (has.0 + 1, has.1 + steps);
         }
@@ -61,7 +64,7 @@ pub(crate) fn who_has_the_most_gives_way(before: &State, state: &State, effects:
         let steps = tenants.values().map(|has| has.1);
         let one_may = state.settings().keep_finished_runs_per_tenant as usize;
         let has_most = tenants.values().all(|other| other.0 <= has.0);
-        let by_runs = has_most && (kept.len() > most_runs || has.0 > one_may);
+        let by_runs = has_most && (alike().count() > most_runs || has.0 > one_may);
         let by_steps = steps.clone().sum::<usize>() > most_steps && steps.max() == Some(has.1);
         assert!(by_runs || by_steps, "{run} was not one too many");
         let age = |id| before.run(id).and_then(Run::finished_at);

@@ -111,14 +111,21 @@ fn an_operation_and_a_step_with_one_action_are_executed_once() {
 fn operations_take_nothing_of_what_is_kept_of_runs() {
     let mut core = Core::with_cpus(1);
     core.configure(Settings { keep_finished_runs: 4, ..Settings::default() });
-    core.submit(1, run([step("a")]));
-    core.hit("a");
-    for number in 2..12 {
+    for number in 1..6 {
+        core.submit(number, run([step("a")]));
+        core.hit(&format!("{number}.a"));
+    }
+    for number in 11..22 {
         core.submit(number, operation("x"));
         core.hit(&format!("{number}.x"));
     }
     let kept: Vec<u128> = core.state.runs().map(|(id, _)| id.0).collect();
-    assert_eq!(kept, [1, 9, 10, 11]);
+    assert_eq!(kept, [2, 3, 4, 5, 18, 19, 20, 21]);
+    core.submit(6, run([step("a")]));
+    core.hit("6.a");
+    assert!(
+        core.state.run(cullet_core::RunId(18)).is_some() && core.state.run(cullet_core::RunId(2)).is_none()
+    );
     // Nobody asks for their names again, so others have the room among those that are remembered.
-    assert!(!core.state.has_forgotten(cullet_core::RunId(2)));
+    assert!(!core.state.has_forgotten(cullet_core::RunId(11)));
 }
