@@ -3,6 +3,7 @@
 
 mod bazel;
 mod compilers;
+mod cpp;
 mod execution;
 mod http;
 
