@@ -23,6 +23,7 @@ mod find_missing_blobs;
 mod get_action_result;
 mod get_tree;
 mod operations;
+mod proxy;
 mod query_write_status;
 mod update_action_result;
 mod wait_execution;

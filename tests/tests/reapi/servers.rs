@@ -75,6 +75,25 @@ pub(crate) fn of_execution(check: impl AsyncFn(&Api)) {
     caches()[0].does(&check);
 }
 
+/// Does a check with casd in front of a cluster, and with that cluster itself.
+pub(crate) fn through_casd(check: impl AsyncFn(&Api, &Api)) {
+    let cluster = &caches()[0];
+    let Some(program) = std::env::var_os("CULLET_CASD").filter(|_| cluster.kind == Kind::Cullet) else {
+        return;
+    };
+    let casd = casd_of(Path::new(&program), &arguments_of_the_guide(&cluster.url));
+    casd.does(&async |api: &Api| check(api, &cluster.api()).await);
+}
+
+/// What stands in the guide between the program and the address that it listens on, with this server in it.
+fn arguments_of_the_guide(url: &str) -> Vec<String> {
+    let guide = cullet_tests::repository_root().join("docs/clients/buildbox.md");
+    let text = std::fs::read_to_string(guide).unwrap();
+    let line = text.lines().find(|line| line.starts_with("buildbox-casd ")).unwrap();
+    let arguments = line.split(' ').skip(1).take_while(|argument| !argument.starts_with("--bind"));
+    arguments.map(|argument| argument.replace("http://coordinator:7400", url)).collect()
+}
+
 /// All servers; the first one executes, too.
 #[expect(clippy::print_stderr, reason = "somebody should know that servers were left out")]
 fn caches() -> &'static [Server] {
@@ -89,7 +108,7 @@ fn caches() -> &'static [Server] {
             eprintln!("left out: CULLET_CASD names no buildbox-casd (tests/tests/reapi/casd.sh)");
             assert!(std::env::var_os("CI").is_none(), "CI has it");
         }
-        [Some(cluster()), casd.map(|program| casd_of(&program))].into_iter().flatten().collect()
+        [Some(cluster()), casd.map(|program| casd_of(&program, &[]))].into_iter().flatten().collect()
     })
 }
 
@@ -102,11 +121,11 @@ fn cluster() -> Server {
     Server { kind: Kind::Cullet, url: cluster.url(0), runs: Runs::Cluster(Box::new(cluster)), _held }
 }
 
-fn casd_of(program: &Path) -> Server {
+fn casd_of(program: &Path, arguments: &[String]) -> Server {
     let dir = TempDir::new().unwrap();
     let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let mut command = Command::new(program);
-    command.arg(format!("--bind=127.0.0.1:{port}")).arg(dir.path().join("cache"));
+    command.args(arguments).arg(format!("--bind=127.0.0.1:{port}")).arg(dir.path().join("cache"));
     let process = Process::start(command, &dir.path().join("log"));
     let _held = Some(ending_with_us(&[process.id()], dir.path()));
     until("casd listens", || TcpStream::connect(("127.0.0.1", port)).ok());
@@ -125,13 +144,17 @@ fn ending_with_us(processes: &[u32], dir: &Path) -> ChildStdin {
 }
 
 impl Server {
+    /// To be asked in the runtime that this is called in.
+    fn api(&self) -> Api {
+        let channel = Endpoint::from_shared(self.url.clone()).unwrap().connect_lazy();
+        Api::new(self.kind, channel, self.runs.store())
+    }
+
     fn does(&self, check: &impl AsyncFn(&Api)) {
         let _told = Told(self);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let channel = Endpoint::from_shared(self.url.clone()).unwrap().connect_lazy();
-            let ended =
-                tokio::time::timeout(PATIENCE, check(&Api::new(self.kind, channel, self.runs.store()))).await;
+            let ended = tokio::time::timeout(PATIENCE, check(&self.api())).await;
             assert!(ended.is_ok(), "no end after {PATIENCE:?}");
         });
     }
