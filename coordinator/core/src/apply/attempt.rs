@@ -75,7 +75,8 @@ impl Transition<'_> {
     }
 
     fn learn(&mut self, id: StepId, took_ms: u64) {
-        let Some(run) = self.state.runs.get(&id.run) else { return };
+        // An operation has no chain of steps behind it, and its name comes once.
+        let Some(run) = self.state.runs.get(&id.run).filter(|run| !run.spec.operation) else { return };
         let (pipeline, step) = (&run.spec.pipeline, &run.step_spec(id.step).name);
         self.state.durations.learn(pipeline, step, took_ms, self.state.settings.max_durations);
     }
