@@ -98,17 +98,11 @@ pub(crate) fn for_action(state: &State, action: &Action) -> Result<Box<[Label]>,
     }
     asked.entry(EXECUTOR.into()).or_insert_with(|| SANDBOX.into());
     let has = |worker: &WorkerView<'_>| {
-        !worker.draining && asked.iter().all(|(name, value)| worker.spec.labels.get(name) == Some(value))
+        asked.iter().all(|(name, value)| worker.spec.labels.get(name) == Some(value))
     };
-    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
-    for worker in state.workers().filter(has) {
-        // In an image, what is installed on the machine does not matter.
-        let kind = Kind::of(&worker).filter(|kind| in_image || !kind.host_image.is_empty());
-        if let Some(kind) = kind {
-            *kinds.entry(kind).or_default() += u64::from(worker.spec.cpu_millis);
-        }
-    }
-    let best = kinds.into_iter().rev().max_by_key(|(_, cpus)| *cpus);
+    // In an image, what is installed on the machine does not matter.
+    let suits = |kind: &Kind| in_image || !kind.host_image.is_empty();
+    let best = kinds(state, has, suits).into_iter().rev().max_by_key(|(_, cpus)| *cpus);
     let said = || asked.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
     let machine = best.ok_or_else(said)?.0.machine();
     let usual = if in_image { requirement_of_images(&machine) } else { requirement(&machine) };
@@ -150,22 +144,30 @@ pub(crate) fn completed(labels: impl IntoIterator<Item = (String, String)>) -> B
 /// processors. One without software for steps, whose workers run them in images only, is there for want of others. None
 /// while there is no worker, or none of the platform, where it has to be one.
 pub(crate) fn choose(state: &State, preferred: &str, platform: Option<&Platform>) -> Option<Machine> {
-    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
-    for worker in state.workers().filter(|worker| !worker.draining) {
-        let suits = |kind: &Kind| {
-            platform.is_none_or(|platform| kind.arch == platform.arch() && kind.os == Platform::OS)
-        };
-        if let Some(kind) = Kind::of(&worker).filter(suits) {
-            *kinds.entry(kind).or_default() += u64::from(worker.spec.cpu_millis);
-        }
-    }
+    let suits =
+        |kind: &Kind| platform.is_none_or(|platform| kind.arch == platform.arch() && kind.os == Platform::OS);
     let liked = |kind: &Kind| !preferred.is_empty() && kind.host_image == preferred;
     // Of equals the first, so that all coordinators choose the same.
-    let best = kinds
+    let best = kinds(state, |_| true, suits)
         .into_iter()
         .rev()
         .max_by_key(|(kind, cpus)| (liked(kind), !kind.host_image.is_empty(), *cpus))?;
     Some(best.0.machine())
+}
+
+/// The kinds of machines of those workers that take steps, with their processors.
+fn kinds(
+    state: &State,
+    has: impl Fn(&WorkerView<'_>) -> bool,
+    suits: impl Fn(&Kind) -> bool,
+) -> BTreeMap<Kind, u64> {
+    let mut kinds = BTreeMap::new();
+    for worker in state.workers().filter(|worker| !worker.draining && has(worker)) {
+        if let Some(kind) = Kind::of(&worker).filter(&suits) {
+            *kinds.entry(kind).or_default() += u64::from(worker.spec.cpu_millis);
+        }
+    }
+    kinds
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -26,11 +26,12 @@ pub(crate) struct Asked {
     pub(crate) priority: i8,
     /// What it is called where people see it.
     pub(crate) name: String,
-    /// The client's tool, for whoever looks at how long things take.
-    pub(crate) group: String,
     /// It is executed whatever there is.
     pub(crate) bypass_cache: bool,
 }
+
+/// What stands where people see a pipeline's name.
+const GROUP: &str = "remote execution";
 
 /// The longest time that an action may take.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -113,7 +114,7 @@ impl Leading {
             skip: None,
         };
         Ok(RunSpec {
-            pipeline: asked.group.as_str().into(),
+            pipeline: GROUP.into(),
             steps: vec![step],
             tenant: asked.tenant.as_str().into(),
             priority: asked.priority,

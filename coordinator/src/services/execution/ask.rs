@@ -18,9 +18,6 @@ const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
 /// The longest name of a step that people see, in bytes.
 const MOST_NAME: usize = 120;
 
-/// What stands where people see a pipeline's name.
-const GROUP: &str = "remote execution";
-
 /// A request that may be made.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -78,7 +75,7 @@ impl Asking {
             }
         }
         let name = purpose.unwrap_or_else(|| program(&given));
-        Ok(Asked { given, tenant, scope, priority, name, group: GROUP.to_owned(), bypass_cache })
+        Ok(Asked { given, tenant, scope, priority, name, bypass_cache })
     }
 }
 
