@@ -107,6 +107,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same may succeed another time without anybody having changed anything: a place elsewhere failed or was silent.
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Remote { .. } | Self::Deadline { .. })
+    }
+
     /// A failure elsewhere.
     pub(crate) fn remote(
         action: &'static str,

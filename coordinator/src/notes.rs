@@ -1,5 +1,7 @@
 //! What people should know of a run, in the form in which it stands in the log.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::Note;
@@ -72,6 +74,13 @@ pub(crate) fn of_lookup(note: &LookupNote, step: &str) -> Said {
         }
     };
     Said::warning(Some(Note::RERUN), text)
+}
+
+/// Why a step is not looked up yet.
+pub(crate) fn waiting_for_store(step: &str, patience: Duration, why: &str) -> Said {
+    let minutes = patience.as_secs() / 60;
+    let text = format!("the store does not answer; {step} waits for it, {minutes} minutes at most: {why}");
+    Said::warning(Some(Note::SHARED), text)
 }
 
 #[cfg(test)]

@@ -67,6 +67,14 @@ pub struct Answer {
     pub encoded: Option<Arc<EncodedAction>>,
     /// Something a person should know.
     pub note: Option<LookupNote>,
+    /// Whether it is trouble that may be over when it is asked again later: the store did not do what it was asked.
+    pub may_pass: bool,
+}
+
+impl Answer {
+    const fn without_action(resolution: Resolution, note: Option<LookupNote>) -> Self {
+        Self { resolution, action: None, encoded: None, note, may_pass: false }
+    }
 }
 
 /// What a person should know about a lookup.
@@ -122,7 +130,7 @@ impl Resolver {
         let Some(encoded) = &answer.encoded else { return answer };
         match self.blobs.put_small(stored(encoded)).await {
             Ok(()) => answer,
-            Err(error) => Answer { resolution: not_stored(&error), action: None, encoded: None, ..answer },
+            Err(error) => Trouble::not_stored(&error).answer(answer.note),
         }
     }
 
@@ -131,7 +139,7 @@ impl Resolver {
     pub async fn resolve(&self, question: Question) -> Answer {
         let Made { action, encoded, assembled } = match self.make(&question).await {
             Ok(made) => made,
-            Err(resolution) => return Answer { resolution, action: None, encoded: None, note: None },
+            Err(trouble) => return trouble.answer(None),
         };
         let key = encoded.digest;
         let mut note = None;
@@ -141,7 +149,7 @@ impl Resolver {
                     if let Some(outputs) = result.trees_at(&question.outputs) {
                         let saved_ms = result.duration_ms;
                         let resolution = Resolution::Hit { action: key, outputs, saved_ms };
-                        return Answer { resolution, action: None, encoded: None, note: None };
+                        return Answer::without_action(resolution, None);
                     }
                 }
                 Ok(None) => note = (self.incomplete)(&key).map(|missing| LookupNote::Incomplete { missing }),
@@ -149,14 +157,14 @@ impl Resolver {
             }
         }
         if let Err(error) = self.store(assembled).await {
-            return Answer { resolution: not_stored(&error), action: None, encoded: None, note };
+            return Trouble::not_stored(&error).answer(note);
         }
         let (action, encoded) = (Some(Arc::new(action)), Some(Arc::new(encoded)));
-        Answer { resolution: Resolution::miss(key), action, encoded, note }
+        Answer { resolution: Resolution::miss(key), action, encoded, note, may_pass: false }
     }
 
     /// The action of a step whose inputs are known, and what has to be stored before it can be executed.
-    async fn make(&self, question: &Question) -> Result<Made, Resolution> {
+    async fn make(&self, question: &Question) -> Result<Made, Trouble> {
         if let Some(GivenAction { action, encoded }) = self.templates.given() {
             let assembled = Assembled { root: action.input_root, directories: Vec::new() };
             return Ok(Made { action: action.clone(), encoded: encoded.clone(), assembled });
@@ -169,7 +177,7 @@ impl Resolver {
         Ok(Made { action, encoded, assembled })
     }
 
-    async fn input_root(&self, question: &Question) -> Result<Assembled, Resolution> {
+    async fn input_root(&self, question: &Question) -> Result<Assembled, Trouble> {
         let mounts: Vec<Mount<'_>> = question
             .inputs
             .iter()
@@ -189,7 +197,7 @@ impl Resolver {
                     Ok(directory) => fetched.push((wanted, directory)),
                     Err(error) => return Err(lost(question, &wanted, &error)),
                 },
-                Err(error) => return Err(Resolution::Impossible { reason: error.to_string().into() }),
+                Err(error) => return Err(Trouble::lasting(impossible(error.to_string()))),
             }
         }
     }
@@ -221,7 +229,7 @@ impl Resolver {
     /// # Errors
     /// What is to be said of the step instead, where its inputs cannot be read any more.
     pub(crate) async fn make_again(&self, question: &Question) -> Result<EncodedAction, Resolution> {
-        Ok(self.make(question).await?.encoded)
+        Ok(self.make(question).await.map_err(|trouble| trouble.resolution)?.encoded)
     }
 
     /// Stores the input root: the worker needs it.
@@ -235,12 +243,12 @@ impl Resolver {
 }
 
 /// The layers of the root directory among the inputs, the lowest first.
-fn root_layers(question: &Question) -> Result<Vec<Digest>, Resolution> {
+fn root_layers(question: &Question) -> Result<Vec<Digest>, Trouble> {
     let layers = question.inputs.iter().filter(|(path, _)| path.starts_with(ROOT_LAYERS));
     let digest = |(path, tree): &(Box<str>, TreeRef)| match tree {
         TreeRef::File { digest, .. } => Ok(*digest),
         TreeRef::Directory(_) => {
-            Err(Resolution::Impossible { reason: format!("{path} is a directory, and no layer").into() })
+            Err(Trouble::lasting(impossible(format!("{path} is a directory, and no layer"))))
         }
     };
     layers.map(digest).collect()
@@ -258,8 +266,29 @@ pub(crate) fn stored(action: &EncodedAction) -> Vec<(Digest, Bytes)> {
     ]
 }
 
-fn not_stored(error: &StoreError) -> Resolution {
-    Resolution::Trouble { reason: format!("its key cannot be stored: {}", describe(error)).into() }
+fn impossible(reason: String) -> Resolution {
+    Resolution::Impossible { reason: reason.into() }
+}
+
+/// Why there is no key, or none that can be used.
+struct Trouble {
+    resolution: Resolution,
+    may_pass: bool,
+}
+
+impl Trouble {
+    const fn lasting(resolution: Resolution) -> Self {
+        Self { resolution, may_pass: false }
+    }
+
+    fn not_stored(error: &StoreError) -> Self {
+        let reason = format!("its key cannot be stored: {}", describe(error)).into();
+        Self { resolution: Resolution::Trouble { reason }, may_pass: error.is_outage() }
+    }
+
+    fn answer(self, note: Option<LookupNote>) -> Answer {
+        Answer { may_pass: self.may_pass, ..Answer::without_action(self.resolution, note) }
+    }
 }
 
 /// An action with its stored form and its input root.
@@ -279,16 +308,24 @@ enum ReadDirectoryError {
     Directory(#[from] DirectoryError),
 }
 
+impl ReadDirectoryError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_outage())
+    }
+}
+
 /// Which inputs have to be made again when a directory of theirs cannot be read. The directory may lie below
-/// the root of several; those that could hold it are all that end at a directory and come from a step.
-fn lost(question: &Question, wanted: &Digest, error: &ReadDirectoryError) -> Resolution {
+/// the root of several; those that could hold it are all that end at a directory and come from a step. A store that does
+/// not answer has lost nothing.
+fn lost(question: &Question, wanted: &Digest, error: &ReadDirectoryError) -> Trouble {
     let is_root = |index: &&u16| question.inputs[usize::from(**index)].1.digest() == *wanted;
     let exact: Vec<u16> = question.from_steps.iter().filter(is_root).copied().collect();
     let inputs = if exact.is_empty() { question.from_steps.clone() } else { exact };
-    if inputs.is_empty() {
-        return Resolution::Trouble { reason: describe(error).into() };
+    let may_pass = error.may_pass();
+    if inputs.is_empty() || may_pass {
+        return Trouble { resolution: Resolution::Trouble { reason: describe(error).into() }, may_pass };
     }
-    Resolution::InputLost { inputs: inputs.into() }
+    Trouble::lasting(Resolution::InputLost { inputs: inputs.into() })
 }
 
 /// An error with its causes in one line.

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
@@ -34,24 +34,35 @@ pub fn variables(address: &str) -> [(&'static str, String); 4] {
 /// # Errors
 /// The directory cannot be used, or nothing can be listened on.
 pub fn serve(dir: &Path, delay: Duration, tell: impl FnOnce(String)) -> std::io::Result<()> {
-    serve_counting(dir, delay, &Arc::default(), tell)
+    serve_watched(dir, delay, &Arc::default(), tell)
 }
 
-/// Bytes that clients sent and got, without what stands around them.
+/// Bytes that clients sent and got, without what stands around them; and whether they get anything.
 #[derive(Debug, Default)]
 struct Moved {
     sent: AtomicU64,
     got: AtomicU64,
+    /// Once a request is for this, all are refused.
+    leaves_at: Mutex<Option<&'static str>>,
+    away: AtomicBool,
 }
 
 impl Moved {
+    fn is_away(&self, path: &str) -> bool {
+        let mut leaves_at = self.leaves_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if leaves_at.take_if(|part| path.contains(*part)).is_some() {
+            self.away.store(true, Ordering::Relaxed);
+        }
+        self.away.load(Ordering::Relaxed)
+    }
+
     fn count(counter: &AtomicU64, headers: &HeaderMap) {
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         counter.fetch_add(length.unwrap_or(0), Ordering::Relaxed);
     }
 }
 
-fn serve_counting(
+fn serve_watched(
     dir: &Path,
     delay: Duration,
     moved: &Arc<Moved>,
@@ -74,6 +85,9 @@ fn serve_counting(
                 let answer = service_fn(move |request: Request<Incoming>| {
                     let (service, moved) = (service.clone(), Arc::clone(&moved));
                     async move {
+                        if moved.is_away(request.uri().path()) {
+                            return Err(std::io::Error::other("the bucket is away"));
+                        }
                         Moved::count(&moved.sent, request.headers());
                         // The answer to this only says how long it would be.
                         let is_answered = request.method() != Method::HEAD;
@@ -84,7 +98,7 @@ fn serve_counting(
                         if let Some(answer) = answer.as_ref().ok().filter(|_| is_answered) {
                             Moved::count(&moved.got, answer.headers());
                         }
-                        answer
+                        answer.map_err(|error| std::io::Error::other(format!("{error:?}")))
                     }
                 });
                 drop(http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await);
@@ -115,7 +129,7 @@ impl Bucket {
         std::thread::spawn(move || {
             let tell = move |address| drop(sender.send(address));
             // Nobody is told an address where it cannot be served.
-            drop(serve_counting(&path, Duration::ZERO, &counting, tell));
+            drop(serve_watched(&path, Duration::ZERO, &counting, tell));
         });
         let address = told.recv().unwrap_or_else(|_| panic!("cannot serve {}", dir.path().display()));
         Self { dir, address, moved }
@@ -133,6 +147,21 @@ impl Bucket {
         let outcome = done();
         let [sent_now, got_now] = now();
         (outcome, sent_now - sent, got_now - got)
+    }
+
+    /// Has every connection closed on which something is asked, from the next request on whose path has this in it.
+    pub fn leave_at(&self, part: &'static str) {
+        *self.moved.leaves_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(part);
+    }
+
+    /// Whether it has left.
+    pub fn is_away(&self) -> bool {
+        self.moved.away.load(Ordering::Relaxed)
+    }
+
+    /// Answers again, whatever is asked.
+    pub fn come_back(&self) {
+        self.moved.away.store(false, Ordering::Relaxed);
     }
 
     /// All objects, as files.

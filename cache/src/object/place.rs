@@ -143,19 +143,22 @@ impl Place {
         let until = Instant::now() + self.whole;
         let (mut left, mut pauses) = (self.retries, Pauses::new());
         loop {
+            self.may_be_asked(action, until).await?;
             let error = match self.attempt(until, operation()).await? {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
             let failed = |error| Err(StoreError::remote(action, &self.name, error));
             let Some(after) = answers::may_pass(&error) else { return failed(error) };
+            if !after.is_zero() {
+                self.budget.hold_back(after.min(LONGEST_QUIET));
+            }
             // Nobody waits for a place that says it needs longer than we have.
             if left == 0 || Instant::now() + after >= until || !self.budget.take() {
                 return failed(error);
             }
             left -= 1;
             tracing::debug!(%error, place = self.name, "trying again");
-            tokio::time::sleep(after).await;
             pauses.pause().await;
         }
     }
@@ -174,6 +177,19 @@ impl Place {
 
     fn gone(&self, action: &'static str) -> StoreError {
         StoreError::remote(action, &self.name, "it is not there")
+    }
+
+    /// Waits while the place wants to be left alone, unless that is for longer than we have.
+    async fn may_be_asked(&self, action: &'static str, until: Instant) -> Result<(), StoreError> {
+        while let Some(quiet) = self.budget.quiet_until() {
+            if quiet >= until {
+                let seconds = quiet.duration_since(Instant::now()).as_secs();
+                let why = format!("it wants to be asked nothing for {seconds} s more (Retry-After)");
+                return Err(StoreError::remote(action, &self.name, why));
+            }
+            tokio::time::sleep_until(quiet).await;
+        }
+        Ok(())
     }
 
     /// What comes of an operation by then.
@@ -198,6 +214,9 @@ impl Place {
         Ok(outcome)
     }
 }
+
+/// A place that says it needs longer is asked again all the same: it may have meant one request.
+const LONGEST_QUIET: Duration = Duration::from_secs(60);
 
 fn directory(dir: &FilePath) -> Result<LocalFileSystem, StoreError> {
     std::fs::create_dir_all(dir).map_err(|error| StoreError::io("make", dir, error))?;

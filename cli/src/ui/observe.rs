@@ -28,6 +28,8 @@ pub struct Closing {
     pub outputs: Option<(PathBuf, usize)>,
     /// Nobody wrote the run down, so no other command knows it.
     pub unrecorded: bool,
+    /// It was run by a cluster, whose store is the only cache that it asks.
+    pub cluster: bool,
 }
 
 /// Watches a run. Nothing here can fail: whoever cannot write any more falls silent, and the run goes on.

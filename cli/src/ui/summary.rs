@@ -174,7 +174,7 @@ impl Summary<'_> {
             None => (counts.executed, counts.cached),
         };
         let _ = write!(out, "{dot}{executed} executed{dot}{cached} cached");
-        out.push_str(&of_cached(&end));
+        out.push_str(&of_cached(&end, self.closing.cluster));
         out.push_str(&moved(&end, dot));
         for (count, what) in [(end.failed, "failed"), (end.skipped, "not run")] {
             if count > 0 {
@@ -217,10 +217,11 @@ impl Summary<'_> {
 }
 
 /// What there is to say of the steps that were not executed.
-fn of_cached(end: &RunEnd) -> String {
+fn of_cached(end: &RunEnd, by_cluster: bool) -> String {
     let shared = end.shared_cache.as_ref().filter(|shared| shared.cached_shared > 0);
     let from =
         shared.map(|shared| format!("{} from {}", shared.cached_shared, clean::line(&shared.location)));
+    let from = from.or_else(|| (by_cluster && end.cached > 0).then(|| "from the cluster's store".to_owned()));
     let saved = (end.saved_ms > 0).then(|| format!("saved {}", duration::human_ms(end.saved_ms)));
     let said: Vec<String> = from.into_iter().chain(saved).collect();
     if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }

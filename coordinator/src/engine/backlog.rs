@@ -1,6 +1,6 @@
 //! Steps whose actions are to be made and looked up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,11 +20,41 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Steps {
     waiting: Waiting,
-    /// Those that are being looked up: since when, and whether the cache is not to be asked.
-    asked: HashMap<StepId, (Instant, bool)>,
+    /// Those that are being looked up, or wait to be again.
+    asked: HashMap<StepId, Asked>,
+    /// Since when those that the store did not answer for are waiting for it.
+    troubled: BTreeMap<StepId, Instant>,
     /// Those that nobody had asked for when that was looked at last.
     unasked: HashSet<StepId>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// When to look it up again.
+    again: Instant,
+    /// Whether the cache is not to be asked.
+    bypass: bool,
+    /// Whether it is being looked up. Otherwise it waits for the store.
+    now: bool,
+}
+
+/// What becomes of a step that the store did not answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It is looked up again, and is the first of its run that is.
+    First,
+    /// It is looked up again.
+    More,
+    /// It has waited as long as any may.
+    Over,
+}
+
+/// How long a step waits for a store that does not do what it is asked: runs outlast what is mended in an operator's coffee
+/// break, and do not stand still for a day where nobody knows of it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Between two lookups of such a step. Each tries for about a minute by itself where the store is silent.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a lookup may take. Whatever it waits for gives up long before; a step that nobody answers for would stand
 /// still for as long as this coordinator leads.
@@ -50,41 +80,55 @@ impl Backlog {
 
     /// A step was looked up, or need not be any more.
     pub(super) fn answered(&self, id: StepId) {
-        self.lock().asked.remove(&id);
+        let mut steps = self.lock();
+        steps.asked.remove(&id);
+        steps.troubled.remove(&id);
     }
 
-    /// Has those looked up again that nobody has answered for in time, and gives them. The core takes the first answer.
+    /// The store did not answer for a step: has it looked up again later, unless it has waited long enough.
+    pub(super) fn ask_later(&self, id: StepId, bypass: bool) -> Patience {
+        let now = Instant::now();
+        let mut steps = self.lock();
+        let of_run = StepId { step: 0, ..id }..=StepId { step: u32::MAX, ..id };
+        let first = steps.troubled.range(of_run).next().is_none();
+        let since = *steps.troubled.entry(id).or_insert(now);
+        if now.duration_since(since) >= PATIENCE {
+            return Patience::Over;
+        }
+        steps.asked.insert(id, Asked { again: now + PAUSE, bypass, now: false });
+        if first { Patience::First } else { Patience::More }
+    }
+
+    /// Has those looked up again that nobody has answered for in time, and those that wait for the store, and gives the
+    /// former. The core takes the first answer.
     pub(super) fn ask_again(&self) -> Vec<StepId> {
         let now = Instant::now();
         let mut steps = self.lock();
-        let mut late: Vec<(StepId, bool)> = steps
-            .asked
-            .extract_if(|_, (since, _)| now.duration_since(*since) > OVERDUE)
-            .map(|(id, (_, bypass))| (id, bypass))
-            .collect();
-        late.sort_unstable();
+        let mut due: Vec<(StepId, Asked)> = steps.asked.extract_if(|_, asked| now > asked.again).collect();
+        due.sort_unstable_by_key(|(id, _)| *id);
         drop(steps);
-        self.push_all(late)
+        self.push_all(due.iter().map(|(id, asked)| (*id, asked.bypass)));
+        due.iter().filter(|(_, asked)| asked.now).map(|(id, _)| *id).collect()
     }
 
     /// Given all steps whose actions are missing, asks for those that were not asked for now and the last time, and gives
     /// them: whoever applied that they are to be looked up did not say so.
     pub(super) fn ask_for_forgotten(&self, missing: &[(StepId, bool)]) -> Vec<StepId> {
         let mut steps = self.lock();
-        let Steps { waiting, asked, unasked } = &mut *steps;
+        let Steps { waiting, asked, unasked, .. } = &mut *steps;
         let waits: HashSet<StepId> = waiting.iter().collect();
         let unknown = |id: &StepId| !waits.contains(id) && !asked.contains_key(id);
         let (forgotten, new): (Vec<_>, Vec<_>) =
             missing.iter().filter(|(id, _)| unknown(id)).partition(|(id, _)| unasked.contains(id));
         *unasked = new.into_iter().map(|(id, _)| id).collect();
         drop(steps);
-        self.push_all(forgotten)
+        self.push_all(forgotten.iter().copied());
+        forgotten.into_iter().map(|(id, _)| id).collect()
     }
 
-    fn push_all(&self, again: Vec<(StepId, bool)>) -> Vec<StepId> {
+    fn push_all(&self, again: impl Iterator<Item = (StepId, bool)>) {
         // Whose they were is not worth remembering: there are few, and they have waited long.
-        again.iter().for_each(|(id, bypass_cache)| self.push(*id, *bypass_cache, || "".into()));
-        again.into_iter().map(|(id, _)| id).collect()
+        again.for_each(|(id, bypass_cache)| self.push(id, bypass_cache, || "".into()));
     }
 
     /// The next steps, once there are some, for one of so many tasks.
@@ -101,9 +145,9 @@ impl Backlog {
         let mut steps = self.lock();
         let Steps { waiting, asked, .. } = &mut *steps;
         let share = (waiting.len() / tasks.max(1)).clamp(1, MOST);
-        let now = Instant::now();
+        let again = Instant::now() + OVERDUE;
         let (run, taken) = waiting.take(share)?;
-        asked.extend(taken.iter().map(|(id, bypass)| (*id, (now, *bypass))));
+        asked.extend(taken.iter().map(|(id, bypass)| (*id, Asked { again, bypass: *bypass, now: true })));
         Some(Batch { run, steps: taken.into_iter().map(|(id, bypass)| (id.step, bypass)).collect() })
     }
 
@@ -146,6 +190,33 @@ mod tests {
         assert_eq!(backlog.ask_again(), [id(1), id(2)]);
         assert_eq!(backlog.take(1).unwrap().steps, [(1, true), (2, false)]);
         assert!(backlog.ask_again().is_empty(), "they have their time again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_did_not_answer_for_is_looked_up_again_for_a_while() {
+        let backlog = Backlog::default();
+        let id = |step| StepId { run: RunId(1), step };
+        (0..2).for_each(|step| backlog.push(id(step), true, tenant));
+        drop(backlog.take(1));
+        assert_eq!(backlog.ask_later(id(0), true), Patience::First);
+        assert_eq!(backlog.ask_later(id(1), true), Patience::More, "a person is told of each run once");
+        backlog.answered(id(1));
+        let began = Instant::now();
+        let mut asked = 0;
+        loop {
+            tokio::time::advance(PAUSE + Duration::from_secs(1)).await;
+            assert!(backlog.ask_for_forgotten(&[(id(0), true)]).is_empty(), "it waits, and is not forgotten");
+            assert!(backlog.ask_again().is_empty(), "nobody failed to answer");
+            assert_eq!(backlog.take(1).unwrap().steps, [(0, true)]);
+            asked += 1;
+            match backlog.ask_later(id(0), true) {
+                Patience::Over => break,
+                patience => assert_eq!(patience, Patience::More),
+            }
+        }
+        assert_eq!((asked, began.elapsed()), (100, PATIENCE));
+        backlog.answered(id(0));
+        assert_eq!(backlog.ask_later(id(0), true), Patience::First, "another time it has all of it again");
     }
 
     #[test]

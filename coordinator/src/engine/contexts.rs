@@ -80,6 +80,17 @@ pub(crate) enum SubmissionTrouble {
     OtherPlan,
 }
 
+impl SubmissionTrouble {
+    /// Whether the store did not do what it was asked, and may do so later.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_outage(),
+            Self::Action(error) => matches!(error, NoAction::Store(error) if error.is_outage()),
+            Self::None | Self::Bad(_) | Self::OtherPlan => false,
+        }
+    }
+}
+
 impl Contexts {
     pub(super) fn new(parts: EngineParts) -> Self {
         let known = Cache::with_weighter(1 << 10, MOST_STEPS, BySteps);

@@ -7,8 +7,8 @@ use cullet_digest::TreeRef;
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
-use super::backlog::{Batch, OVERDUE};
-use super::contexts::{Context, planned};
+use super::backlog::{Batch, OVERDUE, PATIENCE, Patience};
+use super::contexts::{Context, SubmissionTrouble, planned};
 use super::{LOOKUPS, Leading};
 use crate::notes::{self, Said};
 use crate::resolve::{Answer, Question, step_name};
@@ -37,19 +37,22 @@ impl Leading {
 
     async fn look_up_batch(&self, batch: Batch) {
         let Batch { run, steps } = batch;
-        match self.context(run).await {
+        match self.context_of(run).await {
             Ok(context) => {
                 let look_up = async |(step, bypass)| {
                     self.look_up_step(&context, StepId { run, step }, bypass).await;
                 };
                 futures_util::stream::iter(steps).for_each_concurrent(SIDE_BY_SIDE, look_up).await;
             }
-            Err(reason) => {
-                for (step, _) in steps {
-                    self.backlog.answered(StepId { run, step });
+            Err(trouble) => {
+                let reason = trouble.to_string();
+                for (step, bypass) in steps {
+                    let id = StepId { run, step };
+                    if trouble.is_outage() && self.waits_for_the_store(id, bypass, &reason).await {
+                        continue;
+                    }
                     let resolution = Resolution::Trouble { reason: reason.clone().into() };
-                    self.tell(LogCommand::Resolved { id: StepId { run, step }, resolution, at: self.now() })
-                        .await;
+                    self.resolved(id, resolution).await;
                 }
             }
         }
@@ -60,8 +63,11 @@ impl Leading {
     /// # Errors
     /// In a sentence.
     pub(super) async fn context(&self, run: RunId) -> Result<Arc<Context>, String> {
-        let state = || self.read(|state| planned(state, run));
-        self.contexts.get(run, state).await.map_err(|error| error.to_string())
+        self.context_of(run).await.map_err(|error| error.to_string())
+    }
+
+    async fn context_of(&self, run: RunId) -> Result<Arc<Context>, SubmissionTrouble> {
+        self.contexts.get(run, || self.read(|state| planned(state, run))).await
     }
 
     #[tracing::instrument(name = "step", level = "debug", skip_all, fields(run = %id.run, step = id.step))]
@@ -79,11 +85,15 @@ impl Leading {
         let inputs: Vec<TreeRef> = question.inputs.iter().map(|(_, tree)| *tree).collect();
         // No step makes them, and only who gave the action can bring them again.
         if was_tried && context.templates.given().is_some() && self.lacks(&inputs).await {
-            self.backlog.answered(id);
-            let resolution = Resolution::Impossible { reason: INPUTS_MISSING.into() };
-            return self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
+            return self.resolved(id, Resolution::Impossible { reason: INPUTS_MISSING.into() }).await;
         }
-        let Answer { mut resolution, encoded, note, .. } = context.resolver.resolve(question).await;
+        let Answer { mut resolution, encoded, note, may_pass, .. } = context.resolver.resolve(question).await;
+        if let Resolution::Trouble { reason } = &resolution
+            && may_pass
+            && self.waits_for_the_store(id, bypass_cache, reason).await
+        {
+            return;
+        }
         if looks {
             self.metrics.looked_up(&resolution, note.as_ref());
             if let Resolution::Hit { action, .. } = &resolution {
@@ -102,8 +112,22 @@ impl Leading {
             let name = self.read(|state| step_name(state.run(id.run), id.step));
             self.note(id, &notes::of_lookup(&note, &name)).await;
         }
+        self.resolved(id, resolution).await;
+    }
+
+    async fn resolved(&self, id: StepId, resolution: Resolution) {
         self.backlog.answered(id);
         self.tell(LogCommand::Resolved { id, resolution, at: self.now() }).await;
+    }
+
+    /// Whether a step is looked up again later because the store does not do what it is asked. Says so, once a run.
+    async fn waits_for_the_store(&self, id: StepId, bypass_cache: bool, why: &str) -> bool {
+        let patience = self.backlog.ask_later(id, bypass_cache);
+        if patience == Patience::First {
+            let name = self.read(|state| step_name(state.run(id.run), id.step));
+            self.note(id, &notes::waiting_for_store(&name, PATIENCE, why)).await;
+        }
+        patience != Patience::Over
     }
 
     /// Whether something of these trees is missing for certain.

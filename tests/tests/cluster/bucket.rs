@@ -1,5 +1,7 @@
 //! A cluster whose store is a bucket.
 
+use std::time::Duration;
+
 use cullet_tests::bucket::Bucket;
 use cullet_tests::cluster::{Cluster, until};
 use cullet_tests::{Outcome, User, cullet_binary};
@@ -61,4 +63,27 @@ fn results_are_recorded_for_everybody_whoever_reaches_the_bucket() {
         there.assert_success();
         assert_eq!(there.cached().len(), 2, "{prefix}");
     }
+}
+
+#[test]
+fn runs_wait_for_a_store_that_is_away() {
+    let bucket = Bucket::start();
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 1).storing_in(&bucket, "p");
+    cluster.run_coordinator(0);
+    cluster.run_worker(0, &[]);
+    cluster.with_workers(1);
+    let dir = cluster.pipeline("p", &PIPELINE.replace("mkdir", "sleep 1 && mkdir"));
+    let mut running = cluster.begin_run(&dir, &[]);
+    running.until("step_started");
+    // When it has the outputs of the first step, whose result is to be recorded before the second is looked up.
+    bucket.leave_at("/p/ac/");
+    running.until("the store does not answer");
+    assert!(bucket.is_away());
+    std::thread::sleep(Duration::from_secs(15));
+    bucket.come_back();
+    let outcome = running.outcome();
+    outcome.assert_success();
+    assert_eq!(outcome.executed().len(), 2);
+    let waiting = |said: &&String| said.contains("the store does not answer; use waits for it, 10 minutes");
+    assert_eq!(warnings(&outcome).iter().filter(waiting).count(), 1, "{:?}", warnings(&outcome));
 }

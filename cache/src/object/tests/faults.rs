@@ -132,9 +132,9 @@ async fn a_bucket_in_trouble_is_asked_hardly_more_often() {
 #[tokio::test]
 async fn a_bucket_is_left_alone_for_as_long_as_it_says() {
     let server = Server::start().await;
-    let place = place(&server, Duration::from_secs(2));
-    let name = place.probe(1);
     for (status, code) in [(429, "TooManyRequests"), (503, "SlowDown")] {
+        let place = place(&server, Duration::from_secs(2));
+        let name = place.probe(1);
         server.fail(Fault::Status(status, code, Some(1)), 1);
         let started = Instant::now();
         assert_eq!(place.create(&name, Bytes::from_static(b"x")).await.unwrap(), Created::Made);
@@ -144,8 +144,34 @@ async fn a_bucket_is_left_alone_for_as_long_as_it_says() {
         server.fail(Fault::Status(status, code, Some(60)), 1);
         let started = Instant::now();
         assert!(place.create(&name, Bytes::from_static(b"x")).await.is_err());
+        // And nobody else asks meanwhile.
+        server.take_asked();
+        let error = place.create(&place.probe(2), Bytes::from_static(b"x")).await.unwrap_err();
+        assert!(format!("{error:?}").contains("asked nothing for 59 s more"), "{error:?}");
+        assert_eq!(server.take_asked().requests, 0);
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     }
+}
+
+#[tokio::test]
+async fn what_a_bucket_says_to_one_holds_for_all() {
+    let server = Server::start().await;
+    let place = place(&server, Duration::from_secs(2));
+    server.fail(Fault::Status(503, "SlowDown", Some(1)), 1);
+    let started = Instant::now();
+    let first = place.probe(1);
+    let first = place.create(&first, Bytes::from_static(b"x"));
+    let second = async {
+        while server.take_asked().requests == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // By now it has arrived.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        place.create(&place.probe(2), Bytes::from_static(b"x")).await
+    };
+    let (first, second) = tokio::join!(first, async { (second.await, started.elapsed()) });
+    assert!(first.is_ok() && second.0.is_ok());
+    assert!(second.1 >= Duration::from_secs(1), "{:?}", second.1);
 }
 
 #[tokio::test]

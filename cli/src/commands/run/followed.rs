@@ -47,7 +47,7 @@ impl Followed<'_> {
         }
         let status = super::exit_status(&end);
         watchers.event_at(&Event::RunFinished(end), Some(at_ms));
-        watchers.close(&Closing { outputs: written, ..Closing::default() });
+        watchers.close(&Closing { outputs: written, cluster: true, ..Closing::default() });
         Ok(status)
     }
 }

@@ -283,7 +283,7 @@ fn execute_plan(
     }
     let written = written.filter(|_| end.status == "succeeded");
     let outputs = written.as_ref().map(Written::closing);
-    watchers.close(&Closing { outputs, unrecorded: rehearsing.is_some() });
+    watchers.close(&Closing { outputs, unrecorded: rehearsing.is_some(), cluster: false });
     settle(&cache, &roots, &volumes);
     broken.map_or(Ok(()), |broken| broken.finish(&cache))?;
     Ok(exit_status(&end))

@@ -58,7 +58,7 @@ fn a_large_run_from_the_cache_is_a_few_lines() {
     let mut events = vec![run(&names)];
     events.extend(names.iter().map(|name| finished(name, "succeeded", |end| end.cached = true)));
     events.push(ended("succeeded", |end| (end.cached, end.saved_ms) = (10_000, 3_600_000)));
-    let text = show(&events, &Closing { outputs: Some(("dist".into(), 2)), unrecorded: false });
+    let text = show(&events, &Closing { outputs: Some(("dist".into(), 2)), ..Closing::default() });
     let expected = "[   1.5s] app: 10000 steps, run 0123456789abcdef0123456789abcdef\n\
                     + succeeded app in 2.5s, 0 executed, 10000 cached (saved 1h 00m)\n  \
                     2 outputs written to dist\n";

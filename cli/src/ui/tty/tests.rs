@@ -183,7 +183,7 @@ fn a_short_run_draws_nothing_but_its_summary() {
     screen.event(Event::RunFinished(end));
     assert_eq!(screen.text(), "");
     let now = screen.now();
-    screen.tty.close(&Closing { outputs: Some(("out".into(), 1)), unrecorded: false }, now);
+    screen.tty.close(&Closing { outputs: Some(("out".into(), 1)), ..Closing::default() }, now);
     let expected = "✓ succeeded app in 7ms · 0 executed · 1 cached (saved 2.0s)\n  1 output written to out";
     assert_eq!(screen.text(), expected);
 }
