@@ -126,11 +126,12 @@ impl Files {
     }
 
     /// Names of objects are hexadecimal digits and what we call the parts above them.
-    fn path(&self, name: &Name) -> PathBuf {
+    pub(super) fn path(&self, name: &Name) -> PathBuf {
         self.root.join(name.as_ref())
     }
 
-    async fn run<T: Send + 'static>(
+    /// Does a piece of work on files that is short, and takes no longer than the deadline.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

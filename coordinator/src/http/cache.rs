@@ -24,7 +24,6 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::error::ApiError;
-use crate::engine::Engine;
 use crate::services::EngineResults;
 
 /// The most bytes of one value.
@@ -62,9 +61,9 @@ struct Cache {
 }
 
 /// All paths.
-pub(super) fn router(engine: Engine, values: KeyedValues) -> Router {
+pub(super) fn router(results: EngineResults, values: KeyedValues) -> Router {
     let sending = Arc::new(Semaphore::new(SENDING));
-    let cache = Cache { results: EngineResults(engine), values, sending };
+    let cache = Cache { results, values, sending };
     Router::new()
         .route("/ac/{key}", any(answer))
         .route("/cas/{key}", any(answer))

@@ -27,6 +27,7 @@ use tonic::Status;
 
 use crate::engine::Engine;
 use crate::metrics::{CONTENT_TYPE as CONTENT, Metrics};
+use crate::services::EngineResults;
 use api::Api;
 pub(crate) use error::name as code_name;
 
@@ -42,8 +43,8 @@ struct Served {
 }
 
 /// All paths.
-pub(crate) fn router(engine: Engine, values: Option<KeyedValues>) -> Router {
-    let cached = values.map_or_else(Router::new, |values| cache::router(engine.clone(), values));
+pub(crate) fn router(engine: Engine, results: EngineResults, values: Option<KeyedValues>) -> Router {
+    let cached = values.map_or_else(Router::new, |values| cache::router(results, values));
     let (api, description) = api(engine.metrics()).split();
     let runs = crate::services::RunsApi::new(engine.clone());
     let served = Served { engine, runs, streams: Streams::default() };

@@ -27,9 +27,11 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(cullet_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    let results = Arc::new(EngineResults(engine.clone()));
+    let results = EngineResults::new(engine.clone());
+    let http = http::router(engine.clone(), results.clone(), blobs.values());
+    let results = Arc::new(results);
     let kept = ResultServices::new(results.clone(), engine.parts().blobs.clone());
-    let mut routes = Routes::from(http::router(engine.clone(), blobs.values()))
+    let mut routes = Routes::from(http)
         .add_service(raft_service(Arc::clone(engine.seat())))
         .add_service(control_service(Arc::clone(engine.seat())))
         .add_service(runs_service(engine.clone()))

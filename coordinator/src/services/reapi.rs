@@ -1,6 +1,8 @@
 //! The Remote Execution API of a coordinator: which instances there are, and whose results they have.
 
-use cullet_cache::{InstanceResults, Instances, ReachedResults, Scope};
+use std::sync::Arc;
+
+use cullet_cache::{InstanceResults, Instances, ReachedResults, RecentResults, Scope};
 use cullet_core::spec::RunSpec;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -75,16 +77,27 @@ impl Instances for NamedInstances {
     }
 }
 
-/// The results of the cluster's instances.
+/// The results of the cluster's instances, as clients find them: what they ask for again at once is remembered.
 #[derive(Debug, Clone)]
-pub(crate) struct EngineResults(pub(crate) Engine);
+pub(crate) struct EngineResults {
+    engine: Engine,
+    recent: Arc<RecentResults>,
+}
+
+impl EngineResults {
+    /// Those of a coordinator.
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, recent: Arc::default() }
+    }
+}
 
 impl InstanceResults for EngineResults {
     fn reach(&self, instance: &str, metadata: &MetadataMap) -> Result<ReachedResults, Status> {
-        let Reached { tenant, scope, rights } = reach(self.0.policy(), instance, metadata)?;
-        let results = self.0.parts().results.of(&scope);
+        let Reached { tenant, scope, rights } = reach(self.engine.policy(), instance, metadata)?;
+        let results = self.engine.parts().results.of(&scope);
         let may_update = rights.updates(&tenant, &scope).map_err(Status::from);
-        Ok(ReachedResults { actions: results.actions, completeness: results.completeness, may_update })
+        let actions = Arc::new(self.recent.before(scope, results.actions));
+        Ok(ReachedResults { actions, completeness: results.completeness, may_update })
     }
 }
 

@@ -1,5 +1,7 @@
 //! `ActionCache.GetActionResult`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cullet_proto::reapi::results::GetActionResultRequest;
 use cullet_proto::reapi::{ActionResult, OutputFile};
@@ -11,6 +13,9 @@ use super::differences::Difference;
 use super::find_missing_blobs::no_digests;
 use super::servers::of_caches;
 use super::update_action_result::{file, update};
+
+/// As long as a server may take for there what it has just seen there.
+const MOMENT: Duration = Duration::from_millis(2500);
 
 /// The usual question about an Action.
 pub(crate) fn about(action: &Blob) -> GetActionResultRequest {
@@ -121,6 +126,8 @@ fn a_result_whose_blob_vanished_is_not_found() {
             if !api.lose(&lost) {
                 return;
             }
+            // What was seen just now is taken to be there for a moment.
+            tokio::time::sleep(MOMENT).await;
             assert!(!api.has(&lost).await);
             let said = get(api, about(&action)).await;
             refused(said, Code::NotFound, "incomplete");

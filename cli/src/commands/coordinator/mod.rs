@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cullet_cache::collect::{self, UsedResults};
 use cullet_cache::objects::Collectable;
-use cullet_cache::{Location, ObjectOptions, StorageLimits, StorageServices};
+use cullet_cache::{Location, ObjectOptions, RecentBlobs, StorageLimits, StorageServices};
 use cullet_coordinator::cluster::{FormError, Formation, Seat};
 use cullet_coordinator::engine::{Engine, EngineConfig, EngineParts, StoredResults, SystemClock};
 use cullet_coordinator::policy::Policy;
@@ -109,7 +109,8 @@ async fn open_store(
     };
     cache.probe().await.map_err(unusable)?;
     let limits = StorageLimits { instances: Arc::new(NamedInstances), ..StorageLimits::default() };
-    let services = StorageServices::read_write(cache.blobs.clone(), &spool.join("uploads"), limits)?;
+    let served = Arc::new(RecentBlobs::new(cache.blobs.clone()));
+    let services = StorageServices::read_write(served, &spool.join("uploads"), limits)?;
     let collected: Collected = match location.parse()? {
         Location::Directory(_) | Location::Registry(_) => None,
         _ => Some((collect::open(location, &options)?, Arc::default())),
