@@ -39,6 +39,19 @@ pub(crate) fn median(command: &mut Measured, times: usize) -> Result<Sample> {
     Ok(medians(&samples))
 }
 
+/// Bytes of memory that another process has now; 0 where there is none.
+pub(crate) fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    let kibibytes = line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    kibibytes.unwrap_or_default() << 10
+}
+
+/// The same for people.
+pub(crate) fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 /// The median of each figure.
 pub(crate) fn medians(samples: &[Sample]) -> Sample {
     let of = |figure: fn(&Sample) -> f64| middle(samples.iter().map(figure).collect());

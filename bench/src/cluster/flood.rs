@@ -12,6 +12,7 @@ use super::percentile;
 use crate::Result;
 use crate::check::{Report, Target, seconds};
 use crate::cullet::binary;
+use crate::measure::{mib, resident};
 
 /// Submissions of the one tenant, all under way at once.
 const FLOOD: usize = 10_000;
@@ -35,7 +36,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     let leader = cluster.leader_of(&cluster.agreed_leader());
     let url = cluster.url(leader);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let resident = || resident_mib(cluster.coordinator(leader).map_or(0, Process::id));
+    let resident = || mib(resident(cluster.coordinator(leader).map_or(0, Process::id)));
     let (mut calm, mut beside, took, peak) = runtime.block_on(async {
         let attending = tokio::spawn(super::workers::attend(url.clone(), "b0".to_owned()));
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -119,12 +120,4 @@ async fn now_and_then(url: &str, times: usize, stop: &CancellationToken) -> Resu
         tokio::time::sleep(PAUSE).await;
     }
     Ok(took)
-}
-
-fn resident_mib(process: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-    let kibibytes: f64 =
-        line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
-    kibibytes / 1024.0
 }

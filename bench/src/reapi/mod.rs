@@ -3,6 +3,8 @@
 mod actions;
 mod echo;
 mod load;
+mod many;
+mod streams;
 
 use std::sync::Arc;
 
@@ -52,11 +54,13 @@ const BLOB: usize = 4 << 10;
 const SINGLE: usize = 100;
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {
+    let connections = many::allow()?;
     let mut cluster = Cluster::prepare(binary()?.clone(), 1, 1);
     cluster.run_coordinator(0);
     cluster.agreed();
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
+    let process = cluster.coordinator(0).ok_or("there is no coordinator")?.id();
     let echo = EchoServer::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -65,7 +69,10 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         hits(report, &here, &there, &actions).await?;
         finding(report, &here, &there).await?;
         batches(report, &here, &there).await?;
-        executions(report, &here, &there, &actions).await
+        streams::run(report, &here[0], &there[0], process).await?;
+        executions(report, &here, &there, &actions).await?;
+        let action = actions.executed(here[0].clone()).await?;
+        many::run(report, &cluster.url(0), (process, connections), &action).await
     })
 }
 
