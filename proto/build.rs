@@ -35,6 +35,8 @@ fn standard_services() {
         .method(unary("BatchUpdateBlobs", "batch_update_blobs", STORAGE))
         .method(unary("BatchReadBlobs", "batch_read_blobs", STORAGE))
         .method(method("GetTree", "get_tree", STORAGE).server_streaming().build())
+        .method(unary("SplitBlob", "split_blob", STORAGE))
+        .method(unary("SpliceBlob", "splice_blob", STORAGE))
         .build();
     let results = Service::builder()
         .package("build.bazel.remote.execution.v2")

@@ -29,6 +29,7 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     let results = Arc::new(EngineResults(engine.clone()));
     let kept = ResultServices::new(results.clone(), engine.parts().blobs.clone());
+    let capabilities = CapabilitiesService::new(results, blobs.limits());
     let mut routes = Routes::from(http::router(engine.clone(), blobs.values()))
         .add_service(raft_service(Arc::clone(engine.seat())))
         .add_service(control_service(Arc::clone(engine.seat())))
@@ -40,7 +41,7 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .add_service(kept.clone().server())
         .add_service(kept.clone().fetch_server())
         .add_service(kept.push_server())
-        .add_service(CapabilitiesService::new(results, blobs.limits()).executing().server())
+        .add_service(capabilities.executing().cutting(blobs).server())
         .add_service(execution_service(engine.clone()))
         .add_service(operations_service(engine.clone()))
         .add_service(health);

@@ -25,5 +25,7 @@ mod get_tree;
 mod operations;
 mod proxy;
 mod query_write_status;
+mod splice_blob;
+mod split_blob;
 mod update_action_result;
 mod wait_execution;
