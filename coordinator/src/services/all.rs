@@ -11,6 +11,7 @@ use tonic_health::server::HealthReporter;
 
 use super::deadline::keep_deadline;
 use super::execution::{execution_service, operations_service};
+use super::log_streams::byte_stream_service;
 use super::reapi::EngineResults;
 use super::{journals_service, runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
@@ -37,7 +38,7 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .add_service(journals_service(engine.clone()))
         .add_service(workers_service(engine.clone()))
         .add_service(blobs.storage())
-        .add_service(blobs.byte_stream())
+        .add_service(byte_stream_service(engine.clone(), blobs.clone()))
         .add_service(kept.clone().server())
         .add_service(kept.clone().fetch_server())
         .add_service(kept.push_server())

@@ -22,6 +22,7 @@ mod execute;
 mod find_missing_blobs;
 mod get_action_result;
 mod get_tree;
+mod log_streams;
 mod operations;
 mod proxy;
 mod query_write_status;
