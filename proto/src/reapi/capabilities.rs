@@ -139,5 +139,5 @@ pub struct SemVer {
 /// Clients and servers of `Capabilities`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.execution.v2.Capabilities");
+    include_service!("build.bazel.remote.execution.v2.Capabilities");
 }

@@ -221,5 +221,5 @@ pub struct Status {
 /// Clients and servers of `ContentAddressableStorage`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.execution.v2.ContentAddressableStorage");
+    include_service!("build.bazel.remote.execution.v2.ContentAddressableStorage");
 }
