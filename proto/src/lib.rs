@@ -14,11 +14,13 @@ pub mod asset;
 pub mod bytestream;
 pub mod codec;
 mod dial;
+mod duration;
 pub mod longrunning;
 pub mod reapi;
 pub mod trace;
 
 pub use dial::{Connecting, Connection, Dial};
+pub use duration::duration;
 
 /// `cullet.v1`, from `proto/cullet/v1`.
 pub mod v1 {

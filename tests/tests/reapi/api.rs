@@ -62,6 +62,11 @@ impl Api {
         }
     }
 
+    /// The way to it, for calls that are none of a client.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(crate) fn storage(&self) -> ContentAddressableStorageClient<Channel> {
         ContentAddressableStorageClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE)
     }

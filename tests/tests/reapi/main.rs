@@ -20,6 +20,7 @@ mod byte_stream_write;
 mod capabilities;
 mod execute;
 mod find_missing_blobs;
+mod fuzz;
 mod get_action_result;
 mod get_tree;
 mod log_streams;

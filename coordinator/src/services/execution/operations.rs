@@ -69,7 +69,7 @@ impl Operations for ExecutionApi {
         request: Request<WaitOperationRequest>,
     ) -> Result<Response<Operation>, Status> {
         let WaitOperationRequest { name, timeout } = request.get_ref().clone();
-        let patience = timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(USUAL_WAIT);
+        let patience = timeout.as_ref().and_then(cullet_proto::duration).unwrap_or(USUAL_WAIT);
         let mut watching = self.watching(&name, &request).await?;
         match tokio::time::timeout(patience, watching.end()).await {
             Ok(ended) => ended.map(Response::new),
