@@ -116,6 +116,11 @@ impl Api {
         self.missing(blob.function, std::slice::from_ref(&blob.digest)).await.unwrap().is_empty()
     }
 
+    /// How many files its blobs and results are.
+    pub(crate) fn files(&self) -> usize {
+        self.store.as_deref().map_or(0, |store| super::fuzz::files(store).len())
+    }
+
     /// Takes a blob away behind the back of the server; says whether that can be done.
     pub(crate) fn lose(&self, blob: &Blob) -> bool {
         let Some(store) = &self.store else { return false };

@@ -23,7 +23,7 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use self::calls::{CALLS, Call};
-use self::raw::ask;
+pub(crate) use self::raw::ask;
 use super::actions::{Job, asking, execute};
 use super::api::Api;
 use super::blobs::{Blob, SHA256};
@@ -52,7 +52,7 @@ fn with_cluster(check: impl AsyncFn(&Api, &Cluster)) {
 }
 
 /// All files below a directory.
-fn files(dir: &Path) -> BTreeSet<PathBuf> {
+pub(crate) fn files(dir: &Path) -> BTreeSet<PathBuf> {
     let (mut found, mut waiting) = (BTreeSet::new(), vec![dir.to_owned()]);
     while let Some(dir) = waiting.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap()) {

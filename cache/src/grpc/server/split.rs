@@ -26,8 +26,11 @@ const FAST_CDC: i32 = 1;
 /// Chunks of one answer, which are about 76 bytes each: half of what a message may have. That is a blob of 16 GiB.
 const MOST_CHUNKS: usize = 32 << 10;
 
-/// Blobs that are cut at the same time; others wait for them. Of each there are as many chunks in memory as the two numbers below say.
+/// Blobs that are cut at the same time. Of each there are as many chunks in memory as the two numbers below say.
 const CUT_AT_ONCE: usize = 2;
+
+/// Blobs that are cut or wait for that: some seconds for each, so a minute or two.
+const ASKED_AT_ONCE: usize = 32;
 
 /// Chunks that are cut and wait.
 const CUT: usize = 2;
@@ -42,12 +45,13 @@ const KNOWN_BYTES: u64 = 16 << 20;
 pub(super) struct Splitting {
     known: Cache<Digest, Arc<[Digest]>, Weight>,
     cutting: Semaphore,
+    asked: Semaphore,
 }
 
 impl Default for Splitting {
     fn default() -> Self {
         let known = Cache::with_weighter(1024, KNOWN_BYTES, Weight);
-        Self { known, cutting: Semaphore::new(CUT_AT_ONCE) }
+        Self { known, cutting: Semaphore::new(CUT_AT_ONCE), asked: Semaphore::new(ASKED_AT_ONCE) }
     }
 }
 
@@ -83,15 +87,7 @@ impl StorageServices {
     }
 
     async fn chunks_of(&self, blob: Digest) -> Result<Arc<[Digest]>, Status> {
-        // Asked for together, so that none of them is the next to be removed.
-        let known = self.splitting.known.get(&blob);
-        let needed: Vec<Digest> =
-            known.iter().flat_map(|chunks| chunks.iter().copied()).chain([blob]).collect();
-        let missing = self.store.find_missing(&needed).await.map_err(|error| wire::status(&error))?;
-        if missing.contains(&blob) {
-            return Err(wire::status(&StoreError::NotFound { digest: blob }));
-        }
-        if let Some(known) = known.filter(|_| missing.is_empty()) {
+        if let Some(known) = self.known(blob).await? {
             return Ok(known);
         }
         if blob.size() <= LEAST as u64 {
@@ -101,12 +97,35 @@ impl StorageServices {
         if blob.size() > (MOST_CHUNKS * MEAN) as u64 {
             return Err(too_many(&blob));
         }
-        let _read = self.begin_read()?;
+        let full =
+            |_| Status::unavailable("too many blobs are being split here; try again, or read it whole");
+        let _asked = self.splitting.asked.try_acquire().map_err(full)?;
         // Never closed, so the permit always comes.
         let _cutting = self.splitting.cutting.acquire().await;
+        // Somebody else may have asked for the same.
+        if let Some(known) = self.known(blob).await? {
+            return Ok(known);
+        }
+        let _read = self.begin_read()?;
         let chunks: Arc<[Digest]> = self.cut(blob).await?.into();
         self.splitting.known.insert(blob, Arc::clone(&chunks));
         Ok(chunks)
+    }
+
+    /// The chunks of a blob, if they are known and all there.
+    ///
+    /// # Errors
+    /// NOT_FOUND where the blob is not there.
+    async fn known(&self, blob: Digest) -> Result<Option<Arc<[Digest]>>, Status> {
+        let known = self.splitting.known.get(&blob);
+        // Asked for together with the blob, so that none of them is the next to be removed.
+        let chunks = known.iter().flat_map(|chunks| chunks.iter().copied());
+        let needed: Vec<Digest> = chunks.chain([blob]).collect();
+        let missing = self.store.find_missing(&needed).await.map_err(|error| wire::status(&error))?;
+        if missing.contains(&blob) {
+            return Err(wire::status(&StoreError::NotFound { digest: blob }));
+        }
+        Ok(known.filter(|_| missing.is_empty()))
     }
 
     /// Cuts a blob and stores its chunks.

@@ -49,7 +49,7 @@ impl Decoder for Raw {
 }
 
 /// What is answered to these messages. All kinds of calls are alike on the wire.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     channel: Channel,
     path: &'static str,
     messages: Vec<Vec<u8>>,
