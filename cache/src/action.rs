@@ -246,7 +246,7 @@ impl Action {
                 .collect(),
             input_root: from_wire(function, action.input_root_digest, "input root")?,
             platform,
-            timeout: Duration::try_from(timeout).map_err(|_| ActionError::Timeout)?,
+            timeout: cullet_proto::duration(&timeout).ok_or(ActionError::Timeout)?,
             do_not_cache: action.do_not_cache,
             salt: action.salt.into(),
             trees: command.output_directory_format != DIRECTORY_ONLY,

@@ -12,6 +12,7 @@ pub mod blob;
 pub mod blob_store;
 mod blocking;
 mod children;
+mod chunks;
 pub mod collect;
 pub mod completeness;
 #[cfg(any(test, feature = "conformance"))]

@@ -98,6 +98,6 @@ pub struct PushResponse {}
 /// Clients and servers of `Fetch` and `Push`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.asset.v1.Fetch");
-    tonic::include_proto!("build.bazel.remote.asset.v1.Push");
+    include_service!("build.bazel.remote.asset.v1.Fetch");
+    include_service!("build.bazel.remote.asset.v1.Push");
 }

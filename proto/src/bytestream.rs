@@ -71,5 +71,5 @@ pub struct QueryWriteStatusResponse {
 /// Clients and servers of `ByteStream`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("google.bytestream.ByteStream");
+    include_service!("google.bytestream.ByteStream");
 }

@@ -102,5 +102,5 @@ pub struct Empty {}
 /// Clients and servers of `Operations`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("google.longrunning.Operations");
+    include_service!("google.longrunning.Operations");
 }

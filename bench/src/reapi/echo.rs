@@ -13,6 +13,7 @@ use cullet_proto::reapi::storage::service::content_addressable_storage_server::{
 use cullet_proto::reapi::storage::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     BlobRead, FindMissingBlobsRequest, FindMissingBlobsResponse, GetTreeRequest, GetTreeResponse,
+    SpliceBlobRequest, SpliceBlobResponse, SplitBlobRequest, SplitBlobResponse,
 };
 use futures_util::stream::{self, BoxStream};
 use prost::bytes::Bytes;
@@ -65,6 +66,20 @@ impl ContentAddressableStorage for Echo {
         &self,
         _: Request<GetTreeRequest>,
     ) -> std::result::Result<Response<Self::GetTreeStream>, Status> {
+        Err(Status::unimplemented("nothing is here"))
+    }
+
+    async fn split_blob(
+        &self,
+        _: Request<SplitBlobRequest>,
+    ) -> std::result::Result<Response<SplitBlobResponse>, Status> {
+        Err(Status::unimplemented("nothing is here"))
+    }
+
+    async fn splice_blob(
+        &self,
+        _: Request<SpliceBlobRequest>,
+    ) -> std::result::Result<Response<SpliceBlobResponse>, Status> {
         Err(Status::unimplemented("nothing is here"))
     }
 }

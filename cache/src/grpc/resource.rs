@@ -131,6 +131,47 @@ mod tests {
     }
 
     #[test]
+    fn any_parts_in_any_order_are_a_name_or_none() {
+        let hash = DigestFunction::Blake3.digest(b"hello").hash_hex();
+        let parts = [
+            "blobs",
+            "uploads",
+            "compressed-blobs",
+            "zstd",
+            "blake3",
+            "sha256",
+            "actions",
+            "main",
+            "",
+            "..",
+            "5",
+            "-5",
+            "18446744073709551616",
+            "\0",
+            "é",
+            &hash,
+            &hash[1..],
+        ];
+        let mut names = 0;
+        for seed in 0..20_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut name = vec!["main", "uploads", "u", "blobs", "blake3", &hash, "5"];
+            name.drain(..rng.usize(..4));
+            for _ in 0..rng.usize(..4) {
+                let (from, to) = (rng.usize(..=name.len()), rng.usize(..=name.len()));
+                let part = parts[rng.usize(..parts.len())];
+                name.splice(from.min(to)..(from.min(to) + rng.usize(..2)).min(name.len()), [part]);
+            }
+            let name = name.join("/");
+            if let Ok(resource) = Resource::parse(&name) {
+                assert_eq!(Resource::parse(&resource.to_string()), Ok(resource), "seed {seed}: {name}");
+                names += 1;
+            }
+        }
+        assert!((1000..19_000).contains(&names), "{names}");
+    }
+
+    #[test]
     fn what_is_no_name_is_refused() {
         let hash = DigestFunction::Sha256.digest(b"hello").hash_hex();
         for name in [

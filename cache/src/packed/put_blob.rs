@@ -4,22 +4,16 @@ use std::io::Read;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction, Hasher};
-use fastcdc::v2020::StreamCDC;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::recipe::{Piece, Recipe};
 use super::{PackedBlobs, WHOLE, frame};
 use crate::blob::is_the_empty_blob;
+use crate::chunks::chunks;
 use crate::offload::offload;
 use crate::whole::{HASHED_HERE, check, compare, read_whole};
 use crate::{Area, Blob, ObjectName, RecordName, StoreError};
-
-/// Pieces of large blobs: 512 KiB in the mean, so that a gigabyte has about two thousand. A change in one place moves three
-/// of them besides what changed: those in which it begins and ends, and one until cuts are where they were.
-const LEAST_PIECE: usize = 128 << 10;
-const MEAN_PIECE: usize = 512 << 10;
-const MOST_PIECE: usize = 2 << 20;
 
 /// Pieces of one blob that are compressed and sent at the same time.
 const PIECES: usize = 12;
@@ -141,7 +135,7 @@ fn cut_up(
 ) -> Result<(), StoreError> {
     let mut hasher = Hasher::new(expected.function());
     let reader: Box<dyn Read + Send> = blob.into_reader();
-    for piece in StreamCDC::new(reader, LEAST_PIECE, MEAN_PIECE, MOST_PIECE) {
+    for piece in chunks(reader) {
         let piece = piece.map_err(|error| StoreError::remote("read a blob for", place, error))?;
         hasher.update(&piece.data);
         if pieces.blocking_send(piece.data.into()).is_err() {

@@ -11,6 +11,7 @@ use tonic_health::server::HealthReporter;
 
 use super::deadline::keep_deadline;
 use super::execution::{execution_service, operations_service};
+use super::log_streams::byte_stream_service;
 use super::reapi::EngineResults;
 use super::{journals_service, runs_service, workers_service};
 use crate::cluster::{Seat, control_service, raft_service};
@@ -31,6 +32,7 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
     let http = http::router(engine.clone(), results.clone(), blobs.values());
     let results = Arc::new(results);
     let kept = ResultServices::new(results.clone(), engine.parts().blobs.clone());
+    let capabilities = CapabilitiesService::new(results, blobs.limits());
     let mut routes = Routes::from(http)
         .add_service(raft_service(Arc::clone(engine.seat())))
         .add_service(control_service(Arc::clone(engine.seat())))
@@ -38,11 +40,11 @@ pub fn routes(engine: &Engine, blobs: &StorageServices) -> (Routes, HealthReport
         .add_service(journals_service(engine.clone()))
         .add_service(workers_service(engine.clone()))
         .add_service(blobs.storage())
-        .add_service(blobs.byte_stream())
+        .add_service(byte_stream_service(engine.clone(), blobs.clone()))
         .add_service(kept.clone().server())
         .add_service(kept.clone().fetch_server())
         .add_service(kept.push_server())
-        .add_service(CapabilitiesService::new(results, blobs.limits()).executing().server())
+        .add_service(capabilities.executing().cutting(blobs).server())
         .add_service(execution_service(engine.clone()))
         .add_service(operations_service(engine.clone()))
         .add_service(health);

@@ -45,7 +45,6 @@ struct Reader {
     dial: Dial,
     run: RunId,
     wanted: Wanted,
-    follow: bool,
     /// Bytes that the client has.
     offset: u64,
     out: mpsc::Sender<Result<v1::LogChunk, Status>>,
@@ -67,24 +66,32 @@ enum End {
 
 /// The log of an attempt from an offset on.
 pub(super) fn chunks(
-    node: Node,
+    node: &Node,
     engine: &Engine,
     run: RunId,
-    request: v1::ReadLogRequest,
+    request: &v1::ReadLogRequest,
 ) -> Result<Chunks, Status> {
     let wanted = {
         let applying = node.state().read();
         let known = applying.state.run(run).ok_or_else(|| unknown(run))?;
-        wanted(known, &request)?
+        wanted(known, request)?
     };
+    Ok(begin(node, engine, run, wanted, request.offset))
+}
+
+/// The whole log of an attempt, to its end.
+pub(super) fn follow(node: &Node, engine: &Engine, run: RunId, wanted: Wanted) -> Chunks {
+    begin(node, engine, run, wanted, 0)
+}
+
+fn begin(node: &Node, engine: &Engine, run: RunId, wanted: Wanted, offset: u64) -> Chunks {
     let (out, pieces) = mpsc::channel(AHEAD);
-    let v1::ReadLogRequest { offset, follow, .. } = request;
     let (parts, dial) = (engine.parts().clone(), engine.seat().dial().clone());
     let (state, contact) = (node.state().clone(), Arc::clone(node.contact()));
     let _counted = engine.metrics().log_reader();
-    let reader = Reader { state, contact, parts, dial, run, wanted, follow, offset, out, _counted };
+    let reader = Reader { state, contact, parts, dial, run, wanted, offset, out, _counted };
     tokio::spawn(reader.read());
-    Ok(Box::pin(ReceiverStream::new(pieces)))
+    Box::pin(ReceiverStream::new(pieces))
 }
 
 impl Reader {
@@ -101,7 +108,7 @@ impl Reader {
         let mut applied = self.state.watch();
         loop {
             applied.mark_unchanged();
-            if self.follow && self.contact.lost().is_some() {
+            if self.wanted.follow && self.contact.lost().is_some() {
                 return Ok(Err(cut_off()));
             }
             let place = match self.place() {
@@ -110,10 +117,10 @@ impl Reader {
             };
             let before = self.offset;
             let end = match place {
-                Place::NotYet if self.follow => self.wait(&mut applied).await?,
+                Place::NotYet if self.wanted.follow => self.wait(&mut applied).await?,
                 Place::NotYet => return Ok(Ok(())),
                 Place::Worker { key, address } => self.relay(key, address).await?,
-                Place::Store { detail, action } => match stored(&self.parts, detail, action).await {
+                Place::Store { kept, function } => match stored(&self.parts, kept, function).await {
                     Ok(log) => return self.tell_stored(log).await,
                     Err(status) => return Ok(Err(status)),
                 },
@@ -125,7 +132,7 @@ impl Reader {
                     let since = *unreachable_since.get_or_insert_with(tokio::time::Instant::now);
                     if self.offset != before {
                         unreachable_since = None;
-                    } else if !self.follow || since.elapsed() > PATIENCE {
+                    } else if !self.wanted.follow || since.elapsed() > PATIENCE {
                         return Ok(Err(Status::unavailable(format!("the log cannot be read now: {why}"))));
                     }
                     self.sleep(AGAIN).await?;

@@ -2,12 +2,12 @@
 
 use cullet_cache::Scope;
 use cullet_core::{AttemptId, Run, RunEventKind, State, StepIndex, StepPhase, StepView};
-use cullet_digest::Digest;
+use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::v1;
 use tonic::Status;
 
 use crate::attempts::AttemptKey;
-use crate::engine::scope_of;
+use crate::engine::{FUNCTION, scope_of};
 
 /// Which attempt is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,26 @@ pub(super) enum Place {
     NotYet,
     /// On a worker; none where that is not known any more.
     Worker { key: AttemptKey, address: Option<String> },
-    /// In the store: in what was kept of the attempt, or else in the result under this key, as runs of the scope find it.
-    Store { detail: Option<Digest>, action: Option<(Scope, Digest)> },
+    /// In the store, where blobs have digests of this function.
+    Store { kept: Kept, function: DigestFunction },
+}
+
+/// What is left of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// What was kept of the attempt itself.
+    pub(super) detail: Option<Digest>,
+    /// Else, the result under this key, as runs of the scope find it.
+    pub(super) action: Option<(Scope, Digest)>,
+}
+
+impl Kept {
+    fn of(run: &Run, detail: Option<Digest>, action: Option<(Scope, Digest)>) -> Place {
+        // Clients choose the function of their actions. Of an operation, the submission is its action.
+        let given = run.spec().submission.filter(|_| run.spec().operation);
+        let function = given.map_or(FUNCTION, |action| action.function());
+        Place::Store { kept: Self { detail, action }, function }
+    }
 }
 
 /// Which step of a run a request means.
@@ -56,7 +74,7 @@ pub(super) fn place(state: &State, run: &Run, wanted: Wanted) -> Result<Place, S
         }
         StepPhase::Finished(_) if is_current && (step.attempt > 0 || step.cached || step.shared) => {
             let action = step.action.map(|action| (scope_of(run), action));
-            Ok(Place::Store { detail: step.detail, action })
+            Ok(Kept::of(run, step.detail, action))
         }
         StepPhase::Finished(_) if step.attempt > 0 => Err(never_was(&step, attempt)),
         StepPhase::Finished(status) => {
@@ -89,7 +107,7 @@ fn earlier(run: &Run, step: StepIndex, attempt: AttemptId) -> Result<Place, Stat
         _ => None,
     });
     match ended {
-        Some(detail) => Ok(Place::Store { detail, action: None }),
+        Some(detail) => Ok(Kept::of(run, detail, None)),
         None => Err(Status::not_found(format!("nothing is known of attempt {attempt}"))),
     }
 }

@@ -10,6 +10,7 @@ mod keys;
 mod list;
 mod log;
 mod log_source;
+mod log_streams;
 mod outcomes;
 mod reapi;
 mod runs;

@@ -142,7 +142,7 @@ impl Runs for RunsApi {
     async fn read_log(&self, request: Request<v1::ReadLogRequest>) -> Result<Response<Chunks>, Status> {
         let run = run_id(&request.get_ref().run)?;
         let node = knowing(&self.engine, run, &request).await?;
-        chunks(node, &self.engine, run, request.into_inner()).map(Response::new)
+        chunks(&node, &self.engine, run, request.get_ref()).map(Response::new)
     }
 
     async fn list_step_keys(

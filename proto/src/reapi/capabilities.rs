@@ -1,4 +1,5 @@
-//! Messages of `Capabilities` in `build.bazel.remote.execution.v2`. Field numbers are those of the published API, version 2.3.
+//! Messages of `Capabilities` in `build.bazel.remote.execution.v2`. Field numbers are those of the published API, version 2.3,
+//! and for chunks version 2.12.
 
 /// What can the server do?
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -52,6 +53,26 @@ pub struct CacheCapabilities {
     /// The most bytes of one blob; 0 for no bound.
     #[prost(int64, tag = "8")]
     pub max_cas_blob_size_bytes: i64,
+    /// Whether blobs are split.
+    #[prost(bool, tag = "9")]
+    pub split_blob_support: bool,
+    /// Whether blobs are spliced.
+    #[prost(bool, tag = "10")]
+    pub splice_blob_support: bool,
+    /// How FastCDC cuts here; none where it does not.
+    #[prost(message, optional, tag = "11")]
+    pub fast_cdc_2020_params: Option<FastCdc2020Params>,
+}
+
+/// How FastCDC cuts. The shortest chunk has a quarter of the mean, the longest four times as much; normalization is of level 2.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct FastCdc2020Params {
+    /// Bytes of a chunk in the mean, from 1 KiB to 8 MiB.
+    #[prost(uint64, tag = "1")]
+    pub avg_chunk_size_bytes: u64,
+    /// What changes the places of cuts; 0 for those of everybody.
+    #[prost(uint32, tag = "2")]
+    pub seed: u32,
 }
 
 /// Whether clients may store results.
@@ -118,5 +139,5 @@ pub struct SemVer {
 /// Clients and servers of `Capabilities`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.execution.v2.Capabilities");
+    include_service!("build.bazel.remote.execution.v2.Capabilities");
 }

@@ -126,5 +126,5 @@ pub struct RequestMetadata {
 /// Clients and servers of `Execution`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.execution.v2.Execution");
+    include_service!("build.bazel.remote.execution.v2.Execution");
 }

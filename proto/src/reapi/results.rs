@@ -56,5 +56,5 @@ pub struct ResultsCachePolicy {
 /// Clients and servers of `ActionCache`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.execution.v2.ActionCache");
+    include_service!("build.bazel.remote.execution.v2.ActionCache");
 }

@@ -1,5 +1,5 @@
 //! Messages of `ContentAddressableStorage` in `build.bazel.remote.execution.v2`. Field numbers are those of the
-//! published API, version 2.3.
+//! published API, version 2.3, and for chunks version 2.12.
 
 use prost::bytes::Bytes;
 use prost_types::Any;
@@ -148,6 +148,62 @@ pub struct GetTreeResponse {
     pub next_page_token: String,
 }
 
+/// What is this blob made of?
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SplitBlobRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The blob.
+    #[prost(message, optional, tag = "2")]
+    pub blob_digest: Option<Digest>,
+    /// A value of `DigestFunction`; 0 where the digest's length tells.
+    #[prost(int32, tag = "3")]
+    pub digest_function: i32,
+    /// A value of `ChunkingFunction` that the client would like; 0 for any.
+    #[prost(int32, tag = "4")]
+    pub chunking_function: i32,
+}
+
+/// Blobs that are that blob, one behind the other.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SplitBlobResponse {
+    /// The chunks, in their order.
+    #[prost(message, repeated, tag = "1")]
+    pub chunk_digests: Vec<Digest>,
+    /// A value of `ChunkingFunction`: how it was cut.
+    #[prost(int32, tag = "2")]
+    pub chunking_function: i32,
+}
+
+/// These blobs, one behind the other, are that blob.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SpliceBlobRequest {
+    /// The instance; empty for the default one.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The blob that they become.
+    #[prost(message, optional, tag = "2")]
+    pub blob_digest: Option<Digest>,
+    /// The chunks, in their order.
+    #[prost(message, repeated, tag = "3")]
+    pub chunk_digests: Vec<Digest>,
+    /// A value of `DigestFunction`; 0 where the digest's length tells.
+    #[prost(int32, tag = "4")]
+    pub digest_function: i32,
+    /// A value of `ChunkingFunction`: how the client cut it; 0 where it does not say.
+    #[prost(int32, tag = "5")]
+    pub chunking_function: i32,
+}
+
+/// The blob is there.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct SpliceBlobResponse {
+    /// What it was found to be.
+    #[prost(message, optional, tag = "1")]
+    pub blob_digest: Option<Digest>,
+}
+
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Status {
@@ -165,5 +221,5 @@ pub struct Status {
 /// Clients and servers of `ContentAddressableStorage`.
 pub mod service {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "made by tonic")]
-    tonic::include_proto!("build.bazel.remote.execution.v2.ContentAddressableStorage");
+    include_service!("build.bazel.remote.execution.v2.ContentAddressableStorage");
 }

@@ -1,4 +1,4 @@
-//! What every gRPC service is expected to have: health, reflection and deadlines.
+//! What every gRPC service is expected to have: health and deadlines.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -11,10 +11,6 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-use tonic_reflection::pb::v1::ServerReflectionRequest;
-use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
-use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
-use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 /// What is asked about in turn; the first is the whole server.
 const SERVICES: [&str; 3] = ["", "cullet.v1.Runs", "cullet.v1.Workers"];
@@ -90,35 +86,6 @@ fn one_that_has_not_found_its_cluster_does_not_serve() {
     cluster.run_coordinator(1);
     cluster.run_coordinator(2);
     becomes(&runtime, &cluster, 0, ServingStatus::Serving);
-}
-
-#[test]
-fn reflection_tells_which_services_there_are_and_what_they_take() {
-    let runtime = Runtime::new().unwrap();
-    let cluster = Cluster::start(1, 0);
-    cluster.agreed();
-    let ask = |request: MessageRequest| {
-        let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
-        runtime.block_on(async {
-            let mut client = ServerReflectionClient::new(channel(&cluster, 0));
-            let answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
-            answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap()
-        })
-    };
-    let MessageResponse::ListServicesResponse(listed) = ask(MessageRequest::ListServices(String::new()))
-    else {
-        panic!("no list of services");
-    };
-    let names: Vec<&str> = listed.service.iter().map(|service| &*service.name).collect();
-    for name in ["cullet.v1.Cluster", "cullet.v1.Runs", "cullet.v1.Workers", "grpc.health.v1.Health"] {
-        assert!(names.contains(&name), "{name}: {names:?}");
-    }
-    // Whatever is listed can be looked at, as a client has to that knows nothing else.
-    for name in names {
-        let symbol = MessageRequest::FileContainingSymbol(name.to_owned());
-        let MessageResponse::FileDescriptorResponse(files) = ask(symbol) else { panic!("nothing of {name}") };
-        assert!(files.file_descriptor_proto.iter().any(|file| !file.is_empty()), "{name}");
-    }
 }
 
 /// The status of an empty call with this deadline, as it is in the answer, and how long it took.

@@ -20,6 +20,7 @@ mod made;
 mod membership;
 mod metrics;
 mod pulling;
+mod reflection;
 mod roots;
 mod running;
 mod scopes;

@@ -14,6 +14,7 @@ use cullet_proto::reapi::results::service::action_cache_client::ActionCacheClien
 use cullet_proto::reapi::storage::service::content_addressable_storage_client::ContentAddressableStorageClient;
 use cullet_proto::reapi::storage::{
     BatchUpdateBlobsRequest, BatchUpdateBlobsResponse, BlobUpdate, FindMissingBlobsRequest,
+    SpliceBlobRequest, SplitBlobRequest, SplitBlobResponse,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -59,6 +60,11 @@ impl Api {
         } else {
             vec![UNNAMED, SHA256, BLAKE3]
         }
+    }
+
+    /// The way to it, for calls that are none of a client.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     pub(crate) fn storage(&self) -> ContentAddressableStorageClient<Channel> {
@@ -110,6 +116,11 @@ impl Api {
         self.missing(blob.function, std::slice::from_ref(&blob.digest)).await.unwrap().is_empty()
     }
 
+    /// How many files its blobs and results are.
+    pub(crate) fn files(&self) -> usize {
+        self.store.as_deref().map_or(0, |store| super::fuzz::files(store).len())
+    }
+
     /// Takes a blob away behind the back of the server; says whether that can be done.
     pub(crate) fn lose(&self, blob: &Blob) -> bool {
         let Some(store) = &self.store else { return false };
@@ -151,6 +162,32 @@ impl Api {
         for response in self.update(first.function, updates).await.unwrap().responses {
             assert_eq!(response.status.unwrap_or_default().code, 0, "{:?}", response.digest);
         }
+    }
+
+    /// What a blob is made of.
+    pub(crate) async fn split(&self, function: Function, blob: &Digest) -> Result<SplitBlobResponse, Status> {
+        let request = SplitBlobRequest {
+            blob_digest: Some(blob.clone()),
+            digest_function: function.number,
+            ..SplitBlobRequest::default()
+        };
+        Ok(self.storage().split_blob(request).await?.into_inner())
+    }
+
+    /// Has a blob made of others: which one it became.
+    pub(crate) async fn splice(
+        &self,
+        function: Function,
+        blob: &Digest,
+        chunks: &[Digest],
+    ) -> Result<Option<Digest>, Status> {
+        let request = SpliceBlobRequest {
+            blob_digest: Some(blob.clone()),
+            chunk_digests: chunks.to_vec(),
+            digest_function: function.number,
+            ..SpliceBlobRequest::default()
+        };
+        Ok(self.storage().splice_blob(request).await?.into_inner().blob_digest)
     }
 
     /// All that a stream gives.

@@ -57,6 +57,22 @@ fn what_the_cache_can_do_is_announced() {
     });
 }
 
+/// `CacheCapabilities.split_blob_support`, `splice_blob_support`: whether these calls are there. `FastCdc2020Params`: a mean from 1 KiB to
+/// 8 MiB, of which 512 KiB is recommended, and 0 as the seed.
+#[test]
+fn splitting_and_splicing_are_announced() {
+    of_caches(async |api| {
+        let cache = api.cache().await;
+        let is_there = !api.differs(Difference::NoChunks);
+        assert_eq!((cache.split_blob_support, cache.splice_blob_support), (is_there, is_there), "{cache:?}");
+        if let Some(params) = cache.fast_cdc_2020_params {
+            assert!((1 << 10..=8 << 20).contains(&params.avg_chunk_size_bytes), "{params:?}");
+        }
+        let of_call = api.split(SHA256, &SHA256.digest(b"never stored")).await;
+        refused(of_call, if is_there { Code::NotFound } else { Code::Unimplemented }, "as announced");
+    });
+}
+
 /// `ServerCapabilities.execution_capabilities`: only where something is executed, with the functions of its actions
 /// (`ExecutionCapabilities.digest_functions`, and `digest_function` for older clients) and the priorities that may be asked for.
 #[test]

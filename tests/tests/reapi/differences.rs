@@ -24,6 +24,8 @@ pub(crate) enum Difference {
     ExactLimits,
     /// Results are stored as they come, and looked at when somebody asks for them.
     ResultsUnchecked,
+    /// Blobs are neither split nor spliced.
+    NoChunks,
     /// Nothing is inlined.
     NoInlining,
     /// The directories of a `Tree` have to be stored besides, each for itself.
@@ -35,7 +37,7 @@ pub(crate) enum Difference {
 }
 
 /// Who does what, and why it may, or that it should not.
-const KNOWN: [(Kind, Difference, &str); 13] = [
+const KNOWN: [(Kind, Difference, &str); 14] = [
     (
         Kind::Casd,
         Difference::OnlySha256,
@@ -43,6 +45,11 @@ const KNOWN: [(Kind, Difference, &str); 13] = [
     ),
     (Kind::Casd, Difference::SinceVersion21, "optional: `low_api_version` says so"),
     (Kind::Casd, Difference::NoCompression, "optional: `supported_compressors` is empty"),
+    (
+        Kind::Casd,
+        Difference::NoChunks,
+        "optional: `split_blob_support` and `splice_blob_support` are not set",
+    ),
     (Kind::Casd, Difference::UnboundedBatches, "optional: `max_batch_total_size_bytes` is 0"),
     (
         Kind::Casd,

@@ -45,7 +45,9 @@ fn an_operation_can_be_looked_at_and_waited_for() {
         assert_eq!(response(&end).result.unwrap().exit_code, 0);
         assert_eq!(metadata(&end).stage(), Stage::Completed);
         assert_eq!(get(api, &name).await.unwrap(), end);
-        assert_eq!(wait(api, &name, Some(60)).await.unwrap(), end);
+        for timeout_s in [60, i64::MAX, 0, -1, i64::MIN] {
+            assert_eq!(wait(api, &name, Some(timeout_s)).await.unwrap(), end, "{timeout_s}");
+        }
     });
 }
 

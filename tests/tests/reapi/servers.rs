@@ -85,6 +85,16 @@ pub(crate) fn through_casd(check: impl AsyncFn(&Api, &Api)) {
     casd.does(&async |api: &Api| check(api, &cluster.api()).await);
 }
 
+/// Does a check with casd in front of a cluster that nobody else asks, sending and fetching large blobs in chunks as the guide says.
+pub(crate) fn through_chunking_casd(check: impl AsyncFn(&Api, &Api)) {
+    let Some(program) = std::env::var_os("CULLET_CASD") else { return };
+    let cluster = cluster();
+    let mut arguments = arguments_of_the_guide(&cluster.url);
+    arguments.push("--enable-chunking-for-instance=".to_owned());
+    let casd = casd_of(Path::new(&program), &arguments);
+    casd.does(&async |api: &Api| check(api, &cluster.api()).await);
+}
+
 /// What stands in the guide between the program and the address that it listens on, with this server in it.
 fn arguments_of_the_guide(url: &str) -> Vec<String> {
     let guide = cullet_tests::repository_root().join("docs/clients/buildbox.md");

@@ -6,7 +6,7 @@ use cullet_proto::reapi::storage::service::content_addressable_storage_server::C
 use cullet_proto::reapi::storage::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     BlobRead, BlobUpdate, BlobUpdated, FindMissingBlobsRequest, FindMissingBlobsResponse, GetTreeRequest,
-    Status as WireStatus,
+    SpliceBlobRequest, SpliceBlobResponse, SplitBlobRequest, SplitBlobResponse, Status as WireStatus,
 };
 use futures_util::{StreamExt as _, stream};
 use tonic::{Request, Response, Status};
@@ -83,6 +83,20 @@ impl ContentAddressableStorage for StorageServices {
         request: Request<GetTreeRequest>,
     ) -> Result<Response<Self::GetTreeStream>, Status> {
         self.begin_tree(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn split_blob(
+        &self,
+        request: Request<SplitBlobRequest>,
+    ) -> Result<Response<SplitBlobResponse>, Status> {
+        self.split(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn splice_blob(
+        &self,
+        request: Request<SpliceBlobRequest>,
+    ) -> Result<Response<SpliceBlobResponse>, Status> {
+        self.splice(request.into_inner()).await.map(Response::new)
     }
 }
 

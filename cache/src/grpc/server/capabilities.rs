@@ -5,12 +5,13 @@ use std::sync::Arc;
 use cullet_digest::DigestFunction;
 use cullet_proto::reapi::capabilities::service::capabilities_server::{Capabilities, CapabilitiesServer};
 use cullet_proto::reapi::capabilities::{
-    ActionCacheUpdateCapabilities, CacheCapabilities, ExecutionCapabilities, GetCapabilitiesRequest,
-    PriorityCapabilities, PriorityRange, SemVer, ServerCapabilities,
+    ActionCacheUpdateCapabilities, CacheCapabilities, ExecutionCapabilities, FastCdc2020Params,
+    GetCapabilitiesRequest, PriorityCapabilities, PriorityRange, SemVer, ServerCapabilities,
 };
 use tonic::{Request, Response, Status};
 
-use super::{InstanceResults, StorageLimits};
+use super::{InstanceResults, StorageLimits, StorageServices};
+use crate::chunks::MEAN;
 use crate::grpc::compression::ZSTD;
 use crate::grpc::{BATCH, wire};
 
@@ -23,24 +24,34 @@ const HIGHEST: (i32, i32) = (2, 3);
 /// `SymlinkAbsolutePathStrategy.ALLOWED`: a link is kept as it is, wherever it points.
 const LINKS_ANYWHERE: i32 = 2;
 
+/// How blobs are cut.
+const CHUNKS: FastCdc2020Params = FastCdc2020Params { avg_chunk_size_bytes: MEAN as u64, seed: 0 };
+
 /// Says what a server can do.
 #[derive(Debug, Clone)]
 pub struct CapabilitiesService {
     results: Arc<dyn InstanceResults>,
     most_blob: u64,
     executes: bool,
+    cuts: bool,
 }
 
 impl CapabilitiesService {
     /// Of a server with these results, and blobs within these limits.
     pub fn new(results: Arc<dyn InstanceResults>, limits: &StorageLimits) -> Self {
-        Self { results, most_blob: limits.upload_bytes, executes: false }
+        Self { results, most_blob: limits.upload_bytes, executes: false, cuts: false }
     }
 
     /// Says that actions are executed, too.
     #[must_use]
     pub fn executing(self) -> Self {
         Self { executes: true, ..self }
+    }
+
+    /// Says that blobs are split and spliced, if they are.
+    #[must_use]
+    pub fn cutting(self, blobs: &StorageServices) -> Self {
+        Self { cuts: blobs.is_writable(), ..self }
     }
 
     /// The service for `build.bazel.remote.execution.v2.Capabilities`.
@@ -66,6 +77,9 @@ impl Capabilities for CapabilitiesService {
             supported_compressors: vec![ZSTD],
             supported_batch_update_compressors: vec![ZSTD],
             max_cas_blob_size_bytes: as_i64(self.most_blob),
+            split_blob_support: self.cuts,
+            splice_blob_support: self.cuts,
+            fast_cdc_2020_params: self.cuts.then_some(CHUNKS),
         };
         Ok(Response::new(ServerCapabilities {
             cache_capabilities: Some(cache),

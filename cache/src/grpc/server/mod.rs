@@ -11,6 +11,8 @@ mod capabilities;
 mod read;
 mod results;
 mod services;
+mod splice;
+mod split;
 mod tree;
 mod trees;
 mod uploads;

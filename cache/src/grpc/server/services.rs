@@ -12,6 +12,7 @@ use cullet_proto::reapi::storage::service::content_addressable_storage_server::C
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
+use super::split::Splitting;
 use super::uploads::Uploads;
 use crate::grpc::{MESSAGE, wire};
 use crate::{BlobStore, KeyedValues, StoreError};
@@ -24,6 +25,8 @@ pub struct StorageServices {
     /// None where nothing may be written.
     pub(super) uploads: Option<Arc<Uploads>>,
     pub(super) limits: StorageLimits,
+    /// What blobs are made of.
+    pub(super) splitting: Arc<Splitting>,
     /// Streams being read.
     reads: Arc<Semaphore>,
 }
@@ -85,7 +88,7 @@ impl StorageServices {
     /// Serves the store for reading only.
     pub fn read_only(store: Arc<dyn BlobStore>, limits: StorageLimits) -> Self {
         let reads = Arc::new(Semaphore::new(limits.reads));
-        Self { store, uploads: None, limits, reads }
+        Self { store, uploads: None, limits, splitting: Arc::default(), reads }
     }
 
     /// Serves the store for reading and writing. Large uploads are collected in files below `spool`.
@@ -105,6 +108,11 @@ impl StorageServices {
     pub fn values(&self) -> Option<KeyedValues> {
         let spool = Arc::clone(self.uploads.as_ref()?.spool());
         Some(KeyedValues::new(Arc::clone(&self.store), spool))
+    }
+
+    /// Whether blobs may be written, and so split and spliced.
+    pub const fn is_writable(&self) -> bool {
+        self.uploads.is_some()
     }
 
     /// What clients may take up.

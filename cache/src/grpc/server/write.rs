@@ -122,14 +122,14 @@ impl StorageServices {
         timeout(self.limits.idle, pieces.message()).await.map_err(late)?
     }
 
-    async fn store(&self, digest: &Digest, writing: Writing) -> Result<(), StoreError> {
+    pub(super) async fn store(&self, digest: &Digest, writing: Writing) -> Result<(), StoreError> {
         match writing.finish()? {
             Some(arrived) => self.store.put(digest, arrived.open()?).await,
             None => Err(StoreError::NotFound { digest: *digest }),
         }
     }
 
-    async fn has(&self, digest: &Digest) -> Result<bool, Status> {
+    pub(super) async fn has(&self, digest: &Digest) -> Result<bool, Status> {
         let missing = self.store.find_missing(std::slice::from_ref(digest)).await;
         Ok(missing.map_err(|error| wire::status(&error))?.is_empty())
     }

@@ -19,9 +19,10 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 pub(super) use self::operations::operations_service;
-use self::watch::{Operations, Watching};
+use self::watch::{Operations, Printed, Watching};
 use super::access::{Who, forwarded, knowing, leader, of_the_leader, rights};
 use crate::engine::{Engine, scope_of};
+use crate::raft::Node;
 
 /// The service of a coordinator.
 pub(super) fn execution_service(engine: Engine) -> ExecutionServer<impl Execution> {
@@ -44,7 +45,7 @@ impl Execution for ExecutionApi {
         if !asked.bypass_cache
             && let Some(found) = answer::cached(&self.engine, &asked, &inlined).await
         {
-            let found = watch::done(name::of_hit(&instance), asked.action, found);
+            let found = watch::done(name::of_hit(&instance), asked.action, found, Printed::default());
             return Ok(Response::new(futures_util::stream::once(async { Ok(found) }).boxed()));
         }
         let run = match leader(&self.engine, &request).await? {
@@ -71,23 +72,29 @@ impl Execution for ExecutionApi {
         request: Request<WaitExecutionRequest>,
     ) -> Result<Response<Operations>, Status> {
         let (instance, run) = name::parse(&request.get_ref().name)?;
-        self.check(run, &request).await?;
+        known_operation(&self.engine, run, &request).await?;
         self.watch(run, instance.to_owned(), Inlined::default()).await
     }
 }
 
-impl ExecutionApi {
-    /// Whether there is such an operation, and whether it is for this caller.
-    async fn check<T>(&self, run: RunId, request: &Request<T>) -> Result<(), Status> {
-        let node = knowing(&self.engine, run, request).await?;
-        let rights = rights(self.engine.policy(), request)?;
+/// This coordinator's part in raft, if it knows an operation of this name, and the operation is for this caller.
+pub(super) async fn known_operation<T>(
+    engine: &Engine,
+    run: RunId,
+    request: &Request<T>,
+) -> Result<Node, Status> {
+    let node = knowing(engine, run, request).await?;
+    let rights = rights(engine.policy(), request)?;
+    {
         let applying = node.state().read();
         let found = applying.state.run(run).filter(|run| run.spec().operation);
         let found = found.ok_or_else(|| name::unknown(run))?;
         rights.check(&found.spec().tenant, &scope_of(found))?;
-        Ok(())
     }
+    Ok(node)
+}
 
+impl ExecutionApi {
     async fn watch(
         &self,
         run: RunId,

@@ -13,9 +13,9 @@ use cullet_proto::longrunning::{
 use tonic::{Request, Response, Status};
 
 use super::watch::Watching;
-use super::{ExecutionApi, name};
+use super::{ExecutionApi, known_operation, name};
 use crate::engine::Engine;
-use crate::services::access::{Who, forwarded, knowing, leader, of_the_leader};
+use crate::services::access::{Who, forwarded, leader, of_the_leader};
 
 /// How long a call waits that does not say how long.
 const USUAL_WAIT: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ impl Operations for ExecutionApi {
         let (_, run) = name::parse(&request.get_ref().name)?;
         match leader(&self.engine, &request).await? {
             Who::Here(leading) => {
-                self.check(run, &request).await?;
+                known_operation(&self.engine, run, &request).await?;
                 leading.propose(LogCommand::Cancel { run, at: leading.now() }).await?;
                 Ok(Response::new(Empty {}))
             }
@@ -69,7 +69,7 @@ impl Operations for ExecutionApi {
         request: Request<WaitOperationRequest>,
     ) -> Result<Response<Operation>, Status> {
         let WaitOperationRequest { name, timeout } = request.get_ref().clone();
-        let patience = timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(USUAL_WAIT);
+        let patience = timeout.as_ref().and_then(cullet_proto::duration).unwrap_or(USUAL_WAIT);
         let mut watching = self.watching(&name, &request).await?;
         match tokio::time::timeout(patience, watching.end()).await {
             Ok(ended) => ended.map(Response::new),
@@ -81,8 +81,7 @@ impl Operations for ExecutionApi {
 impl ExecutionApi {
     async fn watching<T>(&self, name: &str, request: &Request<T>) -> Result<Watching, Status> {
         let (instance, run) = name::parse(name)?;
-        self.check(run, request).await?;
-        let node = knowing(&self.engine, run, request).await?;
+        let node = known_operation(&self.engine, run, request).await?;
         Ok(Watching::new(&self.engine, &node, run, instance.to_owned(), Inlined::default()))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cullet_cache::{Inlined, digest_message, function_number};
-use cullet_core::{Run, RunId, StepPhase};
+use cullet_core::{AttemptId, Run, RunId, StepPhase};
 use cullet_digest::Digest;
 use cullet_proto::longrunning::{Operation, Outcome};
 use cullet_proto::reapi::ExecutedActionMetadata;
@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::metrics::Held;
 use crate::raft::{Contact, Following, Node, SharedState};
 use crate::services::access::cut_off;
+use crate::services::log_streams;
 
 /// What becomes of an operation, until it is done.
 pub(super) type Operations = BoxStream<'static, Result<Operation, Status>>;
@@ -32,16 +33,18 @@ pub(super) struct Watching {
     contact: Arc<Contact>,
     following: Following,
     run: RunId,
-    name: String,
+    instance: String,
     inlined: Inlined,
     /// What was told last.
-    told: Option<Stage>,
+    told: Option<(Stage, Option<AttemptId>)>,
     _counted: Held,
 }
 
 /// How far an operation is.
 pub(super) struct Seen {
     stage: Stage,
+    /// The attempt that prints, or printed last, where there is one.
+    attempt: Option<AttemptId>,
     action: Digest,
     partial: Option<ExecutedActionMetadata>,
     ended: Option<Ended>,
@@ -50,11 +53,13 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn of(run: &Run) -> Option<Self> {
         let (action, step) = (run.spec().submission?, run.step(0));
-        let Some(step) = step.filter(|_| run.status().is_none()) else {
+        let Some(running) = step.as_ref().filter(|_| run.status().is_none()) else {
             let ended = Some(Ended::of(run, action)?);
-            return Some(Self { stage: Stage::Completed, action, partial: None, ended });
+            let own = step.filter(|step| step.attempt > 0 && !step.cached && !step.shared);
+            let attempt = own.map(|step| step.attempt);
+            return Some(Self { stage: Stage::Completed, attempt, action, partial: None, ended });
         };
-        let stage = match step.phase {
+        let stage = match running.phase {
             StepPhase::Resolving => Stage::CacheCheck,
             StepPhase::Waiting | StepPhase::Ready | StepPhase::WaitingForIdentical => Stage::Queued,
             StepPhase::Running => Stage::Executing,
@@ -63,19 +68,24 @@ impl Seen {
         };
         let partial = ExecutedActionMetadata {
             queued_timestamp: Some(timestamp(run.submitted_at())),
-            worker_start_timestamp: step.started_at.map(timestamp),
+            worker_start_timestamp: running.started_at.map(timestamp),
             ..ExecutedActionMetadata::default()
         };
-        Some(Self { stage, action, partial: Some(partial), ended: None })
+        let attempt = (stage == Stage::Executing && running.attempt > 0).then_some(running.attempt);
+        Some(Self { stage, attempt, action, partial: Some(partial), ended: None })
     }
 
     /// The operation as it is told.
-    pub(super) async fn told(self, name: &str, engine: &Engine, inlined: &Inlined) -> Operation {
+    async fn told(self, watching: &Watching) -> Operation {
+        let Watching { engine, run, instance, inlined, .. } = watching;
+        let name = name::of(instance, *run);
+        let printed = self.attempt.map(|attempt| log_streams::names(instance, *run, attempt));
+        let printed = Printed(printed.unwrap_or_default());
         match self.ended {
-            Some(ended) => done(name.to_owned(), self.action, ended.response(engine, inlined).await),
+            Some(ended) => done(name, self.action, ended.response(engine, inlined).await, printed),
             None => {
-                let metadata = Some(metadata(self.stage, &self.action, self.partial));
-                Operation { name: name.to_owned(), metadata, done: false, result: None }
+                let metadata = Some(metadata(self.stage, &self.action, self.partial, printed));
+                Operation { name, metadata, done: false, result: None }
             }
         }
     }
@@ -89,7 +99,7 @@ impl Watching {
             state,
             contact: Arc::clone(node.contact()),
             run,
-            name: name::of(&instance, run),
+            instance,
             inlined,
             told: None,
             _counted: engine.metrics().watcher(),
@@ -121,9 +131,10 @@ impl Watching {
     async fn next(&mut self) -> Result<Operation, Status> {
         loop {
             let seen = self.look()?;
-            if self.told != Some(seen.stage) {
-                self.told = Some(seen.stage);
-                return Ok(seen.told(&self.name, &self.engine, &self.inlined).await);
+            let news = Some((seen.stage, seen.attempt));
+            if self.told != news {
+                self.told = news;
+                return Ok(seen.told(self).await);
             }
             tokio::select! {
                 () = self.following.changed() => {}
@@ -141,26 +152,36 @@ impl Watching {
     /// The operation as it is now.
     pub(super) async fn now(&self) -> Result<Operation, Status> {
         let seen = self.look()?;
-        Ok(seen.told(&self.name, &self.engine, &self.inlined).await)
+        Ok(seen.told(self).await)
     }
 }
 
+/// The names of the streams that an operation prints into, standard output first; empty where there are none.
+#[derive(Debug, Default)]
+pub(super) struct Printed([String; 2]);
+
 /// An operation that is done.
-pub(super) fn done(name: String, action: Digest, response: ExecuteResponse) -> Operation {
+pub(super) fn done(name: String, action: Digest, response: ExecuteResponse, printed: Printed) -> Operation {
     let partial = response.result.as_ref().and_then(|result| result.execution_metadata.clone());
-    let metadata = Some(metadata(Stage::Completed, &action, partial));
+    let metadata = Some(metadata(Stage::Completed, &action, partial, printed));
     let value = response.encode_to_vec();
     let response = Any { type_url: url("ExecuteResponse"), value };
     Operation { name, metadata, done: true, result: Some(Outcome::Response(response)) }
 }
 
-fn metadata(stage: Stage, action: &Digest, partial: Option<ExecutedActionMetadata>) -> Any {
+fn metadata(
+    stage: Stage,
+    action: &Digest,
+    partial: Option<ExecutedActionMetadata>,
+    Printed([stdout_stream_name, stderr_stream_name]): Printed,
+) -> Any {
     let metadata = ExecuteOperationMetadata {
         stage: stage.into(),
         action_digest: Some(digest_message(action)),
         partial_execution_metadata: partial,
         digest_function: function_number(action.function()),
-        ..ExecuteOperationMetadata::default()
+        stdout_stream_name,
+        stderr_stream_name,
     };
     Any { type_url: url("ExecuteOperationMetadata"), value: metadata.encode_to_vec() }
 }

@@ -23,7 +23,7 @@ impl Reader {
             return Ok(End::Unreachable("its worker is not known".to_owned()));
         };
         let opened = tokio::select! {
-            opened = open(&self.dial, &address, key, self.offset, self.follow) => opened,
+            opened = open(&self.dial, &address, key, self.offset, self.wanted.follow) => opened,
             () = self.out.closed() => return Err(Gone),
         };
         let mut pieces = match opened {
@@ -35,7 +35,7 @@ impl Reader {
             let piece = tokio::select! {
                 piece = pieces.message() => piece,
                 // The attempt may be another one by now, and this coordinator would not know.
-                () = self.contact.until_lost(), if self.follow => return Ok(End::Moved),
+                () = self.contact.until_lost(), if self.wanted.follow => return Ok(End::Moved),
                 () = self.out.closed() => return Err(Gone),
             };
             match piece {

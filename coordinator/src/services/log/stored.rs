@@ -2,17 +2,16 @@
 
 use std::io::Read;
 
-use cullet_cache::{
-    ActionResult, Blob, KnownLog, LogCursor, LogStream, NextBytes, Scope, StoreError, Stream,
-};
-use cullet_digest::Digest;
+use cullet_cache::{ActionResult, Blob, KnownLog, LogCursor, LogStream, NextBytes, StoreError, Stream};
+use cullet_digest::DigestFunction;
 use cullet_proto::v1;
 use tonic::Status;
 
 use super::{Gone, Reader};
-use crate::engine::{EngineParts, FUNCTION};
+use crate::engine::EngineParts;
 use crate::resolve::describe;
 use crate::services::events::read_detail;
+use crate::services::log_source::Kept;
 
 /// Bytes of a piece.
 const PIECE: u64 = 64 << 10;
@@ -35,13 +34,13 @@ struct OneStream {
 /// Opens the log that was kept of an attempt, or the one in the result under a key, as runs of a scope find it.
 pub(super) async fn stored(
     parts: &EngineParts,
-    detail: Option<Digest>,
-    action: Option<(Scope, Digest)>,
+    Kept { detail, action }: Kept,
+    function: DigestFunction,
 ) -> Result<StoredLog, Status> {
     let result = match detail {
         Some(detail) => {
             let kept = read_detail(&*parts.blobs, &detail).await.map_err(|error| lost(&error))?;
-            (!kept.result.is_empty()).then(|| ActionResult::decode(FUNCTION, kept.result))
+            (!kept.result.is_empty()).then(|| ActionResult::decode(function, kept.result))
         }
         None => None,
     };
