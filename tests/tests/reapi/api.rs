@@ -1,6 +1,7 @@
 //! The services of a server, and what is asked of them again and again.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cullet_proto::bytestream::service::byte_stream_client::ByteStreamClient;
@@ -25,6 +26,9 @@ use super::servers::Kind;
 
 /// The largest message that any server sends.
 const MESSAGE: usize = 64 << 20;
+
+/// As long as a server may take for there what it has just seen there.
+const MOMENT: Duration = Duration::from_millis(2500);
 
 /// A server, asked.
 #[derive(Debug, Clone)]
@@ -121,8 +125,8 @@ impl Api {
         self.store.as_deref().map_or(0, |store| super::fuzz::files(store).len())
     }
 
-    /// Takes a blob away behind the back of the server; says whether that can be done.
-    pub(crate) fn lose(&self, blob: &Blob) -> bool {
+    /// Takes a blob away behind the back of the server, and waits until it must have noticed; says whether that can be done.
+    pub(crate) async fn lose(&self, blob: &Blob) -> bool {
         let Some(store) = &self.store else { return false };
         let (first, rest) = blob.digest.hash.split_at(2);
         let mut waiting = vec![store.clone()];
@@ -140,6 +144,7 @@ impl Api {
             }
         }
         assert!(lost, "no file of {:?} is below {}", blob.digest, store.display());
+        tokio::time::sleep(MOMENT).await;
         true
     }
 

@@ -1,7 +1,5 @@
 //! `ActionCache.GetActionResult`.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use cullet_proto::reapi::results::GetActionResultRequest;
 use cullet_proto::reapi::{ActionResult, OutputFile};
@@ -13,9 +11,6 @@ use super::differences::Difference;
 use super::find_missing_blobs::no_digests;
 use super::servers::of_caches;
 use super::update_action_result::{file, update};
-
-/// As long as a server may take for there what it has just seen there.
-const MOMENT: Duration = Duration::from_millis(2500);
 
 /// The usual question about an Action.
 pub(crate) fn about(action: &Blob) -> GetActionResultRequest {
@@ -123,11 +118,9 @@ fn a_result_whose_blob_vanished_is_not_found() {
             let output_files = vec![file("kept", &kept), file("lost", &lost)];
             update(api, &action, ActionResult { output_files, ..ActionResult::default() }).await.unwrap();
             assert!(get(api, about(&action)).await.is_ok());
-            if !api.lose(&lost) {
+            if !api.lose(&lost).await {
                 return;
             }
-            // What was seen just now is taken to be there for a moment.
-            tokio::time::sleep(MOMENT).await;
             assert!(!api.has(&lost).await);
             let said = get(api, about(&action)).await;
             refused(said, Code::NotFound, "incomplete");

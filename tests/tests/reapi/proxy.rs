@@ -42,7 +42,7 @@ fn large_blobs_go_both_ways_in_chunks() {
     through_chunking_casd(async |casd, cluster| {
         let [sent, kept] = [8 << 20, 8 << 20].map(|len| Blob::unseen(SHA256, len));
         casd.write(&sent.upload(), 0, &sent.bytes, true).await.unwrap();
-        assert!(cluster.lose(&sent));
+        assert!(cluster.lose(&sent).await);
         let before = cluster.files();
         moved(casd, "/build.buildgrid.LocalContentAddressableStorage/UploadMissingBlobs", &sent).await;
         assert!(cluster.files() > before + 5, "{} files, before {before}", cluster.files());

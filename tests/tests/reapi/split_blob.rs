@@ -122,7 +122,7 @@ fn chunks_that_were_lost_are_made_again() {
         let before = api.split(SHA256, &blob.digest).await.unwrap();
         let chunk = before.chunk_digests[1].clone();
         let bytes = api.read(&format!("blobs/{}/{}", chunk.hash, chunk.size_bytes), 0, 0).await.unwrap();
-        if !api.lose(&Blob::new(SHA256, bytes)) {
+        if !api.lose(&Blob::new(SHA256, bytes)).await {
             return;
         }
         assert_eq!(api.missing(SHA256, std::slice::from_ref(&chunk)).await.unwrap(), [chunk]);
