@@ -11,6 +11,7 @@ mod image_root;
 mod image_user;
 pub mod images;
 mod in_use;
+pub mod incoming;
 pub mod input_root;
 pub mod junit;
 mod layers;

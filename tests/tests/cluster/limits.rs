@@ -1,8 +1,11 @@
 //! What a cluster takes in and keeps is what the flags of the coordinator say that leads.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
-use cullet_tests::cluster::{Cluster, until};
+use cullet_tests::cluster::{Cluster, Process, until};
 use cullet_tests::cullet_binary;
 use serde_json::Value;
 
@@ -111,4 +114,51 @@ fn flags_that_make_no_sense_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(words), "{said}");
     }
+}
+
+/// What a client of HTTP/2 says first: its preface, and settings that change nothing.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// Processor time that a process has taken, in hundredths of a second.
+fn taken(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn connections_leave_files_to_the_coordinator_and_those_that_wait_cost_nothing() {
+    let mut cluster = Cluster::prepare(cullet_binary().clone(), 1, 1);
+    let command = cluster.coordinator_command(0);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 100 && exec \"$0\" \"$@\""]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let log = cluster.dir().join("limited.log");
+    cluster.put_coordinator(0, Process::start(limited, &log));
+    cluster.agreed();
+    cluster.run_worker(0, &[]);
+    cluster.with_workers(1);
+    let process = cluster.coordinator(0).unwrap().id();
+    let address = cluster.url(0).trim_start_matches("http://").to_owned();
+    let connect = |_| {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        connection.write_all(HELLO).unwrap();
+        connection
+    };
+    let mut connections: Vec<TcpStream> = (0..200).map(connect).collect();
+    // The first one was taken in, and then as many as may be.
+    connections[0].read_exact(&mut [0; 9]).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    assert!((50..95).contains(&open), "{open} files are open");
+    let before = taken(process);
+    std::thread::sleep(Duration::from_secs(2));
+    let took = taken(process) - before;
+    assert!(took < 100, "{took} hundredths of a second in two seconds");
+    assert!(std::fs::read_to_string(&log).unwrap().contains("no more connections are taken in"));
+    drop(connections);
+    let dir = cluster.pipeline("p", "{cullet: 1, name: p, steps: {a: {run: \"true\"}}}");
+    cluster.run(&dir, &[]).assert_success();
+    assert_eq!(cluster.coordinator(0).unwrap().id(), process);
 }

@@ -14,6 +14,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::Daemon;
 use super::logs::Logs;
+use crate::incoming::{bounded, places};
 
 /// How often a connection is tried that says nothing, and how long it has to answer. A reader that is gone without a
 /// word holds its place for the sum.
@@ -44,6 +45,7 @@ impl Daemon {
         let routes = others.add_service(logs).add_service(health_service);
         let routes = Routes::from(routes.into_axum_router().route("/metrics", measured));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = bounded(incoming, places());
         let serving = Server::builder()
             .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE))

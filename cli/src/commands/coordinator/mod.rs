@@ -16,6 +16,7 @@ use cullet_coordinator::policy::Policy;
 use cullet_coordinator::raft::Timing;
 use cullet_coordinator::services::{NamedInstances, keep_health, routes};
 use cullet_core::Settings;
+use cullet_worker::incoming::{allow_files, bounded, places};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -58,6 +59,7 @@ pub(super) fn coordinator(args: &CoordinatorArgs, config: &Config) -> Result<Exi
         Some(config.log.as_deref().unwrap_or("info,openraft=error")),
         args.log_format.unwrap_or(config.log_format),
     )?;
+    allow_files();
     if args.expect == 0 {
         return Err(CliError::usage("--expect 0: a cluster has at least one coordinator"));
     }
@@ -180,21 +182,20 @@ async fn serve(
     let (routes, health) = routes(&engine, &storage);
     tokio::spawn(keep_health(Arc::clone(&seat), health));
     tokio::spawn(async move { engine.run().await });
+    // Plain HTTP has no pings: whoever follows a run and is gone is noticed by the kernel.
+    let incoming = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(KEEPALIVE))
+        .with_keepalive_interval(Some(KEEPALIVE))
+        .with_keepalive_retries(Some(3));
+    let incoming = bounded(incoming, places());
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(Some(STREAMS))
         .accept_http1(true)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            // Plain HTTP has no pings: whoever follows a run and is gone is noticed by the kernel.
-            TcpIncoming::from(listener)
-                .with_nodelay(Some(true))
-                .with_keepalive(Some(KEEPALIVE))
-                .with_keepalive_interval(Some(KEEPALIVE))
-                .with_keepalive_retries(Some(3)),
-            stop.clone().cancelled_owned(),
-        );
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     let server = tokio::spawn(server);
     let ended = run(args, &seat).await;
     if let Some(node) = seat.node() {
