@@ -21,21 +21,13 @@ const FILES: [&str; 6] = [
     "cullet/raft/v1/raft.proto",
 ];
 
-/// Of these, the compiler has the descriptors.
-const WELL_KNOWN: [&str; 4] = [
-    "google/protobuf/any.proto",
-    "google/protobuf/duration.proto",
-    "google/protobuf/empty.proto",
-    "google/protobuf/timestamp.proto",
-];
-
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let ours = protox::compile(FILES, ["proto"])?;
     let mut all = ours.clone();
-    let well_known = protox::compile(WELL_KNOWN, ["proto"])?.file;
+    let well_known = protox::compile(published::WELL_KNOWN.map(|(.., file)| file), ["proto"])?.file;
     all.file.extend(well_known.into_iter().filter(|file| ours.file.iter().all(|it| it.name != file.name)));
     all.file.extend(descriptors::files()?);
     std::fs::write(out.join("descriptors.bin"), all.encode_to_vec())?;

@@ -19,6 +19,9 @@ pub use outcome::{Finished, Outcome};
 pub use user::User;
 pub use within::within;
 
+/// What a client of HTTP/2 says first (RFC 9113, sections 3.4 and 6.5): its preface, and settings that change nothing.
+pub const HTTP2_HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 /// The root of the repository that this crate was built from.
 pub fn repository_root() -> PathBuf {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use cullet_proto::reapi;
 use cullet_proto::reapi::results::GetActionResultRequest;
 use cullet_proto::reapi::results::service::action_cache_client::ActionCacheClient;
+use cullet_tests::HTTP2_HELLO;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -37,9 +38,6 @@ const FROM_ONE: usize = 20_000;
 
 /// Files that are open besides connections.
 const FILES: u64 = 2000;
-
-/// What a client of HTTP/2 says first (RFC 9113, sections 3.4 and 6.5): its preface, and settings that change nothing.
-const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Lets this process, and those that it starts, have as many connections as this needs, or as the machine allows. Says how many
 /// of those are on which nothing is said.
@@ -116,7 +114,7 @@ async fn connections(url: &str, count: usize) -> Result<Vec<TcpStream>> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::new(127, 0, 1, 1 + (number / FROM_ONE) as u8), 0).into())?;
         let mut connection = socket.connect(to).await?;
-        connection.write_all(HELLO).await?;
+        connection.write_all(HTTP2_HELLO).await?;
         // Its settings: it has taken the connection in.
         connection.read_exact(&mut [0; 9]).await?;
         connections.push(connection);

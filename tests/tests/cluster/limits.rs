@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cullet_tests::cluster::{Cluster, Process, until};
-use cullet_tests::cullet_binary;
+use cullet_tests::{HTTP2_HELLO, cullet_binary};
 use serde_json::Value;
 
 /// One coordinator with these flags, and a worker.
@@ -116,9 +116,6 @@ fn flags_that_make_no_sense_are_refused() {
     }
 }
 
-/// What a client of HTTP/2 says first: its preface, and settings that change nothing.
-const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-
 /// Processor time that a process has taken, in hundredths of a second.
 fn taken(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
@@ -143,7 +140,7 @@ fn connections_leave_files_to_the_coordinator_and_those_that_wait_cost_nothing()
     let address = cluster.url(0).trim_start_matches("http://").to_owned();
     let connect = |_| {
         let mut connection = TcpStream::connect(&address).unwrap();
-        connection.write_all(HELLO).unwrap();
+        connection.write_all(HTTP2_HELLO).unwrap();
         connection
     };
     let mut connections: Vec<TcpStream> = (0..200).map(connect).collect();
