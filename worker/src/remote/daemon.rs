@@ -36,6 +36,10 @@ pub struct Drained {
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// Between two tries, jitter aside, as a part of the lease of whoever led last: the next leader waits for this worker no
+/// longer than that lease, and an election has already taken some of it.
+const WAITS_IN_A_LEASE: u32 = 8;
+
 /// How many redirects in a row are followed at once. More means that coordinators disagree, so give them time.
 const MAX_REDIRECTS: u32 = 3;
 
@@ -132,7 +136,7 @@ impl Daemon {
         // Workers that start together do not all ask the same one.
         let mut next = self.context.config.incarnation as usize % self.coordinators.len();
         let (mut redirect, mut asked) = (None, String::new());
-        let mut waits = waits();
+        let mut waits = waits(LONGEST_WAIT);
         for number in 1.. {
             let endpoint = redirect.take().unwrap_or_else(|| {
                 next = self.after(next, &asked);
@@ -143,7 +147,7 @@ impl Daemon {
             let end = match Session::open(self.context.clone(), endpoint, number).await {
                 Ok(session) => {
                     contact.made(&address, session.terms.lease);
-                    waits = self::waits();
+                    waits = self::waits(session.terms.lease / WAITS_IN_A_LEASE);
                     self.context.metrics.sessions.inc();
                     self.context.metrics.attended.set(1);
                     let end = session.attend().await;
@@ -176,8 +180,9 @@ impl Daemon {
     }
 }
 
-fn waits() -> ExponentialBackoff {
-    let waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT);
+fn waits(longest: Duration) -> ExponentialBackoff {
+    let longest = longest.clamp(FIRST_WAIT, LONGEST_WAIT);
+    let waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_delay(longest);
     waits.without_max_times().with_jitter().build()
 }
 
