@@ -1,7 +1,8 @@
 //! A blob that arrives piece by piece.
 
-use std::fs::File;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::blob::CheckedFile;
 use crate::{Blob, StoreError};
 
 /// Up to this many bytes arrive in memory; larger blobs go to a file. The same bound as what the disk hands out in
@@ -33,7 +35,7 @@ enum Sink {
 #[derive(Debug, Clone)]
 pub(crate) enum Arrived {
     Bytes(Bytes),
-    File { path: Arc<TempPath>, len: u64 },
+    File { path: Arc<TempPath>, digest: Digest },
 }
 
 impl Arriving {
@@ -42,7 +44,9 @@ impl Arriving {
         let sink = if digest.size() <= IN_MEMORY {
             Sink::Memory(Vec::with_capacity(digest.size() as usize))
         } else {
+            // As others may read it where it becomes a blob.
             let file = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o666))
                 .tempfile_in(spool)
                 .map_err(|error| StoreError::io("make a file in", spool, error))?;
             Sink::File(file)
@@ -89,9 +93,7 @@ impl Arriving {
         }
         Ok(match self.sink {
             Sink::Memory(bytes) => Arrived::Bytes(bytes.into()),
-            Sink::File(file) => {
-                Arrived::File { path: Arc::new(file.into_temp_path()), len: self.digest.size() }
-            }
+            Sink::File(file) => Arrived::File { path: Arc::new(file.into_temp_path()), digest: self.digest },
         })
     }
 
@@ -105,11 +107,7 @@ impl Arrived {
     pub(crate) fn open(&self) -> Result<Blob, StoreError> {
         match self {
             Self::Bytes(bytes) => Ok(Blob::Bytes(bytes.clone())),
-            Self::File { path, len } => {
-                let path = path.to_path_buf();
-                let file = File::open(&path).map_err(|error| StoreError::io("open", &path, error))?;
-                Ok(Blob::File { file, path, len: *len })
-            }
+            Self::File { path, digest } => CheckedFile::open(path, *digest).map(Blob::Checked),
         }
     }
 }

@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::Digest;
+use tempfile::TempPath;
+
+use crate::StoreError;
 
 /// The bytes of one blob, where they are. A store hands out what costs it least; whoever receives it chooses
 /// whether to hold the bytes, stream them, or link the file.
@@ -22,6 +26,44 @@ pub enum Blob {
         /// Its length in bytes.
         len: u64,
     },
+    /// In a file of this process, of which is known what it holds.
+    Checked(CheckedFile),
+}
+
+/// A file of this process whose bytes were compared with a digest as they were written, and which nobody writes any more. It
+/// goes when the last one does that names it; what has it open keeps its bytes.
+#[derive(Debug)]
+pub struct CheckedFile {
+    file: File,
+    path: Arc<TempPath>,
+    digest: Digest,
+}
+
+impl CheckedFile {
+    /// Opens it, for a reader of its own. That it holds the bytes of the digest is the caller's promise.
+    pub(crate) fn open(path: &Arc<TempPath>, digest: Digest) -> Result<Self, StoreError> {
+        let file = File::open(&**path).map_err(|error| StoreError::io("open", &**path, error))?;
+        Ok(Self { file, path: Arc::clone(path), digest })
+    }
+
+    /// What it holds.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Open for reading, positioned at the start.
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same as a file of which nothing is known.
+    pub(crate) fn into_blob(self) -> Blob {
+        Blob::File { path: self.path.to_path_buf(), len: self.digest.size(), file: self.file }
+    }
 }
 
 impl Blob {
@@ -30,6 +72,7 @@ impl Blob {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File { len, .. } => *len,
+            Self::Checked(file) => file.digest.size(),
         }
     }
 
@@ -48,6 +91,7 @@ impl Blob {
                 file.take(len).read_to_end(&mut bytes)?;
                 Ok(bytes.into())
             }
+            Self::Checked(file) => file.into_blob().into_bytes(),
         }
     }
 
@@ -56,6 +100,7 @@ impl Blob {
         match self {
             Self::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
             Self::File { file, len, .. } => Box::new(file.take(len)),
+            Self::Checked(file) => Box::new(file.file.take(file.digest.size())),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod backing;
 pub mod blob;
 pub mod blob_store;
 mod blocking;
+mod checked_streams;
 mod children;
 mod chunks;
 pub mod collect;
@@ -60,8 +61,9 @@ pub use action_remote::USUAL_TIMEOUT;
 pub use action_result::{ActionResult, LogStream, Output, OutputKind, Times, Usage};
 pub use action_secrets::{ActionSecret, secret_properties};
 pub use backing::{Access, Backing, Settled, VolumesBehind};
-pub use blob::Blob;
+pub use blob::{Blob, CheckedFile};
 pub use blob_store::BlobStore;
+pub use checked_streams::CheckedStreams;
 pub use completeness::{CompletenessChecking, Incomplete};
 pub use discard::Discard;
 pub use disk::{

@@ -13,8 +13,8 @@ use crate::objects::ReadOnlyObjects;
 use crate::packed::{PackedActions, PackedBlobs};
 use crate::trust::Refusals;
 use crate::{
-    ActionCache, BlobStore, CompletenessChecking, Forgiving, KeptRecords, Objects, Scope, ScopedActions,
-    SharedBlobs, SharedRuns, Signed, StoreError, TrustOptions, Trusted, Verifying,
+    ActionCache, BlobStore, CheckedStreams, CompletenessChecking, Forgiving, KeptRecords, Objects, Scope,
+    ScopedActions, SharedBlobs, SharedRuns, Signed, StoreError, TrustOptions, Trusted, Verifying,
 };
 
 /// The cache at a location, ready for use. Clones share everything.
@@ -187,6 +187,11 @@ impl SharedCache {
             read,
             used: None,
         }
+    }
+
+    /// The same blobs, checked while they are sent.
+    pub fn streams(&self) -> CheckedStreams {
+        CheckedStreams::new(self.objects.clone(), self.objects.clone())
     }
 
     /// Stores and reads a few bytes, so that a wrong bucket or credentials show before anything depends on them.

@@ -41,6 +41,10 @@ impl BlobStore for Verifying {
                 let actual = digest.function().digest(&bytes);
                 (Blob::Bytes(bytes), actual)
             }
+            Blob::Checked(file) => {
+                let actual = *file.digest();
+                (Blob::Checked(file), actual)
+            }
             // A large one: stores hand out small ones in memory.
             Blob::File { file, path, len } => {
                 offload(move || {

@@ -20,6 +20,7 @@ pub(crate) async fn read_whole(blob: Blob) -> Result<Bytes, StoreError> {
             })
             .await
         }
+        Blob::Checked(file) => Box::pin(read_whole(file.into_blob())).await,
     }
 }
 

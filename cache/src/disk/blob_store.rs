@@ -64,6 +64,7 @@ impl DiskStore {
         match blob {
             Blob::Bytes(bytes) => self.put_bytes_blocking(digest, &bytes),
             Blob::File { file, path, len } => self.put_stream(digest, &mut file.take(len), &path),
+            Blob::Checked(file) => self.put_blocking(digest, file.into_blob()),
         }
     }
 

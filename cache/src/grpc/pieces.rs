@@ -26,6 +26,7 @@ impl From<Blob> for Readable {
         match blob {
             Blob::Bytes(bytes) => Self::Bytes(bytes),
             Blob::File { file, path, len } => Self::File { file: Arc::new(file), path: path.into(), len },
+            Blob::Checked(file) => Self::from(file.into_blob()),
         }
     }
 }

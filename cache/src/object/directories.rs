@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::objects::Created;
@@ -148,6 +148,27 @@ impl Directory {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, &draft, flags, Mode::from_raw_mode(0o666))?;
         Ok((draft, file.into()))
+    }
+
+    /// Gives a file that lies elsewhere this name as well, so that it survives a power cut. False where it cannot have two.
+    pub(super) fn adopt(&self, from: &Path, file: &File, name: &OsStr) -> io::Result<bool> {
+        let draft = draft_of(name);
+        match rustix::fs::linkat(CWD, from, &self.0, &draft, AtFlags::empty()) {
+            Ok(()) => {}
+            // Another filesystem, or one without links.
+            Err(
+                Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::NOSYS,
+            ) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let settled = self.settle(&draft, file, name);
+        if settled.is_err() {
+            // It is gone where it was renamed.
+            let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
+        }
+        settled.map(|()| true)
     }
 
     /// Gives a file that was begun its name, so that it survives a power cut.

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::directories::Directories;
 use super::threads::Threads;
 use crate::StoreError;
+use crate::blob::CheckedFile;
 use crate::objects::Created;
 
 /// A directory that holds objects, as files.
@@ -101,6 +102,21 @@ impl Files {
             Ok(Draft { file, draft: Some(draft), path, directories })
         };
         self.store(name, begin).await
+    }
+
+    /// Gives a file of this process the name of an object as well. It is handed back where it must be copied for that.
+    pub(super) async fn adopt(
+        &self,
+        name: &Name,
+        file: CheckedFile,
+    ) -> Result<Option<CheckedFile>, StoreError> {
+        let (path, directories) = (self.path(name), Arc::clone(&self.directories));
+        let adopt = move || {
+            let (dir, name) = split(&path)?;
+            let adopted = directories.within(dir, |dir| dir.adopt(file.path(), file.file(), name))?;
+            Ok((!adopted).then_some(file))
+        };
+        self.store(name, adopt).await
     }
 
     /// Does a piece of work at a file that was begun, which takes no longer than the deadline.

@@ -22,7 +22,7 @@ use crate::{Blob, StoreError};
 const STEP: u64 = 128 << 10;
 
 /// Parts of one blob that are read at the same time: the next ones are on their way while this one is written.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// The blob as the file it is; small ones in memory.
 pub(super) async fn file(place: &Place, files: &Files, digest: &Digest) -> Result<Blob, StoreError> {
@@ -62,7 +62,11 @@ pub(super) async fn pieces(
     let files = Arc::clone(files);
     let read = move |range: Range<u64>| {
         let (files, file, name) = (Arc::clone(&files), Arc::clone(&file), name.clone());
-        async move { files.read(&name, move |path| part(&file, path, range)).await }
+        async move {
+            // Not by the thread that reads: what others let go of stays with a thread until that needs some again.
+            let bytes = vec![0; (range.end - range.start) as usize];
+            files.read(&name, move |path| part(&file, path, range.start, bytes)).await
+        }
     };
     let mut parts = stream::iter(ranges).map(read).buffered(AHEAD);
     // There is at least one.
@@ -81,9 +85,8 @@ fn opened(path: &Path, digest: &Digest) -> Result<File, StoreError> {
     if file.metadata().map_err(failed)?.len() == digest.size() { Ok(file) } else { Err(missing()) }
 }
 
-fn part(file: &File, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    let read = file.read_exact_at(&mut bytes, range.start);
+fn part(file: &File, path: &Path, start: u64, mut bytes: Vec<u8>) -> Result<Bytes, StoreError> {
+    let read = file.read_exact_at(&mut bytes, start);
     read.map_err(|error| StoreError::io("read", path, error))?;
     Ok(bytes.into())
 }

@@ -10,7 +10,7 @@ use cullet_digest::{Digest, Hasher};
 use super::ObjectBlobs;
 use super::files::{Draft, Over, Small};
 use super::place::PART;
-use crate::blob::is_the_empty_blob;
+use crate::blob::{CheckedFile, is_the_empty_blob};
 use crate::whole::{check, compare, read_whole};
 use crate::{Blob, StoreError};
 
@@ -31,6 +31,8 @@ struct Source {
 impl ObjectBlobs {
     pub(super) async fn put_blob(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
         match blob {
+            Blob::Checked(file) if file.digest() == digest => self.put_checked(file).await,
+            Blob::Checked(file) => Box::pin(self.put_blob(digest, file.into_blob())).await,
             Blob::File { file, path, len } if len > WHOLE => {
                 let hasher = Hasher::new(digest.function());
                 let buffer = vec![0; BUFFER];
@@ -62,6 +64,18 @@ impl ObjectBlobs {
             }
         }
         self.files.write(small).await
+    }
+
+    /// A file of this process becomes the blob where both are on one filesystem, else it is copied.
+    async fn put_checked(&self, file: CheckedFile) -> Result<(), StoreError> {
+        let digest = *file.digest();
+        if self.has(&digest).await? {
+            return Ok(());
+        }
+        match self.files.adopt(&self.place.blob(&digest), file).await? {
+            None => Ok(()),
+            Some(file) => Box::pin(self.put_blob(&digest, file.into_blob())).await,
+        }
     }
 
     /// Copies a file step by step. Nothing large is handed from thread to thread: memory of one that another lets go of stays with

@@ -6,7 +6,7 @@ mod faults;
 mod others;
 mod server;
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use cullet_digest::{Digest, DigestFunction};
 use futures_util::TryStreamExt as _;
 
 use super::*;
+use crate::arriving::Arriving;
 use crate::testing::{Kept, Stack};
 use crate::{Blob, SharedCache, StoreError, conformance};
 
@@ -77,6 +78,44 @@ async fn large_blobs_travel_in_parts_and_only_whole_ones_are_there() {
     assert_eq!(cache.blobs.find_missing(&[digest, other]).await.unwrap(), [other]);
     let stray = std::fs::read_dir(object(dir.path(), "cas", &digest).parent().unwrap()).unwrap().count();
     assert_eq!(stray, 1, "nothing half-made stays");
+}
+
+/// A blob as an upload or a download leaves it.
+fn arrived(spool: &Path, digest: &Digest, bytes: &[u8]) -> Blob {
+    let mut arriving = Arriving::new(digest, spool).unwrap();
+    arriving.append(bytes).unwrap();
+    arriving.finish().unwrap().open().unwrap()
+}
+
+#[tokio::test]
+async fn a_checked_file_becomes_the_blob_without_a_copy_where_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    let [here, there] =
+        [tempfile::tempdir_in(dir.path()), tempfile::tempdir_in("/dev/shm")].map(Result::unwrap);
+    let device = |path: &Path| std::fs::metadata(path).unwrap().dev();
+    assert_ne!(device(here.path()), device(there.path()), "this test needs another filesystem");
+    for (spool, len) in [(&here, 3 << 20), (&there, (3 << 20) + 1)] {
+        let (digest, bytes) = blob(len);
+        let file = arrived(spool.path(), &digest, &bytes);
+        let Blob::Checked(checked) = &file else { panic!("large blobs arrive in files") };
+        let inode = std::fs::metadata(checked.path()).unwrap().ino();
+        cache.blobs.put(&digest, file).await.unwrap();
+        assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0, "the spool keeps nothing");
+        let path = object(dir.path(), "cas", &digest);
+        assert_eq!(std::fs::metadata(&path).unwrap().ino() == inode, spool.path() == here.path());
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, "").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode();
+        assert_eq!(mode(&path), mode(&plain), "whoever may read a file may read it");
+        cache.blobs.put(&digest, arrived(spool.path(), &digest, &bytes)).await.unwrap();
+        assert_eq!(cache.blobs.get(&digest).await.unwrap().into_bytes().unwrap(), bytes);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing half-made stays");
+        // What another blob was promised to be is looked at.
+        let (other, _) = blob(len + 2);
+        let refused = cache.blobs.put(&other, arrived(spool.path(), &digest, &bytes)).await;
+        assert!(matches!(refused, Err(StoreError::Mismatch { expected, .. }) if expected == other));
+    }
 }
 
 #[tokio::test]

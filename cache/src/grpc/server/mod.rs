@@ -5,6 +5,7 @@
 //! is stored.
 
 mod answer;
+mod appending;
 mod assets;
 mod batches;
 mod capabilities;

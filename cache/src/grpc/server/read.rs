@@ -1,6 +1,7 @@
 //! `ByteStream.Read`.
 
 use bytes::Bytes;
+use cullet_digest::Digest;
 use cullet_proto::bytestream::{ReadRequest, ReadResponse};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -8,10 +9,11 @@ use tonic::Status;
 
 use super::StorageServices;
 use crate::StoreError;
+use crate::arriving::IN_MEMORY;
 use crate::grpc::compression::Deflating;
 use crate::grpc::pieces::Readable;
 use crate::grpc::resource::Resource;
-use crate::grpc::wire;
+use crate::grpc::{PIECE, wire};
 use crate::offload::offload;
 
 /// What is sent.
@@ -37,13 +39,7 @@ impl StorageServices {
             Err(_) => return Err(Status::invalid_argument("the limit is negative")),
         };
         let permit = self.begin_read()?;
-        let blob = match self.store.get(&digest).await {
-            // It was damaged and is gone now; who asks wants to know whether it is there.
-            Err(StoreError::Mismatch { .. }) => Err(StoreError::NotFound { digest }),
-            found => found,
-        };
-        let blob = Readable::from(blob.map_err(|error| wire::status(&error))?);
-        let pieces = blob.pieces(from, to).map_ok(|(_, data)| data).boxed();
+        let pieces = self.open(&digest, from, to).await.map_err(|error| wire::status(&error))?;
         let pieces = if compressed { deflated(pieces)? } else { pieces };
         let pieces = pieces.map(move |piece| {
             // Held as long as the stream.
@@ -51,6 +47,24 @@ impl StorageServices {
             piece.map(|data| ReadResponse { data }).map_err(|error| wire::status(&error))
         });
         Ok(pieces.boxed())
+    }
+
+    /// The bytes from `from` to `to`, or to the end.
+    async fn open(&self, digest: &Digest, from: u64, to: u64) -> Result<Parts, StoreError> {
+        let all = from == 0 && to >= digest.size();
+        if let Some(streams) = self.streams.as_ref().filter(|_| all && digest.size() > IN_MEMORY) {
+            match streams.open(digest).await {
+                // The store may have believed that it is there, and learns now that it is not.
+                Err(StoreError::NotFound { .. }) => {}
+                pieces => return pieces.map(cut),
+            }
+        }
+        let blob = match self.store.get(digest).await {
+            // It was damaged and is gone now; who asks wants to know whether it is there.
+            Err(StoreError::Mismatch { .. }) => Err(StoreError::NotFound { digest: *digest }),
+            found => found,
+        };
+        Ok(Readable::from(blob?).pieces(from, to).map_ok(|(_, data)| data).boxed())
     }
 
     /// The resource that a request names.
@@ -63,6 +77,15 @@ impl StorageServices {
 }
 
 type Parts = BoxStream<'static, Result<Bytes, StoreError>>;
+
+/// The same bytes in pieces that are no longer than one message should be.
+fn cut(pieces: Parts) -> Parts {
+    let cut = |piece: Bytes| {
+        let starts = (0..piece.len()).step_by(PIECE);
+        stream::iter(starts.map(move |start| Ok(piece.slice(start..piece.len().min(start + PIECE)))))
+    };
+    pieces.map_ok(cut).try_flatten().boxed()
+}
 
 /// The same bytes as one Zstandard frame.
 fn deflated(pieces: Parts) -> Result<Parts, Status> {

@@ -15,7 +15,7 @@ use tonic::Status;
 use super::split::Splitting;
 use super::uploads::Uploads;
 use crate::grpc::{MESSAGE, wire};
-use crate::{BlobStore, KeyedValues, StoreError};
+use crate::{BlobStore, CheckedStreams, KeyedValues, StoreError};
 
 /// A store, served. Clones share everything. The listener should have TCP_NODELAY: without it, small answers wait up
 /// to 40 ms for an acknowledgement.
@@ -27,6 +27,8 @@ pub struct StorageServices {
     pub(super) limits: StorageLimits,
     /// What blobs are made of.
     pub(super) splitting: Arc<Splitting>,
+    /// Where large blobs are read as they are checked; none where they are checked before.
+    pub(super) streams: Option<CheckedStreams>,
     /// Streams being read.
     reads: Arc<Semaphore>,
 }
@@ -88,7 +90,13 @@ impl StorageServices {
     /// Serves the store for reading only.
     pub fn read_only(store: Arc<dyn BlobStore>, limits: StorageLimits) -> Self {
         let reads = Arc::new(Semaphore::new(limits.reads));
-        Self { store, uploads: None, limits, splitting: Arc::default(), reads }
+        Self { store, uploads: None, limits, splitting: Arc::default(), streams: None, reads }
+    }
+
+    /// Reads large blobs, whole, from where they are checked while they are sent. It has the same blobs as the store.
+    #[must_use]
+    pub fn streaming(self, streams: CheckedStreams) -> Self {
+        Self { streams: Some(streams), ..self }
     }
 
     /// Serves the store for reading and writing. Large uploads are collected in files below `spool`.

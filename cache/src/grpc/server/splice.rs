@@ -8,6 +8,7 @@ use futures_util::TryStreamExt as _;
 use tonic::Status;
 
 use super::StorageServices;
+use super::appending::Appending;
 use super::services::{digest, function};
 use super::uploads::Writing;
 use crate::StoreError;
@@ -50,15 +51,17 @@ impl StorageServices {
         let writing = uploads.begin(&resource)?;
         {
             let _forgotten = Forgotten(&writing);
+            let appending = Appending::new(&writing);
             for chunk in &chunks {
-                self.append(&writing, chunk).await?;
+                self.append(&appending, chunk).await?;
             }
+            appending.settle().await.map_err(|error| wire::status(&error))?;
         }
         self.store(&blob, writing).await.map_err(|error| wire::status(&error))?;
         Ok(spliced)
     }
 
-    async fn append(&self, writing: &Writing, chunk: &Digest) -> Result<(), Status> {
+    async fn append(&self, appending: &Appending, chunk: &Digest) -> Result<(), Status> {
         let found = match self.store.get(chunk).await {
             // One of them was damaged and is gone now.
             Err(StoreError::NotFound { .. } | StoreError::Mismatch { .. }) => {
@@ -68,7 +71,7 @@ impl StorageServices {
         };
         let mut pieces = found.pieces(0, chunk.size());
         while let Some((_, piece)) = pieces.try_next().await.map_err(|error| wire::status(&error))? {
-            writing.append(piece).await.map_err(|error| wire::status(&error))?;
+            appending.push(piece).await.map_err(|error| wire::status(&error))?;
         }
         Ok(())
     }

@@ -46,9 +46,12 @@ struct Upload {
     used: Instant,
 }
 
-/// The right to write one upload; given back when dropped, so that it can be gone on with.
+/// The right to write one upload. Clones share it; it is given back when the last one goes, so that it can be gone on with.
+#[derive(Debug, Clone)]
+pub(super) struct Writing(Arc<Right>);
+
 #[derive(Debug)]
-pub(super) struct Writing {
+struct Right {
     uploads: Arc<Uploads>,
     key: Key,
     arriving: Arc<Mutex<Option<Arriving>>>,
@@ -93,7 +96,7 @@ impl Uploads {
             }
             upload.busy = true;
             let arriving = Arc::clone(&upload.arriving);
-            return Ok(Writing { uploads: Arc::clone(self), key, arriving });
+            return Ok(Writing(Arc::new(Right { uploads: Arc::clone(self), key, arriving })));
         }
         let size = resource.digest.size();
         if size > self.most_bytes {
@@ -111,7 +114,7 @@ impl Uploads {
         held.announced += size;
         let upload = Upload { arriving: Arc::clone(&arriving), busy: true, used: Instant::now() };
         held.uploads.insert(key.clone(), upload);
-        Ok(Writing { uploads: Arc::clone(self), key, arriving })
+        Ok(Writing(Arc::new(Right { uploads: Arc::clone(self), key, arriving })))
     }
 
     fn expire(&self, held: &mut Held) {
@@ -137,19 +140,14 @@ impl Writing {
         self.lock().as_ref().map_or(0, Arriving::len)
     }
 
-    /// Takes the next bytes. The write goes on to its end even if the client goes away meanwhile.
-    pub(super) async fn append(&self, piece: Bytes) -> Result<(), StoreError> {
-        let arriving = Arc::clone(&self.arriving);
-        offload(move || {
-            let mut arriving = arriving.lock().unwrap_or_else(PoisonError::into_inner);
-            arriving.as_mut().map_or(Ok(()), |arriving| arriving.append(&piece))
-        })
-        .await
+    /// Takes the next bytes, blocking. None are taken where it was finished or given up.
+    pub(super) fn append(&self, piece: &[u8]) -> Result<(), StoreError> {
+        self.lock().as_mut().map_or(Ok(()), |arriving| arriving.append(piece))
     }
 
     /// Takes bytes that arrive compressed from now on.
     pub(super) fn inflating(&self) -> Result<InflatingUpload, StoreError> {
-        let into = Into { arriving: Arc::clone(&self.arriving), refused: None };
+        let into = Into { writing: self.clone(), refused: None };
         let inflating =
             Inflating::new(into).map_err(|error| StoreError::io("decompress", "a blob", error))?;
         Ok(InflatingUpload(Some(inflating)))
@@ -164,35 +162,47 @@ impl Writing {
 
     /// Gives the upload up: what arrived is not the blob.
     pub(super) fn forget(&self) {
-        let mut held = self.uploads.lock();
-        if held.uploads.get(&self.key).is_some_and(|upload| self.is(upload)) {
-            held.uploads.remove(&self.key);
-            held.announced -= self.key.1.size();
+        let Right { uploads, key, .. } = &*self.0;
+        let mut held = uploads.lock();
+        if held.uploads.get(key).is_some_and(|upload| self.0.is(upload)) {
+            held.uploads.remove(key);
+            held.announced -= key.1.size();
         }
-    }
-
-    /// Whether it is still this upload that has the name.
-    fn is(&self, upload: &Upload) -> bool {
-        Arc::ptr_eq(&self.arriving, &upload.arriving)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arriving>> {
         // After a panic in the middle of a write the count and the bytes may differ, which the digest finds.
-        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Right {
+    /// Whether it is still this upload that has the name.
+    fn is(&self, upload: &Upload) -> bool {
+        Arc::ptr_eq(&self.arriving, &upload.arriving)
+    }
+}
+
+impl Drop for Right {
+    fn drop(&mut self) {
+        let mut held = self.uploads.lock();
+        if let Some(upload) = held.uploads.get_mut(&self.key).filter(|upload| self.is(upload)) {
+            upload.busy = false;
+            upload.used = Instant::now();
+        }
     }
 }
 
 /// Where decompressed bytes go.
 struct Into {
-    arriving: Arc<Mutex<Option<Arriving>>>,
+    writing: Writing,
     /// Why they did not.
     refused: Option<StoreError>,
 }
 
 impl Write for Into {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        match arriving.as_mut().map_or(Ok(()), |arriving| arriving.append(part)) {
+        match self.writing.append(part) {
             Ok(()) => Ok(part.len()),
             Err(error) => {
                 self.refused = Some(error);
@@ -234,16 +244,6 @@ fn no_frame() -> Status {
     Status::invalid_argument(
         "these bytes are no Zstandard frames, or take more than 8 MiB of memory to decompress",
     )
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        let mut held = self.uploads.lock();
-        if let Some(upload) = held.uploads.get_mut(&self.key).filter(|upload| self.is(upload)) {
-            upload.busy = false;
-            upload.used = Instant::now();
-        }
-    }
 }
 
 fn key(resource: &Resource) -> Option<Key> {

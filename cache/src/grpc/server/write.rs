@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::StorageServices;
+use super::appending::Appending;
 use super::read;
 use super::uploads::Writing;
 use crate::StoreError;
@@ -40,7 +41,13 @@ impl ByteStream for StorageServices {
         }
         let writing = Arc::clone(uploads).begin(&resource)?;
         let digest = resource.digest;
-        let (taken, whole) = match self.take(&writing, &resource, first, &mut pieces).await {
+        let appending = Appending::new(&writing);
+        let taken = self.take(&writing, &appending, &resource, first, &mut pieces).await;
+        let settled = appending.settle().await.map_err(|error| wire::status(&error)).and(taken);
+        let checked = settled.and_then(|(taken, whole)| {
+            if whole { is_whole(&writing, &digest).map(|()| (taken, whole)) } else { Ok((taken, whole)) }
+        });
+        let (taken, whole) = match checked {
             Ok(taken) => taken,
             // What arrived can never become the blob.
             Err(status) if status.code() == tonic::Code::InvalidArgument => {
@@ -78,6 +85,7 @@ impl StorageServices {
     async fn take(
         &self,
         writing: &Writing,
+        appending: &Appending,
         resource: &Resource,
         first: WriteRequest,
         pieces: &mut Streaming<WriteRequest>,
@@ -100,17 +108,10 @@ impl StorageServices {
             expected += piece.data.len() as u64;
             match &mut inflating {
                 Some(inflating) => inflating.append(piece.data).await?,
-                None => writing.append(piece.data).await.map_err(|error| wire::status(&error))?,
+                None => appending.push(piece.data).await.map_err(|error| wire::status(&error))?,
             }
             if piece.finish_write {
-                return if writing.committed() == resource.digest.size() {
-                    Ok((expected, true))
-                } else {
-                    let (is, shall) = (writing.committed(), resource.digest.size());
-                    Err(Status::invalid_argument(format!(
-                        "the blob ends after {is} bytes instead of {shall}"
-                    )))
-                };
+                return Ok((expected, true));
             }
             next = self.next(pieces).await?;
         }
@@ -133,6 +134,15 @@ impl StorageServices {
         let missing = self.store.find_missing(std::slice::from_ref(digest)).await;
         Ok(missing.map_err(|error| wire::status(&error))?.is_empty())
     }
+}
+
+/// That an upload which ends has as many bytes as it announced.
+fn is_whole(writing: &Writing, digest: &Digest) -> Result<(), Status> {
+    let (is, shall) = (writing.committed(), digest.size());
+    if is == shall {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!("the blob ends after {is} bytes instead of {shall}")))
 }
 
 /// The answer to an upload of what is there already.

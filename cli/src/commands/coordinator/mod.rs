@@ -113,6 +113,7 @@ async fn open_store(
     let limits = StorageLimits { instances: Arc::new(NamedInstances), ..StorageLimits::default() };
     let served = Arc::new(RecentBlobs::new(cache.blobs.clone()));
     let services = StorageServices::read_write(served, &spool.join("uploads"), limits)?;
+    let services = services.streaming(cache.streams());
     let collected: Collected = match location.parse()? {
         Location::Directory(_) | Location::Registry(_) => None,
         _ => Some((collect::open(location, &options)?, Arc::default())),
