@@ -48,6 +48,7 @@ usage: cullet-bench BENCHMARK
   cluster-steps    steps that do nothing on a cluster against one machine
   images           an image fetched, unpacked and run against skopeo, umoci, runc and Docker
   reapi            a cluster as a server of the Remote Execution API, against one that does nothing
+  streams          large blobs through a cluster, against streams into nowhere
   shared           a cache in a bucket: from an empty machine, large outputs, publishing
   all              all of them but those of clusters, images and buckets
   quick            all of them in small, failing only far beyond the targets";
@@ -90,6 +91,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["flood"] => cluster::flood(&mut report)?,
         ["cluster-steps"] => cluster::steps(&mut report)?,
         ["reapi"] => reapi::run(&mut report)?,
+        ["streams"] => reapi::streams(&mut report)?,
         ["shared"] => shared::run(&mut report)?,
         ["images"] => images::run(&mut report)?,
         ["all"] => all(&full, &mut report)?,

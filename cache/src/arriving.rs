@@ -2,12 +2,14 @@
 
 use std::fs::Permissions;
 use std::io::Write as _;
+use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
+use rustix::fs::Advice;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::blob::CheckedFile;
@@ -17,12 +19,17 @@ use crate::{Blob, StoreError};
 /// memory.
 pub(crate) const IN_MEMORY: u64 = 256 << 10;
 
+/// Bytes that a disk is given at once.
+const WRITTEN_BACK: u64 = 8 << 20;
+
 /// What has arrived of a blob. Never more than its digest announces is taken.
 #[derive(Debug)]
 pub(crate) struct Arriving {
     digest: Digest,
     hasher: Hasher,
     sink: Sink,
+    /// Bytes that the disk was told to write.
+    begun: u64,
 }
 
 #[derive(Debug)]
@@ -51,7 +58,7 @@ impl Arriving {
                 .map_err(|error| StoreError::io("make a file in", spool, error))?;
             Sink::File(file)
         };
-        Ok(Self { digest: *digest, hasher: Hasher::new(digest.function()), sink })
+        Ok(Self { digest: *digest, hasher: Hasher::new(digest.function()), sink, begun: 0 })
     }
 
     /// How many bytes have arrived.
@@ -80,6 +87,19 @@ impl Arriving {
             }
         }
         Ok(())
+    }
+
+    /// Has the disk begin with what it has not been given yet, where that is much: whoever makes the file durable later then
+    /// waits less. Blocking, but not until it is written.
+    pub(crate) fn begin_writing_back(&mut self) {
+        let (len, begun) = (self.len(), self.begun);
+        let Sink::File(file) = &self.sink else { return };
+        if len - begun < WRITTEN_BACK {
+            return;
+        }
+        self.begun = len;
+        // What is not needed any more is first written, without waiting for it. If it is not, then later.
+        let _ = rustix::fs::fadvise(file, begun, NonZeroU64::new(len - begun), Advice::DontNeed);
     }
 
     /// The blob.

@@ -85,7 +85,7 @@ pub use memory::MemoryStore;
 pub use memory_actions::MemoryActionCache;
 pub use object::{Location, ObjectActions, ObjectBlobs, ObjectOptions, Service};
 pub use objects::{Area, Collectable, ObjectName, Objects, RecordName};
-pub use origin::{Origin, Pieces};
+pub use origin::{Origin, Pieces, Stamp};
 pub use packed::{KeptTree, PackedActions, PackedBlobs, Recalled};
 pub use recent::{RecentActions, RecentBlobs, RecentResults};
 pub use shared::SharedCache;

@@ -1,6 +1,8 @@
 //! Where blobs come from when they are elsewhere.
 
 use std::fmt::Debug;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,6 +27,28 @@ pub trait Origin: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError::NotFound`] where it is not there. Later pieces may be errors as well.
     async fn open(&self, digest: &Digest, offset: u64) -> Result<Pieces, StoreError>;
+
+    /// What is sent for the digest now; none where it is not there, or where telling would mean reading it.
+    async fn stamp(&self, _digest: &Digest) -> Result<Option<Stamp>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// A file, as it was when somebody looked: what is written into it, or takes its place, has another stamp. The time of its last
+/// change of state says nothing: every link that comes or goes changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    pub(crate) fn of(found: &Metadata) -> Self {
+        let modified = (found.mtime(), found.mtime_nsec());
+        Self { device: found.dev(), inode: found.ino(), length: found.len(), modified }
+    }
 }
 
 /// Whether other bytes than those of the digest are sent for it now. Where there are none, nothing is damaged.

@@ -53,11 +53,29 @@ const BLOB: usize = 4 << 10;
 /// Actions one after the other.
 const SINGLE: usize = 100;
 
-pub(crate) fn run(report: &mut Report) -> Result<()> {
-    let connections = many::allow()?;
+/// One coordinator.
+fn coordinator() -> Result<Cluster> {
     let mut cluster = Cluster::prepare(binary()?.clone(), 1, 1);
     cluster.run_coordinator(0);
     cluster.agreed();
+    Ok(cluster)
+}
+
+/// Large blobs alone.
+pub(crate) fn streams(report: &mut Report) -> Result<()> {
+    let cluster = coordinator()?;
+    let process = cluster.coordinator(0).ok_or("there is no coordinator")?.id();
+    let echo = EchoServer::start()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (here, there) = (connect(&cluster.url(0)).await?, connect(&echo.url).await?);
+        streams::run(report, &here[0], &there[0], process).await
+    })
+}
+
+pub(crate) fn run(report: &mut Report) -> Result<()> {
+    let connections = many::allow()?;
+    let mut cluster = coordinator()?;
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
     let process = cluster.coordinator(0).ok_or("there is no coordinator")?.id();
@@ -69,7 +87,6 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         hits(report, &here, &there, &actions).await?;
         finding(report, &here, &there).await?;
         batches(report, &here, &there).await?;
-        streams::run(report, &here[0], &there[0], process).await?;
         executions(report, &here, &there, &actions).await?;
         let action = actions.executed(here[0].clone()).await?;
         many::run(report, &cluster.url(0), (process, connections), &action).await

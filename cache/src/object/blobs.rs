@@ -1,5 +1,6 @@
 //! [`BlobStore`] over files of a directory.
 
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::Place;
 use super::files::Files;
 use super::get;
 use crate::blob::is_the_empty_blob;
-use crate::origin::{Origin, Pieces};
+use crate::origin::{Origin, Pieces, Stamp};
 use crate::{Blob, BlobStore, StoreError, Trees};
 
 /// Blobs as files of a directory, one each; see the [module](super). Checking bytes is the business of the decorators.
@@ -88,6 +89,13 @@ impl Origin for ObjectBlobs {
     async fn open(&self, digest: &Digest, offset: u64) -> Result<Pieces, StoreError> {
         get::pieces(&self.place, &self.files, digest, offset).await
     }
+
+    async fn stamp(&self, digest: &Digest) -> Result<Option<Stamp>, StoreError> {
+        let of = *digest;
+        self.files
+            .read(&self.place.blob(digest), move |path| Ok(found(path, &of)?.as_ref().map(Stamp::of)))
+            .await
+    }
 }
 
 /// Each blob is by itself.
@@ -105,9 +113,14 @@ fn missing(files: Vec<(PathBuf, Digest)>) -> Result<Vec<Digest>, StoreError> {
 }
 
 fn is_there(path: &Path, digest: &Digest) -> Result<bool, StoreError> {
+    found(path, digest).map(|found| found.is_some())
+}
+
+/// The file of a blob, if it is there with its full length.
+fn found(path: &Path, digest: &Digest) -> Result<Option<Metadata>, StoreError> {
     match std::fs::metadata(path) {
-        Ok(found) => Ok(found.is_file() && found.len() == digest.size()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(found) => Ok((found.is_file() && found.len() == digest.size()).then_some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("read", path, error)),
     }
 }

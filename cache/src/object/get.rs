@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cullet_digest::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use super::Place;
 use super::files::Files;
@@ -64,8 +65,8 @@ pub(super) async fn pieces(
         let (files, file, name) = (Arc::clone(&files), Arc::clone(&file), name.clone());
         async move {
             // Not by the thread that reads: what others let go of stays with a thread until that needs some again.
-            let bytes = vec![0; (range.end - range.start) as usize];
-            files.read(&name, move |path| part(&file, path, range.start, bytes)).await
+            let bytes = Vec::with_capacity((range.end - range.start) as usize);
+            files.read(&name, move |path| part(&file, path, range, bytes)).await
         }
     };
     let mut parts = stream::iter(ranges).map(read).buffered(AHEAD);
@@ -85,8 +86,18 @@ fn opened(path: &Path, digest: &Digest) -> Result<File, StoreError> {
     if file.metadata().map_err(failed)?.len() == digest.size() { Ok(file) } else { Err(missing()) }
 }
 
-fn part(file: &File, path: &Path, start: u64, mut bytes: Vec<u8>) -> Result<Bytes, StoreError> {
-    let read = file.read_exact_at(&mut bytes, start);
-    read.map_err(|error| StoreError::io("read", path, error))?;
+fn part(file: &File, path: &Path, range: Range<u64>, mut bytes: Vec<u8>) -> Result<Bytes, StoreError> {
+    let len = (range.end - range.start) as usize;
+    while bytes.len() < len {
+        let offset = range.start + bytes.len() as u64;
+        let read = match rustix::io::pread(file, spare_capacity(&mut bytes), offset) {
+            Err(Errno::INTR) => continue,
+            read => read.map_err(io::Error::from),
+        };
+        let read =
+            read.and_then(|read| if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) });
+        read.map_err(|error| StoreError::io("read", path, error))?;
+    }
+    bytes.truncate(len);
     Ok(bytes.into())
 }

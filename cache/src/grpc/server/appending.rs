@@ -13,7 +13,7 @@ use super::uploads::Writing;
 use crate::StoreError;
 
 /// Bytes that wait until those before them are written: enough that a thread has something to do while a message arrives.
-const WAITING: usize = 256 << 10;
+const WAITING: usize = 512 << 10;
 
 /// An upload to which is added in order, by one task at a time. What was taken is written even where whoever sent it goes
 /// away.

@@ -52,11 +52,17 @@ impl StorageServices {
     /// The bytes from `from` to `to`, or to the end.
     async fn open(&self, digest: &Digest, from: u64, to: u64) -> Result<Parts, StoreError> {
         let all = from == 0 && to >= digest.size();
-        if let Some(streams) = self.streams.as_ref().filter(|_| all && digest.size() > IN_MEMORY) {
-            match streams.open(digest).await {
-                // The store may have believed that it is there, and learns now that it is not.
-                Err(StoreError::NotFound { .. }) => {}
-                pieces => return pieces.map(cut),
+        if let Some(streams) = self.streams.as_ref().filter(|_| digest.size() > IN_MEMORY) {
+            let opened = if all {
+                streams.open(digest).await.map(Some)
+            } else {
+                streams.open_known(digest, from).await
+            };
+            match opened {
+                Ok(Some(pieces)) => return Ok(cut(pieces, to.saturating_sub(from))),
+                // It is read from its start and checked first; or it is gone, and the store may still believe that it is not.
+                Ok(None) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         let blob = match self.store.get(digest).await {
@@ -78,13 +84,22 @@ impl StorageServices {
 
 type Parts = BoxStream<'static, Result<Bytes, StoreError>>;
 
-/// The same bytes in pieces that are no longer than one message should be.
-fn cut(pieces: Parts) -> Parts {
-    let cut = |piece: Bytes| {
-        let starts = (0..piece.len()).step_by(PIECE);
-        stream::iter(starts.map(move |start| Ok(piece.slice(start..piece.len().min(start + PIECE)))))
-    };
-    pieces.map_ok(cut).try_flatten().boxed()
+/// At most so many of the bytes, in pieces that are no longer than one message should be.
+fn cut(pieces: Parts, bytes: u64) -> Parts {
+    let parts = stream::try_unfold((pieces, Bytes::new(), bytes), async |(mut pieces, mut piece, left)| {
+        if left == 0 {
+            return Ok(None);
+        }
+        while piece.is_empty() {
+            let Some(next) = pieces.try_next().await? else { return Ok(None) };
+            piece = next;
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
+        let part = piece.split_to(piece.len().min(most));
+        let left = left - part.len() as u64;
+        Ok(Some((part, (pieces, piece, left))))
+    });
+    parts.boxed()
 }
 
 /// The same bytes as one Zstandard frame.

@@ -74,7 +74,7 @@ pub struct StorageLimits {
 }
 
 impl Default for StorageLimits {
-    /// For hundreds of clients: a thousand streams of at most half a megabyte in memory, and 64 GiB of spool.
+    /// For hundreds of clients: a thousand streams of about a megabyte in memory each, and 64 GiB of spool.
     fn default() -> Self {
         Self {
             instances: Arc::new(OnlyInstance::default()),
@@ -110,6 +110,14 @@ impl StorageServices {
     ) -> Result<Self, StoreError> {
         let uploads = Some(Arc::new(Uploads::new(spool, &limits)?));
         Ok(Self { uploads, ..Self::read_only(store, limits) })
+    }
+
+    /// Gives the disk large uploads while they arrive, for a store that makes their files its own and sees that they survive a
+    /// power cut.
+    #[must_use]
+    pub fn writing_back(self) -> Self {
+        self.uploads.iter().for_each(|uploads| uploads.write_back());
+        self
     }
 
     /// Values beside the blobs; none where nothing may be written.

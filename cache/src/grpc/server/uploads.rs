@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct Uploads {
     most: usize,
     most_bytes: u64,
     idle: Duration,
+    /// Whether the disk is given large ones while they arrive.
+    writes_back: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -64,8 +67,14 @@ impl Uploads {
             most: limits.uploads,
             most_bytes: limits.upload_bytes,
             idle: limits.idle,
+            writes_back: AtomicBool::new(false),
             held: Mutex::default(),
         })
+    }
+
+    /// Gives the disk large ones while they arrive.
+    pub(super) fn write_back(&self) {
+        self.writes_back.store(true, Ordering::Relaxed);
     }
 
     /// Where bytes are on their way.
@@ -142,7 +151,13 @@ impl Writing {
 
     /// Takes the next bytes, blocking. None are taken where it was finished or given up.
     pub(super) fn append(&self, piece: &[u8]) -> Result<(), StoreError> {
-        self.lock().as_mut().map_or(Ok(()), |arriving| arriving.append(piece))
+        let mut arriving = self.lock();
+        let Some(arriving) = arriving.as_mut() else { return Ok(()) };
+        arriving.append(piece)?;
+        if self.0.uploads.writes_back.load(Ordering::Relaxed) {
+            arriving.begin_writing_back();
+        }
+        Ok(())
     }
 
     /// Takes bytes that arrive compressed from now on.

@@ -124,9 +124,11 @@ impl StorageServices {
     }
 
     pub(super) async fn store(&self, digest: &Digest, writing: Writing) -> Result<(), StoreError> {
-        match writing.finish()? {
-            Some(arrived) => self.store.put(digest, arrived.open()?).await,
-            None => Err(StoreError::NotFound { digest: *digest }),
+        let Some(arrived) = writing.finish()? else { return Err(StoreError::NotFound { digest: *digest }) };
+        self.store.put(digest, arrived.open()?).await?;
+        match &self.streams {
+            Some(streams) => streams.know(digest).await,
+            None => Ok(()),
         }
     }
 

@@ -114,7 +114,9 @@ async fn open_store(
     let served = Arc::new(RecentBlobs::new(cache.blobs.clone()));
     let services = StorageServices::read_write(served, &spool.join("uploads"), limits)?;
     let services = services.streaming(cache.streams());
-    let collected: Collected = match location.parse()? {
+    let place = location.parse()?;
+    let services = if matches!(place, Location::Directory(_)) { services.writing_back() } else { services };
+    let collected: Collected = match place {
         Location::Directory(_) | Location::Registry(_) => None,
         _ => Some((collect::open(location, &options)?, Arc::default())),
     };
