@@ -7,12 +7,17 @@ use async_trait::async_trait;
 use cullet_digest::Digest;
 use futures_util::{StreamExt as _, stream};
 
+use super::breaker::Breaker;
 use super::publisher::Publisher;
 use super::recall::Recall;
 use crate::{ActionCache, ActionResult, CompletenessChecking, DiskActionCache, LocalCache, StoreError};
 
 /// Results of this machine that are looked for in the store at the end of a run.
 const MOST_HITS: usize = 8192;
+
+/// Of those that earlier runs have found there, so many are looked at again: holes in a store come in numbers, and are found
+/// without asking for everything each time.
+const SAMPLE: usize = 8;
 
 /// Of so many at once.
 const QUESTIONS: usize = 32;
@@ -29,6 +34,10 @@ pub(super) struct BackedActions {
     /// For many results of which hardly any will be needed: asking is no use of what they name.
     pub(super) looked_at: Arc<CompletenessChecking>,
     pub(super) shared: CompletenessChecking,
+    /// As far as they are whole there, whatever is here.
+    pub(super) there: CompletenessChecking,
+    /// Whether the store can be asked.
+    pub(super) reads: Arc<Breaker>,
     pub(super) gave: Mutex<HashSet<Digest>>,
     /// Results that were whole here, where somebody publishes: they may be from before that was so.
     pub(super) hits: Mutex<Vec<Digest>>,
@@ -49,7 +58,8 @@ impl BackedActions {
         self.given().contains(action)
     }
 
-    /// Has those of this run's results published that were here before, and are not there.
+    /// Has those of this run's results published that were here before, and are not there, or not whole: blobs may have been
+    /// removed there by age, or lost, and who only reads would make them again each time.
     pub(super) async fn publish_hits(&self, publisher: &Publisher) {
         let hits = std::mem::take(&mut *self.hits.lock().unwrap_or_else(PoisonError::into_inner));
         if hits.is_empty() {
@@ -59,24 +69,35 @@ impl BackedActions {
             Some(recall) => recall.listed().await,
             None => HashSet::new(),
         };
-        let asked = hits.into_iter().filter(|action| !listed.contains(action)).map(|action| async move {
+        let (mut listed, unlisted): (Vec<Digest>, Vec<Digest>) =
+            hits.into_iter().partition(|action| listed.contains(action));
+        let mut missing = self.missing_there(unlisted).await;
+        fastrand::shuffle(&mut listed);
+        let rest = listed.split_off(listed.len().min(SAMPLE));
+        let holes = self.missing_there(listed).await;
+        // A store in trouble has holes that are none.
+        if !holes.is_empty() && self.reads.trouble().is_none() {
+            missing.extend(holes);
+            missing.extend(self.missing_there(rest).await);
+        }
+        for action in missing {
+            self.found(&action, true);
+            publisher.publish_once(&action);
+        }
+    }
+
+    /// Those of results that were here before which the store does not have whole.
+    async fn missing_there(&self, actions: Vec<Digest>) -> Vec<Digest> {
+        let asked = actions.into_iter().map(|action| async move {
             // Not those of scopes that are only read here.
             let is_ours = matches!(self.disk.get(&action).await, Ok(Some(_)));
             if !is_ours {
                 return None;
             }
-            let is_there = matches!(self.shared.inner().get(&action).await, Ok(Some(_)));
+            let is_there = matches!(self.there.get(&action).await, Ok(Some(_)));
             (!is_there).then_some(action)
         });
-        let missing: Vec<Digest> = stream::iter(asked)
-            .buffer_unordered(QUESTIONS)
-            .filter_map(async |missing| missing)
-            .collect()
-            .await;
-        for action in missing {
-            self.found(&action, true);
-            publisher.publish_once(&action);
-        }
+        stream::iter(asked).buffer_unordered(QUESTIONS).filter_map(async |missing| missing).collect().await
     }
 
     fn found(&self, action: &Digest, is_new: bool) {

@@ -157,6 +157,8 @@ impl Backing {
                 CompletenessChecking::new(Arc::new(guarded_results()), looking).with_trees(trees.clone()),
             ),
             shared: CompletenessChecking::new(Arc::new(guarded_results()), both).with_trees(trees),
+            there: CompletenessChecking::new(Arc::new(guarded_results()), shared.clone()).with_trees(shared),
+            reads: Arc::clone(&reads),
             disk,
             gave: Mutex::default(),
             hits: Mutex::default(),

@@ -78,6 +78,40 @@ async fn a_recalled_result_that_is_not_whole_is_none_and_a_new_one_is_kept_besid
 }
 
 #[tokio::test]
+async fn what_the_store_has_lost_is_published_again_by_who_has_it() {
+    let storage = Storage::new();
+    let writer = machine(&storage, Access::Write);
+    let mut found = Vec::new();
+    for number in 0..100 {
+        found.push(execute(&writer, &number.to_string()).await);
+    }
+    settle(&writer).await;
+    let dir = writer.into_dir();
+    let again = |dir: tempfile::TempDir| async {
+        let shared = SharedCache::over(storage.clone(), &crate::ObjectOptions::new(dir.path().join("spool")));
+        let writer = machine_in(dir, shared, Access::Write);
+        writer.backing.recall("app", &Handle::current());
+        for (action, _) in &found {
+            assert!(writer.backing.actions().get(action).await.unwrap().is_some());
+        }
+        settle(&writer).await;
+        writer.into_dir()
+    };
+    storage.take_counts();
+    let dir = again(dir).await;
+    let (requests, written) = storage.take_counts();
+    assert!(requests < 50 && written == 0, "a run that has all of it asks for some: {requests}, {written}");
+    for name in storage.names(crate::Area::Tree) {
+        crate::Objects::remove_record(&*storage, &name).await.unwrap();
+    }
+    again(dir).await;
+    let reader = machine(&storage, Access::Read);
+    for (action, result) in &found {
+        assert_eq!(reader.backing.actions().get(action).await.unwrap().as_ref(), Some(result));
+    }
+}
+
+#[tokio::test]
 async fn what_earlier_runs_found_stays_when_it_cannot_be_read_at_first() {
     let storage = Storage::new();
     let writer = machine(&storage, Access::Write);

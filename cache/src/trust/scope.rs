@@ -22,7 +22,7 @@ pub enum Scope {
 /// Why a text names no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no scope: use protected, branch/NAME, user/NAME or quarantine/NAME, with a name of 1 to 200 characters"
+    "'{0}' is no scope: use protected, branch/NAME or user/NAME, with a name of 1 to 200 characters (quarantine/NAME is for what is made when the glass is broken)"
 )]
 pub struct ScopeError(String);
 

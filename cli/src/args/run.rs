@@ -89,7 +89,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "TOKEN", requires = "break_glass")]
     pub approval: Vec<String>,
     /// Find out whether --break-glass would work, with the network cut off and nothing recorded
-    #[arg(long, conflicts_with_all = ["break_glass", "cluster", "push", "shell_on_failure"])]
+    #[arg(long, conflicts_with_all = ["break_glass", "cluster", "output", "push", "shell_on_failure"])]
     pub rehearse_break_glass: bool,
     /// Run on the cluster of the coordinator at URL; several with commas between them [env: CULLET_CLUSTER]
     #[arg(long, value_name = "URL")]

@@ -1,5 +1,6 @@
 //! What is looked at.
 
+use cullet_cache::Location;
 use cullet_coordinator::resolve::describe;
 use cullet_worker::docker::{Engine, EngineError};
 use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
@@ -7,6 +8,7 @@ use cullet_worker::sandbox::{Fact, SandboxReport, Tier};
 use crate::commands::machine;
 use crate::commands::run::behind;
 use crate::config::{Config, SharedCacheConfig, SharedCacheMode, describe_limits};
+use crate::error::CliError;
 use crate::ui::{clean, size};
 
 /// Free space below which a warning is due: a medium build would not fit.
@@ -68,26 +70,33 @@ pub(super) fn all(config: &Config) -> Vec<Check> {
 /// The cache that others share, where one is named: whether it answers.
 fn shared_cache(config: &Config) -> Option<Check> {
     const NAME: &str = "shared";
-    let failed = |why: String| {
-        let remedy = "runs go on without it; CULLET_SHARED_CACHE or [cache] in the configuration file names it, and \
-                      variables AWS_*, GOOGLE_* or AZURE_* reach a bucket";
-        Check::not(NAME, Verdict::Limited, why, Some(remedy.to_owned()))
-    };
+    // Runs end with it as well.
+    let wrong =
+        |error: &CliError| Check::not(NAME, Verdict::Broken, describe(error), error.hints().first().cloned());
     let shared = match config.shared_cache(None) {
         Ok(shared) => shared?,
-        Err(error) => return Some(failed(describe(&error))),
+        Err(error) => return Some(wrong(&error)),
     };
     let location = shared.location.clone();
-    let answered = behind::open(&shared, &config.cache_dir, &config.registries)
-        .map_err(|error| describe(&error))
-        .and_then(|opened| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| error.to_string())?;
-            runtime.block_on(opened.ask()).map_err(|error| describe(&error))
-        });
+    let opened = match behind::open(&shared, &config.cache_dir, &config.registries) {
+        Ok(opened) => opened,
+        Err(error) => return Some(wrong(&error)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answered = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(opened.ask()).map_err(|error| describe(&error)));
     Some(match answered {
         Ok(()) => Check::good(NAME, format!("{location}, {}", used(&shared))),
-        Err(why) => failed(format!("{location}: {why}")),
+        Err(why) => {
+            let how = match location.parse() {
+                Ok(Location::Registry(_)) => "`cullet login HOST` is for one that wants a login",
+                Ok(Location::Directory(_)) => "look whether it is there, and who may read it",
+                _ => "variables AWS_*, GOOGLE_* or AZURE_* reach a bucket",
+            };
+            let remedy = format!("runs go on without it; {how}");
+            Check::not(NAME, Verdict::Limited, format!("{location}: {why}"), Some(remedy))
+        }
     })
 }
 

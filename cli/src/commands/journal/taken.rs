@@ -106,6 +106,6 @@ fn shown(
     end: Option<&Finished>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    line(entry, begun, end.map_or(Ended::Not("END NOT SENT"), Ended::So), out)?;
+    line(entry, begun, end.map_or(Ended::Not("NO END (killed, or not sent yet)"), Ended::So), out)?;
     writeln!(out, "    taken in at {}, sent by {}", rfc3339(taken.taken_at_ms), clean::line(&taken.by))
 }
