@@ -47,6 +47,9 @@ fn what_would_work_is_said_and_leaves_nothing() {
     let runs = user.cullet(&checkout, ["runs", "--format", "json"]);
     assert_eq!(text(&runs.stdout).lines().count(), 1, "only the one that was no rehearsal");
     assert_eq!(user.run_with(&checkout, ["use"]).executed(), ["use"]);
+    let writes = ["run", "--rehearse-break-glass", "--output", "out"];
+    let refused = user.cullet(&checkout, writes);
+    assert!(refused.status.code() == Some(2) && !checkout.path().join("out").exists(), "{refused:?}");
     // Nobody may approve: what would be refused is refused.
     let refused = rehearse(&user, &checkout, &[]);
     assert!(refused.exit_code == 2 && refused.stderr.contains("1 other must approve"), "{}", refused.stderr);

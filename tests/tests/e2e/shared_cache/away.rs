@@ -45,6 +45,25 @@ fn a_directory_that_is_gone_is_said_once_and_not_made() {
 }
 
 #[test]
+fn doctor_says_whether_runs_go_on_without_it() {
+    let (dir, checkout) = (tempfile::tempdir().unwrap(), checkout());
+    let config = dir.path().join("config.toml");
+    let gone = dir.path().join("gone");
+    for (more, code, said) in [
+        (String::new(), Some(0), "runs go on without it; look whether it is there"),
+        (format!("mode = \"write\"\nsigning-key = {:?}", dir.path().join("none.pem")), Some(3), "none.pem"),
+    ] {
+        fs::write(&config, format!("[cache]\nshared = {gone:?}\n{more}\n")).unwrap();
+        let doctor = User::new().command(checkout.path(), ["doctor"]).env("CULLET_CONFIG", &config).output();
+        let doctor = doctor.unwrap();
+        let text = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        let shared = text.split_once(" shared ").unwrap().1;
+        assert!(doctor.status.code() == code && shared.contains(said), "{:?}: {text}", doctor.status);
+        assert_eq!(shared.contains("runs go on"), code == Some(0), "{text}");
+    }
+}
+
+#[test]
 fn a_bucket_that_never_answers_costs_seconds_and_one_warning() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let checkout = chain();

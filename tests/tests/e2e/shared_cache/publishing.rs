@@ -7,7 +7,7 @@ use std::time::Duration;
 use cullet_tests::{Checkout, User};
 use serde_json::Value;
 
-use super::{command, of_shared, paused_at, publish, run, said};
+use super::{LARGE, checkout, command, listing, of_shared, paused_at, publish, run, said};
 
 /// Steps that are done at once, and one that takes its time.
 const SLOW: &str = r#"
@@ -90,4 +90,21 @@ fn a_killed_run_leaves_what_it_had_to_publish_for_the_next_one() {
     };
     assert_eq!((next.cached(), &of_shared(&next)["unpublished"]), (vec!["fast"], &Value::from(0)));
     assert_eq!(run(&User::new(), &checkout, &shared, &["fast"]).cached(), ["fast"]);
+}
+
+#[test]
+fn what_was_removed_there_is_published_again_by_who_has_it() {
+    let (user, checkout, shared) = (User::new(), checkout(), tempfile::tempdir().unwrap());
+    publish(&user, &checkout, shared.path());
+    let large = format!("-{LARGE}");
+    let files = listing(shared.path()).into_iter().map(|(path, _)| path);
+    let lost: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(&large)).collect();
+    assert_eq!(lost.len(), 1);
+    fs::remove_file(&lost[0]).unwrap();
+    let warm = publish(&user, &checkout, shared.path());
+    assert_eq!((warm.cached().len(), warm.executed().len()), (3, 0));
+    assert_eq!(fs::metadata(&lost[0]).unwrap().len(), LARGE);
+    checkout.write("two", "3\n");
+    let laptop = run(&User::new(), &checkout, shared.path(), &[]);
+    assert_eq!((laptop.cached(), laptop.executed()), (vec!["make"], vec!["other", "use"]));
 }
