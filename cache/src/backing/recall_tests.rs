@@ -6,7 +6,11 @@ use crate::packed::tests::storage::Storage;
 
 /// A machine that has nothing yet, and runs a pipeline.
 fn machine(storage: &Arc<Storage>, access: Access) -> tests::Machine {
-    let dir = tempfile::tempdir().unwrap();
+    machine_at(tempfile::tempdir().unwrap(), storage, access)
+}
+
+/// The same with what is in a directory.
+fn machine_at(dir: tempfile::TempDir, storage: &Arc<Storage>, access: Access) -> tests::Machine {
     let shared = SharedCache::over(storage.clone(), &crate::ObjectOptions::new(dir.path().join("spool")));
     let machine = machine_in(dir, shared, access);
     machine.backing.recall("app", &Handle::current());
@@ -88,9 +92,7 @@ async fn what_the_store_has_lost_is_published_again_by_who_has_it() {
     settle(&writer).await;
     let dir = writer.into_dir();
     let again = |dir: tempfile::TempDir| async {
-        let shared = SharedCache::over(storage.clone(), &crate::ObjectOptions::new(dir.path().join("spool")));
-        let writer = machine_in(dir, shared, Access::Write);
-        writer.backing.recall("app", &Handle::current());
+        let writer = machine_at(dir, &storage, Access::Write);
         for (action, _) in &found {
             assert!(writer.backing.actions().get(action).await.unwrap().is_some());
         }
