@@ -25,7 +25,8 @@ pub(crate) struct Turn {
     pub(crate) priority: Reverse<i8>,
     /// See [`crate::workers::Workers::counted`].
     pub(crate) used: u64,
-    /// Of the last start; of the last start of anybody where it had none so far.
+    /// Of the last start; of the last start of anybody where it had none so far. Of an operation where it stands among those of
+    /// all clients.
     pub(crate) last: Epoch,
     pub(crate) order: u64,
     pub(crate) run: RunId,

@@ -40,7 +40,8 @@ pub(crate) struct News {
 ///
 /// Between tenants goes first who had least of the workers so far, by weight, so that each gets its share (see
 /// [`TenantTurn`]). Between the runs of a tenant go first those of the highest priority, then the one whose running steps
-/// take least, then the one that had its turn before the others; within a run, the step whose chain of dependents is expected
+/// take least, then the one that had its turn before the others, where operations of one client have turns as steps of one run
+/// do; within a run, the step whose chain of dependents is expected
 /// to take longest. A step takes the worker with most of its inputs among those that have room now: it never waits for one
 /// that is busy, since waiting costs more than fetching. Then the one with most processor left; ties go to the lower number.
 ///

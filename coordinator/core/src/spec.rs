@@ -28,6 +28,8 @@ pub struct RunSpec {
     /// Whether it is an operation of a client that knows no pipelines: one step, of which `submission` is the action. There are
     /// many of them, and none is asked for once it was answered.
     pub operation: bool,
+    /// Of an operation: which of its tenant's clients it is of, as a number that says nothing else. Clients have turns.
+    pub client: u64,
     /// Whether what happens in the run is kept, to be read again from any point.
     pub journal: bool,
     /// Sets of labels that workers must have, each of which steps can name.
@@ -64,6 +66,7 @@ impl Default for RunSpec {
             priority: 0,
             submission: None,
             operation: false,
+            client: 0,
             journal: false,
             requirements: Box::default(),
             scope: Self::SCOPE.into(),

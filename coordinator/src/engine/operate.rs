@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) scope: Scope,
     /// From -100 to 100.
     pub(crate) priority: i8,
+    /// A number that stands for the client.
+    pub(crate) client: u64,
     /// What it is called where people see it.
     pub(crate) name: String,
     /// It is executed whatever there is.
@@ -120,6 +122,7 @@ impl Leading {
             priority: asked.priority,
             submission: Some(encoded.digest),
             operation: true,
+            client: asked.client,
             requirements: [labels].into(),
             scope: asked.scope.to_string().into(),
             ..RunSpec::default()

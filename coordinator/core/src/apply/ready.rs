@@ -53,12 +53,16 @@ impl Transition<'_> {
 
     /// Lets a step wait for a worker.
     fn line_up(&mut self, id: StepId) {
-        let Some(run) = self.state.runs.get_mut(&id.run) else { return };
+        let State { runs, ready, tenants, last_epoch, .. } = &mut *self.state;
+        let Some(run) = runs.get_mut(&id.run) else { return };
         run.steps[id.step as usize].phase = StepPhase::Ready;
         self.readied.push(id);
         let Some(group) = run.group(id.step) else { return };
+        // What the cache answers never stands here; what starts again stands where it started.
+        if run.spec.operation && run.steps[id.step as usize].attempt == 0 {
+            run.last_start = tenants.stand(group.tenant, run.spec.client, *last_epoch);
+        }
         let priority = run.priority(id.step);
-        let State { ready, tenants, .. } = &mut *self.state;
         if !ready.has(group.tenant) {
             tenants.wake(group.tenant);
         }

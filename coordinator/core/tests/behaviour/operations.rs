@@ -12,6 +12,84 @@ fn operation(name: &str) -> RunSpec {
     RunSpec { operation: true, submission: Some(digest(name)), ..run([step]) }
 }
 
+/// What the step of an operation is called here.
+fn named(number: u128) -> String {
+    if number == 1 { "x1".to_owned() } else { format!("{number}.x{number}") }
+}
+
+/// Submits an operation of a client, and its own action.
+fn ask(core: &mut Core, client: u64, number: u128) {
+    core.submit(number, RunSpec { client, ..operation(&format!("x{number}")) });
+    core.miss(&named(number));
+}
+
+/// Ends what runs, one operation at a time, until nothing runs any more. Gives their numbers in the order of their starts.
+fn order(core: &mut Core, first: u128) -> Vec<u128> {
+    let (mut order, mut running) = (Vec::new(), vec![first]);
+    while let Some(number) = running.pop() {
+        order.push(number);
+        for line in core.succeed(&named(number)) {
+            let started = line.strip_prefix("start ").and_then(|line| line.split_once('#'));
+            let number = started.and_then(|(name, _)| name.split_once(".x"));
+            running.extend(number.map(|(number, _)| number.parse::<u128>().unwrap()));
+        }
+    }
+    order
+}
+
+#[test]
+fn clients_have_turns_however_much_one_of_them_asks_for() {
+    let mut core = Core::with_cpus(1);
+    (1..=20).for_each(|number| ask(&mut core, 7, number));
+    ask(&mut core, 8, 30);
+    ask(&mut core, 8, 31);
+    ask(&mut core, 9, 40);
+    // The second one stands where the first ones of the others do, and came before them.
+    assert_eq!(order(&mut core, 1)[..8], [1, 2, 30, 40, 3, 31, 4, 5]);
+}
+
+#[test]
+fn a_pipeline_has_its_turns_among_operations() {
+    let mut core = Core::with_cpus(1);
+    (1..=20).for_each(|number| ask(&mut core, 7, number));
+    core.submit(50, run([step("a"), step("b")]));
+    core.miss("50.a");
+    core.miss("50.b");
+    let starts = |lines: Vec<String>| lines.iter().any(|line| line.starts_with("start 50."));
+    let after: Vec<bool> = (1..=4).map(|number| starts(core.succeed(&named(number)))).collect();
+    assert!(after.contains(&true), "{after:?}");
+}
+
+#[test]
+fn what_the_cache_answers_costs_a_client_no_turn() {
+    let mut core = Core::with_cpus(1);
+    ask(&mut core, 1, 1);
+    for number in 100..150 {
+        core.submit(number, RunSpec { client: 2, ..operation(&format!("x{number}")) });
+        core.hit(&named(number));
+    }
+    (10..15).for_each(|number| ask(&mut core, 1, number));
+    ask(&mut core, 2, 20);
+    assert_eq!(order(&mut core, 1), [1, 10, 20, 11, 12, 13, 14]);
+}
+
+#[test]
+fn clients_that_were_served_are_forgotten() {
+    let size = |client: fn(u128) -> u64| {
+        let mut core = Core::with_cpus(1);
+        // Keeps the tenant.
+        core.submit(5000, run([step("a")]));
+        for number in 1..=1000 {
+            ask(&mut core, client(number), number);
+            core.succeed(&named(number));
+        }
+        rmp_serde::to_vec_named(&core.state).unwrap().len()
+    };
+    let (one, many) = (size(|_| 7), size(|number| number as u64));
+    // Of a thousand at most 64 are remembered, in less than 16 bytes each; besides, numbers are longer or shorter.
+    assert!(many < one + 64 * 16 + 1000 * 3, "{one} and {many}");
+}
+
 fn of_cpus(name: &str, cpus: u32) -> StepSpec {
     StepSpec { cpu_millis: cpus * 1000, ..step(name) }
 }

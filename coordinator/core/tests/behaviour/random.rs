@@ -74,6 +74,7 @@ prop_compose! {
             requirements,
             scope: if on_branch { "branch/x" } else { RunSpec::SCOPE }.into(),
             operation,
+            client: 1 + u64::from(keep_going),
             ..RunSpec::default()
         }
     }

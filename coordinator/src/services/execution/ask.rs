@@ -1,19 +1,20 @@
 //! What a client wants to have executed, checked.
 
 use cullet_cache::{Action, Scope, requested_action};
-use cullet_digest::Digest;
+use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::reapi::execution::{ExecuteRequest, RequestMetadata};
 use prost::Message as _;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 
 use super::missing::{missing, not_there};
 use crate::engine::{Asked, Engine};
 use crate::given::{GivenAction, NoAction};
+use crate::services::access::AUTHORIZATION;
 use crate::services::reapi::{Reached, reach};
 
 /// The header in which clients say what they do it for.
-const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
+pub(super) const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
 
 /// The longest name of a step that people see, in bytes.
 const MOST_NAME: usize = 120;
@@ -26,6 +27,7 @@ pub(super) struct Asking {
     pub(super) bypass_cache: bool,
     tenant: String,
     priority: i8,
+    client: u64,
     purpose: Option<String>,
 }
 
@@ -42,6 +44,7 @@ pub(super) async fn check(engine: &Engine, request: &Request<ExecuteRequest>) ->
         tenant,
         // Smaller numbers go first there, and larger ones here.
         priority: priority.saturating_neg().clamp(-100, 100) as i8,
+        client: client(request),
         purpose: purpose(request.metadata()),
     })
 }
@@ -49,7 +52,7 @@ pub(super) async fn check(engine: &Engine, request: &Request<ExecuteRequest>) ->
 impl Asking {
     /// With its action, which has to be there with its Command and the root of its inputs.
     pub(super) async fn with_action(self, engine: &Engine) -> Result<Asked, Status> {
-        let Self { action, scope, bypass_cache, tenant, priority, purpose } = self;
+        let Self { action, scope, bypass_cache, tenant, priority, client, purpose } = self;
         let blobs = &*engine.parts().blobs;
         let given = match GivenAction::read(blobs, action).await {
             Ok(given) => given,
@@ -75,7 +78,7 @@ impl Asking {
             }
         }
         let name = purpose.unwrap_or_else(|| program(&given));
-        Ok(Asked { given, tenant, scope, priority, name, bypass_cache })
+        Ok(Asked { given, tenant, scope, priority, client, name, bypass_cache })
     }
 }
 
@@ -91,10 +94,32 @@ fn is_below(path: &str) -> bool {
     !path.starts_with('/') && path.split('/').all(|name| name != "..")
 }
 
+/// What a client says of itself.
+fn said(metadata: &MetadataMap) -> Option<RequestMetadata> {
+    let bytes = metadata.get_bin(METADATA)?.to_bytes().ok()?;
+    RequestMetadata::decode(bytes).ok()
+}
+
+/// A number for whoever has turns with others: an invocation, such as a build, where it says which it is; else who calls from one
+/// address.
+fn client<T>(request: &Request<T>) -> u64 {
+    let metadata = request.metadata();
+    let invocation = said(metadata).map(|said| said.tool_invocation_id).filter(|id| !id.is_empty());
+    let name = invocation.map_or_else(
+        || {
+            let address = request.remote_addr().map(|address| address.ip().to_string());
+            let user = metadata.get(AUTHORIZATION).map(MetadataValue::as_encoded_bytes);
+            [b"caller ", address.unwrap_or_default().as_bytes(), b" ", user.unwrap_or_default()].concat()
+        },
+        |id| [b"invocation ", id.as_bytes()].concat(),
+    );
+    let hash = DigestFunction::Blake3.digest(&name);
+    hash.hash().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// What a client says that it does it for.
 fn purpose(metadata: &MetadataMap) -> Option<String> {
-    let bytes = metadata.get_bin(METADATA)?.to_bytes().ok()?;
-    let said = RequestMetadata::decode(bytes).ok()?;
+    let said = said(metadata)?;
     let said = format!("{} {}", said.action_mnemonic, said.target_id);
     Some(short(said.trim())).filter(|said| !said.is_empty())
 }
@@ -113,8 +138,6 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tonic::metadata::MetadataValue;
-
     use super::*;
 
     #[test]
@@ -125,6 +148,24 @@ mod tests {
         for path in ["/", "/a", "..", "../a", "a/../b", "a/.."] {
             assert!(!is_below(path), "{path}");
         }
+    }
+
+    #[test]
+    fn invocations_are_clients_and_so_are_callers_who_do_not_say_theirs() {
+        let asked = |invocation: &str, user: &str| {
+            let said =
+                RequestMetadata { tool_invocation_id: invocation.to_owned(), ..RequestMetadata::default() };
+            let mut request = Request::new(());
+            let said = MetadataValue::from_bytes(&said.encode_to_vec());
+            request.metadata_mut().insert_bin(METADATA, said);
+            request.metadata_mut().insert(AUTHORIZATION, user.parse().unwrap());
+            client(&request)
+        };
+        assert_eq!(asked("build", "Bearer a"), asked("build", "Bearer b"));
+        assert_ne!(asked("build", "Bearer a"), asked("another", "Bearer a"));
+        assert_eq!(asked("", "Bearer a"), asked("", "Bearer a"));
+        assert_ne!(asked("", "Bearer a"), asked("", "Bearer b"));
+        assert_ne!(asked("", "Bearer a"), client(&Request::new(())));
     }
 
     #[test]

@@ -117,8 +117,13 @@ fn inlined(request: &ExecuteRequest) -> Inlined {
 
 /// Has the leader begin it. From then on, this coordinator knows as much of it as the leader.
 async fn begun_there(channel: Channel, request: Request<ExecuteRequest>) -> Result<Operation, Status> {
-    let mut told =
-        ExecutionClient::new(channel).execute(forwarded(request)).await.map_err(of_the_leader)?.into_inner();
+    let said = request.metadata().get_bin(ask::METADATA).cloned();
+    let mut request = forwarded(request);
+    if let Some(said) = said {
+        request.metadata_mut().insert_bin(ask::METADATA, said);
+    }
+    let told = ExecutionClient::new(channel).execute(request).await;
+    let mut told = told.map_err(of_the_leader)?.into_inner();
     let first = told.message().await.map_err(of_the_leader)?;
     first.ok_or_else(|| Status::unavailable("the coordinator that led last says nothing; try again"))
 }
