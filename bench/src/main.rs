@@ -48,6 +48,7 @@ usage: cullet-bench BENCHMARK
   cluster-steps    steps that do nothing on a cluster against one machine
   images           an image fetched, unpacked and run against skopeo, umoci, runc and Docker
   reapi            a cluster as a server of the Remote Execution API, against one that does nothing
+  flooding         a client that floods a cluster with uploads or executions, and others beside it
   streams          large blobs through a cluster, against streams into nowhere
   shared           a cache in a bucket: from an empty machine, large outputs, publishing
   all              all of them but those of clusters, images and buckets
@@ -91,6 +92,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["flood"] => cluster::flood(&mut report)?,
         ["cluster-steps"] => cluster::steps(&mut report)?,
         ["reapi"] => reapi::run(&mut report)?,
+        ["flooding"] => reapi::flooding(&mut report)?,
         ["streams"] => reapi::streams(&mut report)?,
         ["shared"] => shared::run(&mut report)?,
         ["images"] => images::run(&mut report)?,

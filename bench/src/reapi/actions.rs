@@ -8,7 +8,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use tonic::transport::Channel;
 
-use super::{digest, execute};
+use super::{digest, execute, execute_for};
 use crate::Result;
 
 /// What all of them have in common, stored.
@@ -28,8 +28,13 @@ impl Actions {
 
     /// Executes one that nobody has executed.
     pub(super) async fn execute(&self, channel: Channel, number: u64) -> Result<()> {
+        self.execute_for("", channel, number).await
+    }
+
+    /// The same for this invocation of a client.
+    pub(super) async fn execute_for(&self, invocation: &str, channel: Channel, number: u64) -> Result<()> {
         let action = self.upload(channel.clone(), number).await?;
-        execute(channel, action).await
+        execute_for(invocation, channel, action).await
     }
 
     /// One that was executed.

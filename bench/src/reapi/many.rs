@@ -56,7 +56,8 @@ pub(super) async fn run(
     action: &reapi::Digest,
 ) -> Result<()> {
     report.heading("GetActionResult, 2,000 calls a second of all clients together, the slowest of a hundred");
-    let [many, few] = CLIENTS.map(|clients| slowest(url, clients, action));
+    let every = |clients: usize| Duration::from_secs(1) * clients as u32 / CALLS;
+    let [many, few] = CLIENTS.map(|clients| slowest(url, clients, every(clients), action));
     let (few, many) = (few.await?, many.await?);
     report.compare("1,000 clients, against 64", many, few, Target::AtMost(SLOWER), seconds);
     let before = resident(process);
@@ -65,26 +66,35 @@ pub(super) async fn run(
     let each = Target::AtMost(1.0);
     let what = format!("memory of an idle connection, of {count}");
     report.compare(&what, grown / idle.len() as f64, EACH, each, bytes);
-    let beside = slowest(url, CLIENTS[1], action).await?;
+    let beside = slowest(url, CLIENTS[1], every(CLIENTS[1]), action).await?;
     report.compare("64 clients beside them, against 64 alone", beside, few, Target::AtMost(SLOWER), seconds);
     Ok(())
 }
 
-/// How long the fastest of the slowest hundredth of calls took, in seconds.
-async fn slowest(url: &str, clients: usize, action: &reapi::Digest) -> Result<f64> {
+/// How long the fastest of the slowest hundredth of calls took, in seconds. `every`: the time between two calls of a client.
+pub(super) async fn slowest(
+    url: &str,
+    clients: usize,
+    every: Duration,
+    action: &reapi::Digest,
+) -> Result<f64> {
     let mut channels = Vec::new();
     for _ in 0..clients {
         channels.push(Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?);
     }
     let action = Arc::new(action.clone());
-    let every = Duration::from_secs(1) * clients as u32 / CALLS;
     let tasks = channels.into_iter().map(|channel| tokio::spawn(calls(channel, Arc::clone(&action), every)));
     let mut times = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
         times.extend(task.await??);
     }
+    Ok(slowest_hundredth(times))
+}
+
+/// The fastest of the slowest hundredth.
+pub(super) fn slowest_hundredth(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
-    Ok(times.get(times.len() * 99 / 100).copied().unwrap_or_default())
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
 }
 
 /// How long each call of a client took.

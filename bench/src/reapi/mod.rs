@@ -2,6 +2,7 @@
 
 mod actions;
 mod echo;
+mod flooding;
 mod load;
 mod many;
 mod streams;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 
 use cullet_digest::{Digest, DigestFunction};
 use cullet_proto::reapi;
-use cullet_proto::reapi::execution::ExecuteRequest;
 use cullet_proto::reapi::execution::service::execution_client::ExecutionClient;
+use cullet_proto::reapi::execution::{ExecuteRequest, RequestMetadata};
 use cullet_proto::reapi::results::GetActionResultRequest;
 use cullet_proto::reapi::results::service::action_cache_client::ActionCacheClient;
 use cullet_proto::reapi::storage::service::content_addressable_storage_client::ContentAddressableStorageClient;
@@ -21,7 +22,10 @@ use cullet_proto::reapi::storage::{
 use cullet_tests::cluster::Cluster;
 use cullet_worker::host::HostTools;
 use cullet_worker::sandbox::{LauncherCommand, Sandbox, SandboxConfig};
+use prost::Message as _;
 use prost::bytes::Bytes;
+use tonic::Request;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
 use self::actions::{Actions, message};
@@ -73,11 +77,24 @@ pub(crate) fn streams(report: &mut Report) -> Result<()> {
     })
 }
 
-pub(crate) fn run(report: &mut Report) -> Result<()> {
-    let connections = many::allow()?;
+/// One coordinator, and one worker.
+fn with_worker() -> Result<Cluster> {
     let mut cluster = coordinator()?;
     cluster.run_worker(0, &[]);
     cluster.with_workers(1);
+    Ok(cluster)
+}
+
+/// One client among others.
+pub(crate) fn flooding(report: &mut Report) -> Result<()> {
+    let cluster = with_worker()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(flooding::run(report, &cluster.url(0)))
+}
+
+pub(crate) fn run(report: &mut Report) -> Result<()> {
+    let connections = many::allow()?;
+    let cluster = with_worker()?;
     let process = cluster.coordinator(0).ok_or("there is no coordinator")?.id();
     let echo = EchoServer::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -253,7 +270,19 @@ async fn executions(
 
 /// Executes an action, and waits for its end.
 async fn execute(channel: Channel, action: reapi::Digest) -> Result<()> {
+    execute_for("", channel, action).await
+}
+
+/// The same for an invocation, if it has a name.
+async fn execute_for(invocation: &str, channel: Channel, action: reapi::Digest) -> Result<()> {
     let request = ExecuteRequest { action_digest: Some(action), ..ExecuteRequest::default() };
+    let mut request = Request::new(request);
+    if !invocation.is_empty() {
+        let said =
+            RequestMetadata { tool_invocation_id: invocation.to_owned(), ..RequestMetadata::default() };
+        let said = MetadataValue::from_bytes(&said.encode_to_vec());
+        request.metadata_mut().insert_bin("build.bazel.remote.execution.v2.requestmetadata-bin", said);
+    }
     let mut told = ExecutionClient::new(channel).execute(request).await?.into_inner();
     let mut done = false;
     while let Some(operation) = told.message().await? {

@@ -67,7 +67,7 @@ async fn timed(work: impl Future<Output = Result<()>>) -> Result<f64> {
 
 /// A blob that repeats itself but for a number in each piece.
 #[derive(Debug, Clone)]
-struct Blob {
+pub(super) struct Blob {
     piece: Arc<Vec<u8>>,
     size: u64,
     seed: u64,
@@ -75,7 +75,7 @@ struct Blob {
 }
 
 impl Blob {
-    fn new(size: u64, seed: u64) -> Self {
+    pub(super) fn new(size: u64, seed: u64) -> Self {
         let mut piece = vec![0; PIECE];
         fastrand::Rng::with_seed(seed).fill(&mut piece);
         let mut this =
@@ -96,7 +96,7 @@ impl Blob {
         piece.into()
     }
 
-    async fn write(&self, channel: Channel) -> Result<()> {
+    pub(super) async fn write(&self, channel: Channel) -> Result<()> {
         let (hash, size) = (self.digest.hash_hex(), self.size);
         let name = format!("uploads/00000000-0000-4000-8000-{:012x}/blobs/{hash}/{size}", self.seed);
         let blob = self.clone();

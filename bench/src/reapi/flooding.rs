@@ -1,0 +1,139 @@
+//! One client that asks for as much as it can, and what the calls of others take meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cullet_proto::reapi;
+use cullet_proto::reapi::storage::service::content_addressable_storage_client::ContentAddressableStorageClient;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+use super::actions::Actions;
+use super::batch;
+use super::many::{slowest, slowest_hundredth};
+use super::streams::Blob;
+use crate::Result;
+use crate::check::{Report, Target, seconds};
+
+/// The slowest hundredth of others' calls beside the flood, over that without it.
+const SLOWER: f64 = 3.0;
+
+/// Others, and how often each of them asks for a result.
+const OTHERS: usize = 16;
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Uploads of one client at once, and bytes of each.
+const UPLOADS: usize = 32;
+const UPLOAD: u64 = 16 << 20;
+
+/// Batches and executions of one client at once.
+const BATCHES: usize = 64;
+const EXECUTIONS: usize = 256;
+
+/// Executions of somebody else, one after the other.
+const SINGLE: u64 = 300;
+
+/// How long a flood goes on before it is looked at what others see.
+const RISES: Duration = Duration::from_secs(2);
+
+/// One coordinator at this address, and one worker.
+pub(super) async fn run(report: &mut Report, url: &str) -> Result<()> {
+    report.heading("one client that floods a cluster: the slowest of a hundred calls of others, against those without it");
+    let channel = connect(url).await?;
+    let actions = Arc::new(Actions::store(channel.clone()).await?);
+    let action = actions.executed(channel.clone()).await?;
+
+    let alone = hits(url, &action).await?;
+    let flood = Flood::start(url, UPLOADS, |channel, number| async move {
+        Blob::new(UPLOAD, number).write(channel).await
+    });
+    let flood = flood.await?;
+    let beside = hits(url, &action).await?;
+    let what = format!("GetActionResult, beside {} uploads of 16 MiB a second", flood.end().await?);
+    report.compare(&what, beside, alone, Target::AtMost(SLOWER), seconds);
+
+    let flood = Flood::start(url, BATCHES, |channel, number| async move {
+        ContentAddressableStorageClient::new(channel).batch_update_blobs(batch(number)).await?;
+        Ok(())
+    });
+    let flood = flood.await?;
+    let beside = hits(url, &action).await?;
+    let what = format!("GetActionResult, beside {} batches of 16 blobs a second", flood.end().await?);
+    report.compare(&what, beside, alone, Target::AtMost(SLOWER), seconds);
+
+    let alone = executions(&channel, &actions, 0).await?;
+    let flooding = Arc::clone(&actions);
+    let flood = Flood::start(url, EXECUTIONS, move |channel, number| {
+        let actions = Arc::clone(&flooding);
+        async move { actions.execute_for("flood", channel, number).await }
+    });
+    let flood = flood.await?;
+    let beside = executions(&channel, &actions, SINGLE).await?;
+    let what = format!("Execute, beside {} executions a second", flood.end().await?);
+    report.compare(&what, beside, alone, Target::AtMost(SLOWER), seconds);
+    Ok(())
+}
+
+async fn connect(url: &str) -> Result<Channel> {
+    Ok(Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?)
+}
+
+/// How long others' questions after a result take.
+async fn hits(url: &str, action: &reapi::Digest) -> Result<f64> {
+    slowest(url, OTHERS, EVERY, action).await
+}
+
+/// How long somebody's executions take that come one after the other. `from`: the first of their numbers.
+async fn executions(channel: &Channel, actions: &Actions, from: u64) -> Result<f64> {
+    let mut times = Vec::new();
+    for number in from..from + SINGLE {
+        let begin = Instant::now();
+        actions.execute_for("somebody", channel.clone(), (1 << 60) + number).await?;
+        times.push(begin.elapsed().as_secs_f64());
+    }
+    Ok(slowest_hundredth(times))
+}
+
+/// Calls of one client, as many at once as it likes.
+struct Flood {
+    ends: Arc<AtomicBool>,
+    calls: Arc<AtomicU64>,
+    begun: Instant,
+    tasks: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Flood {
+    /// Returns when it has risen.
+    async fn start<F, A>(url: &str, at_once: usize, call: F) -> Result<Self>
+    where
+        F: Fn(Channel, u64) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<()>> + Send,
+    {
+        let (channel, call) = (connect(url).await?, Arc::new(call));
+        let (ends, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let one = |_| {
+            let (channel, call) = (channel.clone(), Arc::clone(&call));
+            let (ends, calls) = (Arc::clone(&ends), Arc::clone(&calls));
+            tokio::spawn(async move {
+                while !ends.load(Ordering::Relaxed) {
+                    call(channel.clone(), calls.fetch_add(1, Ordering::Relaxed)).await?;
+                }
+                Ok(())
+            })
+        };
+        let tasks = (0..at_once).map(one).collect();
+        tokio::time::sleep(RISES).await;
+        Ok(Self { ends, calls, begun: Instant::now() - RISES, tasks })
+    }
+
+    /// Calls a second.
+    async fn end(self) -> Result<u64> {
+        let calls = self.calls.load(Ordering::Relaxed) as f64 / self.begun.elapsed().as_secs_f64();
+        self.ends.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await??;
+        }
+        Ok(calls as u64)
+    }
+}
