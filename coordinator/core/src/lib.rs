@@ -5,6 +5,7 @@
 //! `cullet run` drives this core directly; a replicated coordinator will drive it through raft.
 
 mod apply;
+mod clients;
 pub mod command;
 mod detail;
 mod durations;

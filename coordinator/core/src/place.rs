@@ -18,25 +18,38 @@ pub(crate) struct Place {
     pub(crate) id: StepId,
 }
 
-/// Among the runs of a tenant: by what the submitter says, then by what its running steps take, then by when one of them
-/// was started last, then by age. So they have turns: a run that starts a step stands behind all others that have as little.
+/// Who has turns among those of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Flow {
+    /// A run of a pipeline.
+    Run(RunId),
+    /// A client, with all its operations of one priority.
+    Client(u64),
+}
+
+/// Among the runs and clients of a tenant: by what the submitter says, then by what their running steps take, then by when one of
+/// these was started last, then by age. So they have turns: who starts a step stands behind all others that have as little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Turn {
     pub(crate) priority: Reverse<i8>,
     /// See [`crate::workers::Workers::counted`].
     pub(crate) used: u64,
-    /// Of the last start; of the last start of anybody where it had none so far. Of an operation where it stands among those of
-    /// all clients.
+    /// Of the last start; of the last start of anybody where it had none so far.
     pub(crate) last: Epoch,
     pub(crate) order: u64,
-    pub(crate) run: RunId,
+    pub(crate) flow: Flow,
 }
 
-/// Among the steps of a run: by how long the chain that hangs on the step is expected to take, longest first, then in the
-/// order of the run.
-pub(crate) type Rank = (Reverse<u32>, StepIndex);
+/// Among the steps that have turns together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// Of a run: by how long the chain that hangs on the step is expected to take, longest first, then in the order of the run.
+    Step(Reverse<u32>, StepId),
+    /// Of a client: by age.
+    Operation(u64, StepId),
+}
 
-/// Among the steps of a tenant: by the turns of their runs.
+/// Among the steps of a tenant: by the turns of their runs and clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Priority {
     pub(crate) turn: Turn,
@@ -46,7 +59,8 @@ pub(crate) struct Priority {
 impl Priority {
     /// The step that stands there.
     pub(crate) const fn id(&self) -> StepId {
-        StepId { run: self.turn.run, step: self.rank.1 }
+        let (Rank::Step(_, id) | Rank::Operation(_, id)) = self.rank;
+        id
     }
 }
 
@@ -75,20 +89,6 @@ pub(crate) struct Group {
 }
 
 impl Run {
-    pub(crate) fn priority(&self, step: StepIndex) -> Priority {
-        Priority { turn: self.turn(), rank: (Reverse(self.steps[step as usize].rank), step) }
-    }
-
-    pub(crate) fn turn(&self) -> Turn {
-        Turn {
-            priority: Reverse(self.spec.priority),
-            used: self.used,
-            last: self.last_start,
-            order: self.order,
-            run: self.id,
-        }
-    }
-
     pub(crate) fn demand(&self, step: StepIndex) -> Demand {
         let spec = self.step_spec(step);
         Demand {

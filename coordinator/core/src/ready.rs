@@ -1,12 +1,13 @@
 //! Steps that only lack a worker.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::place::{Demand, Group, Priority, Rank, Turn};
 use crate::tenants::TenantId;
-use crate::{StepId, TimeMs, WorkerId};
+use crate::{RunId, StepId, StepIndex, TimeMs, WorkerId};
 
 /// A worker that is kept free until a step of one group fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,34 +31,91 @@ pub(crate) struct Stuck {
     pub(crate) since: TimeMs,
 }
 
-/// Steps of one group, by the turns of their runs.
+/// Steps of one group, by the turns of their runs and clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
-    runs: BTreeMap<Turn, BTreeSet<Rank>>,
-    /// How many there are.
+    flows: BTreeMap<Turn, Steps>,
+    /// How many steps there are.
     steps: usize,
 }
 
 impl Line {
     fn head(&self) -> Option<Priority> {
-        let (turn, steps) = self.runs.first_key_value()?;
-        steps.first().map(|rank| Priority { turn: *turn, rank: *rank })
+        let (turn, steps) = self.flows.first_key_value()?;
+        steps.first().map(|rank| Priority { turn: *turn, rank })
     }
 
     fn insert(&mut self, step: Priority) {
-        self.steps += usize::from(self.runs.entry(step.turn).or_default().insert(step.rank));
+        let steps = self.flows.entry(step.turn).or_insert_with(|| Steps::new(&step.rank));
+        self.steps += usize::from(steps.insert(step.rank));
     }
 
     fn remove(&mut self, step: &Priority) {
-        let Some(steps) = self.runs.get_mut(&step.turn) else { return };
+        let Some(steps) = self.flows.get_mut(&step.turn) else { return };
         self.steps -= usize::from(steps.remove(&step.rank));
         if steps.is_empty() {
-            self.runs.remove(&step.turn);
+            self.flows.remove(&step.turn);
         }
     }
 }
 
-/// Ready steps by tenant, by what they take, then by the turns of their runs. When a worker is full for one step of a group,
+/// Those of them that have turns together, by their ranks. There may be very many of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Steps {
+    Run(RunId, BTreeSet<(Reverse<u32>, StepIndex)>),
+    Client(BTreeSet<(u64, StepId)>),
+}
+
+impl Steps {
+    /// None, where the first one will be of this rank.
+    const fn new(rank: &Rank) -> Self {
+        match rank {
+            Rank::Step(_, id) => Self::Run(id.run, BTreeSet::new()),
+            Rank::Operation(..) => Self::Client(BTreeSet::new()),
+        }
+    }
+
+    fn first(&self) -> Option<Rank> {
+        match self {
+            Self::Run(run, steps) => {
+                let (chain, step) = steps.first()?;
+                Some(Rank::Step(*chain, StepId { run: *run, step: *step }))
+            }
+            Self::Client(operations) => operations.first().map(|(order, id)| Rank::Operation(*order, *id)),
+        }
+    }
+
+    fn insert(&mut self, rank: Rank) -> bool {
+        match (self, rank) {
+            (Self::Run(_, steps), Rank::Step(chain, id)) => steps.insert((chain, id.step)),
+            (Self::Client(operations), Rank::Operation(order, id)) => operations.insert((order, id)),
+            _ => false,
+        }
+    }
+
+    fn remove(&mut self, rank: &Rank) -> bool {
+        match (self, rank) {
+            (Self::Run(_, steps), Rank::Step(chain, id)) => steps.remove(&(*chain, id.step)),
+            (Self::Client(operations), Rank::Operation(order, id)) => operations.remove(&(*order, *id)),
+            _ => false,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first().is_none()
+    }
+
+    fn ids(&self) -> Vec<StepId> {
+        match self {
+            Self::Run(run, steps) => {
+                steps.iter().map(|(_, step)| StepId { run: *run, step: *step }).collect()
+            }
+            Self::Client(operations) => operations.iter().map(|(_, id)| *id).collect(),
+        }
+    }
+}
+
+/// Ready steps by tenant, by what they take, then by the turns of their runs and clients. When a worker is full for one step of a group,
 /// it is for all of them, so a decision looks at groups, of which there are few, and not at steps or runs.
 ///
 /// After every command, no worker has room for any step here, but for one that is kept free. So only workers that
@@ -91,7 +149,7 @@ impl ReadyQueue {
         let Some(groups) = self.tenants.get_mut(&group.tenant) else { return };
         let Some(line) = groups.get_mut(&group.demand) else { return };
         line.remove(step);
-        if line.runs.is_empty() {
+        if line.flows.is_empty() {
             groups.remove(&group.demand);
             if groups.is_empty() {
                 self.tenants.remove(&group.tenant);
@@ -107,11 +165,11 @@ impl ReadyQueue {
         }
     }
 
-    /// A run's turn comes earlier or later than before.
+    /// The turn of a run or a client comes earlier or later than before.
     pub(crate) fn turn(&mut self, tenant: TenantId, before: &Turn, after: Turn) {
         for line in self.tenants.get_mut(&tenant).into_iter().flat_map(BTreeMap::values_mut) {
-            if let Some(steps) = line.runs.remove(before) {
-                line.runs.insert(after, steps);
+            if let Some(steps) = line.flows.remove(before) {
+                line.flows.insert(after, steps);
             }
         }
     }
@@ -131,7 +189,7 @@ impl ReadyQueue {
     pub(crate) fn starving(&self, patience: u32) -> Vec<Group> {
         let starving = self.passed.iter().filter(|(_, times)| **times >= patience);
         let mut starving: Vec<_> =
-            starving.map(|(group, times)| (std::cmp::Reverse(*times), self.head(*group), *group)).collect();
+            starving.map(|(group, times)| (Reverse(*times), self.head(*group), *group)).collect();
         starving.sort_unstable();
         starving.into_iter().map(|(_, _, group)| group).collect()
     }
@@ -180,9 +238,8 @@ impl ReadyQueue {
 
     /// All steps that take this.
     pub(crate) fn steps(&self, demand: Demand) -> Vec<StepId> {
-        let runs = self.tenants.values().filter_map(|groups| groups.get(&demand)).flat_map(|line| &line.runs);
-        runs.flat_map(|(turn, steps)| steps.iter().map(|rank| StepId { run: turn.run, step: rank.1 }))
-            .collect()
+        let lines = self.tenants.values().filter_map(|groups| groups.get(&demand));
+        lines.flat_map(|line| line.flows.values()).flat_map(Steps::ids).collect()
     }
 
     pub(crate) fn len(&self, tenant: TenantId) -> usize {

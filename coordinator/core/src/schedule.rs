@@ -40,10 +40,10 @@ pub(crate) struct News {
 ///
 /// Between tenants goes first who had least of the workers so far, by weight, so that each gets its share (see
 /// [`TenantTurn`]). Between the runs of a tenant go first those of the highest priority, then the one whose running steps
-/// take least, then the one that had its turn before the others, where operations of one client have turns as steps of one run
-/// do; within a run, the step whose chain of dependents is expected
-/// to take longest. A step takes the worker with most of its inputs among those that have room now: it never waits for one
-/// that is busy, since waiting costs more than fetching. Then the one with most processor left; ties go to the lower number.
+/// take least, then the one that had its turn before the others; within a run, the step whose chain of dependents is expected
+/// to take longest. All operations of a client have turns together, as steps of a run do, and go by age. A step takes the worker
+/// with most of its inputs among those that have room now: it never waits for one that is busy, since waiting costs more than
+/// fetching. Then the one with most processor left; ties go to the lower number.
 ///
 /// A step that does not fit anywhere now does not hold up smaller ones behind it, until it was passed
 /// [`PATIENCE`] times: then one worker takes no other steps until this one fits. Only one worker is kept free at a

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Transition;
+use crate::clients::Clients;
 use crate::durations::Durations;
 use crate::flights::Flights;
 use crate::forgotten::Forgotten;
@@ -24,6 +25,7 @@ pub struct State {
     pub(crate) forgotten: Forgotten,
     pub(crate) settings: Settings,
     pub(crate) tenants: Tenants,
+    pub(crate) clients: Clients,
     pub(crate) labels: LabelSets,
     pub(crate) durations: Durations,
     pub(crate) workers: Workers,
@@ -66,6 +68,7 @@ impl State {
             forgotten: Forgotten::default(),
             settings: Settings::default(),
             tenants: Tenants::default(),
+            clients: Clients::default(),
             labels: LabelSets::default(),
             durations: Durations::default(),
             workers: Workers::default(),

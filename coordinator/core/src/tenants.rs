@@ -59,12 +59,7 @@ pub(crate) struct Tenant {
     until: TimeMs,
     /// The epoch of its last start; 0 before the first.
     last_start: Epoch,
-    /// Where the last waiting operation of each client stands, see [`Tenants::stand`].
-    clients: BTreeMap<u64, Epoch>,
 }
-
-/// Clients of a tenant from which on it is looked which of them stand where newcomers do.
-const MANY_CLIENTS: usize = 64;
 
 impl Tenant {
     fn share(&self, now: TimeMs) -> u128 {
@@ -155,7 +150,6 @@ impl Tenants {
             share,
             until: 0,
             last_start: 0,
-            clients: BTreeMap::new(),
         };
         self.all.insert(id, tenant);
         id
@@ -275,22 +269,6 @@ impl Tenants {
         self.level = self.level.max(tenant.share);
         tenant.used_cpu_millis += u64::from(cpu_millis);
         tenant.used += counted;
-    }
-
-    /// Where an operation stands among those that wait: as if it had started with this epoch. The first one of a client stands
-    /// where the last start of anybody was, and each one that waits behind it a turn later: start-time fair queuing (Goyal, Vin and
-    /// Cheng, SIGCOMM 1996), with starts for time. So a client that asks for one thing does not wait for all that another one
-    /// has asked for before.
-    pub(crate) fn stand(&mut self, id: TenantId, client: u64, last_start: Epoch) -> Epoch {
-        let Some(tenant) = self.all.get_mut(&id) else { return last_start };
-        let clients = &mut tenant.clients;
-        let stands = clients.get(&client).map_or(last_start, |last| last_start.max(last + 1));
-        clients.insert(client, stands);
-        if clients.len() >= MANY_CLIENTS && clients.len().is_power_of_two() {
-            // The next one of these stands where it would without being known.
-            clients.retain(|_, last| *last >= last_start);
-        }
-        stands
     }
 
     /// A step of the tenant runs no longer.

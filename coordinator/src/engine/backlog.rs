@@ -1,14 +1,14 @@
 //! Steps whose actions are to be made and looked up.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cullet_core::{RunId, StepId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::waiting::Waiting;
+use super::waiting::{Waiting, Whose};
 
 /// As many as there are live steps, which the core bounds.
 #[derive(Debug, Default)]
@@ -72,9 +72,9 @@ pub(super) struct Batch {
 const MOST: usize = 64;
 
 impl Backlog {
-    /// `tenant` is asked for where nothing of its run waits.
-    pub(super) fn push(&self, id: StepId, bypass_cache: bool, tenant: impl FnOnce() -> Arc<str>) {
-        self.lock().waiting.push((id, bypass_cache), tenant);
+    /// `whose` is asked for where nothing of its run waits.
+    pub(super) fn push(&self, id: StepId, bypass_cache: bool, whose: impl FnOnce() -> Whose) {
+        self.lock().waiting.push((id, bypass_cache), whose);
         self.more.notify_one();
     }
 
@@ -128,7 +128,7 @@ impl Backlog {
 
     fn push_all(&self, again: impl Iterator<Item = (StepId, bool)>) {
         // Whose they were is not worth remembering: there are few, and they have waited long.
-        again.for_each(|(id, bypass_cache)| self.push(id, bypass_cache, || "".into()));
+        again.for_each(|(id, bypass_cache)| self.push(id, bypass_cache, Whose::default));
     }
 
     /// The next steps, once there are some, for one of so many tasks.
@@ -160,8 +160,8 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    fn tenant() -> Arc<str> {
-        "t".into()
+    fn tenant() -> Whose {
+        Whose { tenant: "t".into(), client: None }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use cullet_core::Effect;
+use cullet_core::spec::RunSpec;
 use cullet_proto::v1;
 use cullet_proto::v1::coordinator_message::Message;
 
 use super::Leading;
+use super::waiting::Whose;
 use crate::attempts::AttemptKey;
 
 impl Leading {
@@ -14,9 +16,8 @@ impl Leading {
         for effect in effects {
             match effect {
                 Effect::Resolve { id, bypass_cache } => {
-                    let tenant =
-                        || self.read(|state| state.run(id.run).map(|run| run.spec().tenant.as_ref().into()));
-                    self.backlog.push(id, bypass_cache, || tenant().unwrap_or_else(|| "".into()));
+                    let whose = || self.read(|state| state.run(id.run).map(|run| whose(run.spec())));
+                    self.backlog.push(id, bypass_cache, || whose().unwrap_or_default());
                 }
                 Effect::Start { id, attempt, epoch, worker, action } => {
                     self.metrics.attempts_started.inc();
@@ -46,4 +47,8 @@ impl Leading {
             }
         }
     }
+}
+
+fn whose(spec: &RunSpec) -> Whose {
+    Whose { tenant: spec.tenant.as_ref().into(), client: spec.operation.then_some(spec.client) }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cullet_core::{Effect, RunId};
+use cullet_core::{Effect, LogCommand, RunId};
 use tokio::sync::watch;
 
 /// Runs that are followed here.
@@ -26,12 +26,12 @@ impl Followed {
     }
 
     /// Tells those whose runs had something happen.
-    pub(super) fn tell(&self, effects: &[Effect]) {
+    pub(super) fn tell(&self, commands: &[LogCommand], effects: &[Effect]) {
         let runs = self.runs();
         if runs.is_empty() {
             return;
         }
-        for run in effects.iter().filter_map(run_of) {
+        for run in commands.iter().filter_map(resolved).chain(effects.iter().filter_map(run_of)) {
             if let Some(followers) = runs.get(&run) {
                 followers.send_replace(());
             }
@@ -47,6 +47,14 @@ impl Followed {
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A step that begins to wait for a worker has no effect.
+const fn resolved(command: &LogCommand) -> Option<RunId> {
+    match command {
+        LogCommand::Resolved { id, .. } => Some(id.run),
+        _ => None,
     }
 }
 
@@ -82,7 +90,8 @@ impl Drop for Following {
 
 #[cfg(test)]
 mod tests {
-    use cullet_core::StepId;
+    use cullet_core::{Resolution, StepId};
+    use cullet_digest::DigestFunction;
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -92,13 +101,17 @@ mod tests {
         let followed = Arc::new(Followed::default());
         let (mut one, mut two) = (followed.follow(RunId(1)), followed.follow(RunId(2)));
         let mut other = followed.follow(RunId(1));
-        followed.tell(&[Effect::StepFinished { id: StepId { run: RunId(1), step: 0 } }]);
+        followed.tell(&[], &[Effect::StepFinished { id: StepId { run: RunId(1), step: 0 } }]);
         assert!(one.changed().now_or_never().is_some() && other.changed().now_or_never().is_some());
         assert!(one.changed().now_or_never().is_none() && two.changed().now_or_never().is_none());
+        let (id, resolution) =
+            (StepId { run: RunId(2), step: 0 }, Resolution::miss(DigestFunction::Blake3.digest(b"")));
+        followed.tell(&[LogCommand::Resolved { id, resolution, at: 0 }], &[]);
+        assert!(two.changed().now_or_never().is_some(), "it waits for a worker now");
         followed.tell_all();
         assert!(two.changed().now_or_never().is_some());
         drop(one);
-        followed.tell(&[Effect::RunFinished { run: RunId(1) }]);
+        followed.tell(&[], &[Effect::RunFinished { run: RunId(1) }]);
         assert!(other.changed().now_or_never().is_some());
         drop((other, two));
         assert!(followed.runs().is_empty());

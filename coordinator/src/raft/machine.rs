@@ -91,7 +91,7 @@ impl SharedState {
         }
         applying.log_id = Some(log_id);
         drop(applying);
-        self.followed.tell(&applied.effects);
+        self.followed.tell(&commands, &applied.effects);
         Ok(applied)
     }
 

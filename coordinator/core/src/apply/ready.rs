@@ -53,16 +53,13 @@ impl Transition<'_> {
 
     /// Lets a step wait for a worker.
     fn line_up(&mut self, id: StepId) {
-        let State { runs, ready, tenants, last_epoch, .. } = &mut *self.state;
+        let State { runs, ready, clients, tenants, last_epoch, .. } = &mut *self.state;
         let Some(run) = runs.get_mut(&id.run) else { return };
         run.steps[id.step as usize].phase = StepPhase::Ready;
         self.readied.push(id);
         let Some(group) = run.group(id.step) else { return };
-        // What the cache answers never stands here; what starts again stands where it started.
-        if run.spec.operation && run.steps[id.step as usize].attempt == 0 {
-            run.last_start = tenants.stand(group.tenant, run.spec.client, *last_epoch);
-        }
-        let priority = run.priority(id.step);
+        clients.enter(run, *last_epoch);
+        let priority = clients.priority(run, id.step);
         if !ready.has(group.tenant) {
             tenants.wake(group.tenant);
         }
@@ -125,10 +122,14 @@ impl Transition<'_> {
         if planted::is(Bug::LeakCapacity) && id.step % 3 == 2 {
             return;
         }
-        let Some(run) = self.state.runs.get(&id.run) else { return };
+        let State { runs, ready, clients, flights, .. } = &mut *self.state;
+        let Some(run) = runs.get(&id.run) else { return };
         let (step, Some(group)) = (&run.steps[id.step as usize], run.group(id.step)) else { return };
         match (step.phase, run.work(id.step)) {
-            (StepPhase::Ready, _) => self.state.ready.remove(group, &run.priority(id.step)),
+            (StepPhase::Ready, _) => {
+                ready.remove(group, &clients.priority(run, id.step));
+                clients.leave(run);
+            }
             (StepPhase::Running, _) => {
                 let worker = step.worker;
                 if let Some(counted) = self.state.workers.give_back(worker, id, group.demand) {
@@ -137,7 +138,7 @@ impl Transition<'_> {
                 }
             }
             (StepPhase::WaitingForIdentical, Some(work)) => {
-                self.state.flights.leave(&work, &run.place(id.step));
+                flights.leave(&work, &run.place(id.step));
             }
             _ => {}
         }

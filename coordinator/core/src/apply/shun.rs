@@ -35,7 +35,8 @@ impl Transition<'_> {
             }
             let run = self.state.runs.get(&id.run);
             let ready = run.filter(|run| run.steps[id.step as usize].phase == StepPhase::Ready);
-            let line = ready.and_then(|run| Some((run.group(id.step)?, run.priority(id.step))));
+            let line =
+                ready.and_then(|run| Some((run.group(id.step)?, self.state.clients.priority(run, id.step))));
             if let Some((group, priority)) = line {
                 self.go_anywhere(group, priority);
             }

@@ -76,22 +76,25 @@ impl Transition<'_> {
 
     /// A step of the run takes so many thousandths of a processor from now on, and counts so much: others are next.
     fn take(&mut self, run: RunId, cpu_millis: u32, counted: u64) {
-        let State { runs, ready, tenants, last_epoch, .. } = &mut *self.state;
+        let State { runs, ready, clients, tenants, last_epoch, .. } = &mut *self.state;
         let Some(run) = runs.get_mut(&run) else { return };
-        let (Some(tenant), before) = (run.tenant, run.turn()) else { return };
+        let (Some(tenant), before) = (run.tenant, clients.turn(run)) else { return };
+        clients.take(run, counted, *last_epoch);
         run.used += counted;
         run.last_start = *last_epoch;
-        ready.turn(tenant, &before, run.turn());
+        ready.turn(tenant, &before, clients.turn(run));
         tenants.take(tenant, cpu_millis, counted, *last_epoch, self.at);
     }
 
     /// It does not any more.
     pub(super) fn give_back(&mut self, run: RunId, cpu_millis: u32, counted: u64) {
-        let State { runs, ready, tenants, .. } = &mut *self.state;
+        let State { runs, ready, clients, tenants, .. } = &mut *self.state;
         let Some(run) = runs.get_mut(&run) else { return };
-        let (Some(tenant), before) = (run.tenant, run.turn()) else { return };
+        let (Some(tenant), before) = (run.tenant, clients.turn(run)) else { return };
+        clients.give_back(run, counted);
         run.used -= counted;
-        ready.turn(tenant, &before, run.turn());
+        ready.turn(tenant, &before, clients.turn(run));
+        clients.leave(run);
         tenants.give_back(tenant, cpu_millis, counted, self.at);
     }
 
