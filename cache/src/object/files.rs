@@ -23,7 +23,10 @@ use crate::objects::Created;
 pub(super) struct Files {
     root: PathBuf,
     directories: Arc<Directories>,
-    threads: Threads,
+    /// For what only looks and reads.
+    readers: Threads,
+    /// For what waits for a disk to be written.
+    writers: Threads,
     deadline: Duration,
     /// What to call it in messages.
     place: String,
@@ -50,7 +53,8 @@ pub(super) enum Over {
 impl Files {
     /// The files of a directory; no piece of work takes longer than `deadline`.
     pub(super) fn new(root: PathBuf, place: String, deadline: Duration) -> Self {
-        Self { root, directories: Arc::default(), threads: Threads::default(), deadline, place }
+        let (readers, writers) = (Threads::default(), Threads::default());
+        Self { root, directories: Arc::default(), readers, writers, deadline, place }
     }
 
     /// Reads something of the file of an object.
@@ -89,7 +93,7 @@ impl Files {
                     .map_err(|error| StoreError::remote("store in", &place, At { path: path.clone(), error }))
             })
         };
-        self.run(write).await
+        self.wait(&self.writers, write).await
     }
 
     /// Begins the file of an object that is written piece by piece.
@@ -127,7 +131,7 @@ impl Files {
     ) -> Result<T, StoreError> {
         let (path, place) = (self.path(name), self.place.clone());
         let failed = move |error| StoreError::remote("store in", &place, At { path, error });
-        self.run(move || work().map_err(failed)).await
+        self.wait(&self.writers, move || work().map_err(failed)).await
     }
 
     /// Writes an object where there is none.
@@ -138,7 +142,7 @@ impl Files {
                 split(&path).and_then(|(dir, name)| directories.within(dir, |dir| dir.create(name, &bytes)));
             created.map_err(|error| StoreError::remote("store in", &place, At { path, error }))
         };
-        self.run(create).await
+        self.wait(&self.writers, create).await
     }
 
     /// Names of objects are hexadecimal digits and what we call the parts above them.
@@ -146,13 +150,22 @@ impl Files {
         self.root.join(name.as_ref())
     }
 
-    /// Does a piece of work on files that is short, and takes no longer than the deadline.
+    /// Does a piece of work on files that is short and writes nothing, and takes no longer than the deadline.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.wait(&self.readers, work).await
+    }
+
+    /// Nobody who reads waits for those who write: a hundred writes that are synced are seconds.
+    async fn wait<T: Send + 'static>(
+        &self,
+        threads: &Threads,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let late = |_| StoreError::deadline(&self.place, self.deadline);
-        timeout(self.deadline, self.threads.run(work)).await.map_err(late)?
+        timeout(self.deadline, threads.run(work)).await.map_err(late)?
     }
 }
 
