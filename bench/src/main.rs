@@ -78,6 +78,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["__populate", file, cache] => return replay::populate(file.as_ref(), cache.as_ref()).map(|()| true),
         ["__bucket", dir, delay] => return shared::child(dir.as_ref(), delay).map(|()| true),
         ["__echo"] => return reapi::child().map(|()| true),
+        ["__flood", url, kind] => return reapi::flood(url, kind).map(|()| true),
         ["__scan", root, cache] => return source_scan::child(root.as_ref(), cache).map(|()| true),
         ["replay"] => replay::run(&full, &mut report)?,
         ["step-overhead"] => step_overhead::run(&full, &mut report)?,

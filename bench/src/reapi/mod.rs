@@ -31,6 +31,7 @@ use tonic::transport::Channel;
 use self::actions::{Actions, message};
 use self::echo::EchoServer;
 pub(crate) use self::echo::child;
+pub(crate) use self::flooding::child as flood;
 use self::load::{connect, rate};
 use crate::Result;
 use crate::check::{Report, Target, seconds};
