@@ -53,7 +53,7 @@ pub(super) enum Over {
 impl Files {
     /// The files of a directory; no piece of work takes longer than `deadline`.
     pub(super) fn new(root: PathBuf, place: String, deadline: Duration) -> Self {
-        let (readers, writers) = (Threads::default(), Threads::default());
+        let (readers, writers) = (Threads::default(), Threads::yielding());
         Self { root, directories: Arc::default(), readers, writers, deadline, place }
     }
 

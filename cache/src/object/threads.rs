@@ -29,6 +29,10 @@ const IDLE: Duration = Duration::from_secs(10);
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// How much threads that write yield to others (see nice(2)): a hundred of them that wake up at once would keep those waiting who
+/// answer questions.
+const YIELDING: i32 = 5;
+
 /// Started when there is work, and ended when there was none for a while.
 #[derive(Debug, Default)]
 pub(super) struct Threads(Arc<Shared>);
@@ -37,6 +41,7 @@ pub(super) struct Threads(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     more: Condvar,
+    yields: bool,
 }
 
 #[derive(Default)]
@@ -64,6 +69,11 @@ impl Drop for Threads {
 }
 
 impl Threads {
+    /// Those that others go before.
+    pub(super) fn yielding() -> Self {
+        Self(Arc::new(Shared { yields: true, ..Shared::default() }))
+    }
+
     /// Does it on one of the threads. It is done to its end even where nobody waits for it any more.
     ///
     /// # Errors
@@ -131,6 +141,10 @@ impl Shared {
     }
 
     fn work(&self) {
+        if self.yields {
+            // Of this thread only, on Linux. It works all the same where that is refused.
+            let _ = rustix::process::setpriority_process(None, YIELDING);
+        }
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
