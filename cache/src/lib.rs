@@ -46,6 +46,7 @@ mod single_flight;
 mod spool;
 #[cfg(test)]
 mod testing;
+mod threads;
 pub mod tiers;
 mod tree_message;
 pub mod trees;

@@ -13,10 +13,14 @@ use object_store::path::Path as Name;
 use tokio::time::timeout;
 
 use super::directories::Directories;
-use super::threads::Threads;
 use crate::StoreError;
 use crate::blob::CheckedFile;
 use crate::objects::Created;
+use crate::threads::{Kind, Threads};
+
+/// A network filesystem serves about so many at once.
+const READERS: Kind = Kind { most: 64, eager: 2, yields: false };
+const WRITERS: Kind = Kind { yields: true, ..READERS };
 
 /// A directory that holds objects, as files.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ pub(super) enum Over {
 impl Files {
     /// The files of a directory; no piece of work takes longer than `deadline`.
     pub(super) fn new(root: PathBuf, place: String, deadline: Duration) -> Self {
-        let (readers, writers) = (Threads::default(), Threads::yielding());
+        let [readers, writers] = [READERS, WRITERS].map(Threads::new);
         Self { root, directories: Arc::default(), readers, writers, deadline, place }
     }
 

@@ -38,7 +38,6 @@ mod place;
 mod put;
 mod records;
 mod service;
-mod threads;
 
 #[cfg(test)]
 mod tests;

@@ -3,17 +3,24 @@
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, oneshot};
 
 use super::uploads::Writing;
 use crate::StoreError;
+use crate::threads::{Kind, Threads};
 
 /// Bytes that wait until those before them are written: enough that a thread has something to do while a message arrives.
 const WAITING: usize = 512 << 10;
+
+/// Threads that hash and write uploads, however many of those there are: they wait for processors, and seldom for a disk.
+static THREADS: LazyLock<Threads> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let most = processors.saturating_mul(2);
+    Threads::new(Kind { most, eager: most, yields: true })
+});
 
 /// An upload to which is added in order, by one task at a time. What was taken is written even where whoever sent it goes
 /// away.
@@ -31,10 +38,10 @@ struct Shared {
 struct Queue {
     pieces: Vec<Bytes>,
     bytes: usize,
-    /// Whether a thread writes, and looks again before it ends.
+    /// Whether a thread writes or is about to, and looks again before it ends.
     busy: bool,
-    /// The thread that wrote last.
-    thread: Option<JoinHandle<()>>,
+    /// Ends when no thread has the upload any more.
+    thread: Option<oneshot::Receiver<()>>,
     failed: Option<StoreError>,
 }
 
@@ -52,8 +59,10 @@ impl Appending {
         queue.bytes += piece.len();
         queue.pieces.push(piece);
         if !mem::replace(&mut queue.busy, true) {
-            let shared = Arc::clone(&self.0);
-            queue.thread = Some(tokio::task::spawn_blocking(move || shared.write()));
+            let (ends, thread) = oneshot::channel();
+            queue.thread = Some(thread);
+            drop(queue);
+            begin(Arc::clone(&self.0), ends)?;
         }
         Ok(())
     }
@@ -66,7 +75,7 @@ impl Appending {
         let settled = self.until(|queue| !queue.busy).await.map(drop);
         let thread = self.0.lock().thread.take();
         if let Some(thread) = thread {
-            // The queue tells of its panics.
+            // That is an error: nothing is ever sent.
             let _ = thread.await;
         }
         settled
@@ -95,24 +104,29 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until nothing waits any more, or something cannot be written.
-    fn write(&self) {
+    /// Writes what waits. Whether there may be more.
+    fn write(&self) -> bool {
         let panicked = |_| StoreError::io("write", "an upload", io::Error::other("its thread panicked"));
-        let written = catch_unwind(AssertUnwindSafe(|| self.write_all())).map_err(panicked);
-        if let Err(error) = written.and_then(|written| written) {
-            let mut queue = self.lock();
-            queue.failed = Some(error);
-            queue.busy = false;
-        }
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_next())).map_err(panicked);
+        let more = written.and_then(|written| written).unwrap_or_else(|error| {
+            self.fail(error);
+            false
+        });
         self.written.notify_one();
+        more
     }
 
-    fn write_all(&self) -> Result<(), StoreError> {
-        while let Some(pieces) = self.take() {
-            self.written.notify_one();
-            pieces.iter().try_for_each(|piece| self.writing.append(piece))?;
-        }
-        Ok(())
+    fn write_next(&self) -> Result<bool, StoreError> {
+        let Some(pieces) = self.take() else { return Ok(false) };
+        self.written.notify_one();
+        pieces.iter().try_for_each(|piece| self.writing.append(piece))?;
+        Ok(true)
+    }
+
+    fn fail(&self, error: StoreError) {
+        let mut queue = self.lock();
+        queue.failed = Some(error);
+        queue.busy = false;
     }
 
     fn take(&self) -> Option<Vec<Bytes>> {
@@ -122,6 +136,26 @@ impl Shared {
         queue.bytes = 0;
         queue.busy.then(|| mem::take(&mut queue.pieces))
     }
+}
+
+/// Has a thread write what waits, and then another upload's before it comes back to this one.
+fn begin(shared: Arc<Shared>, ends: oneshot::Sender<()>) -> Result<(), StoreError> {
+    let of = Arc::clone(&shared);
+    let work = move || {
+        if shared.write() {
+            // It has failed where that is an error, and whoever waits learns of it.
+            let _ = begin(shared, ends);
+        } else {
+            // In this order.
+            drop(shared);
+            drop(ends);
+        }
+    };
+    THREADS.begin(work).map_err(|error| {
+        of.fail(StoreError::io("write", "an upload", io::Error::new(error.kind(), error.to_string())));
+        of.written.notify_one();
+        StoreError::io("write", "an upload", error)
+    })
 }
 
 #[cfg(test)]

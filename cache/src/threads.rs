@@ -1,4 +1,4 @@
-//! Threads for short work on files. A pool that wakes a thread for every piece of work spends more on waking than on the
+//! Threads for short work. A pool that wakes a thread for every piece of work spends more on waking than on the
 //! work; here one thread takes several that come together, and others help when more waits.
 
 use std::collections::VecDeque;
@@ -12,12 +12,6 @@ use tokio::time::timeout;
 
 use crate::StoreError;
 
-/// Threads at most: a network filesystem serves about so many at once.
-const MOST: usize = 64;
-
-/// Threads that nothing waits for.
-const EAGER: usize = 2;
-
 /// Pieces of work that wait for each thread before another one helps.
 const SHARE: usize = 32;
 
@@ -29,19 +23,29 @@ const IDLE: Duration = Duration::from_secs(10);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// How much threads that write yield to others (see nice(2)): a hundred of them that wake up at once would keep those waiting who
+/// How much threads yield to others that are said to (see nice(2)): dozens of them that wake up at once would keep those waiting who
 /// answer questions.
 const YIELDING: i32 = 5;
 
-/// Started when there is work, and ended when there was none for a while.
-#[derive(Debug, Default)]
-pub(super) struct Threads(Arc<Shared>);
+/// What threads are for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// Threads at most.
+    pub(crate) most: usize,
+    /// So many work whenever that many have something to do. There are more where more waits than they do at once.
+    pub(crate) eager: usize,
+    /// Whether others go before them.
+    pub(crate) yields: bool,
+}
 
-#[derive(Default)]
+/// Started when there is work, and ended when there was none for a while.
+#[derive(Debug)]
+pub(crate) struct Threads(Arc<Shared>);
+
 struct Shared {
     queue: Mutex<Queue>,
     more: Condvar,
-    yields: bool,
+    kind: Kind,
 }
 
 #[derive(Default)]
@@ -69,22 +73,21 @@ impl Drop for Threads {
 }
 
 impl Threads {
-    /// Those that others go before.
-    pub(super) fn yielding() -> Self {
-        Self(Arc::new(Shared { yields: true, ..Shared::default() }))
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Arc::new(Shared { queue: Mutex::default(), more: Condvar::new(), kind }))
     }
 
     /// Does it on one of the threads. It is done to its end even where nobody waits for it any more.
     ///
     /// # Errors
     /// Those of the work, and where no thread can be had.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let failed = |error| StoreError::io("finish work on", "the cache", error);
         let (done, mut outcome) = oneshot::channel();
-        self.push(Box::new(move || drop(done.send(work())))).map_err(failed)?;
+        self.begin(move || drop(done.send(work()))).map_err(failed)?;
         loop {
             match timeout(HELP, &mut outcome).await {
                 Ok(outcome) => return outcome.unwrap_or_else(|error| Err(failed(io::Error::other(error)))),
@@ -102,10 +105,14 @@ impl Threads {
         }
     }
 
-    fn push(&self, job: Job) -> io::Result<()> {
+    /// Has it done some time, and waits for nothing.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut queue = self.0.lock();
-        queue.jobs.push_back(job);
-        let enough = queue.busy >= EAGER && queue.busy * SHARE >= queue.jobs.len();
+        queue.jobs.push_back(Box::new(work));
+        let enough = queue.busy >= self.0.kind.eager && queue.busy * SHARE >= queue.jobs.len();
         if enough { Ok(()) } else { self.call(queue) }
     }
 
@@ -117,7 +124,7 @@ impl Threads {
             queue.called += 1;
             drop(queue);
             self.0.more.notify_one();
-        } else if queue.busy < MOST {
+        } else if queue.busy < self.0.kind.most {
             let shared = Arc::clone(&self.0);
             let started = std::thread::Builder::new().name("files".to_owned()).spawn(move || shared.work());
             match started {
@@ -141,7 +148,7 @@ impl Shared {
     }
 
     fn work(&self) {
-        if self.yields {
+        if self.kind.yields {
             // Of this thread only, on Linux. It works all the same where that is refused.
             let _ = rustix::process::setpriority_process(None, YIELDING);
         }
@@ -175,6 +182,8 @@ mod tests {
 
     use super::*;
 
+    const KIND: Kind = Kind { most: 64, eager: 2, yields: false };
+
     fn counts(threads: &Threads) -> (usize, usize) {
         let queue = threads.0.lock();
         (queue.busy, queue.idle)
@@ -182,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_together_shares_threads_and_long_work_holds_up_nothing() {
-        let threads = Threads::default();
+        let threads = Threads::new(KIND);
         for number in 0..100 {
             assert_eq!(threads.run(move || Ok(number)).await.unwrap(), number);
         }
@@ -205,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_is_an_error_and_the_thread_goes_on() {
-        let threads = Threads::default();
+        let threads = Threads::new(KIND);
         let panics = || -> Result<(), StoreError> { panic!("as the test wants it") };
         assert!(threads.run(panics).await.is_err());
         assert!(threads.run(|| Ok(())).await.is_ok());
@@ -213,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_done_all_the_same() {
-        let threads = Threads::default();
+        let threads = Threads::new(KIND);
         let (done, wait) = oneshot::channel();
         let (begin, begun) = std::sync::mpsc::channel::<()>();
         let work = threads.run(move || {
