@@ -34,6 +34,18 @@ pub(crate) async fn check(digest: &Digest, bytes: &Bytes) -> Result<(), StoreErr
     compare(digest, offload(move || Ok(function.digest(&hashed))).await?)
 }
 
+/// The same for several blobs, with at most one thread that they are handed to.
+pub(crate) async fn check_all(blobs: &[(Digest, Bytes)]) -> Result<(), StoreError> {
+    let all = |blobs: &[(Digest, Bytes)]| {
+        blobs.iter().try_for_each(|(digest, bytes)| compare(digest, digest.function().digest(bytes)))
+    };
+    if blobs.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= HASHED_HERE {
+        return all(blobs);
+    }
+    let blobs = blobs.to_vec();
+    offload(move || all(&blobs)).await
+}
+
 /// That these are the same digest.
 pub(crate) fn compare(expected: &Digest, actual: Digest) -> Result<(), StoreError> {
     if actual == *expected { Ok(()) } else { Err(StoreError::Mismatch { expected: *expected, actual }) }

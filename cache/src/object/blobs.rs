@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::Place;
 use super::files::Files;
 use super::get;
+use super::logged::Logged;
 use crate::blob::is_the_empty_blob;
 use crate::origin::{Origin, Pieces, Stamp};
 use crate::{Blob, BlobStore, StoreError, Trees};
@@ -39,13 +40,21 @@ impl ObjectBlobs {
 
     /// Those of a few that are not there with their full length.
     async fn missing_of(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
-        let files = digests.into_iter().filter(|digest| !is_the_empty_blob(digest));
+        let logs = &self.files.logs;
+        let files = digests.into_iter().filter(|digest| !is_the_empty_blob(digest) && !logs.own_has(digest));
         let files = files.map(|digest| (self.files.path(&self.place.blob(&digest)), digest)).collect();
         self.files.run(move || missing(files)).await
     }
 
-    /// Whether the blob is there with its full length.
-    pub(super) async fn has(&self, digest: &Digest) -> Result<bool, StoreError> {
+    /// Those that no file is there for with its full length.
+    pub(super) async fn without_files(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        let pieces: Vec<Vec<Digest>> = digests.chunks(LOOKS).map(<[Digest]>::to_vec).collect();
+        let missing = stream::iter(pieces).map(|piece| self.missing_of(piece)).buffered(CHECKS);
+        missing.try_concat().await
+    }
+
+    /// Whether the file of the blob is there with its full length.
+    pub(super) async fn has_file(&self, digest: &Digest) -> Result<bool, StoreError> {
         if digest.is_empty() {
             return Ok(is_the_empty_blob(digest));
         }
@@ -59,16 +68,23 @@ impl ObjectBlobs {
 #[deny(clippy::missing_trait_methods)]
 impl BlobStore for ObjectBlobs {
     async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
-        let pieces: Vec<Vec<Digest>> = digests.chunks(LOOKS).map(<[Digest]>::to_vec).collect();
-        let missing = stream::iter(pieces).map(|piece| self.missing_of(piece)).buffered(CHECKS);
-        missing.try_concat().await
+        self.unlogged(self.without_files(digests).await?).await
     }
 
     async fn get(&self, digest: &Digest) -> Result<Blob, StoreError> {
         if is_the_empty_blob(digest) {
             return Ok(Blob::Bytes(Bytes::new()));
         }
-        get::file(&self.place, &self.files, digest).await
+        let file = || get::file(&self.place, &self.files, digest);
+        let missing = match file().await {
+            Err(error @ StoreError::NotFound { .. }) => error,
+            found => return found,
+        };
+        match self.logged(digest).await? {
+            Logged::Bytes(bytes) => Ok(Blob::Bytes(bytes)),
+            Logged::LookAgain => file().await,
+            Logged::Never => Err(missing),
+        }
     }
 
     async fn put(&self, digest: &Digest, blob: Blob) -> Result<(), StoreError> {
@@ -87,7 +103,20 @@ impl Origin for ObjectBlobs {
     }
 
     async fn open(&self, digest: &Digest, offset: u64) -> Result<Pieces, StoreError> {
-        get::pieces(&self.place, &self.files, digest, offset).await
+        let pieces = || get::pieces(&self.place, &self.files, digest, offset);
+        let missing = match pieces().await {
+            Err(error @ StoreError::NotFound { .. }) => error,
+            found => return found,
+        };
+        match self.logged(digest).await? {
+            // It has bytes behind the offset: there are pieces of nothing for every blob.
+            Logged::Bytes(mut bytes) => {
+                let rest = bytes.split_off(bytes.len().min(offset as usize));
+                Ok(stream::once(async { Ok(rest) }).boxed())
+            }
+            Logged::LookAgain => pieces().await,
+            Logged::Never => Err(missing),
+        }
     }
 
     async fn stamp(&self, digest: &Digest) -> Result<Option<Stamp>, StoreError> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,15 @@ pub(super) struct Directories(Mutex<HashMap<PathBuf, (Instant, Arc<Directory>)>>
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct Directory(File);
+
+/// What is believed of a file that is there with its full length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// That it holds what it has to.
+    Trusted,
+    /// Nothing before it was compared: a power cut leaves zeros in what nobody had made durable.
+    Compared,
+}
 
 impl Directories {
     /// Does something in a directory, which is made if it is not there. Done again where it was removed meanwhile.
@@ -55,6 +64,11 @@ impl Directories {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a directory that may be missing.
+    pub(super) fn make(&self, path: &Path) -> io::Result<()> {
+        self.within(path, |_| Ok(()))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<Directory>> {
@@ -100,19 +114,50 @@ impl Directory {
     /// Writes bytes under this name, where there are most likely none. A file that has not its full length yet is none:
     /// the name says how long it is.
     pub(super) fn put(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        let sync = |file: &File| file.sync_all().and_then(|()| self.0.sync_all());
+        self.write(name, bytes, Existing::Trusted, sync)
+    }
+
+    /// The same without waiting for the disk: whoever calls it makes it durable, and then tells others.
+    pub(super) fn lay(&self, name: &OsStr, bytes: &[u8], existing: Existing) -> io::Result<()> {
+        self.write(name, bytes, existing, |_| Ok(()))
+    }
+
+    fn write(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        existing: Existing,
+        sync: impl FnOnce(&File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mut file: File = match rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(0o666)) {
-            Err(Errno::EXIST) if self.len_of(name)? == Some(bytes.len() as u64) => return Ok(()),
+            Err(Errno::EXIST) if self.has(name, bytes, existing)? => return Ok(()),
             // Somebody writes it just now, or was stopped while doing so.
             Err(Errno::EXIST) => return self.publish(name, bytes),
             opened => opened?.into(),
         };
-        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| self.0.sync_all());
+        let written = file.write_all(bytes).and_then(|()| sync(&file));
         if written.is_err() {
             // Nothing else can be done about it, and it is no blob as it is.
             let _ = rustix::fs::unlinkat(&self.0, name, AtFlags::empty());
         }
         written
+    }
+
+    /// Whether the file of this name is what it has to be.
+    fn has(&self, name: &OsStr, bytes: &[u8], existing: Existing) -> io::Result<bool> {
+        if self.len_of(name)? != Some(bytes.len() as u64) {
+            return Ok(false);
+        }
+        if existing == Existing::Trusted {
+            return Ok(true);
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file: File = rustix::fs::openat(&self.0, name, flags, Mode::empty())?.into();
+        let mut found = Vec::with_capacity(bytes.len() + 1);
+        file.take(bytes.len() as u64 + 1).read_to_end(&mut found)?;
+        Ok(found == bytes)
     }
 
     /// Gives bytes this name, whole, so that they survive a power cut.

@@ -19,6 +19,17 @@ impl ObjectBlobs {
             return Ok(());
         }
         tracing::warn!(blob = %digest.short(), place = self.place.name(), "a damaged blob is deleted");
+        let (files, of) = (self.files.clone(), *digest);
+        let forget = move || {
+            // One that is right stays: it was the file that is damaged.
+            let right =
+                files.logs.read(&of).ok().flatten().is_none_or(|bytes| of.function().digest(&bytes) == of);
+            if !right {
+                files.logs.forget(&of);
+            }
+            Ok(())
+        };
+        self.files.run(forget).await?;
         let path = self.place.blob(digest);
         self.place.request("delete from", || self.place.objects.delete(&path)).await.map(drop)
     }

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use object_store::path::Path as Name;
 use tokio::time::timeout;
 
+use super::ObjectOptions;
 use super::directories::Directories;
+use super::write_ahead::{Limits, Logs};
 use crate::StoreError;
 use crate::blob::CheckedFile;
 use crate::objects::Created;
@@ -34,6 +36,8 @@ pub(super) struct Files {
     deadline: Duration,
     /// What to call it in messages.
     place: String,
+    /// Small blobs that are no files yet.
+    pub(super) logs: Logs,
 }
 
 /// An object to write.
@@ -55,10 +59,17 @@ pub(super) enum Over {
 }
 
 impl Files {
-    /// The files of a directory; no piece of work takes longer than `deadline`.
-    pub(super) fn new(root: PathBuf, place: String, deadline: Duration) -> Self {
+    /// The files of a directory, and its logs; no piece of work takes longer than `deadline`.
+    pub(super) fn open(
+        root: PathBuf,
+        deadline: Duration,
+        options: &ObjectOptions,
+        limits: Limits,
+    ) -> Result<Self, StoreError> {
+        let (place, directories) = (root.display().to_string(), Arc::default());
+        let logs = Logs::open((&root, &place), &directories, options, limits)?;
         let [readers, writers] = [READERS, WRITERS].map(Threads::new);
-        Self { root, directories: Arc::default(), readers, writers, deadline, place }
+        Ok(Self { root, directories, readers, writers, deadline, place, logs })
     }
 
     /// Reads something of the file of an object.
@@ -97,7 +108,7 @@ impl Files {
                     .map_err(|error| StoreError::remote("store in", &place, At { path: path.clone(), error }))
             })
         };
-        self.wait(&self.writers, write).await
+        self.run_writing(write).await
     }
 
     /// Begins the file of an object that is written piece by piece.
@@ -135,7 +146,7 @@ impl Files {
     ) -> Result<T, StoreError> {
         let (path, place) = (self.path(name), self.place.clone());
         let failed = move |error| StoreError::remote("store in", &place, At { path, error });
-        self.wait(&self.writers, move || work().map_err(failed)).await
+        self.run_writing(move || work().map_err(failed)).await
     }
 
     /// Writes an object where there is none.
@@ -146,7 +157,7 @@ impl Files {
                 split(&path).and_then(|(dir, name)| directories.within(dir, |dir| dir.create(name, &bytes)));
             created.map_err(|error| StoreError::remote("store in", &place, At { path, error }))
         };
-        self.wait(&self.writers, create).await
+        self.run_writing(create).await
     }
 
     /// Names of objects are hexadecimal digits and what we call the parts above them.
@@ -159,17 +170,24 @@ impl Files {
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.wait(&self.readers, work).await
+        self.in_time(self.readers.run(work)).await
     }
 
-    /// Nobody who reads waits for those who write: a hundred writes that are synced are seconds.
-    async fn wait<T: Send + 'static>(
+    /// The same for what is written. Nobody who reads waits for it: a hundred writes that are synced are seconds.
+    async fn run_writing<T: Send + 'static>(
         &self,
-        threads: &Threads,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.in_time(self.writers.run(work)).await
+    }
+
+    /// Waits no longer than the deadline.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let late = |_| StoreError::deadline(&self.place, self.deadline);
-        timeout(self.deadline, threads.run(work)).await.map_err(late)?
+        timeout(self.deadline, work).await.map_err(late)?
     }
 }
 
@@ -205,12 +223,13 @@ impl Drop for Draft {
 /// Which file it was.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {error}", .path.display())]
-struct At {
-    path: PathBuf,
-    error: io::Error,
+pub(super) struct At {
+    pub(super) path: PathBuf,
+    pub(super) error: io::Error,
 }
 
-fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+/// The directory of a file, and its name there.
+pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     path.parent().zip(path.file_name()).ok_or_else(|| io::ErrorKind::InvalidFilename.into())
 }
 

@@ -33,11 +33,13 @@ mod files;
 mod get;
 mod listing;
 mod location;
+mod logged;
 mod options;
 mod place;
 mod put;
 mod records;
 mod service;
+mod write_ahead;
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,9 @@ pub struct ObjectOptions {
     pub retries: u32,
     /// Nothing is written, replaced or removed.
     pub read_only: bool,
+    /// Small blobs of a directory are written into a log first, many at once: for whoever stores many for others. Who reads the
+    /// directory finds them there either way.
+    pub write_ahead: bool,
 }
 
 impl ObjectOptions {
@@ -32,6 +35,7 @@ impl ObjectOptions {
             deadline: Duration::from_secs(30),
             retries: 3,
             read_only: false,
+            write_ahead: false,
         }
     }
 }

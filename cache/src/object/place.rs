@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::files::Files;
+use super::write_ahead::Limits;
 use super::{Location, ObjectActions, ObjectBlobs, ObjectOptions, answers, bucket};
 use crate::pause::Pauses;
 use crate::{RecordName, StoreError};
@@ -45,11 +46,20 @@ pub(crate) struct Place {
 impl Place {
     /// Opens a place; makes the directory if it is one. A bucket is not asked before it is used.
     pub(crate) fn open(location: &Location, options: &ObjectOptions) -> Result<Arc<Self>, StoreError> {
+        Self::open_within(location, options, Limits::default())
+    }
+
+    /// The same, with bounds for what is written ahead.
+    pub(super) fn open_within(
+        location: &Location,
+        options: &ObjectOptions,
+        limits: Limits,
+    ) -> Result<Arc<Self>, StoreError> {
         let whole = options.deadline.saturating_mul(options.retries.saturating_add(1));
         let (objects, files, name, prefix): (Arc<dyn ObjectStore>, _, _, _) = match location {
             Location::Directory(dir) => {
                 let (system, name) = (directory(dir)?, dir.display().to_string());
-                let files = Files::new(dir.clone(), name.clone(), whole);
+                let files = Files::open(dir.clone(), whole, options, limits)?;
                 (Arc::new(system), Some(Arc::new(files)), name, String::new())
             }
             Location::Registry(location) => {
@@ -125,9 +135,7 @@ impl Place {
     }
 
     fn object(&self, area: &str, digest: &Digest) -> Path {
-        let hash = digest.hash_hex();
-        let (prefix, function, size) = (&self.prefix, digest.function(), digest.size());
-        Path::from(format!("{prefix}{area}/{function}/{}/{hash}-{size}", &hash[..2]))
+        Path::from(format!("{}{}", self.prefix, name_of(area, digest)))
     }
 
     /// The outcome of an operation, if it comes in time. Where the object is not there, that is none. It is begun again
@@ -213,6 +221,12 @@ impl Place {
         }
         Ok(outcome)
     }
+}
+
+/// The name of what is about a digest, below everything else.
+pub(super) fn name_of(area: &str, digest: &Digest) -> String {
+    let hash = digest.hash_hex();
+    format!("{area}/{}/{}/{hash}-{}", digest.function(), &hash[..2], digest.size())
 }
 
 /// A place that says it needs longer is asked again all the same: it may have meant one request.

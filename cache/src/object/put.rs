@@ -6,16 +6,24 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use cullet_digest::{Digest, Hasher};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::ObjectBlobs;
 use super::files::{Draft, Over, Small};
 use super::place::PART;
+use super::write_ahead::Logs;
 use crate::blob::{CheckedFile, is_the_empty_blob};
-use crate::whole::{check, compare, read_whole};
-use crate::{Blob, StoreError};
+use crate::whole::{check, check_all, compare, read_whole};
+use crate::{Blob, BlobStore as _, StoreError};
 
 /// Up to this many bytes are read and written in one go.
 const WHOLE: u64 = 1 << 20;
+
+/// Small blobs that are written one after the other; a piece of work of one takes longer to hand over than to do.
+const FEW: usize = 8;
+
+/// So many pieces of work at once: each waits for the disk.
+const WRITES: usize = 16;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
@@ -50,26 +58,41 @@ impl ObjectBlobs {
         if is_the_empty_blob(digest) {
             return Ok(());
         }
-        let name = self.place.blob(digest);
-        self.files.write(vec![Small { name, bytes, over: Over::Keep }]).await
+        let mut over = Over::Keep;
+        let mut left = vec![(*digest, bytes)];
+        if self.files.logs.are_written() && Logs::may_hold(digest) {
+            if self.files.logs.own_has(digest) || self.has_file(digest).await? {
+                return Ok(());
+            }
+            left = self.files.in_time(self.files.logs.put(left)).await?;
+            over = Over::Fresh;
+        }
+        self.files.write(left.into_iter().map(|blob| self.small(blob, over)).collect()).await
     }
 
-    /// Small blobs one after the other. Nothing is asked first: what comes this way is hardly ever there.
+    /// Small blobs together. Nothing is asked first: what comes this way is hardly ever there.
     pub(super) async fn put_all(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
-        let mut small = Vec::with_capacity(blobs.len());
-        for (digest, bytes) in blobs {
-            check(&digest, &bytes).await?;
-            if !is_the_empty_blob(&digest) {
-                small.push(Small { name: self.place.blob(&digest), bytes, over: Over::Fresh });
-            }
-        }
-        self.files.write(small).await
+        check_all(&blobs).await?;
+        let blobs = blobs.into_iter().filter(|(digest, _)| !is_the_empty_blob(digest)).collect();
+        let left = self.files.in_time(self.files.logs.put(blobs)).await?;
+        let mut small = left.into_iter().map(|blob| self.small(blob, Over::Fresh)).peekable();
+        let pieces: Vec<Vec<Small>> = std::iter::from_fn(|| {
+            small.peek()?;
+            Some(small.by_ref().take(FEW).collect())
+        })
+        .collect();
+        let writes = stream::iter(pieces).map(|piece| self.files.write(piece));
+        writes.buffer_unordered(WRITES).try_collect().await
+    }
+
+    fn small(&self, (digest, bytes): (Digest, Bytes), over: Over) -> Small {
+        Small { name: self.place.blob(&digest), bytes, over }
     }
 
     /// A file of this process becomes the blob where both are on one filesystem, else it is copied.
     async fn put_checked(&self, file: CheckedFile) -> Result<(), StoreError> {
         let digest = *file.digest();
-        if self.has(&digest).await? {
+        if self.find_missing(&[digest]).await?.is_empty() {
             return Ok(());
         }
         match self.files.adopt(&self.place.blob(&digest), file).await? {
@@ -83,7 +106,8 @@ impl ObjectBlobs {
     async fn put_file(&self, digest: &Digest, mut source: Source) -> Result<(), StoreError> {
         let name = self.place.blob(digest);
         // Never on a promise: the caller's bytes are compared even where the blob is there.
-        let mut draft = if self.has(digest).await? { None } else { Some(self.files.begin(&name).await?) };
+        let mut draft =
+            if self.has_file(digest).await? { None } else { Some(self.files.begin(&name).await?) };
         loop {
             let step = move || source.step(draft);
             let more;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
+use cullet_proto::reapi::Digest as WireDigest;
 use cullet_proto::reapi::storage::service::content_addressable_storage_server::ContentAddressableStorage;
 use cullet_proto::reapi::storage::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
@@ -50,11 +51,7 @@ impl ContentAddressableStorage for StorageServices {
         let function = function(request.digest_function)?;
         let sizes = request.requests.iter().filter_map(|update| update.digest.as_ref());
         bounded(sizes.map(|digest| u64::try_from(digest.size_bytes).unwrap_or(0)))?;
-        let responses = stream::iter(request.requests)
-            .map(|update| self.update(function, update))
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+        let responses = self.update_all(function, request.requests).await;
         Ok(Response::new(BatchUpdateBlobsResponse { responses }))
     }
 
@@ -114,25 +111,32 @@ fn bounded(sizes: impl Iterator<Item = u64>) -> Result<(), Status> {
 const OVERHEAD: u64 = 256;
 
 impl StorageServices {
-    async fn update(&self, function: DigestFunction, update: BlobUpdate) -> BlobUpdated {
-        let outcome = self.try_update(function, &update).await;
-        BlobUpdated { digest: update.digest, status: Some(wire_status(outcome.err())) }
+    /// Stores the small blobs of a batch together. Where that fails, each is stored by itself, because each has an outcome of its
+    /// own; so is every large one.
+    async fn update_all(&self, function: DigestFunction, updates: Vec<BlobUpdate>) -> Vec<BlobUpdated> {
+        let (names, blobs): (Vec<_>, Vec<_>) =
+            updates.into_iter().map(|mut update| (update.digest.take(), update)).unzip();
+        let sent = names.iter().zip(blobs).map(|(named, update)| sent(function, named.as_ref(), update));
+        let blobs = unpacked(sent.collect()).await;
+        let small: Vec<(Digest, Bytes)> =
+            blobs.iter().flatten().filter(|(digest, _)| is_small(digest)).cloned().collect();
+        // The store compares bytes and digests before it keeps anything, so that needs no look of its own here.
+        let stored = small.len() > 1 && self.store.put_small(small).await.is_ok();
+        let updates = names.into_iter().zip(blobs).map(|(named, blob)| async move {
+            let outcome = match blob {
+                Ok((digest, _)) if stored && is_small(&digest) => Ok(()),
+                Ok((digest, bytes)) => self.update(digest, bytes).await,
+                Err(status) => Err(status),
+            };
+            BlobUpdated { digest: named, status: Some(wire_status(outcome.err())) }
+        });
+        stream::iter(updates).buffer_unordered(AT_ONCE).collect().await
     }
 
-    async fn try_update(&self, function: DigestFunction, update: &BlobUpdate) -> Result<(), Status> {
-        let named = update.digest.as_ref().ok_or_else(|| Status::invalid_argument("a blob has no digest"))?;
-        let digest = digest(function, named)?;
-        let data = match update.compressor {
-            IDENTITY => update.data.clone(),
-            ZSTD => inflated(update.data.clone(), digest).await?,
-            other => {
-                let what = format!("compressor {other} is not supported: use 1 (ZSTD), or none");
-                return Err(Status::invalid_argument(what));
-            }
-        };
+    async fn update(&self, digest: Digest, bytes: Bytes) -> Result<(), Status> {
         let failed = |error| wire::status(&error);
-        check(digest, data.clone()).await.map_err(failed)?;
-        self.store.put(&digest, data.into()).await.map_err(failed)
+        check(digest, bytes.clone()).await.map_err(failed)?;
+        self.store.put(&digest, bytes.into()).await.map_err(failed)
     }
 
     async fn read_one(&self, digest: Digest, compressor: i32) -> BlobRead {
@@ -164,13 +168,56 @@ impl StorageServices {
 /// Fewer bytes than this are a frame's own overhead.
 const WORTH_IT: usize = 512;
 
-/// The bytes of a compressed blob, which are as many as the digest says.
-async fn inflated(frames: Bytes, digest: Digest) -> Result<Bytes, Status> {
-    let len = digest.size() as usize;
-    let bytes =
-        offload(move || Ok(decompressed(&frames, len))).await.map_err(|error| wire::status(&error))?;
-    let what = || format!("these bytes are no Zstandard frames of {len} bytes");
-    bytes.ok_or_else(|| Status::invalid_argument(what()))
+/// The largest blob that is stored together with others, in bytes.
+const TOGETHER: u64 = 128 << 10;
+
+fn is_small(digest: &Digest) -> bool {
+    (1..=TOGETHER).contains(&digest.size())
+}
+
+/// A blob as it was sent.
+enum Sent {
+    Plain(Digest, Bytes),
+    Frames(Digest, Bytes),
+    Wrong(Status),
+}
+
+fn sent(function: DigestFunction, named: Option<&WireDigest>, update: BlobUpdate) -> Sent {
+    let Some(named) = named else { return Sent::Wrong(Status::invalid_argument("a blob has no digest")) };
+    match (digest(function, named), update.compressor) {
+        (Err(status), _) => Sent::Wrong(status),
+        (Ok(digest), IDENTITY) => Sent::Plain(digest, update.data),
+        (Ok(digest), ZSTD) => Sent::Frames(digest, update.data),
+        (Ok(_), other) => {
+            let what = format!("compressor {other} is not supported: use 1 (ZSTD), or none");
+            Sent::Wrong(Status::invalid_argument(what))
+        }
+    }
+}
+
+/// The bytes of blobs, with one thread for all that have to be inflated. Together they have no more than their digests say, which
+/// was bounded before.
+async fn unpacked(sent: Vec<Sent>) -> Vec<Result<(Digest, Bytes), Status>> {
+    let plain = sent.iter().all(|sent| !matches!(sent, Sent::Frames(..)));
+    let count = sent.len();
+    let unpack = move || Ok(sent.into_iter().map(Sent::unpack).collect());
+    let unpacked = if plain { unpack() } else { offload(unpack).await };
+    unpacked.unwrap_or_else(|error| vec![Err(wire::status(&error)); count])
+}
+
+impl Sent {
+    fn unpack(self) -> Result<(Digest, Bytes), Status> {
+        match self {
+            Self::Plain(digest, bytes) => Ok((digest, bytes)),
+            Self::Frames(digest, frames) => {
+                let len = digest.size() as usize;
+                let what = || format!("these bytes are no Zstandard frames of {len} bytes");
+                let bytes = decompressed(&frames, len).ok_or_else(|| Status::invalid_argument(what()))?;
+                Ok((digest, bytes))
+            }
+            Self::Wrong(status) => Err(status),
+        }
+    }
 }
 
 /// Whether the bytes are those of the digest.

@@ -102,7 +102,12 @@ async fn open_store(
     policy: &Policy,
 ) -> Result<(EngineParts, StorageServices, Collected), CliError> {
     let spool = args.data.join("spool");
-    let options = ObjectOptions { variables: config.store.variables.clone(), ..ObjectOptions::new(&spool) };
+    // It stores small blobs for all clients of the cluster.
+    let options = ObjectOptions {
+        variables: config.store.variables.clone(),
+        write_ahead: true,
+        ..ObjectOptions::new(&spool)
+    };
     let cache = shared_store::open(location, &options, &config.registries)?;
     let unusable = |error: cullet_cache::StoreError| {
         CliError::infra(format!("the store {location} cannot be used"))

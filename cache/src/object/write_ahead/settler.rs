@@ -1,0 +1,145 @@
+//! The thread that makes files of what is in the logs of this process, when nothing else is to be done or a log has become old.
+
+use std::io;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use cullet_digest::Digest;
+
+use super::own::{Filled, Own, State};
+use super::settle::settle;
+use crate::object::directories::Existing;
+
+/// How long it lets others work after every few files, while blobs arrive.
+const STEP_BACK: Duration = Duration::from_millis(20);
+
+/// After a failure, doubled for each further one.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often it looks for what dead processes have left.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Entries that leave the index at once: nobody waits long for them.
+const FORGOTTEN: usize = 1024;
+
+/// What went wrong with a log.
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Trouble {
+    fn met(&mut self, error: &io::Error, filled: &Filled) {
+        let log = filled.log.path().display();
+        if self.failures == 0 {
+            tracing::warn!(%error, %log, "a log stays for now: its blobs cannot be made files");
+        } else {
+            tracing::debug!(%error, %log, "a log still stays");
+        }
+        let pause = PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        self.until = Some(Instant::now() + pause);
+    }
+
+    /// What an attempt that failed has left is not known.
+    fn existing(&self) -> Existing {
+        if self.failures == 0 { Existing::Trusted } else { Existing::Compared }
+    }
+}
+
+impl Own {
+    /// Makes files of logs, and now and then calls `sweep`, until the store is closed and nothing is left.
+    pub(super) fn settle_on(&self, sweep: impl Fn()) {
+        let mut trouble = Trouble::default();
+        let mut next_sweep = Instant::now();
+        loop {
+            if Instant::now() >= next_sweep && !self.lock().closed {
+                sweep();
+                next_sweep = Instant::now() + SWEEP;
+            }
+            let mut state = self.lock();
+            if state.abandoned || (state.closed && (trouble.failures > 0 || state.is_done())) {
+                return;
+            }
+            let seals = self.seal(&mut state);
+            let may = trouble.until.is_none_or(|until| Instant::now() >= until);
+            if let Some(filled) = state.sealed.front().filter(|_| may).cloned() {
+                drop(state);
+                match self.settle(&filled, trouble.existing()) {
+                    Ok(()) => trouble = Trouble::default(),
+                    Err(error) => trouble.met(&error, &filled),
+                }
+                continue;
+            }
+            let until = [seals, trouble.until.filter(|_| !may), Some(next_sweep)];
+            let until = until.into_iter().flatten().min().unwrap_or(next_sweep);
+            let wait = until.saturating_duration_since(Instant::now());
+            drop(self.due.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Has a log get no more if it is time for that, else says when it is.
+    fn seal(&self, state: &mut State) -> Option<Instant> {
+        let filled = state.active.as_ref()?;
+        let at = (state.put + self.limits.idle).min(filled.since + self.limits.oldest);
+        if Instant::now() < at && !state.closed {
+            return Some(at);
+        }
+        if state.writing {
+            // Whoever writes it does it then, and says so.
+            state.seal = true;
+        } else if let Some(filled) = state.active.take() {
+            state.sealed.push_back(filled);
+        }
+        None
+    }
+
+    /// Makes files of what is in the oldest log, and removes it.
+    fn settle(&self, filled: &Filled, existing: Existing) -> io::Result<()> {
+        let log = &filled.log;
+        let settled = settle(&self.home, (&log.file, log.path()), filled.end, existing, || self.step_back())?;
+        log.remove(&self.home)?;
+        for few in settled.chunks(FORGOTTEN) {
+            self.lock().forget(log.id, few);
+        }
+        let mut state = self.lock();
+        state.unsettled.take(filled.amount);
+        state.ids.remove(&log.id);
+        state.sealed.pop_front();
+        Ok(())
+    }
+
+    /// Lets those go first who store blobs, unless it is more and more that waits.
+    fn step_back(&self) -> io::Result<()> {
+        let state = self.lock();
+        if state.abandoned {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let (unsettled, limits) = (state.unsettled, self.limits);
+        let much = unsettled.bytes > limits.bytes / 2 || unsettled.records > limits.records / 2;
+        let busy = state.put.elapsed() < limits.idle && !state.closed;
+        drop(state);
+        if busy && !much {
+            std::thread::sleep(STEP_BACK);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Whether there is nothing left, and nothing comes any more.
+    fn is_done(&self) -> bool {
+        self.queue.is_empty() && !self.writing && self.active.is_none() && self.sealed.is_empty()
+    }
+
+    /// Of a blob that is in two logs, the other one stays.
+    fn forget(&mut self, log: u64, blobs: &[Digest]) {
+        for digest in blobs {
+            if self.index.get(digest).is_some_and(|(of, _)| of.id == log) {
+                self.index.remove(digest);
+            }
+        }
+    }
+}
