@@ -30,7 +30,7 @@ pub(super) struct Directory(File);
 
 /// What is believed of a file that is there with its full length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existing {
+enum Existing {
     /// That it holds what it has to.
     Trusted,
     /// Nothing before it was compared: a power cut leaves zeros in what nobody had made durable.
@@ -118,9 +118,10 @@ impl Directory {
         self.write(name, bytes, Existing::Trusted, sync)
     }
 
-    /// The same without waiting for the disk: whoever calls it makes it durable, and then tells others.
-    pub(super) fn lay(&self, name: &OsStr, bytes: &[u8], existing: Existing) -> io::Result<()> {
-        self.write(name, bytes, existing, |_| Ok(()))
+    /// The same without waiting for the disk: whoever calls it makes it durable, and then tells others. A file that is there is
+    /// compared with the bytes.
+    pub(super) fn lay(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        self.write(name, bytes, Existing::Compared, |_| Ok(()))
     }
 
     fn write(

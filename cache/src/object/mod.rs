@@ -5,13 +5,15 @@
 //! ```text
 //! cas/<function>/<2 hex>/<hash>-<size>   a blob, as it is
 //! ac/<function>/<2 hex>/<hash>-<size>    a result, framed and checksummed as in the local cache
+//! wal/<16 hex>.log                       small blobs that are no files yet; see [`write_ahead`]
 //! ```
 //!
 //! What is in a bucket is said at [`ObjectRecords`], and what records and data are for in [`crate::packed`].
 //!
 //! **What is guaranteed.** An object is there whole or not at all: a directory gets it by a rename, a bucket by one
 //! request. When a write is acknowledged it survives a crash of the writer; in a directory the file and its directory
-//! have been synced (fsync), so it survives a power cut too, and a bucket gives whatever its provider promises. What a
+//! have been synced (fsync), or the log that holds it, so it survives a power cut too, and a bucket gives whatever its provider
+//! promises. What a
 //! writer that was killed leaves behind is never taken for a blob: in a directory a file whose name ends in `#` and a
 //! number, or one that is shorter than its name says, in a bucket nothing.
 //!

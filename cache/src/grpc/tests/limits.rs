@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 
 use super::server::Served;
 use super::*;
+use crate::{ObjectOptions, SharedCache};
 
 async fn channel(server: &Served) -> Channel {
     Channel::from_shared(server.url()).unwrap().connect().await.unwrap()
@@ -225,4 +226,47 @@ async fn batches_answer_for_each_blob() {
     let request =
         FindMissingBlobsRequest { blob_digests: vec![bad], digest_function: 9, ..Default::default() };
     assert_eq!(client.find_missing_blobs(request).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_batch_into_logs_is_stored_together_and_a_wrong_blob_spoils_only_itself() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let location = dir.path().join("shared").display().to_string();
+    let options = ObjectOptions { write_ahead: true, ..ObjectOptions::new(dir.path().join("spool")) };
+    let store = SharedCache::open(&location, &options).unwrap().blobs;
+    let server = Served::start(store.clone(), &dir);
+    let mut client = ContentAddressableStorageClient::new(channel(&server).await);
+    for wrong in [false, true] {
+        let start = if wrong { 2000 } else { 1000 };
+        let blobs: Vec<_> = [0, 1, 2, 3, 200_000].map(|more| blob(start + more)).into();
+        let frame = Bytes::from(zstd::bulk::compress(&blobs[1].1, 1).unwrap());
+        let update = |(digest, data): &(Digest, Bytes), compressor| BlobUpdate {
+            digest: Some(wire::to_wire(digest)),
+            data: data.clone(),
+            compressor,
+        };
+        let mut requests: Vec<BlobUpdate> = blobs.iter().map(|blob| update(blob, 0)).collect();
+        requests[1] = update(&(blobs[1].0, frame), 1);
+        // Twice in one batch, and without bytes.
+        requests.push(requests[0].clone());
+        requests.push(update(&(DigestFunction::Blake3.digest(b""), Bytes::new()), 0));
+        if wrong {
+            requests[2].data = blobs[3].1.clone();
+        }
+        let sent = requests.len();
+        let request = BatchUpdateBlobsRequest { requests, digest_function: 9, ..Default::default() };
+        let answer = client.batch_update_blobs(request).await.unwrap().into_inner();
+        assert_eq!(answer.responses.len(), sent);
+        for response in answer.responses {
+            let bad = wrong && response.digest == Some(wire::to_wire(&blobs[2].0));
+            let expected = if bad { Code::InvalidArgument } else { Code::Ok };
+            assert_eq!(response.status.unwrap().code, expected as i32, "{:?}", response.digest);
+        }
+        let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
+        let missing = if wrong { vec![digests[2]] } else { vec![] };
+        assert_eq!(store.find_missing(&digests).await.unwrap(), missing);
+        for (digest, bytes) in blobs.iter().filter(|(digest, _)| !missing.contains(digest)) {
+            assert_eq!(store.get(digest).await.unwrap().into_bytes().unwrap(), bytes);
+        }
+    }
 }

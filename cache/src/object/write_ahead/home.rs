@@ -51,7 +51,6 @@ impl Home {
 
     /// What is in the directory of the logs now; none where there is no such directory.
     pub(super) fn list(&self) -> io::Result<Option<std::fs::ReadDir>> {
-        ask_again(&self.wal);
         let listed = || match std::fs::read_dir(&self.wal) {
             Ok(entries) => Ok(Some(entries)),
             Err(error) if is_gone(&error) => Ok(None),
@@ -60,6 +59,7 @@ impl Home {
         if self.filesystem.locks_hold {
             return listed();
         }
+        ask_again(&self.wal);
         match listed()? {
             // That it is not there may be what was so a minute ago.
             None => {

@@ -10,7 +10,6 @@ use rustix::fs::FlockOperation;
 
 use super::home::{Home, is_gone};
 use super::settle::settle;
-use crate::object::directories::Existing;
 
 /// How long nobody has written a log that is taken for a dead process's where locks may say nothing. A living one writes to a log
 /// for a few seconds only, and what comes of it is the same whoever makes files of the rest.
@@ -47,7 +46,7 @@ impl Orphan {
             std::thread::sleep(STEP_BACK);
             Ok(())
         };
-        let settled = settle(home, (&self.file, &path), end, Existing::Compared, step_back)?;
+        let settled = settle(home, (&self.file, &path), end, step_back)?;
         home.remove(&path)?;
         Ok(settled.len())
     }

@@ -118,7 +118,7 @@ pub(super) struct State {
     pub(super) writing: bool,
     /// Whether it is to get no more after that.
     pub(super) seal: bool,
-    /// Those that get no more, the oldest first.
+    /// Those that get no more, the one that becomes files next first.
     pub(super) sealed: VecDeque<Filled>,
     /// When the last blob was acknowledged.
     pub(super) put: Instant,

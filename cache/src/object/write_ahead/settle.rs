@@ -11,14 +11,13 @@ use cullet_digest::Digest;
 use super::filesystem::sync_all;
 use super::home::{Home, is_gone};
 use super::record::{Scan, bytes_of};
-use crate::object::directories::Existing;
 use crate::object::files::split;
 
 /// Blobs between two looks at whether to go on.
 const FEW: usize = 32;
 
 /// Makes a file of each blob of a log up to `end`, exactly as it would be had there been no log, and makes all of them durable
-/// together. What no blob is any more is left out. Gives the names of all, in the order of the log.
+/// together. Of files that are there already nothing is believed: that is seldom, and what a power cut left of them may be zeros. What no blob is any more is left out. Gives the names of all, in the order of the log.
 ///
 /// # Errors
 /// Those of the filesystem, and those of `go_on`, which is asked every few blobs. Nothing is lost then: the log is still there.
@@ -26,7 +25,6 @@ pub(super) fn settle(
     home: &Home,
     log: (&File, &Path),
     end: u64,
-    existing: Existing,
     mut go_on: impl FnMut() -> io::Result<()>,
 ) -> io::Result<Vec<Digest>> {
     let (file, path) = log;
@@ -44,7 +42,7 @@ pub(super) fn settle(
         }
         let to = home.file(&digest);
         let (dir, name) = split(&to)?;
-        home.directories.within(dir, |dir| dir.lay(name, &bytes, existing))?;
+        home.directories.within(dir, |dir| dir.lay(name, &bytes))?;
     }
     if scan.at() < end {
         let (read, log) = (scan.at(), path.display());

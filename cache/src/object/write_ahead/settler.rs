@@ -8,7 +8,6 @@ use cullet_digest::Digest;
 
 use super::own::{Filled, Own, State};
 use super::settle::settle;
-use crate::object::directories::Existing;
 
 /// How long it lets others work after every few files, while blobs arrive.
 const STEP_BACK: Duration = Duration::from_millis(20);
@@ -43,9 +42,12 @@ impl Trouble {
         self.until = Some(Instant::now() + pause);
     }
 
-    /// What an attempt that failed has left is not known.
-    fn existing(&self) -> Existing {
-        if self.failures == 0 { Existing::Trusted } else { Existing::Compared }
+    /// One log went well. Others may still be in trouble, which was said.
+    fn passed(&mut self, was_last: bool) {
+        self.until = None;
+        if was_last {
+            self.failures = 0;
+        }
     }
 }
 
@@ -67,9 +69,13 @@ impl Own {
             let may = trouble.until.is_none_or(|until| Instant::now() >= until);
             if let Some(filled) = state.sealed.front().filter(|_| may).cloned() {
                 drop(state);
-                match self.settle(&filled, trouble.existing()) {
-                    Ok(()) => trouble = Trouble::default(),
-                    Err(error) => trouble.met(&error, &filled),
+                match self.settle(&filled) {
+                    Ok(()) => trouble.passed(self.lock().sealed.is_empty()),
+                    Err(error) => {
+                        trouble.met(&error, &filled);
+                        // What is wrong with one is not wrong with all.
+                        self.lock().sealed.rotate_left(1);
+                    }
                 }
                 continue;
             }
@@ -96,10 +102,10 @@ impl Own {
         None
     }
 
-    /// Makes files of what is in the oldest log, and removes it.
-    fn settle(&self, filled: &Filled, existing: Existing) -> io::Result<()> {
+    /// Makes files of what is in the first log of those that get no more, and removes it.
+    fn settle(&self, filled: &Filled) -> io::Result<()> {
         let log = &filled.log;
-        let settled = settle(&self.home, (&log.file, log.path()), filled.end, existing, || self.step_back())?;
+        let settled = settle(&self.home, (&log.file, log.path()), filled.end, || self.step_back())?;
         log.remove(&self.home)?;
         for few in settled.chunks(FORGOTTEN) {
             self.lock().forget(log.id, few);

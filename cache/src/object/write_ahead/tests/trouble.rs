@@ -152,3 +152,22 @@ async fn a_log_of_which_no_files_can_be_made_stays_and_is_tried_again() {
     eventually("the log goes", || logs(dir.path()).is_empty()).await;
     all_there(&store, &blobs).await;
 }
+
+#[tokio::test]
+async fn a_log_in_trouble_holds_up_no_other_one() {
+    let dir = directory();
+    let store = writer(dir.path(), eager());
+    let blobs = blobs([400, 500, 600]);
+    // A directory where the file of a blob has to be.
+    std::fs::create_dir_all(file(dir.path(), &blobs[0].0)).unwrap();
+    for blob in &blobs {
+        store.put_small(vec![blob.clone()]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let is_file = |index: usize| file(dir.path(), &blobs[index].0).is_file();
+    eventually("the others become files", || is_file(1) && is_file(2)).await;
+    assert_eq!(store.find_missing(&digests(&blobs)).await.unwrap(), []);
+    std::fs::remove_dir(file(dir.path(), &blobs[0].0)).unwrap();
+    eventually("the log goes", || logs(dir.path()).is_empty()).await;
+    all_there(&store, &blobs).await;
+}
