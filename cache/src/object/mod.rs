@@ -5,7 +5,7 @@
 //! ```text
 //! cas/<function>/<2 hex>/<hash>-<size>   a blob, as it is
 //! ac/<function>/<2 hex>/<hash>-<size>    a result, framed and checksummed as in the local cache
-//! wal/<16 hex>.log                       small blobs that are no files yet; see [`write_ahead`]
+//! wal/<16 hex>.log                       small blobs that are no files yet
 //! ```
 //!
 //! What is in a bucket is said at [`ObjectRecords`], and what records and data are for in [`crate::packed`].

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -40,6 +40,15 @@ impl Log {
 
     /// Writes bytes there, so that they survive a power cut. After a failure nothing may be written to it any more.
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let written = self.try_write(at, bytes);
+        if written.is_err() {
+            // The disk may be full. What stays does no harm.
+            let _ = self.file.set_len(at);
+        }
+        written
+    }
+
+    fn try_write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, at)?;
         self.file.sync_data()?;
         // Somebody else's hands, or locks that hold for one machine only.
@@ -54,7 +63,7 @@ impl Log {
         home.remove(&self.path)
     }
 
-    pub(super) fn path(&self) -> &std::path::Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -54,7 +54,9 @@ impl Orphan {
 
 /// Removes what a dead process has not made a log.
 pub(super) fn remove_draft(path: &Path) {
-    if let Some(file) = locked(path).filter(|file| is_older(file, UNNAMED)) {
+    // Looked at first: a lock, however short, is one more than its owner reckons with.
+    let old = File::open(path).is_ok_and(|file| is_older(&file, UNNAMED));
+    if let Some(file) = old.then(|| locked(path)).flatten() {
         match std::fs::remove_file(path) {
             Err(error) if !is_gone(&error) => {
                 tracing::debug!(%error, path = %path.display(), "what no log became stays");

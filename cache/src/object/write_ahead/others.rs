@@ -130,7 +130,11 @@ impl Known {
         self.any = entries.is_some();
         let (mut there, mut orphans) = (HashSet::new(), Vec::new());
         for entry in entries.into_iter().flatten() {
-            let name = entry?.file_name();
+            let name = match entry {
+                // The directory was removed meanwhile.
+                Err(error) if is_gone(&error) => break,
+                entry => entry?.file_name(),
+            };
             if let (true, Some(id)) = (home.writable, id_of(&name, "new")) {
                 orphans::remove_draft(&home.draft(id));
             }

@@ -85,6 +85,8 @@ impl Own {
         let amount = Amount::of_jobs(&jobs);
         let spots = encode(&jobs, filled.end, buffer);
         let written = filled.log.write(filled.end, buffer);
+        // Whoever makes files knows of a log by now, unless it is new.
+        let mut news = filled.end == 0;
         let mut state = self.lock();
         state.writing = false;
         let mut seal = std::mem::take(&mut state.seal);
@@ -108,7 +110,10 @@ impl Own {
             state.sealed.push_back(filled.clone());
         }
         drop(state);
-        self.due.notify_all();
+        news |= seal;
+        if news {
+            self.due.notify_all();
+        }
         let failed = written.err().map(|error| {
             tracing::warn!(%error, log = %filled.log.path().display(), "a log cannot be written");
             let path = filled.log.path().to_owned();
