@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub use network::Network;
 pub use process::Process;
 pub use running::Running;
-pub use waiting::until;
+pub use waiting::{settled, until};
 
 use crate::{Outcome, cullet_binary};
 use ports::free_port;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cullet_tests::cluster::{Answer, Cluster, until};
+use cullet_tests::cluster::{Answer, Cluster, settled, until};
 
 /// A pipeline with these steps.
 fn pipeline(steps: &str) -> String {
@@ -191,6 +191,7 @@ fn a_result_that_was_not_whole_is_the_reason() {
     cluster.with_workers(1);
     let dir = cluster.pipeline("p", &pipeline("  x: { run: echo melted > o, outputs: { o: o } }\n"));
     cluster.run(&dir, &[]).assert_success();
+    settled(cluster.store());
     assert_eq!(lose(cluster.store(), "melted\n"), 1);
     let again = cluster.run(&dir, &[]);
     again.assert_success();

@@ -17,6 +17,7 @@ use cullet_proto::reapi::storage::{
     BatchUpdateBlobsRequest, BatchUpdateBlobsResponse, BlobUpdate, FindMissingBlobsRequest,
     SpliceBlobRequest, SplitBlobRequest, SplitBlobResponse,
 };
+use cullet_tests::cluster::settled;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -128,6 +129,7 @@ impl Api {
     /// Takes a blob away behind the back of the server, and waits until it must have noticed; says whether that can be done.
     pub(crate) async fn lose(&self, blob: &Blob) -> bool {
         let Some(store) = &self.store else { return false };
+        settled(store);
         let (first, rest) = blob.digest.hash.split_at(2);
         let mut waiting = vec![store.clone()];
         let mut lost = false;

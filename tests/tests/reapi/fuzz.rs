@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use cullet_proto::reapi::execution::ExecuteRequest;
 use cullet_proto::reapi::storage::{BatchUpdateBlobsResponse, GetTreeRequest};
-use cullet_tests::cluster::Cluster;
+use cullet_tests::cluster::{Cluster, settled};
 use fastrand::Rng;
 use prost::Message as _;
 use tokio::runtime::Builder;
@@ -51,8 +51,9 @@ fn with_cluster(check: impl AsyncFn(&Api, &Cluster)) {
     assert!(!logs.contains("panicked"), "{logs}");
 }
 
-/// All files below a directory.
+/// All files of a store.
 pub(crate) fn files(dir: &Path) -> BTreeSet<PathBuf> {
+    settled(dir);
     let (mut found, mut waiting) = (BTreeSet::new(), vec![dir.to_owned()]);
     while let Some(dir) = waiting.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap()) {
