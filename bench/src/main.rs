@@ -49,6 +49,7 @@ usage: cullet-bench BENCHMARK
   images           an image fetched, unpacked and run against skopeo, umoci, runc and Docker
   reapi            a cluster as a server of the Remote Execution API, against one that does nothing
   flooding         a client that floods a cluster with uploads or executions, and others beside it
+  plain            actions and a graph of them on a worker without a sandbox, against fork and exec
   streams          large blobs through a cluster, against streams into nowhere
   shared           a cache in a bucket: from an empty machine, large outputs, publishing
   all              all of them but those of clusters, images and buckets
@@ -94,6 +95,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         ["cluster-steps"] => cluster::steps(&mut report)?,
         ["reapi"] => reapi::run(&mut report)?,
         ["flooding"] => reapi::flooding(&mut report)?,
+        ["plain"] => reapi::plain(&mut report)?,
         ["streams"] => reapi::streams(&mut report)?,
         ["shared"] => shared::run(&mut report)?,
         ["images"] => images::run(&mut report)?,

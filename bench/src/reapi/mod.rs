@@ -5,6 +5,7 @@ mod echo;
 mod flooding;
 mod load;
 mod many;
+mod plain;
 mod streams;
 
 use std::sync::Arc;
@@ -78,24 +79,31 @@ pub(crate) fn streams(report: &mut Report) -> Result<()> {
     })
 }
 
-/// One coordinator, and one worker.
-fn with_worker() -> Result<Cluster> {
+/// Actions without a sandbox.
+pub(crate) fn plain(report: &mut Report) -> Result<()> {
+    let cluster = with_worker(&["--executor", "plain"])?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(plain::run(report, &cluster.url(0)))
+}
+
+/// One coordinator, and one worker with these arguments.
+fn with_worker(arguments: &[&str]) -> Result<Cluster> {
     let mut cluster = coordinator()?;
-    cluster.run_worker(0, &[]);
+    cluster.run_worker(0, arguments);
     cluster.with_workers(1);
     Ok(cluster)
 }
 
 /// One client among others.
 pub(crate) fn flooding(report: &mut Report) -> Result<()> {
-    let cluster = with_worker()?;
+    let cluster = with_worker(&[])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(flooding::run(report, &cluster.url(0)))
 }
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {
     let connections = many::allow()?;
-    let cluster = with_worker()?;
+    let cluster = with_worker(&[])?;
     let process = cluster.coordinator(0).ok_or("there is no coordinator")?.id();
     let echo = EchoServer::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
