@@ -27,6 +27,7 @@ mod log_streams;
 mod operations;
 mod proxy;
 mod query_write_status;
+mod small_blobs;
 mod splice_blob;
 mod split_blob;
 mod update_action_result;
