@@ -165,11 +165,16 @@ impl Directory {
     pub(super) fn publish(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let (draft, mut file) = self.begin(name)?;
         let written = file.write_all(bytes).and_then(|()| self.settle(&draft, &file, name));
-        if written.is_err() {
+        self.unless_failed(&draft, written)
+    }
+
+    /// Removes a draft that did not get its name.
+    fn unless_failed(&self, draft: &OsStr, outcome: io::Result<()>) -> io::Result<()> {
+        if outcome.is_err() {
             // It is gone where it was renamed.
-            let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.0, draft, AtFlags::empty());
         }
-        written
+        outcome
     }
 
     /// Gives bytes this name if nothing has it: a second link to a file is refused then, by network filesystems too.
@@ -209,12 +214,7 @@ impl Directory {
             }
             Err(error) => return Err(error.into()),
         }
-        let settled = self.settle(&draft, file, name);
-        if settled.is_err() {
-            // It is gone where it was renamed.
-            let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
-        }
-        settled.map(|()| true)
+        self.unless_failed(&draft, self.settle(&draft, file, name)).map(|()| true)
     }
 
     /// Gives a file that was begun its name, so that it survives a power cut.

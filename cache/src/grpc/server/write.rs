@@ -40,14 +40,7 @@ impl ByteStream for StorageServices {
             return Ok(there(&resource));
         }
         let writing = Arc::clone(uploads).begin(&resource)?;
-        let digest = resource.digest;
-        let appending = Appending::new(&writing);
-        let taken = self.take(&writing, &appending, &resource, first, &mut pieces).await;
-        let settled = appending.settle().await.map_err(|error| wire::status(&error)).and(taken);
-        let checked = settled.and_then(|(taken, whole)| {
-            if whole { is_whole(&writing, &digest).map(|()| (taken, whole)) } else { Ok((taken, whole)) }
-        });
-        let (taken, whole) = match checked {
+        let (taken, whole) = match self.take(&writing, &resource, first, &mut pieces).await {
             Ok(taken) => taken,
             // What arrived can never become the blob.
             Err(status) if status.code() == tonic::Code::InvalidArgument => {
@@ -57,7 +50,7 @@ impl ByteStream for StorageServices {
             Err(status) => return Err(status),
         };
         if whole {
-            self.store(&digest, writing).await.map_err(|error| wire::status(&error))?;
+            self.store(&resource.digest, writing).await.map_err(|error| wire::status(&error))?;
         }
         Ok(written(taken))
     }
@@ -80,9 +73,27 @@ impl ByteStream for StorageServices {
 }
 
 impl StorageServices {
-    /// Takes pieces until the last one. How many bytes that makes, as the client counts them, and whether the last one said
-    /// that it was.
+    /// Takes pieces until the last one, and writes them. How many bytes that makes, as the client counts them, and whether the last
+    /// one said that it was; then they are as many as the blob has.
     async fn take(
+        &self,
+        writing: &Writing,
+        resource: &Resource,
+        first: WriteRequest,
+        pieces: &mut Streaming<WriteRequest>,
+    ) -> Result<(u64, bool), Status> {
+        let appending = Appending::new(writing);
+        let taken = self.push_all(writing, &appending, resource, first, pieces).await;
+        // Whatever became of the stream, nobody writes any more.
+        appending.settle().await.map_err(|error| wire::status(&error))?;
+        let (taken, whole) = taken?;
+        if whole {
+            is_whole(writing, &resource.digest)?;
+        }
+        Ok((taken, whole))
+    }
+
+    async fn push_all(
         &self,
         writing: &Writing,
         appending: &Appending,
@@ -126,10 +137,13 @@ impl StorageServices {
     pub(super) async fn store(&self, digest: &Digest, writing: Writing) -> Result<(), StoreError> {
         let Some(arrived) = writing.finish()? else { return Err(StoreError::NotFound { digest: *digest }) };
         self.store.put(digest, arrived.open()?).await?;
-        match &self.streams {
-            Some(streams) => streams.know(digest).await,
-            None => Ok(()),
+        if let Some(streams) = &self.streams
+            && let Err(error) = streams.know(digest).await
+        {
+            // It is stored; whoever reads it checks it.
+            tracing::debug!(%error, blob = %digest.short(), "a blob was stored that cannot be looked at");
         }
+        Ok(())
     }
 
     pub(super) async fn has(&self, digest: &Digest) -> Result<bool, Status> {
