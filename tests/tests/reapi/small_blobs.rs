@@ -39,6 +39,7 @@ fn what_was_acknowledged_is_there_for_others_at_once_and_after_a_kill() {
     let mut cluster = Cluster::start(3, 1);
     cluster.agreed();
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let _entered = runtime.enter();
     let stored = Arc::<Mutex<Vec<Blob>>>::default();
     let (asked, kept) = (api(&cluster, 0), Arc::clone(&stored));
     let storing = runtime.spawn(async move {

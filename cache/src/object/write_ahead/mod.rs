@@ -113,9 +113,9 @@ impl Logs {
         let Some(own) = &self.own else { return Ok(blobs) };
         let (small, mut left): (Vec<_>, Vec<_>) =
             blobs.into_iter().partition(|(digest, _)| Self::may_hold(digest));
-        let mut waits = Vec::new();
+        let (mut waits, until) = (Vec::new(), Instant::now() + own.limits.patience);
         for piece in pieces(small.into_iter().filter(|(digest, _)| !own.has(digest))) {
-            match own.push(piece) {
+            match own.push_until(piece, until).await {
                 Ok(wait) => waits.push(wait),
                 Err(piece) => left.extend(piece),
             }

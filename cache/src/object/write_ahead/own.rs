@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cullet_digest::Digest;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::home::Home;
 use super::log::Log;
@@ -29,6 +29,9 @@ pub(in crate::object) struct Limits {
     pub(super) idle: Duration,
     /// Never later than after this: until then only those who read logs have the blob.
     pub(super) oldest: Duration,
+    /// How long blobs wait for room in the logs. Files are made faster of what is in a log than of what nobody has written yet, but
+    /// not by so much that anybody should wait for long.
+    pub(super) patience: Duration,
 }
 
 impl Default for Limits {
@@ -40,12 +43,23 @@ impl Default for Limits {
             log: 64 << 20,
             idle: Duration::from_millis(200),
             oldest: Duration::from_secs(5),
+            patience: Duration::from_secs(1),
         }
     }
 }
 
 /// Blobs that were not written into a log.
 pub(super) type Left = Vec<(Digest, Bytes)>;
+
+/// Tells when blobs are in a log.
+pub(super) type Written = oneshot::Receiver<Result<Left, StoreError>>;
+
+/// Blobs that are not to be written into a log now, and whether that may change soon.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) blobs: Left,
+    pub(super) full: bool,
+}
 
 /// Blobs that are to be written into a log.
 #[derive(Debug)]
@@ -100,6 +114,8 @@ pub(super) struct Own {
     pub(super) due: Condvar,
     /// A thread has ended.
     ended: Condvar,
+    /// There may be room for one of those who wait for it.
+    pub(super) room: Notify,
 }
 
 #[derive(Debug)]
@@ -159,6 +175,7 @@ impl Own {
             queued: Condvar::new(),
             due: Condvar::new(),
             ended: Condvar::new(),
+            room: Notify::new(),
         }
     }
 
@@ -207,7 +224,7 @@ impl Own {
     }
 
     /// Has blobs written. They are handed back where that would be too much.
-    pub(super) fn push(&self, blobs: Left) -> Result<oneshot::Receiver<Result<Left, StoreError>>, Left> {
+    pub(super) fn push(&self, blobs: Left) -> Result<Written, Refused> {
         let amount = Amount::of(&blobs);
         let mut state = self.lock();
         let rests = state.rests.is_some_and(|until| Instant::now() < until);
@@ -215,7 +232,7 @@ impl Own {
             || state.unsettled.bytes + amount.bytes > self.limits.bytes
             || state.unsettled.records + amount.records > self.limits.records;
         if rests || full || state.closed {
-            return Err(blobs);
+            return Err(Refused { blobs, full: full && !rests && !state.closed });
         }
         let (done, wait) = oneshot::channel();
         state.queued.add(amount);
@@ -224,6 +241,25 @@ impl Own {
         drop(state);
         self.queued.notify_one();
         Ok(wait)
+    }
+
+    /// The same, but waits until then where there is no room yet.
+    pub(super) async fn push_until(&self, mut blobs: Left, until: Instant) -> Result<Written, Left> {
+        loop {
+            let room = self.room.notified();
+            match self.push(blobs) {
+                Ok(wait) => {
+                    // There may be room for another one.
+                    self.room.notify_one();
+                    return Ok(wait);
+                }
+                Err(refused) if !refused.full => return Err(refused.blobs),
+                Err(refused) => blobs = refused.blobs,
+            }
+            if tokio::time::timeout_at(until.into(), room).await.is_err() {
+                return Err(blobs);
+            }
+        }
     }
 
     /// Ends the threads, and waits a moment for what they still have to do.

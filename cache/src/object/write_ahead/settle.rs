@@ -14,7 +14,7 @@ use super::record::{Scan, bytes_of};
 use crate::object::files::split;
 
 /// Blobs between two looks at whether to go on.
-const FEW: usize = 32;
+pub(super) const FEW: usize = 32;
 
 /// Makes a file of each blob of a log up to `end`, exactly as it would be had there been no log, and makes all of them durable
 /// together. Of files that are there already nothing is believed: that is seldom, and what a power cut left of them may be zeros. What no blob is any more is left out. Gives the names of all, in the order of the log.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use cullet_digest::Digest;
 
-use super::own::{Filled, Own, State};
-use super::settle::settle;
+use super::own::{Amount, Filled, Own, State};
+use super::settle::{FEW, settle};
 
 /// How long it lets others work after every few files, while blobs arrive.
 const STEP_BACK: Duration = Duration::from_millis(20);
@@ -104,17 +104,34 @@ impl Own {
 
     /// Makes files of what is in the first log of those that get no more, and removes it.
     fn settle(&self, filled: &Filled) -> io::Result<()> {
-        let log = &filled.log;
-        let settled = settle(&self.home, (&log.file, log.path()), filled.end, || self.step_back())?;
-        log.remove(&self.home)?;
+        let (log, mut freed) = (&filled.log, Amount::default());
+        let settled = settle(&self.home, (&log.file, log.path()), filled.end, || {
+            self.free(filled.amount, &mut freed);
+            self.step_back()
+        });
+        let removed = settled.and_then(|settled| log.remove(&self.home).map(|()| settled));
+        let settled = removed.inspect_err(|_| self.lock().unsettled.add(freed))?;
         for few in settled.chunks(FORGOTTEN) {
             self.lock().forget(log.id, few);
         }
         let mut state = self.lock();
+        state.unsettled.add(freed);
         state.unsettled.take(filled.amount);
         state.ids.remove(&log.id);
         state.sealed.pop_front();
+        drop(state);
+        self.room.notify_one();
         Ok(())
+    }
+
+    /// Gives room to others for a few of a log of which files are being made: they need not all wait for its end.
+    fn free(&self, log: Amount, freed: &mut Amount) {
+        if freed.records + FEW <= log.records {
+            let few = Amount { records: FEW, bytes: log.bytes / log.records as u64 * FEW as u64 };
+            freed.add(few);
+            self.lock().unsettled.take(few);
+            self.room.notify_one();
+        }
     }
 
     /// Lets those go first who store blobs, unless it is more and more that waits.

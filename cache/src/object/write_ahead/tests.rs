@@ -28,7 +28,7 @@ fn directory() -> TempDir {
 /// No files are made of anything before the store is closed.
 fn held() -> Limits {
     let hour = Duration::from_secs(3600);
-    Limits { idle: hour, oldest: hour, ..Limits::default() }
+    Limits { idle: hour, oldest: hour, patience: Duration::ZERO, ..Limits::default() }
 }
 
 /// Files are made of everything at once.

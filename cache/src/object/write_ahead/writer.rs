@@ -48,6 +48,7 @@ impl Own {
         }
         state.queued.take(amount);
         state.writing = !jobs.is_empty();
+        self.room.notify_one();
         state.writing.then(|| (jobs, state.active.clone()))
     }
 

@@ -30,6 +30,30 @@ async fn what_is_too_much_for_logs_becomes_files() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_waits_until_files_were_made_of_the_rest() {
+    let dir = directory();
+    let limits = Limits { records: 64, log: 8 << 10, patience: Duration::from_secs(60), ..eager() };
+    let store = writer(dir.path(), limits);
+    let all = blobs((0..400).map(|number| 500 + number));
+    let puts = all.chunks(8).map(|few| {
+        let (store, few) = (store.clone(), few.to_vec());
+        tokio::spawn(async move {
+            let most = own(&store).lock().unsettled.records;
+            store.put_small(few).await.unwrap();
+            most
+        })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        assert!(put.await.unwrap() <= 64);
+    }
+    all_there(&store, &all).await;
+    assert!(own(&store).lock().unsettled.records <= 64);
+    drop(store);
+    all_there(&plain(dir.path()), &all).await;
+    assert_eq!(std::fs::read_dir(dir.path().join("wal")).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn where_no_log_can_be_begun_blobs_become_files() {
     let dir = directory();
