@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use cullet_proto::bytestream::ReadResponse;
 use cullet_proto::reapi;
 use cullet_proto::reapi::storage::service::content_addressable_storage_client::ContentAddressableStorageClient;
 use tokio::task::JoinHandle;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 use super::actions::Actions;
@@ -19,7 +21,8 @@ use super::batch;
 use super::many::{slowest, slowest_hundredth};
 use super::streams::Blob;
 use crate::Result;
-use crate::check::{Report, Target, seconds};
+use crate::check::{Report, Target, bytes, seconds};
+use crate::measure::resident;
 
 /// The slowest hundredth of others' calls beside the flood, over that without it.
 const SLOWER: f64 = 3.0;
@@ -39,11 +42,19 @@ const EXECUTIONS: usize = 256;
 /// Executions of somebody else, one after the other.
 const SINGLE: u64 = 300;
 
+/// Readers that read nothing but their first bytes, how long what they asked for is, and what each of them may cost in bytes.
+const READERS: usize = 512;
+const READ: u64 = 64 << 20;
+const EACH: f64 = (1 << 20) as f64;
+
+/// What they take without reading it, in bytes: as little as HTTP/2 allows to begin with.
+const WINDOW: u32 = (1 << 16) - 1;
+
 /// How long a flood goes on before it is looked at what others see.
 const RISES: Duration = Duration::from_secs(2);
 
-/// One coordinator at this address, and one worker.
-pub(super) async fn run(report: &mut Report, url: &str) -> Result<()> {
+/// One coordinator at this address, which is this process, and one worker.
+pub(super) async fn run(report: &mut Report, url: &str, process: u32) -> Result<()> {
     report.heading("one client that floods a cluster: the slowest of a hundred calls of others, against those without it");
     let channel = connect(url).await?;
     let actions = Arc::new(Actions::store(channel.clone()).await?);
@@ -56,6 +67,16 @@ pub(super) async fn run(report: &mut Report, url: &str) -> Result<()> {
         let what = format!("GetActionResult, beside {} {name} a second", flood.end()?);
         report.compare(&what, beside, alone, Target::AtMost(SLOWER), seconds);
     }
+
+    let before = resident(process);
+    let readers = readers(url).await?;
+    let beside = hits(url, &action).await?;
+    let what = format!("GetActionResult, beside {READERS} who do not read what they asked for");
+    report.compare(&what, beside, alone, Target::AtMost(SLOWER), seconds);
+    let grown = resident(process).saturating_sub(before) as f64;
+    let what = format!("memory of one of {READERS} who do not read");
+    report.compare(&what, grown / READERS as f64, EACH, Target::AtMost(1.0), bytes);
+    drop(readers);
 
     let alone = executions(&channel, &actions, 0).await?;
     let flood = Flood::start(url, "executions").await?;
@@ -106,6 +127,23 @@ async fn connect(url: &str) -> Result<Channel> {
 /// How long others' questions after a result take.
 async fn hits(url: &str, action: &reapi::Digest) -> Result<f64> {
     slowest(url, OTHERS, EVERY, action).await
+}
+
+/// Readers of a large blob that have read the first bytes of it, and no more.
+async fn readers(url: &str) -> Result<Vec<Streaming<ReadResponse>>> {
+    let blob = Blob::new(READ, READ);
+    blob.write(connect(url).await?).await?;
+    // What is sent to them stays where it is.
+    let narrow = Endpoint::from_shared(url.to_owned())?
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut reader = blob.begin(narrow.connect().await?).await?;
+        reader.message().await?;
+        readers.push(reader);
+    }
+    Ok(readers)
 }
 
 /// How long somebody's executions take that come one after the other. `from`: the first of their numbers.

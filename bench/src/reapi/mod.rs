@@ -98,7 +98,8 @@ fn with_worker(arguments: &[&str]) -> Result<Cluster> {
 pub(crate) fn flooding(report: &mut Report) -> Result<()> {
     let cluster = with_worker(&[])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(flooding::run(report, &cluster.url(0)))
+    let process = cluster.coordinator(0).ok_or("there is no coordinator")?.id();
+    runtime.block_on(flooding::run(report, &cluster.url(0), process))
 }
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {

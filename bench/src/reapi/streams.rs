@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use cullet_digest::{Digest, DigestFunction, Hasher};
 use cullet_proto::bytestream::service::byte_stream_client::ByteStreamClient;
-use cullet_proto::bytestream::{ReadRequest, WriteRequest};
+use cullet_proto::bytestream::{ReadRequest, ReadResponse, WriteRequest};
 use futures_util::stream;
 use prost::bytes::Bytes;
+use tonic::Streaming;
 use tonic::transport::Channel;
 
 use crate::Result;
@@ -114,11 +115,16 @@ impl Blob {
         }
     }
 
-    async fn read(&self, channel: Channel) -> Result<()> {
+    /// Begins to read it.
+    pub(super) async fn begin(&self, channel: Channel) -> Result<Streaming<ReadResponse>> {
         let resource_name = format!("blobs/{}/{}", self.digest.hash_hex(), self.size);
         let request = ReadRequest { resource_name, read_offset: 0, read_limit: 0 };
         let mut client = ByteStreamClient::new(channel).max_decoding_message_size(8 << 20);
-        let (mut pieces, mut read) = (client.read(request).await?.into_inner(), 0);
+        Ok(client.read(request).await?.into_inner())
+    }
+
+    async fn read(&self, channel: Channel) -> Result<()> {
+        let (mut pieces, mut read) = (self.begin(channel).await?, 0);
         while let Some(piece) = pieces.message().await? {
             read += piece.data.len() as u64;
         }

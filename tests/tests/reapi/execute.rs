@@ -9,7 +9,7 @@ use cullet_proto::reapi::execution::{ExecuteRequest, Stage};
 use cullet_proto::reapi::{Command, EnvironmentVariable, ExecutedActionMetadata};
 use tonic::Code;
 
-use super::actions::{Job, asking, execute, metadata};
+use super::actions::{Job, asking, execute, followed, metadata};
 use super::blobs::{BLAKE3, Blob, SHA256, UNNAMED};
 use super::differences::Difference;
 use super::directories::Directory;
@@ -38,6 +38,30 @@ fn an_operation_goes_through_its_stages() {
             assert_eq!(stages.last(), Some(&Stage::Completed));
             assert!(stages.len() > 1, "it is told of before it is done: {stages:?}");
         }
+    });
+}
+
+/// `ExecutionStage.QUEUED`: nothing was found in the cache, and it waits for a worker.
+#[test]
+fn who_waits_for_a_worker_is_told_so() {
+    of_execution(async |api| {
+        let mut executing = Vec::new();
+        // More than fit on the worker.
+        for number in 0..12 {
+            let action = Job::script(&format!("sleep 0.5; echo {number} of many")).stored(api).await;
+            let stream = api.execution().execute(asking(&action)).await.unwrap().into_inner();
+            executing.push(tokio::spawn(followed(stream)));
+        }
+        let waited = |stages: &[Stage]| {
+            let place = |wanted| stages.iter().position(|stage| *stage == wanted);
+            place(Stage::Queued) < place(Stage::Executing) && place(Stage::Queued).is_some()
+        };
+        let mut stages = Vec::new();
+        for executed in executing {
+            stages.push(executed.await.unwrap().unwrap().stages());
+        }
+        assert!(stages.iter().any(|stages| waited(stages)), "{stages:?}");
+        assert!(stages.iter().all(|stages| stages.is_sorted()), "{stages:?}");
     });
 }
 
