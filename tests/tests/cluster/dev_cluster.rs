@@ -109,10 +109,14 @@ fn kill(signal: &str, pid: u32) {
     assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
 }
 
+/// Whether nothing is left of a process, so that its ports are free.
 fn is_gone(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // A zombie is dead; whoever adopted it may be slow to look.
-    stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
+    // A zombie is dead, and whoever adopted it may be slow to look; but it keeps its files while another thread of it waits for a disk.
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.is_empty() || (rest.trim_start().starts_with('Z') && threads() <= 1))
 }
 
 #[test]
