@@ -1,5 +1,8 @@
 //! Between wire types and ours.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use cullet_digest::{Digest, DigestFunction, ParseDigestError};
 use cullet_proto::reapi;
 
@@ -61,9 +64,28 @@ pub(crate) fn status(error: &StoreError) -> tonic::Status {
             tonic::Status::new(code, error.to_string())
         }
         _ => {
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            tracing::warn!(%error, cause, "a store failed while serving");
+            tell(error);
             tonic::Status::new(code, "the store behind this server failed; its log says why")
         }
     }
+}
+
+/// Failures are told once in this time: clients try again by the thousand while a disk is full, and the log may lie on it.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// When a failure was told last, and how many there were since.
+static TOLD: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+
+fn tell(error: &StoreError) {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, since)) = &mut *told
+        && at.elapsed() < EVERY
+    {
+        *since += 1;
+        return;
+    }
+    let untold = told.replace((Instant::now(), 0)).map_or(0, |(_, since)| since);
+    drop(told);
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(%error, cause, untold, "a store failed while serving");
 }

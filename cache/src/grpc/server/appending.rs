@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Notify, oneshot};
 
 use super::uploads::Writing;
@@ -40,8 +41,8 @@ struct Queue {
     bytes: usize,
     /// Whether a thread writes or is about to, and looks again before it ends.
     busy: bool,
-    /// Ends when no thread has the upload any more.
-    thread: Option<oneshot::Receiver<()>>,
+    /// Each ends when a thread that wrote has the upload no longer.
+    turns: Vec<oneshot::Receiver<()>>,
     failed: Option<StoreError>,
 }
 
@@ -59,10 +60,11 @@ impl Appending {
         queue.bytes += piece.len();
         queue.pieces.push(piece);
         if !mem::replace(&mut queue.busy, true) {
-            let (ends, thread) = oneshot::channel();
-            queue.thread = Some(thread);
+            let (ends, turn) = oneshot::channel();
+            queue.turns.retain_mut(|turn| matches!(turn.try_recv(), Err(TryRecvError::Empty)));
+            queue.turns.push(turn);
             drop(queue);
-            begin(Arc::clone(&self.0), ends)?;
+            Turn(Some((Arc::clone(&self.0), ends))).begin();
         }
         Ok(())
     }
@@ -73,10 +75,10 @@ impl Appending {
     /// Why they could not be.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
         let settled = self.until(|queue| !queue.busy).await.map(drop);
-        let thread = self.0.lock().thread.take();
-        if let Some(thread) = thread {
+        let turns = mem::take(&mut self.0.lock().turns);
+        for turn in turns {
             // That is an error: nothing is ever sent.
-            let _ = thread.await;
+            let _ = turn.await;
         }
         settled
     }
@@ -138,24 +140,40 @@ impl Shared {
     }
 }
 
-/// Has a thread write what waits, and then another upload's before it comes back to this one.
-fn begin(shared: Arc<Shared>, ends: oneshot::Sender<()>) -> Result<(), StoreError> {
-    let of = Arc::clone(&shared);
-    let work = move || {
-        if shared.write() {
-            // It has failed where that is an error, and whoever waits learns of it.
-            let _ = begin(shared, ends);
-        } else {
+/// A turn of an upload: what waits is written, and then that of another one before it comes back to this one. The upload has
+/// failed where it never comes to that.
+struct Turn(Option<(Arc<Shared>, oneshot::Sender<()>)>);
+
+impl Turn {
+    fn begin(self) {
+        // Where no thread can be had the turn is dropped.
+        if let Err(error) = THREADS.begin(move || self.take()) {
+            tracing::debug!(%error, "no thread can be had for an upload");
+        }
+    }
+
+    fn take(mut self) {
+        if self.0.as_ref().is_some_and(|(shared, _)| shared.write()) {
+            return self.begin();
+        }
+        if let Some((shared, ends)) = self.0.take() {
             // In this order.
             drop(shared);
             drop(ends);
         }
-    };
-    THREADS.begin(work).map_err(|error| {
-        of.fail(StoreError::io("write", "an upload", io::Error::new(error.kind(), error.to_string())));
-        of.written.notify_one();
-        StoreError::io("write", "an upload", error)
-    })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some((shared, ends)) = self.0.take() {
+            let error = io::Error::from(io::ErrorKind::OutOfMemory);
+            shared.fail(StoreError::io("begin to write", "an upload", error));
+            shared.written.notify_one();
+            drop(shared);
+            drop(ends);
+        }
+    }
 }
 
 #[cfg(test)]

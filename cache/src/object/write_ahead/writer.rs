@@ -1,5 +1,6 @@
 //! The thread that writes logs. What comes while it writes is written together the next time, with one wait for the disk.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use cullet_digest::Digest;
@@ -13,7 +14,7 @@ use crate::object::files::At;
 /// Blobs that are written together: several disks' worth of what one wait for them costs.
 const GROUP: Amount = Amount { records: 1024, bytes: 4 << 20 };
 
-/// How long nothing is tried where no log could be begun.
+/// How long nothing is tried where no log could be begun, or the disk is full.
 const REST: Duration = Duration::from_secs(10);
 
 /// The same where files cannot be locked, which hardly ever changes.
@@ -99,10 +100,14 @@ impl Own {
                 state.index.extend(spots.into_iter().map(|(digest, at)| (digest, (filled.log.clone(), at))));
                 seal |= filled.end >= self.limits.log;
             }
-            Err(_) => {
+            Err(error) => {
                 state.unsettled.take(amount);
                 // What is behind its end now is not known.
                 seal = true;
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+                    // Another one would fail as well.
+                    state.rests = Some(Instant::now() + REST);
+                }
             }
         }
         state.active = (!seal).then(|| filled.clone());
