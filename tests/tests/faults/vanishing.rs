@@ -20,6 +20,9 @@ const STATES: u64 = 12;
 /// So little that what a laptop has is evicted all the time.
 const CACHE_SIZE: &str = "4MiB";
 
+/// Objects of which none are taken away yet.
+const FEW: usize = 40;
+
 const PREFIX: &str = "cache";
 const PLACE: &str = "s3://bucket/cache";
 
@@ -75,7 +78,10 @@ fn take_away(bucket: &Bucket, done: &AtomicBool) -> usize {
     let mut taken = 0;
     while !done.load(Ordering::Relaxed) {
         let files: Vec<_> = bucket.files().into_iter().filter(|file| is_meant(file)).collect();
-        if let Some(file) = random.choice(files) {
+        // Of few, the same one would go again and again: nobody can work with such a bucket.
+        if let Some(file) =
+            Some(files).filter(|files| files.len() >= FEW).and_then(|files| random.choice(files))
+        {
             taken += usize::from(std::fs::remove_file(file).is_ok());
         }
         thread::sleep(Duration::from_millis(100));
