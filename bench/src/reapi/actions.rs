@@ -19,7 +19,13 @@ pub(super) struct Actions {
 
 impl Actions {
     pub(super) async fn store(channel: Channel) -> Result<Self> {
-        let command = reapi::Command { arguments: vec!["/bin/true".to_owned()], ..reapi::Command::default() };
+        Self::store_for(channel, None).await
+    }
+
+    /// The same for workers that are asked for.
+    pub(super) async fn store_for(channel: Channel, platform: Option<reapi::Platform>) -> Result<Self> {
+        let arguments = vec!["/bin/true".to_owned()];
+        let command = reapi::Command { arguments, platform, ..reapi::Command::default() };
         let bytes = command.encode_to_vec();
         let command = digest(&bytes);
         put(channel, bytes).await?;

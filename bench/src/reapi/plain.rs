@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use cullet_proto::longrunning::Outcome;
 use cullet_proto::reapi;
+use cullet_proto::reapi::Property;
 use cullet_proto::reapi::execution::service::execution_client::ExecutionClient;
 use cullet_proto::reapi::execution::{ExecuteRequest, ExecuteResponse};
 use cullet_proto::reapi::storage::service::content_addressable_storage_client::ContentAddressableStorageClient;
@@ -41,7 +42,7 @@ const PEER_SPAWNS: f64 = 2800.0;
 pub(super) async fn run(report: &mut Report, url: &str) -> Result<()> {
     report.heading("a worker without a sandbox, 16 clients");
     let here = connect(url).await?;
-    let actions = Arc::new(Actions::store(here[0].clone()).await?);
+    let actions = Arc::new(Actions::store_for(here[0].clone(), Some(platform())).await?);
     let executed = rate(&here, CLIENTS, move |channel, number| {
         let actions = Arc::clone(&actions);
         async move { actions.execute(channel, number).await }
@@ -63,6 +64,12 @@ pub(super) async fn run(report: &mut Report, url: &str) -> Result<()> {
         seconds,
     );
     Ok(())
+}
+
+/// What asks for such a worker.
+fn platform() -> reapi::Platform {
+    let property = |name: &str, value: &str| Property { name: name.to_owned(), value: value.to_owned() };
+    reapi::Platform { properties: vec![property("executor", "plain")] }
 }
 
 /// Processes a second that two threads start and wait for.
@@ -139,6 +146,7 @@ async fn execute(channel: Channel, root: Directory, number: usize) -> Result<rea
     let command = reapi::Command {
         arguments: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
         output_paths: vec!["out".to_owned()],
+        platform: Some(platform()),
         ..reapi::Command::default()
     };
     let (root, command) = (root.encode_to_vec(), command.encode_to_vec());
