@@ -117,6 +117,14 @@ impl From<Vec<u8>> for Blob {
     }
 }
 
+/// The largest blob that is stored together with others, in bytes. What is larger takes longer to write than to wait for.
+pub(crate) const SMALL: u64 = 128 << 10;
+
+/// Whether a blob is worth storing together with others. One without bytes needs no storing.
+pub(crate) fn is_small(digest: &Digest) -> bool {
+    (1..=SMALL).contains(&digest.size())
+}
+
 /// Whether this is the empty blob, which every store has, stored or not. A digest of size 0 with another hash
 /// names nothing.
 pub(crate) fn is_the_empty_blob(digest: &Digest) -> bool {

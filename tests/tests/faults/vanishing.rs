@@ -79,8 +79,8 @@ fn take_away(bucket: &Bucket, done: &AtomicBool) -> usize {
     while !done.load(Ordering::Relaxed) {
         let files: Vec<_> = bucket.files().into_iter().filter(|file| is_meant(file)).collect();
         // Of few, the same one would go again and again: nobody can work with such a bucket.
-        if let Some(file) =
-            Some(files).filter(|files| files.len() >= FEW).and_then(|files| random.choice(files))
+        if files.len() >= FEW
+            && let Some(file) = random.choice(files)
         {
             taken += usize::from(std::fs::remove_file(file).is_ok());
         }

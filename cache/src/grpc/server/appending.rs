@@ -156,22 +156,17 @@ impl Turn {
         if self.0.as_ref().is_some_and(|(shared, _)| shared.write()) {
             return self.begin();
         }
-        if let Some((shared, ends)) = self.0.take() {
-            // In this order.
-            drop(shared);
-            drop(ends);
-        }
+        // Fields go in their order: who is told that it ends finds that nobody has the upload.
+        drop(self.0.take());
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some((shared, ends)) = self.0.take() {
+        if let Some((shared, _)) = &self.0 {
             let error = io::Error::from(io::ErrorKind::OutOfMemory);
             shared.fail(StoreError::io("begin to write", "an upload", error));
             shared.written.notify_one();
-            drop(shared);
-            drop(ends);
         }
     }
 }

@@ -16,10 +16,11 @@ use super::StorageServices;
 use super::services::{digest, function};
 use super::tree::Directories;
 use crate::StoreError;
+use crate::blob::is_small;
 use crate::grpc::compression::{IDENTITY, ZSTD, compressed, decompressed};
 use crate::grpc::{BATCH, wire};
 use crate::offload::offload;
-use crate::whole::read_whole;
+use crate::whole::{check, read_whole};
 
 /// Blobs of one batch that are read or written at the same time. A shared directory syncs each, which is mostly
 /// waiting.
@@ -135,7 +136,7 @@ impl StorageServices {
 
     async fn update(&self, digest: Digest, bytes: Bytes) -> Result<(), Status> {
         let failed = |error| wire::status(&error);
-        check(digest, bytes.clone()).await.map_err(failed)?;
+        check(&digest, &bytes).await.map_err(failed)?;
         self.store.put(&digest, bytes.into()).await.map_err(failed)
     }
 
@@ -167,13 +168,6 @@ impl StorageServices {
 
 /// Fewer bytes than this are a frame's own overhead.
 const WORTH_IT: usize = 512;
-
-/// The largest blob that is stored together with others, in bytes.
-const TOGETHER: u64 = 128 << 10;
-
-fn is_small(digest: &Digest) -> bool {
-    (1..=TOGETHER).contains(&digest.size())
-}
 
 /// A blob as it was sent.
 enum Sent {
@@ -219,20 +213,6 @@ impl Sent {
         }
     }
 }
-
-/// Whether the bytes are those of the digest.
-async fn check(expected: Digest, bytes: Bytes) -> Result<(), StoreError> {
-    let function = expected.function();
-    let actual = if bytes.len() <= SMALL {
-        function.digest(&bytes)
-    } else {
-        offload(move || Ok(function.digest(&bytes))).await?
-    };
-    if actual == expected { Ok(()) } else { Err(StoreError::Mismatch { expected, actual }) }
-}
-
-/// Hashed inline: a few tens of microseconds.
-const SMALL: usize = 64 << 10;
 
 fn wire_status(error: Option<Status>) -> WireStatus {
     error.map_or_else(WireStatus::default, |status| WireStatus {

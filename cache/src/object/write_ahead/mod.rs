@@ -9,7 +9,7 @@
 //! were made of it were synced. A torn record, or one that holds other bytes, is never made a file. What is not acknowledged may
 //! become a file all the same, as for every write that fails late.
 //!
-//! Only blobs of at most [`SMALL`] bytes come here, and only where [`super::ObjectOptions::write_ahead`] says so; what does not fit
+//! Only blobs of at most [`crate::blob::SMALL`] bytes come here, and only where [`super::ObjectOptions::write_ahead`] says so; what does not fit
 //! within [`Limits`], or cannot be locked, becomes a file at once.
 
 mod filesystem;
@@ -40,11 +40,9 @@ use self::own::Own;
 use super::ObjectOptions;
 use super::directories::Directories;
 use crate::StoreError;
+use crate::blob::is_small;
 
 pub(super) use self::own::Limits;
-
-/// The largest blob of a log, in bytes. What is larger takes longer to write than to wait for.
-pub(super) const SMALL: u64 = 128 << 10;
 
 /// Blobs that are handed over together at most, and their bytes.
 const PIECE: usize = 256;
@@ -91,7 +89,7 @@ impl Logs {
 
     /// Whether a blob may be in a log.
     pub(super) fn may_hold(digest: &Digest) -> bool {
-        (1..=SMALL).contains(&digest.size())
+        is_small(digest)
     }
 
     /// Whether blobs are written into logs by this process.

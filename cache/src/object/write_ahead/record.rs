@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use bytes::Bytes;
 use cullet_digest::{Digest, DigestFunction};
 
-use super::SMALL;
+use crate::blob::is_small;
 
 /// Bytes of a header: what every record begins with, the function, the hash, and the size, least byte first.
 pub(super) const HEADER: usize = MAGIC.len() + 1 + 32 + 8;
@@ -41,7 +41,7 @@ fn named(header: &[u8; HEADER]) -> Option<Digest> {
     };
     let hash = header[8..40].try_into().ok()?;
     let size = u64::from_le_bytes(header[40..].try_into().ok()?);
-    (1..=SMALL).contains(&size).then(|| Digest::from_parts(function, hash, size))
+    Some(Digest::from_parts(function, hash, size)).filter(is_small)
 }
 
 /// The records of a log, one after the other, up to its end or to what is no whole record.
@@ -94,6 +94,7 @@ pub(super) fn bytes_of(file: &File, digest: &Digest, at: u64) -> io::Result<Byte
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::SMALL;
 
     fn log(blobs: &[&[u8]]) -> (File, Vec<Digest>, Vec<u8>) {
         let mut bytes = Vec::new();

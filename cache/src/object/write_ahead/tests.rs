@@ -15,6 +15,7 @@ use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 
 use super::*;
+use crate::blob::SMALL;
 use crate::object::{Location, ObjectBlobs, Place};
 use crate::origin::Origin as _;
 use crate::testing::{Kept, Stack};
